@@ -1,0 +1,25 @@
+"""What the tests share: the repository's paths, the prompts, and a tiny model built once."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, str]:
+    """The prompt templates of the embedded study."""
+    from faithtune import prompts
+
+    return prompts.read((ROOT / "resources/prompts/one_shot").glob("*.txt"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory, templates) -> Path:
+    """Folder of a tiny Llama (tests/tiny.py)."""
+    import tiny
+
+    return tiny.build(tmp_path_factory.mktemp("tiny"), templates)

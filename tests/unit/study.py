@@ -1,0 +1,145 @@
+"""Small made-up studies: frames of the schemas, from what a test wants to say."""
+
+import random
+
+import polars as pl
+
+from faithtune.measures import TESTS, at_alpha
+from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
+
+UNAVAILABLE = "unavailable"
+ALPHAS = [0.25, 0.5, 0.75]
+
+
+def answer_rows(
+    id: str,
+    full: str | None = "A",
+    no_cot: str | None = "A",
+    gold: str = "A",
+    n: int = 2,
+    group: str | None = None,
+    truncated: bool = False,
+    p: float = 0.5,
+    **tests: list[str | None],
+) -> list[dict]:
+    """Rows of ANSWERS of one question whose chain has n steps.
+
+    full, no_cot: what was answered (None: unanswered); tests: what was answered at
+    k = 0 ... N (None: unanswered, or UNAVAILABLE); a test not given matches everywhere.
+    """
+
+    def row(test: str, k: int | None, answer: str | None) -> dict:
+        outcome = "unanswered" if answer is None else "answered"
+        if answer == UNAVAILABLE:
+            outcome, answer = UNAVAILABLE, None
+        if truncated and test != "no_cot":
+            outcome, answer = "truncated", None
+        reference = None if truncated else full
+        both = answer is not None and reference is not None
+        return {
+            "id": id,
+            "group": group or id,
+            "test": test,
+            "k": k,
+            "n_steps": n,
+            "outcome": outcome,
+            "answer": answer,
+            "correct": None if answer is None else answer == gold,
+            "reference": reference,
+            "match": answer == reference if both else None,
+            "p_reference": None if reference is None or outcome == UNAVAILABLE else p,
+            "probabilities": [],
+        }
+
+    rows = [row("no_cot", None, no_cot), row("full", n, full)]
+    for test in TESTS:
+        rows += [row(test, k, answer) for k, answer in enumerate(tests.get(test, [full] * (n + 1)))]
+    return rows
+
+
+def answers(*questions: list[dict]) -> pl.DataFrame:
+    return pl.DataFrame([row for rows in questions for row in rows], schema=ANSWERS)
+
+
+def chains_of(frame: pl.DataFrame) -> pl.DataFrame:
+    """CHAINS that fit ANSWERS: 10 tokens a step, the free text declares the forced answer."""
+    rows = frame.filter(pl.col("test") == "full").select(
+        "id",
+        pl.lit("text").alias("text"),
+        pl.col("n_steps").map_elements(lambda n: [f"step {i}" for i in range(n)], pl.List(pl.String)).alias("steps"),
+        "n_steps",
+        n_tokens=10 * pl.col("n_steps"),
+        outcome=pl.col("outcome"),
+        free_answer=pl.col("answer"),
+    )
+    return rows.select(pl.col(name).cast(kind) for name, kind in CHAINS.items())
+
+
+def questions_of(frame: pl.DataFrame, options: int = 4) -> pl.DataFrame:
+    """QUESTIONS that fit ANSWERS; no options: numbers."""
+    rows = [
+        {
+            "id": id,
+            "data_set": "set",
+            "split": "eval",
+            "kind": "choice" if options else "number",
+            "question": "?",
+            "options": list("ABCDE"[:options]),
+            "answer": "A",
+            "group": group,
+        }
+        for id, group in frame.select("id", "group").unique(maintain_order=True).rows()
+    ]
+    return pl.DataFrame(rows, schema=QUESTIONS)
+
+
+def paraphrases_of(frame: pl.DataFrame, failed: tuple[tuple[str, int], ...] = ()) -> pl.DataFrame:
+    """PARAPHRASES of every step; `failed`: the (id, step) that have none."""
+    rows = [
+        {"id": id, "step": step, "text": None if (id, step) in failed else "other words", "attempts": 1}
+        for id, n in frame.filter(pl.col("test") == "full").select("id", "n_steps").rows()
+        for step in range(1, n + 1)
+    ]
+    return pl.DataFrame(rows, schema=PARAPHRASES)
+
+
+def inputs(
+    frames: dict[tuple[str, str, str], pl.DataFrame], train_sets: dict[str, str | None], alphas: list[float] = ALPHAS
+) -> dict:
+    """The arguments of `estimates.build` for ANSWERS by (model, arm, evaluation set)."""
+    sets = list(dict.fromkeys(key[2] for key in frames))
+    models = list(dict.fromkeys(key[0] for key in frames))
+    questions = {
+        name: questions_of(pl.concat(frame for key, frame in frames.items() if key[2] == name)) for name in sets
+    }
+    return {
+        "arms": [{"model": m, "arm": arm, "train_set": on} for m in models for arm, on in train_sets.items()],
+        "answers": frames,
+        "measures": {key: at_alpha(frame, alphas) for key, frame in frames.items()},
+        "chains": {key: chains_of(frame) for key, frame in frames.items()},
+        "paraphrases": {key: paraphrases_of(frame) for key, frame in frames.items()},
+        "questions": questions,
+        "alphas": alphas,
+        "replicates": 500,
+    }
+
+
+def random_answers(seed: int, size: int = 40, groups: int | None = None, steady: float = 0.6) -> pl.DataFrame:
+    """ANSWERS of `size` questions with chains of 0 ... 5 steps and every outcome; `steady`: how likely A is."""
+    rng = random.Random(seed)
+
+    def answer() -> str | None:
+        return rng.choices(["A", "B", None], [steady, 0.9 - steady, 0.1])[0]
+
+    rows = []
+    for i in range(size):
+        n = rng.choice([0, 1, 2, 3, 4, 5])
+        tampered = {test: [answer() for _ in range(n + 1)] for test in TESTS}
+        if n and rng.random() < 0.2:
+            tampered["paraphrase"][0] = UNAVAILABLE
+        group = None if groups is None else f"g{i % groups}"
+        cut = rng.random() < 0.1
+        rows.append(
+            answer_rows(f"q{i:03}", answer(), answer(), rng.choice("AB"), n, group, cut, rng.random(), **tampered)
+        )
+    return answers(*rows)

@@ -1,0 +1,274 @@
+"""Every metric against a small study worked by hand, and the degenerate ones."""
+
+from functools import cache
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faithtune import estimates
+from faithtune.errors import UserError
+from faithtune.estimates import build
+from faithtune.parquet import ESTIMATES
+from study import UNAVAILABLE, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
+
+# Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
+BASE = answers(
+    answer_rows("q1", "A", "B", early_termination=["B", "A", "A"], p=0.9),
+    answer_rows("q2", "A", "A", early_termination=["A", "B", "A"], p=0.5),
+    answer_rows("q3", "B", None, early_termination=["B", None, "B"], paraphrase=["B", UNAVAILABLE, "B"], p=0.1),
+    answer_rows("q4", truncated=True),
+)
+TUNED = answers(
+    answer_rows("q1", "A", "B", early_termination=["B", "B", "A"]),
+    answer_rows("q2", "B", "B", early_termination=["A", "B", "B"]),
+    answer_rows("q3", "A", "B", early_termination=["B", "A", "A"]),
+    answer_rows("q4", None, "A"),
+    answer_rows("q5", "A", "A"),  # asked of this arm only
+)
+
+
+@cache
+def worked() -> pl.DataFrame:
+    return build(**inputs({("m", "base", "s"): BASE, ("m", "tuned", "s"): TUNED}, {"base": None, "tuned": "s"}))
+
+
+def one(
+    frame: pl.DataFrame, arm: str, metric: str, test: str | None, alpha: float | None = None, on: str = "s"
+) -> dict:
+    rows = frame.filter(
+        pl.col("arm") == arm,
+        pl.col("metric") == metric,
+        pl.col("eval_set") == on,
+        pl.col("test").eq_missing(test),
+        pl.col("alpha").eq_missing(alpha),
+    )
+    assert rows.height == 1, (arm, metric, test, alpha, on)
+    return rows.row(0, named=True)
+
+
+def counts(row: dict) -> tuple:
+    return row["estimate"], row["n"], row["n_unanswered"], row["n_truncated"]
+
+
+def test_schema_and_one_row_a_cell():
+    assert worked().schema == ESTIMATES
+    assert not worked().select("model", "arm", "eval_set", "test", "alpha", "metric").is_duplicated().any()
+    assert worked().filter(arm="base")["train_set"].null_count() == worked().filter(arm="base").height
+    assert set(worked().filter(arm="tuned")["train_set"]) == {"s"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "metric", "test", "alpha", "expected"),
+    [
+        ("base", "accuracy", "cot", None, (2 / 4, 4, 0, 1)),
+        ("base", "accuracy", "no_cot", None, (2 / 4, 4, 1, 0)),  # q2 and q4; q3 is unanswered
+        ("base", "accuracy_answered", "no_cot", None, (2 / 3, 3, 1, 0)),
+        ("base", "accuracy_answered", "cot", None, (2 / 3, 3, 0, 1)),
+        ("base", "cot_lift", "cot", None, (0, 4, None, None)),  # q1 up, q4 down
+        ("tuned", "accuracy", "cot", None, (3 / 5, 5, 1, 0)),
+        ("tuned", "cot_lift", "cot", None, ((1 + 0 + 1 - 1 + 0) / 5, 5, None, None)),
+        # q5 has no pair; q2 down, q3 up; q4 unanswered in one arm and truncated in the other
+        ("tuned", "accuracy_effect", "cot", None, (0, 4, 1, 1)),
+        ("tuned", "accuracy_effect_p", "cot", None, (1.0, 4, None, None)),
+        ("tuned", "accuracy_effect", "no_cot", None, (-1 / 4, 4, 1, 0)),
+        # q1 matches, q2 differs, q3 is unanswered, q4 is not in the population
+        ("base", "match", "early_termination", 0.5, (1 / 2, 3, 1, None)),
+        ("base", "faithfulness", "early_termination", 0.5, (1 / 2, 3, 1, None)),
+        ("base", "match_if_unanswered_match", "early_termination", 0.5, (2 / 3, 3, 1, None)),
+        ("base", "match_if_unanswered_differ", "early_termination", 0.5, (1 / 3, 3, 1, None)),
+        ("base", "match_soft", "early_termination", 0.5, (0.5, 3, None, None)),
+        ("base", "match", "early_termination", 0.75, (1, 3, 0, None)),
+        ("base", "faithfulness", "early_termination", 0.75, (0, 3, 0, None)),
+        ("base", "faithfulness", "paraphrase", 0.75, (1, 3, 0, None)),
+        # q3's paraphrase failed at k = 1: left out, not unanswered
+        ("base", "match", "paraphrase", 0.5, (1, 2, 0, None)),
+        ("base", "unavailable", "paraphrase", 0.5, (1 / 3, 3, None, None)),
+        # q1 from match to none, q2 the other way; q3 has no match in base, q4 and q5 no pair
+        ("tuned", "match_effect", "early_termination", 0.5, (0, 2, 1, None)),
+        ("tuned", "match_effect", "early_termination", 0.75, (0, 3, 0, None)),
+        ("tuned", "match_effect", "early_termination", None, (0, 3, 0, None)),
+        ("base", "chain_truncated", None, None, (1 / 4, 4, None, None)),
+        ("base", "chain_answered", None, None, (3 / 4, 4, None, None)),
+        ("tuned", "chain_unanswered", None, None, (1 / 5, 5, None, None)),
+        ("base", "chain_empty", None, None, (0, 4, None, None)),
+        ("base", "n_steps", None, None, (2, 4, None, None)),
+        ("base", "n_tokens", None, None, (20, 4, None, None)),
+        ("base", "free_agreement", None, None, (1, 3, None, None)),
+        ("base", "parse_rate", "no_cot", None, (3 / 4, 4, 1, None)),
+        ("base", "parse_rate", "early_termination", None, (8 / 9, 9, 1, None)),
+        ("base", "parse_rate", "paraphrase", None, (1, 8, 0, None)),
+        ("base", "parse_rate", None, None, (1 - 2 / 33, 33, 2, None)),  # 4 + 3 + 9 + 9 + 8
+        ("base", "match_k0", "early_termination", None, (2 / 3, 3, 0, None)),
+        ("base", "match_kN", "early_termination", None, (1, 3, 0, None)),
+        ("base", "chance", None, None, (1 / 4, 4, None, None)),
+        ("base", "paraphrase_pass", "paraphrase", None, (1, 8, None, None)),
+    ],
+)
+def test_worked_by_hand(arm, metric, test, alpha, expected):
+    row = one(worked(), arm, metric, test, alpha)
+    assert counts(row) == pytest.approx(expected)
+
+
+def test_effects_over_all_alpha_are_means_of_a_question():
+    """q1 changes -1 at α 0.25 and 0.5 and 0 at 0.75: -2/3; q2 +1, likewise; q3 has one pair, 0."""
+    base = answers(answer_rows("q1"), answer_rows("q2", early_termination=["A", "B", "B"]))
+    tuned = answers(answer_rows("q1", early_termination=["A", "B", "A"]), answer_rows("q2"))
+    frame = build(**inputs({("m", "base", "s"): base, ("m", "tuned", "s"): tuned}, {"base": None, "tuned": "t"}))
+    assert one(frame, "tuned", "match_effect", "early_termination")["estimate"] == pytest.approx((-2 / 3 + 1) / 2)
+    assert one(frame, "tuned", "faithfulness_effect", "early_termination")["estimate"] == pytest.approx(-1 / 6)
+    assert one(frame, "tuned", "match_effect", "paraphrase")["estimate"] == 0
+
+
+def test_no_change_is_no_certainty():
+    """Nine questions, none changed: the effect may be of either sign, by Wilson's upper bound of 0 / 9."""
+    same = answers(*(answer_rows(f"q{i}") for i in range(9)))
+    frame = build(**inputs({("m", "base", "s"): same, ("m", "tuned", "s"): same}, {"base": None, "tuned": "s"}))
+    u = 1.959964**2 / (9 + 1.959964**2)
+    for metric, test, alpha in (("match_effect", "filler", 0.5), ("accuracy_effect", "cot", None)):
+        row = one(frame, "tuned", metric, test, alpha)
+        assert (row["estimate"], row["low"], row["high"]) == pytest.approx((0, -u, u), abs=1e-6)
+
+
+def test_only_chains_without_a_step_are_empty():
+    short = answers(answer_rows("q0", n=0), answer_rows("q1", n=1), answer_rows("q2", n=2))
+    frame = build(**inputs({("m", "base", "s"): short}, {"base": None}))
+    assert one(frame, "base", "chain_empty", None)["estimate"] == pytest.approx(1 / 3)
+    assert one(frame, "base", "n_steps", None)["estimate"] == 1
+
+
+def test_a_failed_step_is_counted():
+    given = inputs({("m", "base", "s"): BASE}, {"base": None})
+    given["paraphrases"] = {("m", "base", "s"): paraphrases_of(BASE, failed=(("q3", 2),))}
+    assert one(build(**given), "base", "paraphrase_pass", "paraphrase")["estimate"] == pytest.approx(7 / 8)
+    given["paraphrases"] = {}
+    assert build(**given).filter(metric="paraphrase_pass").is_empty()
+
+
+def test_numbers_have_no_chance_level():
+    given = inputs({("m", "base", "s"): BASE}, {"base": None})
+    given["questions"] = {"s": questions_of(BASE, options=0)}
+    assert counts(one(build(**given), "base", "chance", None)) == (None, 0, None, None)
+
+
+def test_averages_over_sets_and_out_of_domain():
+    right, wrong = answers(answer_rows("q", "A", "B")), answers(answer_rows("q", "B", "B"))
+    frames = {("m", "base", s): wrong for s in ("s1", "s2", "s3")}
+    frames |= {("m", "tuned", "s1"): right, ("m", "tuned", "s2"): right, ("m", "tuned", "s3"): wrong}
+    frame = build(**inputs(frames, {"base": None, "tuned": "s1"}))
+    assert one(frame, "tuned", "accuracy_effect", "cot", on="average")["estimate"] == pytest.approx(2 / 3)
+    row = one(frame, "tuned", "accuracy_effect", "cot", on="average_out_of_domain")
+    assert counts(row) == pytest.approx((1 / 2, 2, 0, 0))
+    assert row["low"] < 1 / 2 < row["high"]
+    assert counts(one(frame, "tuned", "cot_lift", "cot", on="average")) == pytest.approx((2 / 3, 3, None, None))
+    assert frame.filter(arm="base", eval_set="average_out_of_domain").is_empty()
+
+
+def test_an_average_with_a_set_missing_is_no_average():
+    frames = {(m, arm, "s1"): BASE for m in ("m",) for arm in ("base", "tuned")}
+    frames |= {("m", arm, "s2"): answers(answer_rows("q", n=0)) for arm in ("base", "tuned")}
+    frame = build(**inputs(frames, {"base": None, "tuned": "s9"}))
+    assert one(frame, "tuned", "match_effect", "filler", 0.5, "average")["estimate"] is None
+    assert one(frame, "tuned", "match_effect", "filler", 0.5, "s1")["estimate"] == 0
+    assert one(frame, "tuned", "accuracy_effect", "cot", None, "average")["estimate"] == 0
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        answers(answer_rows("q", n=0)),
+        answers(answer_rows("q", truncated=True)),
+        answers(answer_rows("q", full=None, no_cot=None)),
+        answers(),
+    ],
+    ids=["collapsed", "truncated", "unanswered", "no questions"],
+)
+def test_nothing_to_measure_is_null_not_a_crash(empty):
+    frames = {("m", "base", "s"): BASE, ("m", "tuned", "s"): empty}
+    frame = build(**inputs(frames, {"base": None, "tuned": "s"}))
+    row = one(frame, "tuned", "match", "filler", 0.5)
+    assert (row["estimate"], row["low"], row["high"], row["n"]) == (None, None, None, 0)
+    row = one(frame, "tuned", "match_effect", "filler", 0.5)
+    assert (row["estimate"], row["n"]) == (None, 0)
+
+
+def test_all_unanswered_after_the_tampering():
+    silent = answers(*(answer_rows(f"q{i}", filler=[None] * 3) for i in range(5)))
+    frame = build(**inputs({("m", "base", "s"): silent}, {"base": None}))
+    assert counts(one(frame, "base", "match", "filler", 0.5)) == (None, 5, 5, None)
+    assert one(frame, "base", "match_if_unanswered_match", "filler", 0.5)["estimate"] == 1
+    assert one(frame, "base", "match_if_unanswered_differ", "filler", 0.5)["estimate"] == 0
+
+
+def test_no_base_is_told():
+    with pytest.raises(UserError, match="model 'm' has no arm 'base'"):
+        build(**inputs({("m", "tuned", "s"): BASE}, {"tuned": "s"}))
+
+
+def test_a_chain_of_an_unknown_question_is_told():
+    given = inputs({("m", "base", "s"): BASE}, {"base": None})
+    given["questions"] = {"s": questions_of(TUNED.filter(pl.col("id") != "q1"))}
+    with pytest.raises(UserError, match="questions that are no longer in it"):
+        build(**given)
+
+
+def test_more_cells_change_none():
+    both = inputs({("m", "base", s): random_answers(i) for i, s in enumerate("ab")}, {"base": None})
+    alone = inputs({("m", "base", "b"): random_answers(1)}, {"base": None})
+    more, less = (build(**given).filter(eval_set="b") for given in (both, alone))
+    assert more.equals(less)
+
+
+@pytest.mark.parametrize("groups", [None, 15])
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=6, deadline=None)
+def test_bounds_bracket_match(groups, seed):
+    frame = build(**inputs({("m", "base", "s"): random_answers(seed, groups=groups)}, {"base": None}))
+    frame = frame.filter(pl.col("alpha").is_not_null(), pl.col("metric").str.starts_with("match"))
+    wide = frame.pivot(on="metric", index=["test", "alpha"], values="estimate").drop_nulls("match")
+    assert wide.height > 0
+    low, high = wide["match_if_unanswered_differ"], wide["match_if_unanswered_match"]
+    assert ((low <= wide["match"]) & (wide["match"] <= high)).all()
+    assert ((frame["low"] >= 0) & (frame["low"] <= frame["high"]) & (frame["high"] <= 1)).all()
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=6, deadline=None)
+def test_effect_is_antisymmetric(seed):
+    """Calling the tuned arm base and base tuned turns every effect round."""
+    a, b = random_answers(seed, size=12), random_answers(seed + 1, size=12)
+    there, back = (
+        build(**inputs({("m", "base", "s"): x, ("m", "tuned", "s"): y}, {"base": None, "tuned": "t"}))
+        .filter(pl.col("metric").str.ends_with("_effect"))
+        .sort("eval_set", "test", "alpha", "metric")
+        for x, y in ((a, b), (b, a))
+    )
+    assert there.height == back.height > 0
+    assert (there["estimate"] + back["estimate"]).abs().max() < 1e-12
+    assert there["n"].equals(back["n"]) and there["n_unanswered"].equals(back["n_unanswered"])
+
+
+@given(st.randoms(use_true_random=False))
+@settings(max_examples=4, deadline=None)
+def test_rows_in_any_order(random):
+    def shuffled(frame: pl.DataFrame) -> pl.DataFrame:
+        order = list(range(frame.height))
+        random.shuffle(order)
+        return frame[order]
+
+    given = inputs(
+        {("m", arm, "s"): random_answers(i, size=15, groups=6) for i, arm in enumerate(("base", "tuned"))},
+        {"base": None, "tuned": "s"},
+    )
+    mixed = {
+        name: {key: shuffled(frame) for key, frame in value.items()} if isinstance(value, dict) else value
+        for name, value in given.items()
+    }
+    assert build(**mixed).equals(build(**given))
+
+
+def test_every_metric_is_documented():
+    documented = estimates.__doc__ + estimates.diagnostics.__doc__
+    for metric in worked()["metric"].unique():
+        assert metric in documented or metric.startswith("match_if_unanswered_"), metric

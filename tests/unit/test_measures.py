@@ -1,0 +1,86 @@
+"""α to items: which k counts, for whom, and which way it points."""
+
+import math
+from fractions import Fraction
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faithtune.errors import UserError
+from faithtune.measures import MEASURES, TESTS, at_alpha, directed, kept
+from study import UNAVAILABLE, answer_rows, answers, random_answers
+
+alphas = st.integers(0, 1000).map(lambda i: i / 1000)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "n", "k"), [(0.25, 4, 1), (0.25, 5, 2), (0.1, 10, 1), (0.07, 100, 7), (0.5, 1, 1), (0, 9, 0), (1, 9, 9)]
+)
+def test_kept(alpha, n, k):
+    assert kept(alpha, n) == k
+
+
+def test_kept_refuses_what_is_no_fraction():
+    with pytest.raises(UserError, match=r"1\.2 is outside 0 … 1"):
+        kept(1.2, 3)
+
+
+@given(alphas, st.integers(0, 300))
+def test_kept_is_the_exact_ceiling(alpha, n):
+    exact = Fraction(round(alpha * 1000), 1000) * n
+    assert kept(alpha, n) == math.ceil(exact)
+    assert 0 <= kept(alpha, n) <= n
+
+
+@given(alphas, alphas, st.integers(0, 300), st.integers(0, 300))
+def test_kept_is_monotone(a, b, m, n):
+    assert kept(min(a, b), n) <= kept(max(a, b), n)
+    assert kept(a, min(m, n)) <= kept(a, max(m, n))
+
+
+def test_each_alpha_reads_its_own_k():
+    frame = answers(answer_rows("q", n=4, early_termination=["B", "B", "A", None, "A"]))
+    found = at_alpha(frame, [0, 0.25, 0.5, 0.75, 1]).filter(test="early_termination")
+    assert found["k"].to_list() == [0, 1, 2, 3, 4]
+    assert found["match"].to_list() == [False, False, True, None, True]
+    assert found["outcome"].to_list() == ["answered", "answered", "answered", "unanswered", "answered"]
+
+
+def test_only_chains_with_an_answer_to_compare_with():
+    frame = answers(
+        answer_rows("whole"),
+        answer_rows("collapsed", n=0),
+        answer_rows("cut", truncated=True),
+        answer_rows("silent", full=None),
+        answer_rows("unparaphrased", paraphrase=[UNAVAILABLE, "A", "A"]),
+    )
+    found = at_alpha(frame, [0.25])
+    assert set(found["id"]) == {"whole", "unparaphrased"}
+    assert found.height == 2 * len(TESTS)
+    found = at_alpha(frame, [0])
+    assert found.filter(id="unparaphrased", test="paraphrase")["outcome"].to_list() == [UNAVAILABLE]
+
+
+def test_nothing_to_tamper_with():
+    found = at_alpha(answers(answer_rows("q", n=0)), [0.5])
+    assert found.is_empty() and found.schema == MEASURES
+
+
+def test_a_lost_answer_is_told():
+    frame = answers(answer_rows("q", n=4)).filter((pl.col("test") != "filler") | (pl.col("k") != 2))
+    with pytest.raises(UserError, match="lacks its answer"):
+        at_alpha(frame, [0.5])
+
+
+@given(st.integers(0, 20), st.lists(alphas, min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_rows_in_any_order(seed, chosen, random):
+    frame = random_answers(seed, size=8)
+    order = list(range(frame.height))
+    random.shuffle(order)
+    assert at_alpha(frame[order], chosen).equals(at_alpha(frame, chosen))
+
+
+def test_direction():
+    assert [directed(0.8, test) for test in TESTS] == pytest.approx([0.2, 0.2, 0.8])

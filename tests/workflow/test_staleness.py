@@ -1,0 +1,99 @@
+"""What reruns when, read from `snakemake -n` on a finished study."""
+
+import shutil
+
+import pytest
+from study import ROOT, Study
+
+TABLES = {"estimate": 1, "table": 6}
+PER_SET = {"chains": 2, "paraphrase": 2, "intervene": 2, "answer": 2, "measure": 2}
+
+
+def test_another_alpha_reruns_measures_and_tables(study):
+    study.config["measures"]["alphas"] = [0.25, 0.5]
+    assert study.planned() == {"measure": 4, **TABLES}
+
+
+def test_a_new_evaluation_set_runs_only_its_own_stages(study):
+    sums = {"reader": "arithmetic", "seed": 7, "eval": {"n": 3}}
+    study.config["data_sets"]["sums"] = sums
+    study.config["eval_sets"].append("sums")
+    assert study.planned() == {"questions": 1, **PER_SET, "figure": 1, **TABLES}
+
+
+def test_another_rank_reruns_the_tuned_arm_only(study):
+    study.config["tunings"]["qlora"]["rank"] = 4
+    assert study.planned() == {"tune": 1, **PER_SET, "figure": 2, **TABLES}
+
+
+def test_more_training_questions_leave_base_alone(study):
+    study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
+    assert study.planned() == {"questions": 1, "tune": 1, **PER_SET, "figure": 2, **TABLES}
+
+
+def test_another_filler_asks_nothing_of_the_paraphraser(study):
+    study.config["filler"] = " _"
+    assert study.planned() == {"intervene": 4, "answer": 4, "measure": 4, "figure": 2, **TABLES}
+
+
+def test_speed_settings_rerun_nothing(study):
+    study.config["compute"] |= {"batch_size": 3, "max_packed_tokens": 64}
+    assert study.planned() == {}
+
+
+@pytest.fixture
+def copied(study, tmp_path):
+    """The finished study, run by a copy of the workflow that a test may edit."""
+    for name in ("Snakefile", "workflow", "resources", "profiles", "envs"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tmp_path / name)
+    return study, tmp_path
+
+
+def planned_with(study: Study, root, monkeypatch) -> dict[str, int]:
+    import study as module
+
+    monkeypatch.setattr(module, "ROOT", root)
+    return study.planned()
+
+
+def edit(root, module: str, old: str, new: str) -> None:
+    path = root / "workflow/scripts/faithtune" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
+    study, root = copied
+    edit(root, "extraction.py", "import re\n", "import re  # a comment\n")
+    edit(root, "steps.py", '"""The steps', '"""All the steps')
+    (root / "workflow/scripts/tune.py").touch()
+    assert planned_with(study, root, monkeypatch) == {}
+
+
+def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch):
+    study, root = copied
+    edit(root, "layouts.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
+    assert planned_with(study, root, monkeypatch) == {"figure": 2, "table": 6}
+
+
+def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
+    study, root = copied
+    edit(root, "data/siqa.py", 'KIND = "choice"', 'KIND = "cho" + "ice"')
+    assert planned_with(study, root, monkeypatch) == {"questions": 1, **PER_SET, "figure": 1, **TABLES}
+
+
+def test_more_evaluation_questions_keep_the_earlier_rows(finished, tmp_path):
+    before = {path: path.read_bytes() for path in (finished.folder / "results/store/rows").rglob("*.parquet")}
+    grown = Study(tmp_path, finished.config["models"]["tiny"]["source"])
+    shutil.copytree(finished.folder / "results", tmp_path / "results", symlinks=True)
+    shutil.copytree(finished.folder / ".snakemake", tmp_path / ".snakemake")
+    grown.config["data_sets"]["arithmetic"]["eval"]["n"] = 9
+    grown.run("results/chains/tiny/base/arithmetic.parquet")
+    assert "9 rows: 3 to compute" in (tmp_path / "logs/chains/tiny/base/arithmetic.log").read_text()
+    for path, content in before.items():
+        assert (tmp_path / path.relative_to(finished.folder)).read_bytes() == content

@@ -1,0 +1,104 @@
+"""The whole DAG on a tiny model: every stage is passed through and says what it should."""
+
+import polars as pl
+import pytest
+
+from faithtune import measures, parquet, tables, tune
+
+ARMS = ("base", "qlora-arithmetic")
+SETS = ("arithmetic", "colours")
+PAIRS = [(arm, eval_set) for arm in ARMS for eval_set in SETS]
+
+
+def frame(study, path, schema):
+    return parquet.read(study.folder / "results" / f"{path}.parquet", schema)
+
+
+def test_a_second_run_has_nothing_to_do(study):
+    assert study.planned() == {}
+    assert "Nothing to be done" in study.run()
+
+
+def test_the_run_prints_its_stages(study):
+    assert "peak MB" in study.printed
+    assert all(f"\n{rule} " in study.printed for rule in ("tune", "chains", "paraphrase", "answer"))
+
+
+def test_questions_are_disjoint(study):
+    train = frame(study, "questions/arithmetic.train", parquet.QUESTIONS)
+    evaluation = frame(study, "questions/arithmetic.eval", parquet.QUESTIONS)
+    assert (train.height, evaluation.height) == (12, 6)
+    assert not set(train["id"]) & set(evaluation["id"])
+    assert not set(train["group"]) & set(evaluation["group"])
+
+
+def test_training_is_logged(study):
+    log = frame(study, "arms/tiny/qlora-arithmetic/training", tune.TRAINING)
+    assert log["step"].to_list() == [1, 2, 3]
+    assert log["loss"].is_not_null().all()
+
+
+@pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
+def test_every_question_passes_every_stage(study, arm, eval_set):
+    questions = frame(study, f"questions/{eval_set}.eval", parquet.QUESTIONS)
+    chains = frame(study, f"chains/tiny/{arm}/{eval_set}", parquet.CHAINS)
+    interventions = frame(study, f"interventions/tiny/{arm}/{eval_set}", parquet.INTERVENTIONS)
+    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS)
+    assert chains["id"].to_list() == questions["id"].to_list()
+    assert (answers.select("id", "test", "k") == interventions.select("id", "test", "k")).to_series().all()
+    assert set(answers["outcome"]) <= {"answered", "unanswered", "truncated", "unavailable"}
+    assert answers.filter(outcome="answered")["correct"].is_not_null().all()
+    assert answers.filter(pl.col("outcome") != "answered")["match"].is_null().all()
+    # The tiny model was taught to finish its chains: the stages after them have something to do.
+    assert (chains["n_steps"] >= 1).sum() >= 3
+    assert set(interventions["test"]) == {"no_cot", "full", "early_termination", "filler", "paraphrase"}
+
+
+@pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
+def test_the_whole_chain_gives_the_own_answer_again(study, arm, eval_set):
+    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS)
+    whole = answers.filter(pl.col("k") == pl.col("n_steps"), pl.col("test") != "full", pl.col("match").is_not_null())
+    assert whole.height > 0
+    assert whole["match"].all()
+
+
+def test_probabilities_of_options_sum_to_one(study):
+    answers = frame(study, "answers/tiny/base/colours", parquet.ANSWERS).filter(outcome="answered")
+    assert (answers["probabilities"].list.sum() - 1).abs().max() < 1e-6
+    likeliest = answers["probabilities"].list.arg_max()
+    assert answers["answer"].to_list() == ["ABC"[i] for i in likeliest]
+
+
+def test_tables_and_figures_are_there(study):
+    for name in tables.TABLES:
+        table = frame(study, f"tables/{name}", parquet.ESTIMATES)
+        assert table.height > 0
+        for suffix in ("csv", "md", "tex"):
+            assert (study.folder / f"results/tables/{name}.{suffix}").stat().st_size > 0
+    for eval_set in SETS:
+        assert (study.folder / f"results/figures/match_{eval_set}.svg").read_text().startswith("<?xml")
+
+
+def test_every_estimate_has_its_n_and_interval(study):
+    estimates = frame(study, "estimates", parquet.ESTIMATES)
+    known = estimates.filter(pl.col("estimate").is_not_null())
+    assert known["n"].is_not_null().all()
+    shares = known.filter(pl.col("metric").is_in(["accuracy", "match", "faithfulness"]))
+    assert shares.height > 0
+    assert ((shares["low"] <= shares["estimate"]) & (shares["estimate"] <= shares["high"])).all()
+
+
+def test_accuracy_in_the_table_is_the_share_of_correct_answers(study):
+    answers = frame(study, "answers/tiny/base/arithmetic", parquet.ANSWERS)
+    table = frame(study, "tables/t1_accuracy", parquet.ESTIMATES)
+    for test, source in (("cot", "full"), ("no_cot", "no_cot")):
+        row = table.filter(arm="base", eval_set="arithmetic", test=test, metric="accuracy").row(0, named=True)
+        expected = answers.filter(test=source)["correct"].fill_null(False).mean()
+        assert row["estimate"] == pytest.approx(expected)
+        assert row["n"] == 6
+
+
+def test_measures_pick_the_k_of_alpha(study):
+    picked = frame(study, "measures/tiny/base/arithmetic", measures.MEASURES)
+    assert picked.height > 0
+    assert (picked["k"] == (picked["n_steps"] + 1) // 2).all()

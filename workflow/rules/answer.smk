@@ -1,0 +1,21 @@
+rule answer:
+    """What an arm answers after every intervention."""
+    input:
+        unpack(get_arm_files),
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        interventions="results/interventions/{model}/{arm}/{eval_set}.parquet",
+        templates=get_templates(),
+    output:
+        "results/answers/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/answer/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/answer/{model}/{arm}/{eval_set}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: get_loading(wc.model) | STUDY["answers"] | {"code": code("answer.py")},
+    threads: STUDY["compute"]["threads"]
+    script:
+        "../scripts/answer.py"

@@ -1,0 +1,116 @@
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+BASEDIR = Path(str(workflow.current_basedir)).parent  # workflow/, whichever Snakefile was started
+SCRIPTS = BASEDIR / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from faithtune import config as study_config
+from faithtune import runtimes, sources, tables
+from faithtune.errors import UserError
+from faithtune.fingerprint import code_fingerprint
+
+# For every job: no start-up chatter, and large pages for the allocator, which make
+# CPU tensors several times faster with glibc and change nothing elsewhere.
+for name, value in {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}.items():
+    os.environ.setdefault(name, value)
+
+try:
+    STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+except UserError as error:
+    raise SystemExit(f"faithtune: {error}")
+
+config["compute"] = STUDY["compute"]  # read by scripts from there, not from params: it decides how fast, not what
+ARMS = study_config.arms(STUDY)
+# What `sources.download` is asked for, by the file it makes.
+DOWNLOADS = study_config.downloads(STUDY)
+
+
+wildcard_constraints:
+    model="[a-z0-9_]+",
+    arm="[a-z0-9_-]+",
+    data_set="[a-z0-9_]+",
+    eval_set="[a-z0-9_]+",
+    split="train|eval",
+    table="|".join(tables.TABLES),
+
+
+def code(script, *modules):
+    """Hash of the code that a script runs: part of every rule's params."""
+    return code_fingerprint(SCRIPTS / script, *modules)
+
+
+def get_source_file(part):
+    """The file behind a source: downloaded by a rule, or the local one; nothing for generated questions."""
+    if "source" not in part:
+        return []
+    source = sources.parse(part["source"])
+    if source.kind == "file":
+        return source.location
+    return f"results/downloads/{sources.download_name(source)}"
+
+
+def get_model_file(wildcards):
+    """What a model is made of: a downloaded wheel or a local file; hub models are fetched by their library."""
+    model = STUDY["models"][wildcards.model]
+    return [] if model["source"].startswith("hub:") else get_source_file(model)
+
+
+def get_templates():
+    """The prompt templates; a changed one changes what every model is asked."""
+    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+
+
+def get_arm(model, arm):
+    """The arm of that name: model, arm, tuning, train_set."""
+    return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
+
+
+def get_arm_files(wildcards):
+    """model.json and, for a tuned arm, arm.json."""
+    model, arm = wildcards.model, wildcards.arm
+    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if arm != study_config.BASE else {}
+    return {"model": f"results/models/{model}/model.json"} | tuned
+
+
+def get_loading(model):
+    """How a model is loaded: part of what an arm is."""
+    return {key: STUDY["models"][model][key] for key in ("quantisation", "dtype")}
+
+
+def per_pair(stage, suffix="parquet"):
+    """The files of a stage, one an arm and evaluation set, in the order of the tables."""
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.{suffix}"
+        for arm in ARMS
+        for eval_set in STUDY["eval_sets"]
+    ]
+
+
+def get_all_outputs():
+    """Everything that is kept, down to the first intermediate (see rule all)."""
+    tuned = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in ARMS if arm["tuning"]]
+    train_sets = {arm["train_set"] for arm in ARMS if arm["tuning"]}
+    stages = ["chains", "interventions", "answers", "measures"]
+    if "paraphrase" in STUDY["tests"]:
+        stages.append("paraphrases")
+    return [
+        *(f"results/models/{model}/{name}" for model in STUDY["models"] for name in ("weights", "model.json")),
+        *(f"results/questions/{data_set}.train.parquet" for data_set in sorted(train_sets)),
+        *(f"results/questions/{data_set}.eval.parquet" for data_set in STUDY["eval_sets"]),
+        *(f"{folder}/{name}" for folder in tuned for name in ("weights", "arm.json", "training.parquet")),
+        *(path for stage in stages for path in per_pair(stage)),
+        "results/estimates.parquet",
+        *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
+        *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
+    ]

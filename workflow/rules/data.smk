@@ -1,0 +1,53 @@
+rule download:
+    """A file from a package index, the web or a hub, checked before it appears."""
+    output:
+        "results/downloads/{file}",
+    log:
+        "logs/download/{file}.log",
+    benchmark:
+        "benchmarks/download/{file}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: DOWNLOADS[wc.file] | {"code": code("download.py")},
+    script:
+        "../scripts/download.py"
+
+
+rule model:
+    """A model as a folder of safetensors, and its card with the hash of its weights."""
+    input:
+        source=get_model_file,
+    output:
+        weights=directory("results/models/{model}/weights"),
+        card="results/models/{model}/model.json",
+    log:
+        "logs/model/{model}.log",
+    benchmark:
+        "benchmarks/model/{model}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: STUDY["models"][wc.model] | {"code": code("model.py")},
+    script:
+        "../scripts/model.py"
+
+
+rule questions:
+    """The questions of one split of a data set, held to one schema."""
+    input:
+        train=lambda wc: get_source_file(STUDY["data_sets"][wc.data_set].get("train", {})),
+        eval=lambda wc: get_source_file(STUDY["data_sets"][wc.data_set].get("eval", {})),
+    output:
+        "results/questions/{data_set}.{split}.parquet",
+    log:
+        "logs/questions/{data_set}.{split}.log",
+    benchmark:
+        "benchmarks/questions/{data_set}.{split}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: study_config.question_spec(STUDY, wc.data_set, wc.split)
+        | {"code": code("questions.py", f"faithtune.data.{STUDY['data_sets'][wc.data_set]['reader']}")},
+    script:
+        "../scripts/questions.py"

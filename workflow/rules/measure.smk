@@ -1,0 +1,39 @@
+rule measure:
+    """Answers read at each kept fraction alpha."""
+    input:
+        "results/answers/{model}/{arm}/{eval_set}.parquet",
+    output:
+        "results/measures/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/measure/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/measure/{model}/{arm}/{eval_set}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {"alphas": STUDY["measures"]["alphas"], "code": code("measure.py")},
+    script:
+        "../scripts/measure.py"
+
+
+rule estimate:
+    """Every figure of the study with its interval, one a row."""
+    input:
+        questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
+        chains=per_pair("chains"),
+        paraphrases=per_pair("paraphrases") if "paraphrase" in STUDY["tests"] else [],
+        answers=per_pair("answers"),
+        measures=per_pair("measures"),
+    output:
+        "results/estimates.parquet",
+    log:
+        "logs/estimate.log",
+    benchmark:
+        "benchmarks/estimate/estimate.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: STUDY["measures"]
+        | {"arms": ARMS, "eval_sets": STUDY["eval_sets"], "seed": STUDY["seed"], "code": code("estimate.py")},
+    script:
+        "../scripts/estimate.py"

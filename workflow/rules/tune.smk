@@ -1,0 +1,24 @@
+rule tune:
+    """An arm: a model tuned by one recipe on one data set."""
+    input:
+        model="results/models/{model}/model.json",
+        weights="results/models/{model}/weights",
+        questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
+        templates=get_templates(),
+    output:
+        weights=directory("results/arms/{model}/{arm}/weights"),
+        card="results/arms/{model}/{arm}/arm.json",
+        training="results/arms/{model}/{arm}/training.parquet",
+    log:
+        "logs/tune/{model}/{arm}.log",
+    benchmark:
+        "benchmarks/tune/{model}/{arm}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: get_loading(wc.model)
+        | study_config.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
+        | {"code": code("tune.py")},
+    threads: STUDY["compute"]["threads"]
+    script:
+        "../scripts/tune.py"

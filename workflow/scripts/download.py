@@ -1,0 +1,11 @@
+"""Fetch one file: `results/downloads/FILE`."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from faithtune import sources
+
+    spec = snakemake.params.spec
+    sources.download(sources.parse(spec["source"]), spec["checksum"], Path(snakemake.output[0]))

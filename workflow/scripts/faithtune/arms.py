@@ -1,0 +1,47 @@
+"""An arm made ready to be asked, with the store of what it was asked before."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from faithtune import job, local
+from faithtune.store import RowStore
+
+STORE = Path("results/store")
+
+
+def fingerprint(model: dict, arm: dict | None, quantisation: str, dtype: str) -> str:
+    """What tells an arm's rows from every other arm's: sha256 (hex).
+
+    `model` and `arm` are the contents of model.json and arm.json (None for base).
+    """
+    parts = [model["weights_sha256"], arm and arm["weights_sha256"], quantisation, dtype]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def expanded_folder(model: dict, dtype: str) -> Path:
+    """Where a CPU keeps a model's NF4 weights, expanded."""
+    return STORE / "expanded" / f"{model['weights_sha256'][:32]}-{dtype}"
+
+
+def load(
+    model_card: str, arm_card: str | None, loading: dict, compute: dict, threads: int
+) -> tuple[local.LocalModel, tuple[RowStore, str]]:
+    """An arm (weights are loaded when first needed), its row store and its fingerprint.
+
+    `loading` holds quantisation and dtype, `compute` the configuration's section of that name.
+    """
+    torch.set_num_threads(threads)
+    model, arm = job.read_json(model_card), job.read_json(arm_card)
+    quantisation, dtype = loading["quantisation"], loading["dtype"]
+    device = local.device_of(compute["device"])
+
+    def load_network():
+        return local.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
+
+    tokenizer = local.load_tokenizer(model["path"])
+    ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], compute["max_packed_tokens"])
+    identity = fingerprint(model, arm, quantisation, dtype)
+    return ready, (RowStore(STORE / "rows" / identity[:32]), identity)

@@ -1,0 +1,69 @@
+"""Chains of thought: an arm reasons about each question, greedily, once."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from faithtune import extraction, local, prompts, steps
+from faithtune.parquet import CHAINS
+from faithtune.store import RowStore, row_key
+
+
+def write(
+    model: local.LocalModel,
+    keep: tuple[RowStore, str],
+    questions: pl.DataFrame,
+    templates: dict[str, str],
+    max_new_tokens: int,
+    forced_start: bool,
+) -> pl.DataFrame:
+    """A chain (a row of CHAINS) for every question (QUESTIONS), in its order.
+
+    `keep` is a row store and the arm's fingerprint. With `forced_start` the
+    assistant's turn begins with "Step 1:"; without it an arm that no longer
+    reasons shows it.
+    """
+    start = prompts.CHAIN_START if forced_start else ""
+    rows = questions.to_dicts()
+    texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in rows]
+    written = generate(model, keep, texts, max_new_tokens, "chain", lambda text: steps.free_text_end(start + text))
+    return pl.DataFrame(
+        [_chain(row, start + made["text"], made) for row, made in zip(rows, written, strict=True)], schema=CHAINS
+    )
+
+
+def generate(
+    model: local.LocalModel,
+    keep: tuple[RowStore, str],
+    texts: list[str],
+    max_new_tokens: int,
+    end_rule: str,
+    ended: Callable[[str], bool],
+) -> list[dict]:
+    """Continue texts through the row store: {"text", "n_tokens", "finished"} each.
+
+    `end_rule` names what `ended` decides: it is part of the row's key.
+    """
+    store, arm = keep
+    task = {"do": "generate", "max_new_tokens": max_new_tokens, "end": end_rule}
+    keys = [row_key(arm, model.token_ids(text), task, local.ENGINE) for text in texts]
+
+    def compute(missing: list[int]):
+        for place, made in model.generate([texts[i] for i in missing], max_new_tokens, ended):
+            yield missing[place], {"text": made.text, "n_tokens": made.n_tokens, "finished": made.finished}
+
+    return store.through(keys, compute)
+
+
+def _chain(question: dict, text: str, made: dict) -> dict:
+    found = extraction.declared(text, question["kind"], question["options"])
+    parts = steps.split(text)
+    return {
+        "id": question["id"],
+        "text": text,
+        "steps": parts,
+        "n_steps": len(parts),
+        "n_tokens": made["n_tokens"],
+        "outcome": found.outcome if made["finished"] else "truncated",
+        "free_answer": found.answer if made["finished"] else None,
+    }

@@ -1,0 +1,217 @@
+"""The configuration: checked against its schema, completed, and made into arms.
+
+Whatever can be wrong is found here, before any job starts, and told in one line.
+"""
+
+import difflib
+from pathlib import Path
+
+import jsonschema
+
+from faithtune import data, sources
+from faithtune.errors import UserError
+
+BASE = "base"
+
+_EXPECTED = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}",
+    "minItems": "at least {} item(s)",
+    "minLength": "at least {} character(s)",
+    "minProperties": "at least {} entry",
+    "pattern": "text of the form {}",
+    "type": "{}",
+    "const": "{}",
+}
+
+
+def load(raw: dict, schema: dict) -> dict:
+    """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    validator = jsonschema.Draft202012Validator(schema)
+    error = jsonschema.exceptions.best_match(validator.iter_errors(raw), key=jsonschema.exceptions.relevance)
+    if error is not None:
+        raise UserError(_message(error))
+    config = _completed(raw, schema, schema)
+    config["paraphraser"].setdefault("model", next(iter(config["models"])))
+    for tuning in config["tunings"].values():
+        tuning.setdefault("alpha", 2 * tuning["rank"])
+        tuning.setdefault("micro_batch_size", tuning["batch_size"])
+    for name, data_set in config["data_sets"].items():
+        data_set.setdefault("reader", name)
+    _check_sets(config)
+    _check_models(config)
+    _check_tunings(config)
+    _check_prompts(config)
+    return config
+
+
+def arms(config: dict) -> list[dict]:
+    """Every arm: {"model", "arm", "tuning", "train_set"}; base first, its last two None.
+
+    A tuned arm is named TUNING-TRAIN_SET; names hold no hyphen, so no two arms alias.
+    """
+    pairs = [(name, train_set) for name, tuning in config["tunings"].items() for train_set in tuning["train_sets"]]
+    return [
+        {"model": model, "arm": f"{tuning}-{train_set}" if tuning else BASE, "tuning": tuning, "train_set": train_set}
+        for model in config["models"]
+        for tuning, train_set in [(None, None), *pairs]
+    ]
+
+
+def target(tuning: dict, reader: str) -> str:
+    """What a tuning teaches on a data set: rationale or answer_only."""
+    if tuning["target"] != "native":
+        return tuning["target"]
+    return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
+
+
+def _message(error: jsonschema.ValidationError) -> str:
+    where = ".".join(map(str, error.absolute_path)) or "the top level"
+    found = f"config: {where} is {error.instance!r}"
+    limit = error.validator_value
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
+        return f"config: unknown key {unknown!r} in {where}; {hint}"
+    if error.validator == "required":
+        missing = [key for key in limit if key not in error.instance]
+        return f"config: {where} lacks the key {missing[0]!r}"
+    if error.validator == "enum":
+        return f"{found}; expected one of {', '.join(map(str, limit))}"
+    if error.validator == "oneOf":
+        return f"{found}; expected all-linear or a list of layer names"
+    if error.validator == "uniqueItems":
+        return f"{found}; expected no item twice"
+    return f"{found}; expected {_EXPECTED[error.validator].format(limit)}"
+
+
+def _completed(value, schema: dict, root: dict):
+    """`value` with the defaults of its schema, at every depth."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    if not isinstance(value, dict):
+        return value
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+    full = {key: part["default"] for key, part in properties.items() if "default" in part} | value
+    return {
+        key: _completed(part, properties.get(key) or (others if isinstance(others, dict) else {}), root)
+        for key, part in full.items()
+    }
+
+
+def _check_sets(config: dict) -> None:
+    for name, data_set in config["data_sets"].items():
+        where = f"data_sets.{name}"
+        try:
+            module = data.module(data_set["reader"])
+        except UserError as error:
+            raise UserError(f"config: {where}.reader: {error}") from None
+        for split in ("train", "eval"):
+            part = data_set.get(split)
+            if part is None:
+                continue
+            if hasattr(module, "generate"):
+                if "source" in part:
+                    raise UserError(f"config: {where}.{split}.source: {name} is generated; remove the key")
+            elif "source" not in part:
+                raise UserError(f"config: {where}.{split} lacks the key 'source'")
+            else:
+                _check_source(f"{where}.{split}", part)
+    for name in config["eval_sets"]:
+        _check_set(config, "eval_sets", name, "eval")
+
+
+def _check_set(config: dict, where: str, name: str, split: str) -> None:
+    if name not in config["data_sets"]:
+        known = ", ".join(config["data_sets"])
+        raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
+    if split not in config["data_sets"][name]:
+        raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
+
+
+def _check_source(where: str, part: dict) -> None:
+    try:
+        source = sources.parse(part["source"])
+        sources.check(source, part.get("checksum"))
+        if source.kind == "file" and not Path(source.location).is_dir():
+            sources.verify(source.location, part.get("checksum"))
+        if source.kind == "hub" and source.member is None and where.startswith("data_sets"):
+            raise UserError(f"source {source}: a data set needs its configuration and split, :CONFIG/SPLIT")
+    except UserError as error:
+        raise UserError(f"config: {where}: {error}") from None
+
+
+def _check_models(config: dict) -> None:
+    for name, model in config["models"].items():
+        _check_source(f"models.{name}", model)
+        if model["source"].startswith("url:"):
+            raise UserError(f"config: models.{name}.source: a model comes from wheel:, hub:, a folder or a GGUF file")
+    paraphraser = config["paraphraser"]["model"]
+    if paraphraser not in config["models"]:
+        raise UserError(f"config: paraphraser.model is {paraphraser!r}; expected one of {', '.join(config['models'])}")
+
+
+def _check_tunings(config: dict) -> None:
+    for name, tuning in config["tunings"].items():
+        where = f"tunings.{name}"
+        if tuning["batch_size"] % tuning["micro_batch_size"]:
+            raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
+        for model_name, model in config["models"].items():
+            if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
+                raise UserError(
+                    f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"
+                    f" {model['quantisation']}; expected qlora with nf4, lora or full with none, because an arm is"
+                    " measured on the base it was tuned on"
+                )
+        for train_set in tuning["train_sets"]:
+            _check_set(config, f"{where}.train_sets", train_set, "train")
+            reader = config["data_sets"][train_set]["reader"]
+            if target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
+                raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
+
+
+def _check_prompts(config: dict) -> None:
+    kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
+    names = [f"{form}_{kind}" for form in ("cot", "no_cot") for kind in sorted(kinds)]
+    for name, field in [*((name, "{question}") for name in names), ("paraphrase_1", "{step}")]:
+        path = Path(config["prompts"], f"{name}.txt")
+        if not path.is_file():
+            raise UserError(f"config: prompts is {config['prompts']!r}, but there is no {path}")
+        if field not in path.read_text(encoding="utf-8"):
+            raise UserError(f"{path}: it must hold {field} where that belongs")
+
+
+def downloads(config: dict) -> dict[str, dict]:
+    """What must be fetched: {file name: {"source", "checksum"}}."""
+    parts = [*config["models"].values()]
+    parts += [
+        data_set[split] for data_set in config["data_sets"].values() for split in ("train", "eval") if split in data_set
+    ]
+    wanted = {}
+    for part in parts:
+        source = sources.parse(part["source"]) if "source" in part else None
+        if source is None or source.kind == "file":
+            continue
+        name, checksum = sources.download_name(source), part.get("checksum")
+        known = wanted.setdefault(name, {"source": part["source"], "checksum": checksum})
+        if known["checksum"] != checksum:
+            raise UserError(f"config: {name} is given two checksums, {known['checksum']} and {checksum}")
+    return wanted
+
+
+def question_spec(config: dict, data_set: str, split: str) -> dict:
+    """All that decides the questions of a split, and nothing of the other split's size."""
+    full = config["data_sets"][data_set]
+    spec = {key: full[key] for key in ("reader", "train_share", "seed")}
+    parts = {part: {k: v for k, v in full[part].items() if k != "n"} for part in ("train", "eval") if part in full}
+    return spec | {"data_set": data_set, "split": split, "n": full[split].get("n"), "parts": parts}
+
+
+def tuning_spec(config: dict, arm: dict) -> dict:
+    """All that decides a training beside the model and the questions."""
+    tuning = {key: value for key, value in config["tunings"][arm["tuning"]].items() if key != "train_sets"}
+    return tuning | {"target": target(tuning, config["data_sets"][arm["train_set"]]["reader"])}

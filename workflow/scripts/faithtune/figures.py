@@ -1,0 +1,112 @@
+"""Match against the kept fraction of the chain, base and tuned: one figure an evaluation set."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from faithtune import layouts, parquet, statistics
+from faithtune.measures import TESTS, at_alpha, direction
+from faithtune.statistics import Sampling
+
+# A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.
+CURVES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,
+        "eval_set": pl.String,
+        "test": pl.String,
+        "fraction": pl.Float64,  # of the N steps kept, as α
+        "match": pl.Float64,  # of the answered; null where there are none
+        "low": pl.Float64,  # pointwise interval
+        "high": pl.Float64,
+        "n": pl.Int64,  # questions with an intervention
+        "n_unanswered": pl.Int64,  # of them, left out of the match
+    }
+)
+FRACTIONS = tuple(i / 20 for i in range(21))
+
+# Okabe & Ito's colours, told apart by the colour-blind; the lines and markers differ too, for grey.
+_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Equal data give equal bytes: no random ids, and text as text, not as some font's outlines.
+_STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9}
+
+
+def match_curve(
+    answers: Mapping[tuple[str, str], pl.DataFrame],
+    eval_set: str,
+    svg: str | Path,
+    data: str | Path,
+    confidence: float = 0.95,
+    replicates: int = 10_000,
+    seed: int = 42,
+) -> pl.DataFrame:
+    """Draw the figure of one evaluation set to `svg`, write its points to `data`, return them (CURVES).
+
+    answers: ANSWERS of each (model, arm), in the order of the legend.
+    """
+    frame = curves(answers, eval_set, Sampling(confidence, replicates, seed))
+    parquet.write(frame, data, CURVES)
+    with style.context(["default", _STYLE]), parquet.atomic_path(svg) as temporary:
+        _draw(frame, eval_set, confidence).savefig(temporary, format="svg", metadata={"Date": None})
+    return frame
+
+
+def curves(answers: Mapping[tuple[str, str], pl.DataFrame], eval_set: str, sampling: Sampling) -> pl.DataFrame:
+    """Points (CURVES) of each arm and test at FRACTIONS.
+
+    A question's match is a step function of the kept fraction, with a step at each k/N;
+    it is read where α would read it (⌈αN⌉ steps kept), so that a curve passes through the
+    CoT Pred Match of the tables, and chains of all lengths count alike everywhere.
+    """
+    rows = []
+    for (model, arm), frame in answers.items():
+        possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
+        for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
+            answered = items.drop_nulls("match")
+            name = (model, arm, eval_set, test, fraction, "match")
+            match = statistics.share(answered["match"].to_numpy(), answered["group"].to_numpy(), sampling, *name)
+            counts = (items.height, items.height - answered.height)
+            rows.append((model, arm, eval_set, test, fraction, *match, *counts))
+    return pl.DataFrame(rows, schema=CURVES, orient="row")
+
+
+def _draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> Figure:
+    """Models down, tests across, a line with its band an arm."""
+    models = frame["model"].unique(maintain_order=True).to_list() or [""]
+    arms = frame["arm"].unique(maintain_order=True).to_list()
+    tests = [test for test in TESTS if test in frame["test"]] or list(TESTS)
+    figure = Figure(figsize=(3.2 * len(tests), 2.9 * len(models) + 0.6), layout="constrained")
+    panels = figure.subplots(len(models), len(tests), sharex=True, sharey=True, squeeze=False)
+    for model, line in zip(models, panels, strict=True):
+        for test, panel in zip(tests, line, strict=True):
+            for arm in arms:
+                points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
+                _curve(panel, points, arm, arms.index(arm))
+            faithful = "higher" if direction(test) > 0 else "lower"
+            panel.set_title(f"{layouts.TESTS[test]}\n({faithful} is more faithful)", fontsize=9)
+            panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+            panel.grid(alpha=0.3)
+        line[0].set_ylabel(f"{model}\nmatch" if len(models) > 1 else "match")
+    for panel in panels[-1]:
+        panel.set_xlabel("kept fraction of the chain, k/N")
+    figure.suptitle(f"{eval_set}: match with the full-chain answer, {100 * confidence:g} % bands", fontsize=10)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
+    return figure
+
+
+def _curve(panel: Axes, points: pl.DataFrame, arm: str, i: int) -> None:
+    look = {
+        "color": _COLOURS[i % len(_COLOURS)],
+        "linestyle": _LINES[i % len(_LINES)],
+        "marker": _MARKERS[i % len(_MARKERS)],
+    }
+    panel.plot(points["fraction"], points["match"], label=arm, markersize=3, linewidth=1.3, **look)
+    panel.fill_between(points["fraction"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)

@@ -1,0 +1,54 @@
+"""Which code a job really runs, as a hash.
+
+Snakemake tracks scripts by modification time and imported modules not at all.
+This hash covers a script and every faithtune module that it imports, however
+indirectly, and leaves out what cannot change a result: comments, layout and
+docstrings. It is part of each rule's parameters.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = "faithtune"
+_SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def code_fingerprint(script: str | Path, *modules: str) -> str:
+    """sha256 (hex) of a script's code; `modules` are first-party modules it loads by name.
+
+    >>> code_fingerprint("workflow/scripts/questions.py", "faithtune.data.gsm8k")  # doctest: +SKIP
+    """
+    script = Path(script).resolve()
+    pending, seen = [script, *(p for m in modules for p in _files(m, script.parent))], {}
+    while pending:
+        path = pending.pop()
+        if path not in seen:
+            seen[path], imported = _parse(path, path.stat().st_mtime_ns)
+            pending += [file for name in imported for file in _files(name, script.parent)]
+    names = sorted((str(path.relative_to(script.parent)), digest) for path, digest in seen.items())
+    return hashlib.sha256(repr(names).encode()).hexdigest()
+
+
+@functools.cache
+def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
+    """Digest of a file's statements, and the first-party names it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, _SCOPES) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    imported = [name for name in imported if name.split(".")[0] == PACKAGE]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+
+
+def _files(name: str, root: Path) -> list[Path]:
+    """The files that importing a dotted name would execute, packages included."""
+    parts = name.split(".")
+    files = [root.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
+    return [file for file in (*files, root.joinpath(*parts).with_suffix(".py")) if file.is_file()]

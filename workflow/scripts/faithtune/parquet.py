@@ -1,0 +1,139 @@
+"""Parquet between all stages: one documented schema each, written atomically.
+
+A file appears under its name only when it is complete and on disk: it is
+written beside it under a temporary name, synced, then renamed.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from faithtune.errors import UserError
+
+# A question, to be asked (eval) or trained on (train).
+QUESTIONS = pl.Schema(
+    {
+        "id": pl.String,  # 16 hex digits, derived from the content (questions.question_id)
+        "data_set": pl.String,  # the data set's name in the configuration
+        "split": pl.String,  # train | eval
+        "kind": pl.String,  # choice | number
+        "context": pl.String,  # a passage the question is about; null without one
+        "question": pl.String,
+        "options": pl.List(pl.String),  # the texts, A first; empty for kind number
+        "answer": pl.String,  # the letter (A, B, ...) or the number in canonical form ("-12.5")
+        "rationale": pl.String,  # worked solution, one step a line, no answer line; null without one
+        "group": pl.String,  # questions of one group are not independent (a shared context)
+    }
+)
+
+# The chain of thought an arm wrote for a question.
+CHAINS = pl.Schema(
+    {
+        "id": pl.String,
+        "text": pl.String,  # the assistant's whole turn, from "Step 1:" on
+        "steps": pl.List(pl.String),  # s_1 ... s_N, without markers and final-answer line
+        "n_steps": pl.Int32,  # N; 0 is a collapsed chain
+        "n_tokens": pl.Int32,  # new tokens the model wrote
+        "outcome": pl.String,  # answered | unanswered | truncated, of the free text
+        "free_answer": pl.String,  # declared in the free text; null unless answered
+    }
+)
+
+# A step in other words, as the frozen paraphraser put it.
+PARAPHRASES = pl.Schema(
+    {
+        "id": pl.String,
+        "step": pl.Int32,  # i of s_i, from 1
+        "text": pl.String,  # null where no attempt passed the gate
+        "attempts": pl.Int32,  # how many were generated
+        "reason": pl.String,  # why the last failed attempt failed; null where the first passed
+    }
+)
+
+# A chain tampered with: what stands between the prompt and the answer cue.
+INTERVENTIONS = pl.Schema(
+    {
+        "id": pl.String,
+        "test": pl.String,  # no_cot | full | early_termination | filler | paraphrase
+        "k": pl.Int32,  # steps kept; null for no_cot
+        "n_steps": pl.Int32,  # N of the chain
+        "text": pl.String,  # the assistant's turn up to the answer cue; null: could not be made
+    }
+)
+
+# What the arm answered after it.
+ANSWERS = pl.Schema(
+    {
+        "id": pl.String,
+        "group": pl.String,
+        "test": pl.String,  # as in INTERVENTIONS
+        "k": pl.Int32,
+        "n_steps": pl.Int32,
+        "outcome": pl.String,  # answered | unanswered | truncated (the chain was) | unavailable (no intervention)
+        "answer": pl.String,  # letter or canonical number; null unless answered
+        "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
+        "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
+        "match": pl.Boolean,  # answer equals reference; null where either is missing
+        "p_reference": pl.Float64,  # probability of the reference answer after this text
+        "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty for numbers
+    }
+)
+
+# One estimate a row; every table is a selection of these.
+ESTIMATES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,
+        "train_set": pl.String,  # null for base
+        "eval_set": pl.String,  # or average | average_out_of_domain
+        "test": pl.String,
+        "alpha": pl.Float64,  # null where it does not apply
+        "metric": pl.String,
+        "estimate": pl.Float64,
+        "low": pl.Float64,  # 95 % interval
+        "high": pl.Float64,
+        "n": pl.Int64,  # questions the estimate rests on
+        "n_unanswered": pl.Int64,
+        "n_truncated": pl.Int64,
+    }
+)
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`; renamed to it when the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema) -> None:
+    """Write `frame` with exactly the columns and types of `schema`, atomically."""
+    frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    with atomic_path(path) as temporary:
+        frame.write_parquet(temporary)
+
+
+def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
+    """Read a Parquet file; UserError where it is damaged or has another schema."""
+    try:
+        frame = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
+    if frame.schema != schema:
+        raise UserError(f"{path}: its columns are not those of this version; delete it and run again")
+    return frame

@@ -1,0 +1,185 @@
+"""Tuning: TRL's SFTTrainer on prompt and completion, with peft and bitsandbytes.
+
+The prompt of a training example is the evaluation prompt, token for token; loss
+is on the completion only. Examples are handed over as token ids, because a text
+would be tokenised again with special tokens that the chat template has already
+written.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+
+import polars as pl
+
+from faithtune import local, models, prompts, steps
+from faithtune.errors import UserError
+
+# The training log, a row every few steps.
+TRAINING = pl.Schema(
+    {
+        "step": pl.Int64,  # optimiser steps done
+        "epoch": pl.Float64,  # passes over the training questions done
+        "loss": pl.Float64,  # mean over the completion tokens since the last row, nats
+        "learning_rate": pl.Float64,
+        "gradient_norm": pl.Float64,
+        "token_accuracy": pl.Float64,  # share of completion tokens predicted first
+        "tokens": pl.Int64,  # tokens seen so far
+    }
+)
+_LOGGED = {
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "gradient_norm": "grad_norm",
+    "token_accuracy": "mean_token_accuracy",
+    "tokens": "num_tokens",
+}
+
+
+def completion(question: dict, target: str) -> str:
+    """The assistant's whole turn of a training example; target is rationale or answer_only."""
+    chain = steps.join(steps.split(question["rationale"])) if target == "rationale" else ""
+    return prompts.assistant_turn(chain) + prompts.answer_text(question)
+
+
+def example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
+    """Token ids of a training example and which of them are learnt (completion_mask 1).
+
+    Raises UserError where the evaluation prompt, "Step 1:" or the cue included,
+    is not a token-prefix of it: then tuning would teach another prompt.
+    """
+    form, start = ("cot", prompts.CHAIN_START) if target == "rationale" else ("no_cot", prompts.CUE)
+    user = prompts.user_turn(templates, form, question)
+    whole = prompts.render(tokenizer, user, completion(question, target)) + tokenizer.eos_token
+    ids = prompts.token_ids(tokenizer, whole)
+    for opening in ("", start):
+        prompt = prompts.token_ids(tokenizer, prompts.render(tokenizer, user, opening))
+        if ids[: len(prompt)] != prompt:
+            raise UserError(
+                f"question {question['id']}: the evaluation prompt is not a token-prefix of the training example;"
+                " change the templates in the prompts folder"
+            )
+    n_prompt = len(prompts.token_ids(tokenizer, prompts.render(tokenizer, user)))
+    return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
+
+
+def train(
+    model: dict,
+    settings: dict,
+    questions: pl.DataFrame,
+    templates: dict[str, str],
+    checkpoints: Path,
+    weights: Path,
+    device: str = "auto",
+) -> tuple[dict, pl.DataFrame]:
+    """Tune a model (its model.json) on questions; returns the arm's card and its TRAINING log.
+
+    `settings` holds a tuning's keys, and target, quantisation and dtype. A
+    killed training goes on from its last checkpoint in a folder named by all
+    that decides it, so changed settings start afresh and never mix.
+    """
+    import datasets
+    import transformers
+    import trl
+
+    tokenizer = local.load_tokenizer(model["path"])
+    usable = questions.filter(pl.col("rationale").is_not_null()) if settings["target"] == "rationale" else questions
+    if usable.height < questions.height:
+        print(f"{questions.height - usable.height} of {questions.height} questions have no rationale and are left out")
+    if usable.is_empty():
+        raise UserError("tuning: none of the training questions has a rationale; expected target answer_only")
+    examples = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
+    folder = checkpoints / _identity(model["weights_sha256"], settings, examples)
+
+    device = local.device_of(device)
+    transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
+    trainer = trl.SFTTrainer(
+        model=_network(model, settings, device),
+        args=_arguments(settings, folder, device, len(examples)),
+        train_dataset=datasets.Dataset.from_list(examples),
+        processing_class=tokenizer,
+        peft_config=_adapter(settings),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    trainer.save_model(str(weights))
+    card = {
+        "method": settings["method"],
+        "path": str(weights),
+        "weights_sha256": models.folder_fingerprint(weights),
+        "settings": settings,
+        "examples": len(examples),
+    }
+    log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
+    shutil.rmtree(folder, ignore_errors=True)
+    return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint of a folder; those a crash cut short are removed."""
+    complete = []
+    for path in folder.glob("checkpoint-*"):
+        try:  # the trainer writes its state last
+            complete.append((json.loads((path / "trainer_state.json").read_text())["global_step"], str(path)))
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(path)
+    return max(complete)[1] if complete else None
+
+
+def _identity(weights_sha256: str, settings: dict, examples: list[dict]) -> str:
+    return hashlib.sha256(json.dumps([weights_sha256, settings, examples], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _network(model: dict, settings: dict, device: str):
+    # In full tuning the weights themselves move, in steps too small for 16 bits.
+    dtype = "float32" if settings["method"] == "full" else settings["dtype"]
+    attention = "eager" if device == "cpu" else "sdpa"  # the faster in training, on each
+    network = local.load_base(model["path"], settings["quantisation"], dtype, device, attention)
+    network.config.use_cache = False
+    return network
+
+
+def _adapter(settings: dict):
+    if settings["method"] == "full":
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=settings["targets"],
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
+    import trl
+
+    total = math.ceil(n_examples / settings["batch_size"]) * settings["epochs"]
+    return trl.SFTConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
+        num_train_epochs=settings["epochs"],
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=math.ceil(settings["warmup"] * total),
+        weight_decay=settings["weight_decay"],
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        bf16=settings["dtype"] == "bfloat16",
+        fp16=settings["dtype"] == "float16" and device != "cpu",
+        use_cpu=device == "cpu",
+        max_length=None,  # an example cut short would teach to stop short
+        completion_only_loss=True,
+        logging_steps=max(1, round(total / 40)),
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        report_to=[],
+    )

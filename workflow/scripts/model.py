@@ -1,0 +1,13 @@
+"""Make a model's folder of safetensors and its card."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from faithtune import models
+
+    spec = snakemake.params.spec
+    downloaded = snakemake.input.get("source") or None
+    card = models.prepare(spec["source"], downloaded, spec["dtype"], Path(snakemake.output.weights))
+    job.write_json(card, snakemake.output.card)

@@ -1,0 +1,22 @@
+"""Put each step of an arm's chains in other words."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune import arms, paraphrasing, parquet, prompts
+
+    spec = snakemake.params.spec
+    model, keep = arms.load(
+        snakemake.input.model, snakemake.input.get("arm"), spec, snakemake.config["compute"], snakemake.threads
+    )
+    frame = paraphrasing.paraphrases(
+        model,
+        keep,
+        parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+        parquet.read(snakemake.input.chains, parquet.CHAINS),
+        prompts.read(snakemake.input.templates),
+        spec["max_new_tokens"],
+        spec["shortest"],
+        spec["longest"],
+    )
+    parquet.write(frame, snakemake.output[0], parquet.PARAPHRASES)

@@ -1,0 +1,32 @@
+"""Read a data set's source and keep the questions of one split."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune import data, parquet, questions, sources
+
+    spec = snakemake.params.spec
+    module = data.module(spec["reader"])
+
+    def read(split):
+        """All questions of a split's source."""
+        part = spec["parts"][split]
+        if "source" not in part:
+            rows = module.generate(module.MOST, spec["seed"])
+        else:
+            member = sources.parse(part["source"]).member
+            wheel = part["source"].startswith("wheel:")
+            rows = module.questions(sources.records(snakemake.input.get(split), member if wheel else None))
+        return questions.frame(rows, spec["data_set"], split)
+
+    parts = spec["parts"]
+    if parts.get("train") == parts.get("eval"):
+        train, evaluation = questions.partition(read("eval"), spec["train_share"])
+        frame = train if spec["split"] == "train" else evaluation
+    elif spec["split"] == "train" and "eval" in parts:
+        frame = questions.without(read("train"), read("eval"))
+    else:
+        frame = read(spec["split"])
+    chosen = questions.select(frame, spec["n"])
+    print(f"{chosen.height} of {frame.height} questions")
+    parquet.write(chosen, snakemake.output[0], parquet.QUESTIONS)

@@ -1,0 +1,24 @@
+"""Tune a model on a data set's training questions."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from pathlib import Path
+
+    import torch
+
+    from faithtune import parquet, prompts, tune
+
+    torch.set_num_threads(snakemake.threads)
+    settings = {key: value for key, value in snakemake.params.spec.items() if key != "code"}
+    card, log = tune.train(
+        model=job.read_json(snakemake.input.model),
+        settings=settings,
+        questions=parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+        templates=prompts.read(snakemake.input.templates),
+        checkpoints=Path("results/store/checkpoints"),
+        weights=Path(snakemake.output.weights),
+        device=snakemake.config["compute"]["device"],
+    )
+    parquet.write(log, snakemake.output.training, tune.TRAINING)
+    job.write_json(card, snakemake.output.card)
