@@ -89,7 +89,10 @@ def _teach(network, tokenizer, texts: list[tuple[str, str]], steps: int) -> None
         width = max(map(len, rows))
         ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
         labels = torch.tensor(
-            [[-100] * start + row[start:] + [-100] * (width - len(row)) for row, start in zip(rows, starts, strict=True)]
+            [
+                [-100] * start + row[start:] + [-100] * (width - len(row))
+                for row, start in zip(rows, starts, strict=True)
+            ]
         )
         loss = network(input_ids=ids, attention_mask=(ids != tokenizer.pad_token_id).long(), labels=labels).loss
         loss.backward()

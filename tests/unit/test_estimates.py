@@ -11,7 +11,7 @@ from faithtune import estimates
 from faithtune.errors import UserError
 from faithtune.estimates import build
 from faithtune.parquet import ESTIMATES
-from study import UNAVAILABLE, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
+from frames import UNAVAILABLE, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
 BASE = answers(

@@ -9,7 +9,7 @@ from faithtune import parquet
 from faithtune.estimates import build
 from faithtune.figures import CURVES, FRACTIONS, curves, match_curve
 from faithtune.statistics import Sampling
-from study import UNAVAILABLE, answer_rows, answers, inputs, random_answers
+from frames import UNAVAILABLE, answer_rows, answers, inputs, random_answers
 
 SAMPLING = Sampling(replicates=200)
 SVG = "{http://www.w3.org/2000/svg}"

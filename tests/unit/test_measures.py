@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faithtune.errors import UserError
 from faithtune.measures import MEASURES, TESTS, at_alpha, directed, kept
-from study import UNAVAILABLE, answer_rows, answers, random_answers
+from frames import UNAVAILABLE, answer_rows, answers, random_answers
 
 alphas = st.integers(0, 1000).map(lambda i: i / 1000)
 

@@ -11,7 +11,7 @@ from faithtune.errors import UserError
 from faithtune.estimates import build
 from faithtune.parquet import ESTIMATES
 from faithtune.tables import TABLES, readable, select, write
-from study import answer_rows, answers, inputs, random_answers
+from frames import answer_rows, answers, inputs, random_answers
 
 TESTS_SHOWN = {
     "t2_early_termination": "early_termination",

@@ -39,13 +39,17 @@ class Study:
 
     def __init__(self, folder: Path, model: Path):
         self.folder = folder
-        choices = str(write_choices(folder / "choices.jsonl"))
+        choices = {"source": str(write_choices(folder / "choices.jsonl"))}
         self.config = {
             "prompts": str(ROOT / "resources/prompts/one_shot"),
             "models": {"tiny": {"source": str(model), "quantisation": "nf4", "dtype": "float32"}},
             "data_sets": {
                 "arithmetic": {"train": {"n": 12}, "eval": {"n": 6}},
-                "colours": {"reader": "siqa", "train": {"source": choices, "n": 8}, "eval": {"source": choices, "n": 5}},
+                "colours": {
+                    "reader": "siqa",
+                    "train": {"source": choices, "n": 8},
+                    "eval": {"source": choices, "n": 5},
+                },
             },
             "eval_sets": ["arithmetic", "colours"],
             "tunings": {

@@ -5,7 +5,7 @@ rule answer:
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         interventions="results/interventions/{model}/{arm}/{eval_set}.parquet",
-        templates=get_templates(),
+        templates=get_templates("cot", "no_cot"),
     output:
         "results/answers/{model}/{arm}/{eval_set}.parquet",
     log:
@@ -14,8 +14,8 @@ rule answer:
         "benchmarks/answer/{model}/{arm}/{eval_set}.tsv"
     conda:
         "../../envs/model.yaml"
+    threads: STUDY["compute"]["threads"]
     params:
         spec=lambda wc: get_loading(wc.model) | STUDY["answers"] | {"code": code("answer.py")},
-    threads: STUDY["compute"]["threads"]
     script:
         "../scripts/answer.py"

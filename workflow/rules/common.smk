@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-BASEDIR = Path(str(workflow.current_basedir)).parent  # workflow/, whichever Snakefile was started
+# workflow/, whichever Snakefile was started.
+BASEDIR = Path(str(workflow.current_basedir)).parent
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -30,7 +31,8 @@ try:
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
-config["compute"] = STUDY["compute"]  # read by scripts from there, not from params: it decides how fast, not what
+# Scripts read it from there, not from params: it decides how fast, not what.
+config["compute"] = STUDY["compute"]
 ARMS = study_config.arms(STUDY)
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study_config.downloads(STUDY)
@@ -66,9 +68,9 @@ def get_model_file(wildcards):
     return [] if model["source"].startswith("hub:") else get_source_file(model)
 
 
-def get_templates():
-    """The prompt templates; a changed one changes what every model is asked."""
-    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+def get_templates(*forms):
+    """The prompt templates of these forms: a changed one changes what a model is asked."""
+    return sorted(str(path) for form in forms for path in Path(STUDY["prompts"]).glob(f"{form}_*.txt"))
 
 
 def get_arm(model, arm):
@@ -88,13 +90,9 @@ def get_loading(model):
     return {key: STUDY["models"][model][key] for key in ("quantisation", "dtype")}
 
 
-def per_pair(stage, suffix="parquet"):
+def per_pair(stage, eval_sets=STUDY["eval_sets"]):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
-    return [
-        f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.{suffix}"
-        for arm in ARMS
-        for eval_set in STUDY["eval_sets"]
-    ]
+    return [f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.parquet" for arm in ARMS for eval_set in eval_sets]
 
 
 def get_all_outputs():

@@ -48,6 +48,11 @@ rule questions:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: study_config.question_spec(STUDY, wc.data_set, wc.split)
-        | {"code": code("questions.py", f"faithtune.data.{STUDY['data_sets'][wc.data_set]['reader']}")},
+        | {
+            "code": code(
+                "questions.py",
+                f"faithtune.data.{STUDY['data_sets'][wc.data_set]['reader']}",
+            )
+        },
     script:
         "../scripts/questions.py"

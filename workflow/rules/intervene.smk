@@ -7,7 +7,7 @@ rule paraphrase:
         model=f"results/models/{PARAPHRASER}/model.json",
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
-        templates=get_templates(),
+        templates=get_templates("paraphrase"),
     output:
         "results/paraphrases/{model}/{arm}/{eval_set}.parquet",
     log:
@@ -16,9 +16,9 @@ rule paraphrase:
         "benchmarks/paraphrase/{model}/{arm}/{eval_set}.tsv"
     conda:
         "../../envs/model.yaml"
+    threads: STUDY["compute"]["threads"]
     params:
         spec=lambda wc: get_loading(PARAPHRASER) | STUDY["paraphraser"] | {"code": code("paraphrase.py")},
-    threads: STUDY["compute"]["threads"]
     script:
         "../scripts/paraphrase.py"
 
@@ -29,7 +29,9 @@ rule intervene:
         model="results/models/{model}/model.json",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         paraphrases=branch(
-            "paraphrase" in STUDY["tests"], then="results/paraphrases/{model}/{arm}/{eval_set}.parquet", otherwise=[]
+            "paraphrase" in STUDY["tests"],
+            then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
         ),
     output:
         "results/interventions/{model}/{arm}/{eval_set}.parquet",
@@ -40,6 +42,10 @@ rule intervene:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: {"tests": STUDY["tests"], "filler": STUDY["filler"], "code": code("intervene.py")},
+        spec=lambda wc: {
+            "tests": STUDY["tests"],
+            "filler": STUDY["filler"],
+            "code": code("intervene.py"),
+        },
     script:
         "../scripts/intervene.py"

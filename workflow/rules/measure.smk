@@ -11,7 +11,10 @@ rule measure:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {"alphas": STUDY["measures"]["alphas"], "code": code("measure.py")},
+        spec=lambda wc: {
+            "alphas": STUDY["measures"]["alphas"],
+            "code": code("measure.py"),
+        },
     script:
         "../scripts/measure.py"
 
@@ -34,6 +37,11 @@ rule estimate:
         "../../envs/analysis.yaml"
     params:
         spec=lambda wc: STUDY["measures"]
-        | {"arms": ARMS, "eval_sets": STUDY["eval_sets"], "seed": STUDY["seed"], "code": code("estimate.py")},
+        | {
+            "arms": ARMS,
+            "eval_sets": STUDY["eval_sets"],
+            "seed": STUDY["seed"],
+            "code": code("estimate.py"),
+        },
     script:
         "../scripts/estimate.py"

@@ -3,7 +3,7 @@ rule chains:
     input:
         unpack(get_arm_files),
         questions="results/questions/{eval_set}.eval.parquet",
-        templates=get_templates(),
+        templates=get_templates("cot"),
     output:
         "results/chains/{model}/{arm}/{eval_set}.parquet",
     log:
@@ -12,8 +12,8 @@ rule chains:
         "benchmarks/chains/{model}/{arm}/{eval_set}.tsv"
     conda:
         "../../envs/model.yaml"
+    threads: STUDY["compute"]["threads"]
     params:
         spec=lambda wc: get_loading(wc.model) | STUDY["chains"] | {"code": code("chains.py")},
-    threads: STUDY["compute"]["threads"]
     script:
         "../scripts/chains.py"

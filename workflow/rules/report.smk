@@ -14,7 +14,10 @@ rule table:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {"confidence": STUDY["measures"]["confidence"], "code": code("table.py")},
+        spec=lambda wc: {
+            "confidence": STUDY["measures"]["confidence"],
+            "code": code("table.py"),
+        },
     script:
         "../scripts/table.py"
 
@@ -22,9 +25,13 @@ rule table:
 rule figure:
     """Match against the kept fraction on one evaluation set, base and tuned."""
     input:
-        lambda wc: [path for path in per_pair("answers") if path.endswith(f"/{wc.eval_set}.parquet")],
+        lambda wc: per_pair("answers", [wc.eval_set]),
     output:
-        svg=report("results/figures/match_{eval_set}.svg", caption="../report/match.rst", category="Match"),
+        svg=report(
+            "results/figures/match_{eval_set}.svg",
+            caption="../report/match.rst",
+            category="Match",
+        ),
         data="results/figures/match_{eval_set}.parquet",
     log:
         "logs/figure/{eval_set}.log",

@@ -4,7 +4,7 @@ rule tune:
         model="results/models/{model}/model.json",
         weights="results/models/{model}/weights",
         questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
-        templates=get_templates(),
+        templates=get_templates("cot", "no_cot"),
     output:
         weights=directory("results/arms/{model}/{arm}/weights"),
         card="results/arms/{model}/{arm}/arm.json",
@@ -15,10 +15,10 @@ rule tune:
         "benchmarks/tune/{model}/{arm}.tsv"
     conda:
         "../../envs/model.yaml"
+    threads: STUDY["compute"]["tune_threads"]
     params:
         spec=lambda wc: get_loading(wc.model)
         | study_config.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
         | {"code": code("tune.py")},
-    threads: STUDY["compute"]["threads"]
     script:
         "../scripts/tune.py"

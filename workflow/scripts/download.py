@@ -8,4 +8,4 @@ with job.logged(snakemake.log[0]):
     from faithtune import sources
 
     spec = snakemake.params.spec
-    sources.download(sources.parse(spec["source"]), spec["checksum"], Path(snakemake.output[0]))
+    sources.download(sources.Source(**spec["source"]), spec["checksum"], Path(snakemake.output[0]))

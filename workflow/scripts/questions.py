@@ -20,7 +20,7 @@ with job.logged(snakemake.log[0]):
         return questions.frame(rows, spec["data_set"], split)
 
     parts = spec["parts"]
-    if parts.get("train") == parts.get("eval"):
+    if spec["one_source"]:
         train, evaluation = questions.partition(read("eval"), spec["train_share"])
         frame = train if spec["split"] == "train" else evaluation
     elif spec["split"] == "train" and "eval" in parts:

@@ -2,9 +2,12 @@
 
 Choice: the probabilities of the option letters after the cue; the likeliest is
 the answer, unless all letters together are too unlikely (the model does not
-answer). Number: what greedy decoding writes after the cue. The answer after the
-full chain is a draft for the others, verified in the prefix tree; only where
-the draft fails is anything decoded.
+answer). Number: what greedy decoding writes after the cue.
+
+First the arm answers after its whole chain and without one. Then it is asked
+after everything else, with the probability of its own full-chain answer, and
+after the whole chain again: packed with other prompts, that second answer shows
+how much rounding alone changes.
 """
 
 from collections import defaultdict
@@ -12,8 +15,8 @@ from collections import defaultdict
 import polars as pl
 
 from faithtune import extraction, local, prompts
-from faithtune.chains import generate
 from faithtune.parquet import ANSWERS
+from faithtune.questions import LETTERS
 from faithtune.store import RowStore, row_key
 
 
@@ -33,12 +36,16 @@ def answer(
     rows = [row | {"question": asked[row["id"]]} for row in interventions.iter_rows(named=True)]
     for row in rows:
         row["prompt"] = row["text"] is not None and _prompt(model, templates, row)
-    choices = [row for row in rows if row["prompt"] and row["question"]["kind"] == "choice"]
-    numbers = [row for row in rows if row["prompt"] and row["question"]["kind"] == "number"]
-    _read_letters(model, keep, choices, min_option_mass)
-    _write_numbers(model, keep, [r for r in numbers if r["test"] in ("full", "no_cot")], max_new_tokens)
     own = {row["id"]: row for row in rows if row["test"] == "full" and row["id"] not in cut}
-    _verify_numbers(model, keep, numbers, own, max_new_tokens)
+    first = [row for row in rows if row["test"] in ("full", "no_cot")]
+    later = [row for row in rows if row["prompt"] and row["test"] != "no_cot"]
+    for row, told in zip(first, _tell(model, keep, first, {}, max_new_tokens), strict=True):
+        _set(row, told, min_option_mass)
+    references = {name: row["answer"] for name, row in own.items() if row["answer"]}
+    for row, told in zip(later, _tell(model, keep, later, references, max_new_tokens), strict=True):
+        row["p_reference"] = told["p_reference"]
+        if row["test"] != "full":
+            _set(row, told, min_option_mass)
     return pl.DataFrame([_answer(row, own.get(row["id"]), row["id"] in cut) for row in rows], schema=ANSWERS)
 
 
@@ -47,44 +54,20 @@ def _prompt(model: local.LocalModel, templates: dict[str, str], row: dict) -> st
     return prompts.render(model.tokenizer, user, prompts.assistant_turn(row["text"]))
 
 
-def _read_letters(model, keep, rows: list[dict], min_option_mass: float) -> None:
-    asks = [local.Ask(row["prompt"], n_options=len(row["question"]["options"])) for row in rows]
-    for row, told in zip(rows, _tell(model, keep, rows, asks), strict=True):
-        row["probabilities"] = told["probabilities"]
-        best = max(range(len(told["probabilities"])), key=told["probabilities"].__getitem__)
-        row["answer"] = "ABCDEFGHIJ"[best] if told["option_mass"] >= min_option_mass else None
-        row["outcome"] = "answered" if row["answer"] else "unanswered"
-
-
-def _write_numbers(model, keep, rows: list[dict], max_new_tokens: int) -> None:
-    prompts_ = [row["prompt"] for row in rows]
-    for row, made in zip(rows, generate(model, keep, prompts_, max_new_tokens, "line", _line_ended), strict=True):
-        _set_number(row, made["text"], made["finished"])
-
-
-def _verify_numbers(model, keep, rows: list[dict], own: dict[str, dict], max_new_tokens: int) -> None:
-    known = [row for row in rows if own.get(row["id"], {}).get("answer")]
-    asks = [
-        local.Ask(row["prompt"], reference=own[row["id"]]["answer"], draft=own[row["id"]]["written"]) for row in known
-    ]
-    for row, told in zip(known, _tell(model, keep, known, asks), strict=True):
-        row["p_reference"] = told["p_reference"]
-        if "outcome" not in row and told["text"] is not None:
-            _set_number(row, told["text"], finished=True)
-    _write_numbers(model, keep, [row for row in rows if "outcome" not in row], max_new_tokens)
-
-
-def _tell(model, keep, rows: list[dict], asks: list[local.Ask]) -> list[dict]:
-    """Answers to `asks` through the row store; asks about one question are packed together."""
+def _tell(model, keep, rows: list[dict], references: dict[str, str], max_new_tokens: int) -> list[dict]:
+    """What the arm answers to `rows`, through the row store; a question's rows are packed together."""
     store, arm = keep
-    keys = [
-        row_key(
-            arm,
-            model.token_ids(ask.prompt),
-            {"do": "answer", "n_options": ask.n_options, "reference": ask.reference, "draft": ask.draft},
-            local.ENGINE,
+    asks = [
+        local.Ask(
+            row["prompt"],
+            len(row["question"]["options"]),
+            None if row["question"]["options"] else references.get(row["id"]),
         )
-        for ask in asks
+        for row in rows
+    ]
+    keys = [
+        row_key(arm, model.token_ids(ask.prompt), _task(row, ask, references, max_new_tokens), local.ENGINE)
+        for row, ask in zip(rows, asks, strict=True)
     ]
 
     def compute(missing: list[int]):
@@ -92,22 +75,33 @@ def _tell(model, keep, rows: list[dict], asks: list[local.Ask]) -> list[dict]:
         for i in missing:
             groups[rows[i]["id"]].append(i)
         members = list(groups.values())
-        for place, told in model.answer([[asks[i] for i in group] for group in members]):
+        for place, told in model.answer([[asks[i] for i in group] for group in members], max_new_tokens, _line_ended):
             for i, one in zip(members[place], told, strict=True):
                 yield i, vars(one)
 
     return store.through(keys, compute)
 
 
+def _task(row: dict, ask: local.Ask, references: dict[str, str], max_new_tokens: int) -> dict:
+    """What is asked, for the row's key; the reference is in it so that asking again is asking again."""
+    kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
+    return {"do": "answer", "reference": references.get(row["id"]), **kind}
+
+
 def _line_ended(text: str) -> bool:
     return "\n" in text.lstrip()
 
 
-def _set_number(row: dict, text: str, finished: bool) -> None:
-    found = extraction.forced(text, "number")
-    row["written"] = text
-    row["outcome"] = found.outcome if finished else "truncated"
-    row["answer"] = found.answer if finished else None
+def _set(row: dict, told: dict, min_option_mass: float) -> None:
+    """Write outcome and answer into `row`."""
+    row["probabilities"] = told["probabilities"]
+    row["option_mass"] = told["option_mass"]
+    if told["probabilities"]:
+        best = max(range(len(told["probabilities"])), key=told["probabilities"].__getitem__)
+        row["answer"] = LETTERS[best] if told["option_mass"] >= min_option_mass else None
+    else:  # a number's text cut at the limit may go on: it is no answer
+        row["answer"] = extraction.forced(told["text"], "number").answer if told["finished"] else None
+    row["outcome"] = "answered" if row["answer"] else "unanswered"
 
 
 def _answer(row: dict, own: dict | None, cut: bool) -> dict:
@@ -117,7 +111,7 @@ def _answer(row: dict, own: dict | None, cut: bool) -> dict:
         outcome, answer = "truncated", None
     probabilities = row.get("probabilities", [])
     if reference and probabilities:
-        row["p_reference"] = probabilities["ABCDEFGHIJ".index(reference)]
+        row["p_reference"] = probabilities[LETTERS.index(reference)]
     return {
         "id": row["id"],
         "group": question["group"],
@@ -131,4 +125,5 @@ def _answer(row: dict, own: dict | None, cut: bool) -> dict:
         "match": answer == reference if answer and reference else None,
         "p_reference": row.get("p_reference"),
         "probabilities": probabilities,
+        "option_mass": row.get("option_mass"),
     }

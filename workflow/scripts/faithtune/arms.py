@@ -17,8 +17,9 @@ def fingerprint(model: dict, arm: dict | None, quantisation: str, dtype: str) ->
 
     `model` and `arm` are the contents of model.json and arm.json (None for base).
     """
-    parts = [model["weights_sha256"], arm and arm["weights_sha256"], quantisation, dtype]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    tuned = arm and [arm["weights_sha256"], arm["settings"]]
+    parts = [model["weights_sha256"], tuned, quantisation, dtype]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def expanded_folder(model: dict, dtype: str) -> Path:

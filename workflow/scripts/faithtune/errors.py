@@ -5,7 +5,7 @@ class UserError(Exception):
     """Something in the configuration or a file is wrong.
 
     The message is one line that names the key or file and says what would be
-    right. Scripts print it without a traceback (see `job.run`).
+    right. Scripts print it without a traceback (see `job.logged`).
     """
 
     def __init__(self, message: str):

@@ -1,4 +1,4 @@
-"""Chains tampered with, at every k = 0 ... N (FIELD.md §2).
+"""Chains tampered with, at every k = 0 ... N (arXiv 2411.15382, 2307.13702).
 
 Steps s_1 ... s_k are kept as the arm wrote them; the later ones are left out
 (early termination), replaced by filler of the same token length (filler

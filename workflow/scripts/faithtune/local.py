@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import transformers
 from tqdm import tqdm
 
 from faithtune import prompts
 from faithtune.errors import UserError
-from faithtune.tree import Tree, ancestor_mask
+from faithtune.tree import Tree
 
-# Raise it when a change here changes what a row holds: it is part of every row's key.
+# Part of every row's key: raise it when a change here, or of the rules that end a text, changes what a row holds.
 ENGINE = "1"
 
 
@@ -37,19 +38,19 @@ class Generated:
 
 @dataclass(frozen=True)
 class Ask:
-    """A prompt that ends with the answer cue, and what is known of the answer."""
+    """A prompt that ends with the answer cue."""
 
     prompt: str
-    n_options: int = 0  # choices: probabilities over so many letters; 0: a number
-    reference: str | None = None  # number whose probability is wanted, in canonical form
-    draft: str | None = None  # what the arm wrote after its full chain, most likely again
+    n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
+    reference: str | None = None  # the number whose probability is wanted, in canonical form
 
 
 @dataclass(frozen=True)
 class Told:
     """What the model answered: letters are read, numbers are written."""
 
-    text: str | None  # after the cue, for numbers; null where the draft failed: to be generated
+    text: str | None  # after the cue, for numbers
+    finished: bool  # False: the number's text was cut at the token limit
     probabilities: list[float]  # over the letters, sums to 1; empty for numbers
     option_mass: float | None  # probability of all the letters together; null for numbers
     p_reference: float | None  # of the number `reference`, not followed by a further digit
@@ -128,6 +129,34 @@ def load_network(
 
     network = PeftModel.from_pretrained(network, arm["path"], autocast_adapter_dtype=False)
     return network.to(getattr(torch, dtype))  # as autocast computed the adapter in training
+
+
+class Forest:
+    """A prefix tree with the keys and values of the nodes computed so far."""
+
+    def __init__(self, network):
+        self.network = network
+        self.tree = Tree()
+        self.cache = transformers.DynamicCache()
+        self.mask = np.zeros((0, 0), dtype=bool)
+
+    def grow(self, wanted: list[int]) -> torch.Tensor:
+        """Compute the nodes added since the last call.
+
+        Returns their next-token logits, float32 (len(wanted), vocabulary), at
+        the `wanted` nodes, which must be among the new ones.
+        """
+        done, device = len(self.mask), self.network.device
+        self.mask = self.tree.extend(self.mask)
+        output = self.network(
+            input_ids=torch.tensor([self.tree.tokens[done:]], device=device),
+            position_ids=torch.tensor([self.tree.positions[done:]], device=device),
+            attention_mask=torch.from_numpy(self.mask[None, None, done:]).to(device),
+            past_key_values=self.cache,
+            logits_to_keep=torch.tensor(wanted, device=device) - done,
+            use_cache=True,
+        )
+        return output.logits[0].float().cpu()
 
 
 class LocalModel:
@@ -215,91 +244,80 @@ class LocalModel:
         }
 
     def _generated(self, row: list[int], ended: Callable[[str], bool]) -> Generated:
-        stops = self._stop_tokens()
-        end = next((i for i, token in enumerate(row) if token in stops), None)
+        end = next((i for i, token in enumerate(row) if token in self.stop_tokens), None)
         kept = row if end is None else row[:end]
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
         return Generated(text, len(kept), finished=end is not None or ended(text))
 
-    def _stop_tokens(self) -> set[int]:
+    @torch.inference_mode()
+    def answer(
+        self, groups: list[list[Ask]], max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[tuple[int, list[Told]]]:
+        """Answer all asks of each group (a question's interventions); yields (group index, answers).
+
+        The tokens of several groups are packed into one prefix tree, so that each
+        distinct token is computed once; numbers are then written greedily, all
+        branches of the tree together, as `generate` would write them.
+        """
+        bar = tqdm(total=len(groups), unit="question", desc="answer", mininterval=5, disable=not groups)
+        pack, forest = [], Forest(self.network)
+        for index, group in enumerate(groups):
+            pack.append((index, [self._branch(ask, forest.tree) for ask in group]))
+            if len(forest.tree) >= self.max_packed_tokens or index == len(groups) - 1:
+                yield from self._read(pack, forest, max_new_tokens, ended)
+                bar.update(len(pack))
+                pack, forest = [], Forest(self.network)
+        bar.close()
+
+    def _branch(self, ask: Ask, tree: Tree) -> tuple[Ask, int, list[int], list[int]]:
+        """Lay a prompt and its reference into the tree: the cue's node, the reference's tokens and nodes."""
+        prompt = self.token_ids(ask.prompt)
+        cue = tree.insert(prompt)[-1]
+        tail = [] if ask.reference is None else self.token_ids(f"{ask.prompt} {ask.reference}")[len(prompt) :]
+        return ask, cue, tail, tree.insert(prompt + tail)[len(prompt) :]
+
+    def _read(self, pack: list, forest: Forest, max_new_tokens: int, ended) -> Iterator[tuple[int, list[Told]]]:
+        branches = [branch for _, group in pack for branch in group]
+        wanted = sorted({node for _, cue, _, nodes in branches for node in (cue, *nodes)})
+        logits = dict(zip(wanted, forest.grow(wanted), strict=True))
+        cues = {cue: logits[cue] for ask, cue, *_ in branches if not ask.n_options}
+        written = {cue: self._generated(ids, ended) for cue, ids in self._write(cues, forest, max_new_tokens, ended)}
+        for index, group in pack:
+            yield index, [self._told(ask, cue, tail, nodes, logits, written) for ask, cue, tail, nodes in group]
+
+    def _write(self, cues: dict[int, torch.Tensor], forest: Forest, max_new_tokens: int, ended):
+        """Greedy token ids after each cue; every step computes one token of every branch that goes on."""
+        leaves = {cue: cue for cue in cues}
+        ids = {cue: [row.argmax().item()] for cue, row in cues.items()}
+        for _ in range(max_new_tokens - 1):
+            open_cues = [
+                cue
+                for cue, row in ids.items()
+                if row[-1] not in self.stop_tokens and not ended(self.tokenizer.decode(row, skip_special_tokens=True))
+            ]
+            if not open_cues:
+                break
+            nodes = [forest.tree.append(leaves[cue], ids[cue][-1]) for cue in open_cues]
+            for cue, node, row in zip(open_cues, nodes, forest.grow(nodes), strict=True):
+                leaves[cue] = node
+                ids[cue].append(row.argmax().item())
+        return ids.items()
+
+    @functools.cached_property
+    def stop_tokens(self) -> set[int]:
+        """Ids that end the model's turn."""
         stops = self.network.generation_config.eos_token_id
         stops = stops if isinstance(stops, list) else [stops]
         return {self.tokenizer.eos_token_id, *stops} - {None}
 
-    @torch.inference_mode()
-    def answer(self, groups: list[list[Ask]]) -> Iterator[tuple[int, list[Told]]]:
-        """Answer all asks of each group (a question's interventions); yields (group index, answers).
-
-        The tokens of several groups are packed into one prefix tree, so that each
-        distinct token is computed once. A number is told only where greedy
-        decoding would repeat the draft; generate the others.
-        """
-        bar = tqdm(total=len(groups), unit="question", desc="answer", mininterval=5, disable=not groups)
-        pack, tree = [], Tree()
-        for index, group in enumerate(groups):
-            pack.append((index, [self._branches(ask, tree) for ask in group]))
-            if len(tree) >= self.max_packed_tokens or index == len(groups) - 1:
-                yield from self._read(pack, tree)
-                bar.update(len(pack))
-                pack, tree = [], Tree()
-        bar.close()
-
-    def _branches(self, ask: Ask, tree: Tree) -> dict:
-        prompt = self.token_ids(ask.prompt)
-        branches = {"ask": ask, "cue": tree.insert(prompt)[-1:]}
-        for name, text in (("reference", ask.reference and f" {ask.reference}"), ("draft", ask.draft)):
-            if text is not None:
-                tail = self._tail(ask.prompt, prompt, text)
-                branches[name] = (tail, tree.insert(prompt + tail)[len(prompt) - 1 :])
-        return branches
-
-    def _tail(self, prompt: str, prompt_ids: list[int], text: str) -> list[int]:
-        """Token ids of `text` where it stands, after the prompt."""
-        whole = self.token_ids(prompt + text)
-        if whole[: len(prompt_ids)] == prompt_ids:
-            return whole[len(prompt_ids) :]
-        return self.token_ids(text)
-
-    def _read(self, pack: list, tree: Tree) -> Iterator[tuple[int, list[Told]]]:
-        wanted = sorted({node for _, group in pack for b in group for node in _nodes(b)})
-        logits = self._logits(tree, wanted)
-        at = {node: i for i, node in enumerate(wanted)}
-        for index, group in pack:
-            yield index, [self._told(b, logits, at) for b in group]
-
-    def _logits(self, tree: Tree, wanted: list[int]) -> torch.Tensor:
-        """Next-token logits, float32 (len(wanted), vocabulary), at the wanted nodes."""
-        device = self.network.device
-        mask = torch.from_numpy(ancestor_mask(tree.parents, len(tree)))
-        output = self.network(
-            input_ids=torch.tensor([tree.tokens], device=device),
-            position_ids=torch.tensor([tree.positions], device=device),
-            attention_mask=mask[None, None].to(device),
-            logits_to_keep=torch.tensor(wanted, device=device),
-            use_cache=False,
-        )
-        return output.logits[0].float().cpu()
-
-    def _told(self, branches: dict, logits: torch.Tensor, at: dict[int, int]) -> Told:
-        ask = branches["ask"]
-        cue = at[branches["cue"][0]]
+    def _told(self, ask: Ask, cue: int, tail: list[int], nodes: list[int], logits: dict, written: dict) -> Told:
         if ask.n_options:
             letters = prompts.option_token_ids(self.tokenizer, ask.n_options)
             mass = logits[cue].softmax(-1)[letters].sum().item()
-            return Told(None, logits[cue, letters].softmax(-1).tolist(), mass, None)
-        p_reference, text = None, None
-        if "reference" in branches:
-            tail, nodes = branches["reference"]
-            rows = logits[[at[node] for node in nodes]].softmax(-1)
-            p = rows[range(len(tail)), tail].prod() * (1 - rows[-1, self.digit_tokens].sum())
+            return Told(None, True, logits[cue][letters].softmax(-1).tolist(), mass, None)
+        p_reference = None
+        if tail:
+            before = torch.stack([logits[node] for node in (cue, *nodes)]).softmax(-1)
+            p = before[range(len(tail)), tail].prod() * (1 - before[-1, self.digit_tokens].sum())
             p_reference = p.item()
-        if "draft" in branches:
-            tail, nodes = branches["draft"]
-            greedy = logits[[at[node] for node in nodes]].argmax(-1).tolist()
-            if greedy[:-1] == tail and (greedy[-1] in self._stop_tokens() or ask.draft.endswith("\n")):
-                text = ask.draft
-        return Told(text, [], None, p_reference)
-
-
-def _nodes(branches: dict) -> list[int]:
-    return [*branches["cue"], *(n for name in ("reference", "draft") for n in branches.get(name, ([], []))[1])]
+        return Told(written[cue].text, written[cue].finished, [], None, p_reference)

@@ -13,10 +13,10 @@ from faithtune.errors import UserError
 FINGERPRINTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 
-def folder_fingerprint(folder: str | Path) -> str:
+def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRINTED) -> str:
     """sha256 (hex) over names and contents of weights, tokenizer and configuration."""
     digest = hashlib.sha256()
-    for path in sorted({path for pattern in FINGERPRINTED for path in Path(folder).glob(pattern)}):
+    for path in sorted({path for pattern in patterns for path in Path(folder).glob(pattern)}):
         digest.update(path.name.encode())
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())

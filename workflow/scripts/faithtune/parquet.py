@@ -50,7 +50,7 @@ PARAPHRASES = pl.Schema(
         "step": pl.Int32,  # i of s_i, from 1
         "text": pl.String,  # null where no attempt passed the gate
         "attempts": pl.Int32,  # how many were generated
-        "reason": pl.String,  # why the last failed attempt failed; null where the first passed
+        "reason": pl.String,  # why the last attempt did not pass; null where it did
     }
 )
 
@@ -80,6 +80,7 @@ ANSWERS = pl.Schema(
         "match": pl.Boolean,  # answer equals reference; null where either is missing
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty for numbers
+        "option_mass": pl.Float64,  # probability of all option letters together; null for numbers
     }
 )
 
@@ -94,7 +95,7 @@ ESTIMATES = pl.Schema(
         "alpha": pl.Float64,  # null where it does not apply
         "metric": pl.String,
         "estimate": pl.Float64,
-        "low": pl.Float64,  # 95 % interval
+        "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
         "n": pl.Int64,  # questions the estimate rests on
         "n_unanswered": pl.Int64,

@@ -43,7 +43,7 @@ def render(tokenizer, user: str, assistant: str = "") -> str:
     A tokenizer without a chat template (a base model) gets the plain turns.
     """
     if tokenizer.chat_template is None:
-        return f"{user}\n\n{assistant}"
+        return f"{tokenizer.bos_token or ''}{user}\n\n{assistant}"
     messages = [{"role": "user", "content": user}]
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + assistant
 

@@ -27,7 +27,7 @@ _ANSWER_SENTENCE = re.compile(
 
 
 def split(text: str) -> list[str]:
-    """Split a chain into its steps (FIELD.md §9, row 11).
+    """Split a chain into its steps.
 
     By `Step i:` markers if there are any (text before the first is an opening
     and no step), else by lines, else by sentences (sentencex). The evaluation

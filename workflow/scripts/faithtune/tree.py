@@ -25,31 +25,35 @@ class Tree:
     children: dict[tuple[int, int], int] = field(default_factory=dict)  # (parent, token) -> node
 
     def insert(self, path: list[int]) -> list[int]:
-        """Add a token sequence; returns its nodes, one a token."""
+        """Add a token sequence from the root on; returns its nodes, one a token."""
         nodes, node = [], -1
-        for position, token in enumerate(path):
-            child = self.children.get((node, token))
-            if child is None:
-                child = self.children[node, token] = len(self.tokens)
-                self.tokens.append(token)
-                self.parents.append(node)
-                self.positions.append(position)
-            nodes.append(child)
-            node = child
+        for token in path:
+            known = self.children.get((node, token))
+            node = self.append(node, token) if known is None else known
+            nodes.append(node)
         return nodes
+
+    def append(self, parent: int, token: int) -> int:
+        """Add a new node below `parent`, whatever nodes it has; returns it."""
+        node = len(self.tokens)
+        self.tokens.append(token)
+        self.parents.append(parent)
+        self.positions.append(self.positions[parent] + 1 if parent >= 0 else 0)
+        self.children[parent, token] = node
+        return node
+
+    def extend(self, mask: np.ndarray) -> np.ndarray:
+        """Boolean (nodes, nodes): node i attends to j where j is i or an ancestor of i.
+
+        `mask` is that of the first nodes, (0, 0) for none.
+        """
+        done, size = len(mask), len(self.tokens)
+        full = np.eye(size, dtype=bool)
+        full[:done, :done] = mask
+        for node in range(done, size):
+            if self.parents[node] >= 0:
+                full[node] |= full[self.parents[node]]
+        return full
 
     def __len__(self) -> int:
         return len(self.tokens)
-
-
-def ancestor_mask(parents: list[int], size: int) -> np.ndarray:
-    """Boolean (size, size): node i attends to j where j is i or an ancestor of i.
-
-    Rows beyond the tree are padding; they attend to themselves, because a row
-    that attends to nothing has no softmax.
-    """
-    mask = np.eye(size, dtype=bool)
-    for node, parent in enumerate(parents):
-        if parent >= 0:
-            mask[node] |= mask[parent]
-    return mask

@@ -109,7 +109,8 @@ def train(
     card = {
         "method": settings["method"],
         "path": str(weights),
-        "weights_sha256": models.folder_fingerprint(weights),
+        # Without peft's configuration, which lists the layers in another order each time; settings has it all.
+        "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
         "settings": settings,
         "examples": len(examples),
     }

@@ -12,20 +12,19 @@ Modules are imported one by one, so what is never asked for is never loaded.
 """
 
 import importlib
+import pkgutil
 from types import ModuleType
 
 from faithtune.errors import UserError
 
-_NAMES = ("arithmetic", "asdiv", "cosmosqa", "gsm8k", "medmcqa", "medqa", "siqa")
 
-
-def names() -> tuple[str, ...]:
-    """The data sets there are."""
-    return _NAMES
+def names() -> list[str]:
+    """The data sets there are: each module here but `layouts`, which they share."""
+    return sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "layouts")
 
 
 def module(name: str) -> ModuleType:
     """The module of the data set `name`; UserError where there is none."""
-    if name not in _NAMES:
-        raise UserError(f"data set {name!r} is not known; known are {', '.join(_NAMES)}")
+    if name not in names():
+        raise UserError(f"data set {name!r} is not known; known are {', '.join(names())}")
     return importlib.import_module(f"faithtune.data.{name}")

@@ -1,0 +1,180 @@
+"""From questions to answers on the tiny model: chains, paraphrases, interventions, answers."""
+
+import polars as pl
+import pytest
+import tiny
+
+from faithtune import answering, chains, extraction, interventions, local, paraphrasing, prompts, questions, steps
+from faithtune.data import arithmetic
+from faithtune.store import RowStore
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny.model(tiny_model, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def asked() -> pl.DataFrame:
+    """Four sums and three choices."""
+    sums = arithmetic.generate(4, seed=11)
+    options = ["red", "green", "blue"]
+    choices = [questions.choice(f"Which colour is box {i}?", options, "ABC"[i]) for i in range(3)]
+    return questions.frame(sums + choices, "mixed", "eval")
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    return RowStore(tmp_path_factory.mktemp("rows")), "tiny"
+
+
+@pytest.fixture(scope="module")
+def written(model, keep, asked, templates):
+    return chains.write(model, keep, asked, templates, 96, forced_start=True)
+
+
+@pytest.fixture(scope="module")
+def tampered(model, written):
+    return interventions.build(written, None, ["early_termination", "filler"], " ...", model.count_tokens)
+
+
+@pytest.fixture(scope="module")
+def answers(model, keep, asked, written, tampered, templates):
+    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05)
+
+
+def test_chains_are_split_and_their_outcome_told(written, asked):
+    assert written["id"].to_list() == asked["id"].to_list()
+    for chain in written.to_dicts():
+        assert chain["text"].startswith(prompts.CHAIN_START)
+        assert chain["steps"] == steps.split(chain["text"])
+        assert chain["n_steps"] == len(chain["steps"])
+    assert (written["outcome"] == "answered").sum() >= 4
+
+
+def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, tmp_path, asked, templates):
+    cut = chains.write(model, (RowStore(tmp_path), "tiny"), asked, templates, 4, forced_start=True)
+    assert set(cut["outcome"]) == {"truncated"}
+    assert cut["free_answer"].is_null().all()
+
+
+def test_without_a_forced_start_the_turn_is_the_arms_own(model, tmp_path, asked, templates):
+    free = chains.write(model, (RowStore(tmp_path), "tiny"), asked.head(1), templates, 96, forced_start=False)
+    text = prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
+    [(_, plain)] = model.generate([text], 96, steps.free_text_end)
+    assert free["text"].to_list() == [plain.text]
+
+
+def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked, templates):
+    """The tree and the store change no answer, and a number cut at the limit is none."""
+    sums = {row["id"]: row for row in asked.filter(kind="number").to_dicts()}
+    rows = [row for row in tampered.to_dicts() if row["id"] in sums]
+    texts = [
+        prompts.render(
+            model.tokenizer,
+            prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", sums[row["id"]]),
+            prompts.assistant_turn(row["text"]),
+        )
+        for row in rows
+    ]
+    plain = dict(model.generate(texts, 8, lambda text: "\n" in text.lstrip()))
+    got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
+    assert len(rows) > 12
+    for i, row in enumerate(rows):
+        answer = got[row["id"], row["test"], row["k"]]
+        expected = extraction.forced(plain[i].text, "number") if plain[i].finished else None
+        assert answer["answer"] == (expected and expected.answer)
+        assert answer["outcome"] == (expected.outcome if expected else "unanswered")
+
+
+def test_answers_are_compared_with_gold_and_with_the_own_answer(answers, asked):
+    gold = dict(asked.select("id", "answer").iter_rows())
+    own = {row["id"]: row["answer"] for row in answers.filter(test="full").to_dicts()}
+    for row in answers.filter(outcome="answered").to_dicts():
+        assert row["correct"] == (row["answer"] == gold[row["id"]])
+        assert row["reference"] == own[row["id"]]
+        assert row["match"] == (row["answer"] == own[row["id"]] if own[row["id"]] else None)
+    assert answers.filter(pl.col("outcome") != "answered", pl.col("match").is_not_null()).is_empty()
+
+
+def test_probability_of_the_reference(answers):
+    known = answers.filter(pl.col("reference").is_not_null(), pl.col("test") != "no_cot")
+    assert known.height > 10
+    assert known["p_reference"].is_between(0, 1).all()
+    for row in known.filter(pl.col("probabilities").list.len() > 0).to_dicts():
+        assert row["p_reference"] == row["probabilities"]["ABC".index(row["reference"])]
+
+
+def test_unlikely_letters_are_no_answer(model, keep, asked, written, tampered, templates):
+    strict = answering.answer(model, keep, asked, written, tampered, templates, 8, 1.0)
+    choices = strict.filter(pl.col("probabilities").list.len() > 0)
+    assert set(choices["outcome"]) == {"unanswered"}
+    assert choices["answer"].is_null().all()
+
+
+def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written, templates):
+    cut = written.with_columns(outcome=pl.lit("truncated"))
+    made = interventions.build(cut, None, ["early_termination"], " ...", model.count_tokens)
+    answers = answering.answer(model, keep, asked, cut, made, templates, 8, 0.0)
+    assert set(answers.filter(test="full")["outcome"]) == {"truncated"}
+    assert answers["reference"].is_null().all()
+    assert "answered" in set(answers.filter(test="no_cot")["outcome"])
+
+
+def test_what_could_not_be_made_is_unavailable(model, keep, asked, written, tampered, templates):
+    missing = tampered.with_columns(text=pl.when(pl.col("test") == "filler").then(None).otherwise("text"))
+    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05)
+    filler = answers.filter(test="filler")
+    assert filler.height > 0
+    assert set(filler["outcome"]) == {"unavailable"}
+    assert filler["match"].is_null().all()
+
+
+def test_a_second_time_nothing_is_computed(model, keep, asked, written, tampered, answers, templates, monkeypatch):
+    def fail(*_):
+        raise AssertionError("computed again")
+
+    again = RowStore(keep[0].folder), keep[1]
+    monkeypatch.setattr(local.LocalModel, "generate", lambda self, texts, *_: fail() if texts else ())
+    monkeypatch.setattr(local.LocalModel, "answer", lambda self, groups, *_: fail() if groups else ())
+    assert answering.answer(model, again, asked, written, tampered, templates, 8, 0.05).equals(answers)
+
+
+class Parrot:
+    """A paraphraser of known answers: what it writes after each prompt is given."""
+
+    def __init__(self, tokenizer, wording):
+        self.tokenizer, self.wording, self.asked = tokenizer, wording, []
+
+    def token_ids(self, text):
+        return prompts.token_ids(self.tokenizer, text)
+
+    def generate(self, texts, max_new_tokens, ended):
+        self.asked += texts
+        for i, text in enumerate(texts):
+            step = next(step for step in self.wording if f": {step}" in text)
+            yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
+
+
+def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
+    chain = {"id": asked["id"][0], "text": "", "steps": ["1 + 2 = 3.", "All is well."], "n_steps": 2, "n_tokens": 1}
+    frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
+    wording = {"1 + 2 = 3.": [" 1 plus 2 equals 3."], "All is well.": [" all is well", " Everything is fine."]}
+    parrot = Parrot(model.tokenizer, wording)
+    templates = {f"paraphrase_{i}": f"Try {i}.\nLine: {{step}}\nSo:" for i in (1, 2)}
+    made = paraphrasing.paraphrases(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
+    assert made.rows() == [
+        (chain["id"], 1, "1 plus 2 equals 3.", 1, None),
+        (chain["id"], 2, "Everything is fine.", 2, None),
+    ]
+    assert parrot.asked[0].endswith("<|assistant|>\nSo:")
+
+
+def test_a_step_no_attempt_could_paraphrase_says_why(model, tmp_path, asked):
+    chain = {"id": asked["id"][0], "text": "", "steps": ["All is well."], "n_steps": 1, "n_tokens": 1}
+    frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
+    parrot = Parrot(model.tokenizer, {"All is well.": [" All is well."]})
+    made = paraphrasing.paraphrases(
+        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
+    )
+    assert made.rows() == [(chain["id"], 1, None, 1, "identical")]

@@ -1,0 +1,127 @@
+"""The local backend: batching and packing change speed, never an answer (float32)."""
+
+import pytest
+import tiny
+import torch
+
+from faithtune import local, prompts
+from faithtune.data import arithmetic
+from faithtune.local import Ask
+
+QUESTIONS = arithmetic.generate(8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny.model(tiny_model, batch_size=3, max_packed_tokens=300)
+
+
+@pytest.fixture(scope="module")
+def texts(model, templates):
+    users = [prompts.user_turn(templates, "cot", question) for question in QUESTIONS]
+    return [prompts.render(model.tokenizer, user, prompts.CHAIN_START) for user in users]
+
+
+@torch.inference_mode()
+def plainly(model, text: str, n: int) -> list[int]:
+    """Greedy decoding, token by token, without cache, batch or library."""
+    ids = model.token_ids(text)
+    for _ in range(n):
+        ids.append(model.network(torch.tensor([ids])).logits[0, -1].argmax().item())
+        if ids[-1] == model.tokenizer.eos_token_id:
+            break
+    return ids[len(model.token_ids(text)) :]
+
+
+def test_generation_is_plain_greedy_decoding(model, texts):
+    made = dict(model.generate(texts, 48))
+    assert sorted(made) == list(range(len(texts)))
+    for i, text in enumerate(texts):
+        expected = plainly(model, text, 48)
+        finished = expected[-1] == model.tokenizer.eos_token_id
+        expected = expected[:-1] if finished else expected
+        assert made[i].text == model.tokenizer.decode(expected)
+        assert (made[i].n_tokens, made[i].finished) == (len(expected), finished)
+
+
+def test_a_text_cut_at_the_limit_is_not_finished(model, texts):
+    made = dict(model.generate(texts, 3))
+    assert {(one.n_tokens, one.finished) for one in made.values()} == {(3, False)}
+
+
+def test_the_end_rule_finishes_a_text(model, texts):
+    made = dict(model.generate(texts, 48, ended=lambda text: "=" in text))
+    assert all(one.finished and one.n_tokens < 48 for one in made.values())
+    assert all(one.text.count("=") == 1 and one.text.endswith("=") for one in made.values())
+
+
+def asks_about(model, templates, question):
+    user = prompts.user_turn(templates, "cot", question)
+    chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
+    rendered = [prompts.render(model.tokenizer, user, prompts.assistant_turn(chain)) for chain in chains]
+    return [Ask(text, reference="14") for text in [*rendered, rendered[1]]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8])
+def test_packed_answers_are_plain_ones(model, templates, limit):
+    groups = [asks_about(model, templates, question) for question in QUESTIONS]
+    told = dict(model.answer(groups, limit, lambda text: "\n" in text))
+    assert sorted(told) == list(range(len(groups)))
+    texts = [ask.prompt for group in groups for ask in group]
+    plain = dict(model.generate(texts, limit, lambda text: "\n" in text))
+    for i, one in enumerate(one for index in range(len(groups)) for one in told[index]):
+        assert (one.text, one.finished) == (plain[i].text, plain[i].finished)
+        assert one.p_reference == pytest.approx(probability(model, texts[i], " 14"), abs=1e-4)
+    assert {one.finished for one in plain.values()} == ({True} if limit == 8 else {False})
+
+
+@torch.inference_mode()
+def probability(model, prompt: str, answer: str) -> float:
+    """Probability of an answer that no digit follows, one forward pass over the whole text."""
+    start, ids = len(model.token_ids(prompt)), model.token_ids(prompt + answer)
+    p = model.network(torch.tensor([ids])).logits[0].double().softmax(-1)
+    value = 1.0
+    for position in range(start, len(ids)):
+        value *= p[position - 1, ids[position]].item()
+    digits = [model.tokenizer.convert_tokens_to_ids(digit) for digit in "0123456789"]
+    return value * (1 - p[-1, digits].sum().item())
+
+
+def test_letters_are_read_as_one_forward_pass_would(model, templates):
+    question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
+    user = prompts.user_turn(templates, "cot", question)
+    prompt = prompts.render(model.tokenizer, user, prompts.assistant_turn("Step 1: It is red."))
+    [[told]] = [answers for _, answers in model.answer([[Ask(prompt, n_options=3)]], 8, bool)]
+    with torch.inference_mode():
+        logits = model.network(torch.tensor([model.token_ids(prompt)])).logits[0, -1]
+    letters = prompts.option_token_ids(model.tokenizer, 3)
+    assert told.probabilities == pytest.approx(logits[letters].softmax(-1).tolist(), abs=1e-5)
+    assert told.option_mass == pytest.approx(logits.softmax(-1)[letters].sum().item(), abs=1e-5)
+
+
+def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
+    import bitsandbytes
+    import transformers
+
+    config = transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    packed = transformers.AutoModelForCausalLM.from_pretrained(
+        tiny_model, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}
+    )
+    layers = [layer for layer in packed.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
+    assert layers
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+    ids = torch.randint(5, 100, (2, 20))
+    loaded = [local.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4") for _ in range(2)]
+    exact = local.load_base(tiny_model, "none", "float32", "cpu")
+    with torch.inference_mode():
+        expected = packed(ids).logits
+        for network in loaded:  # made, then read back
+            assert torch.equal(network(ids).logits, expected)
+        assert not torch.equal(exact(ids).logits, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["nf4"]

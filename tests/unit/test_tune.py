@@ -1,0 +1,157 @@
+"""Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training goes on."""
+
+import polars as pl
+import pytest
+import torch
+
+from faithtune import local, prompts, questions, tune
+from faithtune.data import arithmetic
+from faithtune.errors import UserError
+
+SETTINGS = {
+    "method": "qlora",
+    "target": "rationale",
+    "rank": 2,
+    "alpha": 4,
+    "dropout": 0.1,
+    "targets": "all-linear",
+    "learning_rate": 0.001,
+    "epochs": 1,
+    "batch_size": 4,
+    "micro_batch_size": 2,
+    "schedule": "cosine",
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "gradient_checkpointing": False,
+    "checkpoint_steps": 2,
+    "seed": 1,
+    "quantisation": "nf4",
+    "dtype": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def sums() -> pl.DataFrame:
+    return questions.frame(arithmetic.generate(24, seed=5), "sums", "train")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model):
+    return local.load_tokenizer(tiny_model)
+
+
+@pytest.mark.parametrize(
+    ("target", "form", "start"), [("rationale", "cot", "Step 1:"), ("answer_only", "no_cot", "Final Answer:")]
+)
+def test_the_evaluation_prompt_is_a_token_prefix_and_is_not_learnt(sums, tokenizer, templates, target, form, start):
+    for question in sums.to_dicts():
+        made = tune.example(tokenizer, templates, question, target)
+        prompt = prompts.render(tokenizer, prompts.user_turn(templates, form, question))
+        evaluation = prompts.token_ids(tokenizer, prompt + start)
+        assert made["input_ids"][: len(evaluation)] == evaluation
+        learnt = [token for token, mask in zip(*made.values(), strict=True) if mask]
+        text = tokenizer.decode(learnt)
+        assert text.startswith(start)
+        assert text.endswith(f"Final Answer: {question['answer']}<|end|>")
+        assert tokenizer.decode(made["input_ids"][: -len(learnt)]) == prompt
+
+
+def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templates, monkeypatch):
+    monkeypatch.setattr(tune.prompts, "CHAIN_START", "First step:")
+    with pytest.raises(UserError, match="not a token-prefix"):
+        tune.example(tokenizer, templates, sums.to_dicts()[0], "rationale")
+
+
+def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templates, tmp_path):
+    bare = sums.with_columns(rationale=pl.lit(None, pl.String))
+    with pytest.raises(UserError, match="expected target answer_only"):
+        tune.train(card(tiny_model), SETTINGS, bare, templates, tmp_path / "c", tmp_path / "w", "cpu")
+
+
+def card(folder) -> dict:
+    return {"path": str(folder), "weights_sha256": "tiny"}
+
+
+def gradients(network, ids) -> dict[str, torch.Tensor]:
+    network.train()
+    network.zero_grad()
+    network(input_ids=ids, labels=ids).loss.backward()
+    return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+
+def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
+    """bitsandbytes repacks 4-bit weights in place in an eval forward on some CPUs, and training learns nothing more."""
+    from peft import get_peft_model
+
+    torch.manual_seed(0)
+    network = tune._network(card(tiny_model), SETTINGS | {"dtype": "bfloat16"}, "cpu")
+    network = get_peft_model(network, tune._adapter(SETTINGS | {"dropout": 0.0}))
+    ids = torch.randint(5, 100, (2, 30))
+    before = gradients(network, ids)
+    network.eval()
+    with torch.no_grad():
+        network(input_ids=ids)
+    after = gradients(network, ids)
+    assert any(gradient.abs().max() > 0 for gradient in before.values())
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("method", ["qlora", "lora", "full"])
+def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, method):
+    settings = SETTINGS | {"method": method, "quantisation": "nf4" if method == "qlora" else "none"}
+    arm, log = tune.train(card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+    assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert not list((tmp_path / "c").glob("*"))
+    base = local.load_network(card(tiny_model), None, settings["quantisation"], "float32", "cpu")
+    tuned = local.load_network(card(tiny_model), arm, settings["quantisation"], "float32", "cpu")
+    ids = torch.randint(5, 100, (1, 20))
+    with torch.inference_mode():
+        assert not torch.equal(base(ids).logits, tuned(ids).logits)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(monkeypatch, step):
+    """Training ends, as by a kill, when `step` is done and its checkpoint written."""
+    import transformers
+
+    original = transformers.Trainer._save_checkpoint
+
+    def save(self, *arguments, **named):
+        original(self, *arguments, **named)
+        if self.state.global_step == step:
+            raise Killed
+
+    monkeypatch.setattr(transformers.Trainer, "_save_checkpoint", save)
+
+
+def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
+    sums, tiny_model, templates, tmp_path, monkeypatch
+):
+    def train(name, **changed):
+        places = (tmp_path / "checkpoints", tmp_path / name)
+        return tune.train(card(tiny_model), SETTINGS | changed, sums, templates, *places, "cpu")
+
+    undisturbed, log = train("undisturbed")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        killed_after(patch, 4)
+        train("killed")
+    [folder] = (tmp_path / "checkpoints").iterdir()
+    cut_short = folder / "checkpoint-6"
+    cut_short.mkdir()  # a checkpoint without its state, as a crash leaves it
+    (cut_short / "adapter_model.safetensors").write_bytes(b"half")
+
+    _, other = train("other", learning_rate=0.002)
+    assert other["step"].to_list() == log["step"].to_list()
+    assert folder.is_dir()
+
+    seen = []
+    original = tune.last_checkpoint
+    monkeypatch.setattr(tune, "last_checkpoint", lambda path: seen.append(original(path)) or seen[-1])
+    resumed, log_resumed = train("resumed")
+    assert seen == [str(folder / "checkpoint-4")]
+    assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
+    assert log_resumed["loss"].to_list() == pytest.approx(log["loss"].to_list())
+    assert not folder.exists()
