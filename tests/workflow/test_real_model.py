@@ -1,0 +1,51 @@
+"""SmolLM2 out of its wheel through every stage, on real questions: slow, and the one test that meets the real thing."""
+
+import polars as pl
+import pytest
+import yaml
+from study import ROOT, Study
+
+from faithtune import parquet
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory, tiny_model) -> Study:
+    """The embedded study cut down to a few questions and steps."""
+    study = Study(tmp_path_factory.mktemp("real"), tiny_model)
+    embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    study.config |= {"models": embedded["models"]}
+    study.config["data_sets"] = {
+        "arithmetic": {"train": {"n": 8}, "eval": {"n": 4}},
+        "siqa": embedded["data_sets"]["siqa"],
+    }
+    study.config["data_sets"]["siqa"]["eval"]["n"] = 4
+    study.config["eval_sets"] = ["arithmetic", "siqa"]
+    study.run()
+    return study
+
+
+def test_the_wheel_becomes_a_model_that_reasons(real):
+    chains = parquet.read(real.folder / "results/chains/smollm2/base/arithmetic.parquet", parquet.CHAINS)
+    assert chains.height == 4
+    assert (chains["outcome"] == "answered").sum() >= 2
+    assert chains["text"].str.contains("Step 2:").sum() >= 2
+
+
+def test_it_answers_real_questions_with_letters(real):
+    answers = parquet.read(real.folder / "results/answers/smollm2/base/siqa.parquet", parquet.ANSWERS)
+    assert set(answers.filter(outcome="answered")["answer"]) <= set("ABC")
+    assert (answers["outcome"] == "answered").mean() > 0.5
+
+
+def test_the_tuned_arm_is_another_arm(real):
+    arms = [
+        parquet.read(real.folder / f"results/answers/smollm2/{arm}/siqa.parquet", parquet.ANSWERS)
+        for arm in ("base", "qlora-arithmetic")
+    ]
+    no_cot = [arm.filter(test="no_cot")["probabilities"].list.first() for arm in arms]
+    assert (no_cot[0] - no_cot[1]).abs().min() > 0
+    assert parquet.read(real.folder / "results/estimates.parquet", parquet.ESTIMATES).filter(
+        pl.col("metric") == "accuracy_effect"
+    ).height
