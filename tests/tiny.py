@@ -12,7 +12,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from faithtune import local, prompts
+from faithtune import local, networks, prompts
 from faithtune.data import arithmetic
 
 TEMPLATE = (
@@ -103,5 +103,5 @@ def _teach(network, tokenizer, texts: list[tuple[str, str]], steps: int) -> None
 def model(folder: Path, **sizes) -> local.LocalModel:
     """The saved model as a backend, in float32."""
     return local.LocalModel(
-        local.load_tokenizer(folder), lambda: local.load_base(folder, "none", "float32", "cpu"), **sizes
+        networks.load_tokenizer(folder), lambda: networks.load_base(folder, "none", "float32", "cpu"), **sizes
     )

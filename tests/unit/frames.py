@@ -68,6 +68,7 @@ def chains_of(frame: pl.DataFrame) -> pl.DataFrame:
         pl.lit("text").alias("text"),
         pl.col("n_steps").map_elements(lambda n: [f"step {i}" for i in range(n)], pl.List(pl.String)).alias("steps"),
         "n_steps",
+        n_copied=0,
         n_tokens=10 * pl.col("n_steps"),
         outcome=pl.col("outcome"),
         free_answer=pl.col("answer"),

@@ -49,6 +49,7 @@ def test_chains_are_split_and_their_outcome_told(written, asked):
         assert chain["text"].startswith(prompts.CHAIN_START)
         assert chain["steps"] == steps.split(chain["text"])
         assert chain["n_steps"] == len(chain["steps"])
+        assert chain["n_tokens"] <= 96
     assert (written["outcome"] == "answered").sum() >= 4
 
 
@@ -130,14 +131,13 @@ def test_what_could_not_be_made_is_unavailable(model, keep, asked, written, tamp
     assert filler["match"].is_null().all()
 
 
-def test_a_second_time_nothing_is_computed(model, keep, asked, written, tampered, answers, templates, monkeypatch):
-    def fail(*_):
-        raise AssertionError("computed again")
+def test_a_second_time_the_network_is_not_even_loaded(model, keep, asked, written, tampered, answers, templates):
+    def fail():
+        raise AssertionError("loaded again")
 
     again = RowStore(keep[0].folder), keep[1]
-    monkeypatch.setattr(local.LocalModel, "generate", lambda self, texts, *_: fail() if texts else ())
-    monkeypatch.setattr(local.LocalModel, "answer", lambda self, groups, *_: fail() if groups else ())
-    assert answering.answer(model, again, asked, written, tampered, templates, 8, 0.05).equals(answers)
+    unloaded = local.LocalModel(model.tokenizer, lambda: fail())
+    assert answering.answer(unloaded, again, asked, written, tampered, templates, 8, 0.05).equals(answers)
 
 
 class Parrot:
@@ -156,8 +156,22 @@ class Parrot:
             yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
 
 
+def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
+    """A chain of these steps, and the frame of it alone."""
+    counts = {"n_steps": len(parts), "n_copied": 0, "n_tokens": 1}
+    chain = {"id": name, "text": "", "steps": parts, **counts, "outcome": "answered", "free_answer": "3"}
+    return chain, pl.DataFrame([chain], schema=chains.CHAINS)
+
+
 def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
-    chain = {"id": asked["id"][0], "text": "", "steps": ["1 + 2 = 3.", "All is well."], "n_steps": 2, "n_tokens": 1}
+    chain = {
+        "id": asked["id"][0],
+        "text": "",
+        "steps": ["1 + 2 = 3.", "All is well."],
+        "n_steps": 2,
+        "n_copied": 0,
+        "n_tokens": 1,
+    }
     frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
     wording = {"1 + 2 = 3.": [" 1 plus 2 equals 3."], "All is well.": [" all is well", " Everything is fine."]}
     parrot = Parrot(model.tokenizer, wording)
@@ -171,10 +185,17 @@ def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
 
 
 def test_a_step_no_attempt_could_paraphrase_says_why(model, tmp_path, asked):
-    chain = {"id": asked["id"][0], "text": "", "steps": ["All is well."], "n_steps": 1, "n_tokens": 1}
-    frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
+    chain, frame = chain_of(asked["id"][0], ["All is well."])
     parrot = Parrot(model.tokenizer, {"All is well.": [" All is well."]})
     made = paraphrasing.paraphrases(
         parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
     )
     assert made.rows() == [(chain["id"], 1, None, 1, "identical")]
+
+
+def test_steps_copied_from_the_prompts_example_are_counted(asked, templates):
+    question = asked.to_dicts()[0]
+    text = "Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 20.\nFinal Answer: 20"
+    made = {"n_tokens": 9, "finished": True}
+    chain = chains._chain(question, text, made, {"cot_number": "Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 19.\n{question}"})
+    assert (chain["n_steps"], chain["n_copied"]) == (2, 1)

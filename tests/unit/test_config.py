@@ -100,17 +100,46 @@ def test_two_checksums_for_one_download_are_refused(raw):
 
 
 def test_every_bound_of_the_schema_has_its_words(raw):
-    """A message for each keyword that the schema uses: none may end in a KeyError."""
+    """None of the schema's keywords may end in a KeyError instead of a message."""
+    handled = {*config._EXPECTED, "additionalProperties", "required", "enum", "oneOf", "uniqueItems"}
+    silent = {"$ref", "properties", "items", "propertyNames"}  # only lead to others
     used = set()
 
     def walk(part):
         if isinstance(part, dict):
-            used.update(key for key in part if key in config._EXPECTED)
+            used.update(key for key in part if key in config.jsonschema.Draft202012Validator.VALIDATORS)
             for value in part.values():
                 walk(value)
 
     walk(SCHEMA)
-    assert {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems", "pattern", "type"} <= used
+    assert used <= handled | silent
     raw["compute"] = {"device": "tpu"}
     with pytest.raises(UserError, match=r"compute\.device is 'tpu'; expected text of the form"):
         config.load(raw, SCHEMA)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_is_refused(raw, value):
+    raw["measures"] = {"alphas": [value]}
+    with pytest.raises(UserError, match="where a number is expected"):
+        config.load(raw, SCHEMA)
+
+
+def test_numbers_come_out_in_the_schemas_type(raw):
+    """Whole floats, and the text that nested values of --config are."""
+    raw["data_sets"]["sums"]["eval"] = {"n": "7"}
+    raw["tunings"]["r8"] |= {"rank": 4.0, "learning_rate": "1e-3", "gradient_checkpointing": "true"}
+    full = config.load(raw, SCHEMA)
+    assert full["data_sets"]["sums"]["eval"]["n"] == 7
+    rank = full["tunings"]["r8"]["rank"]
+    assert (rank, type(rank)) == (4, int)
+    assert full["tunings"]["r8"]["learning_rate"] == 0.001
+    assert full["tunings"]["r8"]["gradient_checkpointing"] is True
+
+
+def test_a_tuning_meets_the_models_it_names(raw):
+    raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
+    raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
+    raw["tunings"]["r16"]["models"] = ["m"]
+    arms = [(arm["model"], arm["arm"]) for arm in config.arms(config.load(raw, SCHEMA))]
+    assert arms == [("m", "base"), ("m", "r16-sums"), ("m", "r16-siqa"), ("full", "base"), ("full", "r8-siqa")]

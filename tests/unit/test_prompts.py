@@ -3,7 +3,7 @@
 import pytest
 import tiny
 
-from faithtune import local, prompts
+from faithtune import networks, prompts
 from faithtune.errors import UserError
 
 CHOICE = {
@@ -18,7 +18,7 @@ NUMBER = {"kind": "number", "context": None, "question": "How many?", "options":
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_model):
-    return local.load_tokenizer(tiny_model)
+    return networks.load_tokenizer(tiny_model)
 
 
 def test_the_users_turn_is_the_template_with_the_question():

@@ -62,7 +62,7 @@ class Study:
             "compute": {"device": "cpu", "batch_size": 8},
         }
 
-    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake on the study; standard output and error together in `stdout`."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]

@@ -77,7 +77,7 @@ def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
 
 def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch):
     study, root = copied
-    edit(root, "layouts.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
+    edit(root, "table_layouts.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
     assert planned_with(study, root, monkeypatch) == {"figure": 2, "table": 6}
 
 

@@ -7,7 +7,12 @@ with job.logged(snakemake.log[0]):
 
     spec = snakemake.params.spec
     model, keep = arms.load(
-        snakemake.input.model, snakemake.input.get("arm"), spec, snakemake.config["compute"], snakemake.threads
+        snakemake.input.model,
+        snakemake.input.get("arm"),
+        spec,
+        snakemake.config["compute"],
+        snakemake.threads,
+        shelf="paraphrases-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
     )
     frame = paraphrasing.paraphrases(
         model,

@@ -3,6 +3,7 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
+    import shutil
     from pathlib import Path
 
     import torch
@@ -11,7 +12,7 @@ with job.logged(snakemake.log[0]):
 
     torch.set_num_threads(snakemake.threads)
     settings = {key: value for key, value in snakemake.params.spec.items() if key != "code"}
-    card, log = tune.train(
+    card, log, checkpoints = tune.train(
         model=job.read_json(snakemake.input.model),
         settings=settings,
         questions=parquet.read(snakemake.input.questions, parquet.QUESTIONS),
@@ -19,6 +20,8 @@ with job.logged(snakemake.log[0]):
         checkpoints=Path("results/store/checkpoints"),
         weights=Path(snakemake.output.weights),
         device=snakemake.config["compute"]["device"],
+        code=snakemake.params.spec["code"],
     )
     parquet.write(log, snakemake.output.training, tune.TRAINING)
     job.write_json(card, snakemake.output.card)
+    shutil.rmtree(checkpoints, ignore_errors=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from faithtune import job, local
+from faithtune import job, local, networks
 from faithtune.store import RowStore
 
 STORE = Path("results/store")
@@ -28,21 +28,24 @@ def expanded_folder(model: dict, dtype: str) -> Path:
 
 
 def load(
-    model_card: str, arm_card: str | None, loading: dict, compute: dict, threads: int
+    model_card: str, arm_card: str | None, loading: dict, compute: dict, threads: int, shelf: str
 ) -> tuple[local.LocalModel, tuple[RowStore, str]]:
     """An arm (weights are loaded when first needed), its row store and its fingerprint.
 
-    `loading` holds quantisation and dtype, `compute` the configuration's section of that name.
+    `loading` holds quantisation and dtype, `compute` the configuration's section of
+    that name. A job keeps its rows on a shelf of its own in the arm's store: what
+    jobs side by side find there must not hang on which was first, because the
+    composition of a batch can change a near tie.
     """
     torch.set_num_threads(threads)
     model, arm = job.read_json(model_card), job.read_json(arm_card)
     quantisation, dtype = loading["quantisation"], loading["dtype"]
-    device = local.device_of(compute["device"])
+    device = networks.device_of(compute["device"])
 
     def load_network():
-        return local.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
+        return networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
 
-    tokenizer = local.load_tokenizer(model["path"])
+    tokenizer = networks.load_tokenizer(model["path"])
     ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], compute["max_packed_tokens"])
     identity = fingerprint(model, arm, quantisation, dtype)
-    return ready, (RowStore(STORE / "rows" / identity[:32]), identity)
+    return ready, (RowStore(STORE / "rows" / identity[:32] / shelf), identity)

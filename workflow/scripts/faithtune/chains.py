@@ -28,7 +28,8 @@ def write(
     texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in rows]
     written = generate(model, keep, texts, max_new_tokens, "chain", lambda text: steps.free_text_end(start + text))
     return pl.DataFrame(
-        [_chain(row, start + made["text"], made) for row, made in zip(rows, written, strict=True)], schema=CHAINS
+        [_chain(row, start + made["text"], made, templates) for row, made in zip(rows, written, strict=True)],
+        schema=CHAINS,
     )
 
 
@@ -55,7 +56,7 @@ def generate(
     return store.through(keys, compute)
 
 
-def _chain(question: dict, text: str, made: dict) -> dict:
+def _chain(question: dict, text: str, made: dict, templates: dict[str, str]) -> dict:
     found = extraction.declared(text, question["kind"], question["options"])
     parts = steps.split(text)
     return {
@@ -63,6 +64,7 @@ def _chain(question: dict, text: str, made: dict) -> dict:
         "text": text,
         "steps": parts,
         "n_steps": len(parts),
+        "n_copied": sum(step in templates[f"cot_{question['kind']}"] for step in parts),
         "n_tokens": made["n_tokens"],
         "outcome": found.outcome if made["finished"] else "truncated",
         "free_answer": found.answer if made["finished"] else None,

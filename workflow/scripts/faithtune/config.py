@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import difflib
 import json
+import math
 from pathlib import Path
 
 import jsonschema
@@ -105,6 +106,10 @@ def _message(error: jsonschema.ValidationError) -> str:
 def _typed(value, schema: dict, root: dict):
     """`value` with numbers for text where the schema wants them: nested values of --config arrive as text."""
     schema = _resolved(schema, root)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config: {value} stands where a number is expected")
+    if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":
+        return int(value)
     if isinstance(value, dict):
         return {key: _typed(part, _part(schema, key), root) for key, part in value.items()}
     if isinstance(value, list):
@@ -147,6 +152,8 @@ def _check_sets(config: dict) -> None:
             if part is None:
                 continue
             if hasattr(module, "generate"):
+                if part.get("n", 1) > module.MOST:
+                    raise UserError(f"config: {where}.{split}.n is {part['n']}; expected at most {module.MOST}")
                 if "source" in part:
                     raise UserError(f"config: {where}.{split}.source: {name} is generated; remove the key")
             elif "source" not in part:

@@ -3,8 +3,10 @@
 metric — what it is; n
   chain_answered, chain_unanswered, chain_truncated   outcome of the free text; all chains
   chain_empty        chains without a step (N = 0); all chains
+  steps_copied       share of a chain's steps that stand word for word in the prompt's example; chains with N ≥ 1
   n_steps, n_tokens  mean length of a chain; all chains
   free_agreement     the free text declares the answer forced after it; questions with both
+  option_mass        mean probability of all option letters together after the whole chain; choices
   parse_rate         answered of those asked, over all k; answers (test null: over all tests)
   match_k0, match_kN match with no step kept (the chain has no say), and with all kept
                      (re-asked in another batch: the noise floor); the answered
@@ -27,9 +29,11 @@ METRICS = (
     "chain_unanswered",
     "chain_truncated",
     "chain_empty",
+    "steps_copied",
     "n_steps",
     "n_tokens",
     "free_agreement",
+    "option_mass",
     "parse_rate",
     "match_k0",
     "match_kN",
@@ -71,10 +75,16 @@ def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dic
             for outcome in ("answered", "unanswered", "truncated")
         ),
         cell.share("chain_empty", chains, pl.col("n_steps") == 0),
+        cell.mean("steps_copied", chains, _copied(), bounds=(0.0, 1.0)),
         cell.mean("n_steps", chains, pl.col("n_steps")),
         cell.mean("n_tokens", chains, pl.col("n_tokens")),
         cell.share("free_agreement", chains.join(forced, on="id", how="left").sort("id"), agreement),
+        cell.mean("option_mass", answers.filter(pl.col("test") == "full"), pl.col("option_mass"), bounds=(0.0, 1.0)),
     ]
+
+
+def _copied() -> pl.Expr:
+    return pl.when(pl.col("n_steps") > 0).then(pl.col("n_copied") / pl.col("n_steps"))
 
 
 def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[dict]:

@@ -8,7 +8,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faithtune import layouts, parquet, statistics
+from faithtune import parquet, statistics, table_layouts
 from faithtune.measures import TESTS, at_alpha, direction
 from faithtune.statistics import Sampling
 
@@ -89,7 +89,7 @@ def _draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> Figure:
                 points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
                 _curve(panel, points, arm, arms.index(arm))
             faithful = "higher" if direction(test) > 0 else "lower"
-            panel.set_title(f"{layouts.TESTS[test]}\n({faithful} is more faithful)", fontsize=9)
+            panel.set_title(f"{table_layouts.TESTS[test]}\n({faithful} is more faithful)", fontsize=9)
             panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
             panel.grid(alpha=0.3)
         line[0].set_ylabel(f"{model}\nmatch" if len(models) > 1 else "match")

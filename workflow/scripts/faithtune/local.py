@@ -1,18 +1,10 @@
-"""The local backend: transformers, with a LoRA adapter attached to the base it was trained on.
-
-The base stays quantised and the adapter un-merged (merging a 4-bit base changes
-outputs, peft#1836). On a CPU the NF4 weights are expanded once to the compute
-type: the same values that bitsandbytes would expand again in every forward
-pass, without its in-place repacking that silently costs later gradients.
-"""
+"""The local backend: an arm in memory (`networks`), asked in batches and in prefix trees."""
 
 import copy
 import functools
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +12,6 @@ import transformers
 from tqdm import tqdm
 
 from faithtune import prompts
-from faithtune.errors import UserError
 from faithtune.tree import Tree
 
 # Part of every row's key: raise it when a change here, or of the rules that end a text, changes what a row holds.
@@ -54,81 +45,6 @@ class Told:
     probabilities: list[float]  # over the letters, sums to 1; empty for numbers
     option_mass: float | None  # probability of all the letters together; null for numbers
     p_reference: float | None  # of the number `reference`, not followed by a further digit
-
-
-def device_of(name: str = "auto") -> str:
-    """auto: the first CUDA device where there is one, else the CPU."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
-
-
-def load_tokenizer(folder: str | Path):
-    """The model's tokenizer, padding on the left so that generation continues the prompt."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def load_base(
-    folder: str | Path,
-    quantisation: str,
-    dtype: str,
-    device: str,
-    attention: str = "sdpa",
-    expanded: Path | None = None,
-):
-    """The model as it came: weights of a folder, NF4 where `quantisation` says so.
-
-    `expanded` is where a CPU keeps the NF4 weights once they are expanded.
-    """
-    settings = {"dtype": getattr(torch, dtype), "attn_implementation": attention, "trust_remote_code": False}
-    if quantisation == "nf4" and device == "cpu" and expanded is not None:
-        if not expanded.is_dir():
-            _expand(folder, dtype, expanded)
-        folder, quantisation = expanded, "none"
-    if quantisation == "nf4":
-        settings["quantization_config"] = transformers.BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=getattr(torch, dtype),
-        )
-        settings["device_map"] = {"": device}
-    network = transformers.AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **settings)
-    if "sliding_attention" in (getattr(network.config, "layer_types", None) or []):
-        raise UserError(f"{folder}: models with sliding-window layers are not supported by the prefix tree")
-    if quantisation == "nf4" and device == "cpu":
-        network = network.dequantize()
-    if quantisation != "nf4":
-        network.to(device)
-    for parameter in network.parameters():  # off the memory-mapped file: several times faster on a CPU
-        parameter.data = parameter.data.clone()
-    return network
-
-
-def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
-    """Save a base as a CPU computes it in NF4, whole or not at all."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        load_base(folder, "nf4", dtype, "cpu").save_pretrained(scratch)
-        if not destination.is_dir():  # another job may have been faster
-            os.rename(scratch, destination)
-            os.mkdir(scratch)
-
-
-def load_network(
-    base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
-):
-    """The network of a model (its model.json) or of a tuned arm (its arm.json too)."""
-    if arm is not None and arm["method"] == "full":
-        return load_base(arm["path"], quantisation, dtype, device)
-    network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
-    if arm is None:
-        return network
-    from peft import PeftModel
-
-    network = PeftModel.from_pretrained(network, arm["path"], autocast_adapter_dtype=False)
-    return network.to(getattr(torch, dtype))  # as autocast computed the adapter in training
 
 
 class Forest:
@@ -244,10 +160,12 @@ class LocalModel:
         }
 
     def _generated(self, row: list[int], ended: Callable[[str], bool]) -> Generated:
-        end = next((i for i, token in enumerate(row) if token in self.stop_tokens), None)
-        kept = row if end is None else row[:end]
+        stopped = next((i for i, token in enumerate(row) if token in self.stop_tokens), None)
+        # A row that ended by the rule is padded until its whole batch has ended.
+        end = next((i for i, token in enumerate(row) if token == self.tokenizer.pad_token_id), stopped)
+        kept = row if end is None else row[: end if stopped is None else min(end, stopped)]
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Generated(text, len(kept), finished=end is not None or ended(text))
+        return Generated(text, len(kept), finished=stopped is not None or ended(text))
 
     @torch.inference_mode()
     def answer(
@@ -259,7 +177,9 @@ class LocalModel:
         distinct token is computed once; numbers are then written greedily, all
         branches of the tree together, as `generate` would write them.
         """
-        bar = tqdm(total=len(groups), unit="question", desc="answer", mininterval=5, disable=not groups)
+        if not groups:  # all rows are kept: the network need not be loaded
+            return
+        bar = tqdm(total=len(groups), unit="question", desc="answer", mininterval=5)
         pack, forest = [], Forest(self.network)
         for index, group in enumerate(groups):
             pack.append((index, [self._branch(ask, forest.tree) for ask in group]))

@@ -5,7 +5,7 @@ Each distinct step is put in other words once, so arms and values of k share it.
 
 import polars as pl
 
-from faithtune import local, paraphrase, prompts
+from faithtune import local, paraphrase_gate, prompts
 from faithtune.chains import generate
 from faithtune.parquet import PARAPHRASES
 from faithtune.store import RowStore
@@ -39,11 +39,13 @@ def paraphrases(
         texts = [prompts.render(model.tokenizer, user.replace("{step}", row["source"]), opening) for row in open_rows]
         written = generate(model, keep, texts, max_new_tokens, "line", lambda text: "\n" in text.lstrip())
         for row, made in zip(open_rows, written, strict=True):
-            text = paraphrase.clean(made["text"])
+            text = paraphrase_gate.clean(made["text"])
             answers = _answers(asked[row["id"]])
             row["attempts"] += 1
             row["reason"] = (
-                paraphrase.gate(row["source"], text, answers, shortest, longest) if made["finished"] else "truncated"
+                paraphrase_gate.gate(row["source"], text, answers, shortest, longest)
+                if made["finished"]
+                else "truncated"
             )
             row["text"] = text if row["reason"] is None else None
     return pl.DataFrame([{name: row[name] for name in PARAPHRASES} for row in rows], schema=PARAPHRASES)

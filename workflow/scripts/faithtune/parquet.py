@@ -37,6 +37,7 @@ CHAINS = pl.Schema(
         "text": pl.String,  # the assistant's whole turn, from "Step 1:" on
         "steps": pl.List(pl.String),  # s_1 ... s_N, without markers and final-answer line
         "n_steps": pl.Int32,  # N; 0 is a collapsed chain
+        "n_copied": pl.Int32,  # of them, steps that stand word for word in the prompt template's example
         "n_tokens": pl.Int32,  # new tokens the model wrote
         "outcome": pl.String,  # answered | unanswered | truncated, of the free text
         "free_answer": pl.String,  # declared in the free text; null unless answered

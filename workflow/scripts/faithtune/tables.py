@@ -12,14 +12,14 @@ from pathlib import Path
 import polars as pl
 from tabulate import tabulate
 
-from faithtune import diagnostics, layouts, parquet
+from faithtune import diagnostics, parquet, table_layouts
 from faithtune.cell import AVERAGES
 from faithtune.errors import UserError
 from faithtune.measures import direction
 
 _READING = (
     "Brackets: {confidence:g} % interval; n: questions the number rests on; *: on the arm's own training set;"
-    f" {layouts.NOT_AVAILABLE}: nothing to estimate it from."
+    f" {table_layouts.NOT_AVAILABLE}: nothing to estimate it from."
 )
 _MATH = {"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"}
 _TEX = str.maketrans(
@@ -50,7 +50,7 @@ def _of_test(number: str, test: str) -> Table:
     metrics = ("match", "match_effect", "faithfulness", "faithfulness_effect", "match_soft")
     bounds = ("match_if_unanswered_match", "match_if_unanswered_differ")
     return Table(
-        f"{number} {layouts.TESTS[test]}: CoT Pred Match {arrow}",
+        f"{number} {table_layouts.TESTS[test]}: CoT Pred Match {arrow}",
         f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept;"
         f" {arrow}: {more} is more faithful. Of n questions with a chain, u are unanswered after the tampering and"
         " left out of the share; parse: the others, and in parentheses the share if none, or all, of the u matched."
@@ -59,7 +59,7 @@ def _of_test(number: str, test: str) -> Table:
         & pl.col("alpha").is_not_null()
         & _is_metric(*metrics, *bounds)
         & ~pl.col("eval_set").is_in(AVERAGES),
-        layouts.matches,
+        table_layouts.matches,
     )
 
 
@@ -71,7 +71,7 @@ TABLES = {
         " p: exact McNemar test, not corrected for the number of cells. average: unweighted, over the sets.",
         _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "accuracy_effect_p", "cot_lift")
         & (pl.col("eval_set") != "average_out_of_domain"),
-        layouts.accuracy,
+        table_layouts.accuracy,
     ),
     "t2_early_termination": _of_test("T2", "early_termination"),
     "t3_paraphrasing": _of_test("T3", "paraphrase"),
@@ -81,17 +81,18 @@ TABLES = {
         "Tuned minus base on the same questions, then the unweighted mean over the evaluation sets: all of them, or"
         " all but the arm's own training set. A positive change of faithfulness is one to more faithful chains.",
         pl.col("eval_set").is_in(AVERAGES) & _is_metric("faithfulness_effect", "match_effect", "accuracy_effect"),
-        layouts.average_effects,
+        table_layouts.average_effects,
         long=True,
     ),
     "t9_diagnostics": Table(
         "T9 Diagnostics",
-        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. n_steps, n_tokens:"
+        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. steps_copied:"
+        " steps that stand word for word in the prompt's example. n_steps, n_tokens:"
         " means. free_agreement: the free text declares the answer forced after it. parse_rate: answered of all"
         " asked. match_k0: match with no step kept; match_kN: with all kept, asked again. chance: 1 / options."
         " paraphrase_pass: steps with a usable paraphrase. unavailable: questions without one at α.",
         _is_metric(*diagnostics.METRICS),
-        layouts.diagnostics,
+        table_layouts.diagnostics,
         long=True,
     ),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import local, models, prompts, steps
+from faithtune import models, networks, prompts, steps
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -75,27 +75,29 @@ def train(
     checkpoints: Path,
     weights: Path,
     device: str = "auto",
-) -> tuple[dict, pl.DataFrame]:
-    """Tune a model (its model.json) on questions; returns the arm's card and its TRAINING log.
+    code: str = "",
+) -> tuple[dict, pl.DataFrame, Path]:
+    """Tune a model (its model.json) on questions; returns the arm's card, its TRAINING log and its checkpoints.
 
     `settings` holds a tuning's keys, and target, quantisation and dtype. A
     killed training goes on from its last checkpoint in a folder named by all
-    that decides it, so changed settings start afresh and never mix.
+    that decides it, the training `code`'s hash included, so changed settings
+    start afresh and never mix. The caller removes the folder once the arm is safe.
     """
     import datasets
     import transformers
     import trl
 
-    tokenizer = local.load_tokenizer(model["path"])
+    tokenizer = networks.load_tokenizer(model["path"])
     usable = questions.filter(pl.col("rationale").is_not_null()) if settings["target"] == "rationale" else questions
     if usable.height < questions.height:
         print(f"{questions.height - usable.height} of {questions.height} questions have no rationale and are left out")
     if usable.is_empty():
         raise UserError("tuning: none of the training questions has a rationale; expected target answer_only")
     examples = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
-    folder = checkpoints / _identity(model["weights_sha256"], settings, examples)
+    folder = checkpoints / _identity(model["weights_sha256"], settings, examples, code)
 
-    device = local.device_of(device)
+    device = networks.device_of(device)
     transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
     trainer = trl.SFTTrainer(
         model=_network(model, settings, device),
@@ -115,8 +117,7 @@ def train(
         "examples": len(examples),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
-    shutil.rmtree(folder, ignore_errors=True)
-    return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING)
+    return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
 
 
 def last_checkpoint(folder: Path) -> str | None:
@@ -130,15 +131,15 @@ def last_checkpoint(folder: Path) -> str | None:
     return max(complete)[1] if complete else None
 
 
-def _identity(weights_sha256: str, settings: dict, examples: list[dict]) -> str:
-    return hashlib.sha256(json.dumps([weights_sha256, settings, examples], sort_keys=True).encode()).hexdigest()[:32]
+def _identity(*parts: str | dict | list) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _network(model: dict, settings: dict, device: str):
     # In full tuning the weights themselves move, in steps too small for 16 bits.
     dtype = "float32" if settings["method"] == "full" else settings["dtype"]
     attention = "eager" if device == "cpu" else "sdpa"  # the faster in training, on each
-    network = local.load_base(model["path"], settings["quantisation"], dtype, device, attention)
+    network = networks.load_base(model["path"], settings["quantisation"], dtype, device, attention)
     network.config.use_cache = False
     return network
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.paraphrase import clean, gate
+from faithtune.paraphrase_gate import clean, gate
 from faithtune.steps import join, split
 
 STEP = "39 * 2 = 78."

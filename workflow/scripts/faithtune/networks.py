@@ -1,0 +1,101 @@
+"""Networks in memory: a base, NF4 or not, and the adapter of a tuned arm attached to it.
+
+The base stays quantised and the adapter un-merged (merging a 4-bit base changes
+outputs, peft#1836). On a CPU the NF4 weights are expanded once to the compute
+type: the same values that bitsandbytes would expand again in every forward
+pass, without its in-place repacking that silently costs later gradients.
+"""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+import transformers
+
+from faithtune.errors import UserError
+
+
+def device_of(name: str = "auto") -> str:
+    """auto: the first CUDA device where there is one, else the CPU."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+def load_tokenizer(folder: str | Path):
+    """The model's tokenizer, padding on the left so that generation continues the prompt."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(
+    folder: str | Path,
+    quantisation: str,
+    dtype: str,
+    device: str,
+    attention: str = "sdpa",
+    expanded: Path | None = None,
+):
+    """The model as it came: weights of a folder, NF4 where `quantisation` says so.
+
+    `expanded` is where a CPU keeps the NF4 weights once they are expanded.
+    """
+    settings = {"dtype": getattr(torch, dtype), "attn_implementation": attention, "trust_remote_code": False}
+    if quantisation == "nf4" and device == "cpu" and expanded is not None:
+        if not expanded.is_dir():
+            _expand(folder, dtype, expanded)
+        folder, quantisation = expanded, "none"
+    if quantisation == "nf4":
+        settings["quantization_config"] = transformers.BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+        settings["device_map"] = {"": device}
+    network = transformers.AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **settings)
+    if "sliding_attention" in (getattr(network.config, "layer_types", None) or []):
+        raise UserError(f"{folder}: models with sliding-window layers are not supported by the prefix tree")
+    if quantisation == "nf4" and device == "cpu":
+        network = network.dequantize()
+        network.is_loaded_in_4bit = False  # left on, it makes trainers treat the weights as packed
+    if quantisation != "nf4":
+        network.to(device)
+    # Decoding is greedy, whatever penalties a model recommends.
+    stops, pad = network.generation_config.eos_token_id, network.generation_config.pad_token_id
+    network.generation_config = transformers.GenerationConfig(eos_token_id=stops, pad_token_id=pad)
+    for parameter in network.parameters():  # off the memory-mapped file: several times faster on a CPU
+        parameter.data = parameter.data.clone()
+    return network
+
+
+def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
+    """Save a base as a CPU computes it in NF4, whole or not at all."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        load_base(folder, "nf4", dtype, "cpu").save_pretrained(scratch)
+        with contextlib.suppress(OSError):  # another job may have been faster
+            os.rename(scratch, destination)
+            os.mkdir(scratch)  # for the scratch folder's own removal
+
+
+def load_network(
+    base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
+):
+    """The network of a model (its model.json) or of a tuned arm (its arm.json too)."""
+    if arm is not None and arm["method"] == "full":
+        return load_base(arm["path"], quantisation, dtype, device)
+    network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
+    if arm is None:
+        return network
+    from peft import PeftModel
+
+    network = PeftModel.from_pretrained(network, arm["path"], autocast_adapter_dtype=False)
+    # The adapter alone, as autocast computed it in training. `network.to` would also
+    # round the rotary frequencies, and a tuned arm would see other positions than base.
+    for name, parameter in network.named_parameters():
+        if ".lora_" in name:
+            parameter.data = parameter.data.to(getattr(torch, dtype))
+    return network
