@@ -45,11 +45,7 @@ class Study:
             "models": {"tiny": {"source": str(model), "quantisation": "nf4", "dtype": "float32"}},
             "data_sets": {
                 "arithmetic": {"train": {"n": 12}, "eval": {"n": 6}},
-                "colours": {
-                    "reader": "siqa",
-                    "train": {"source": choices, "n": 8},
-                    "eval": {"source": choices, "n": 5},
-                },
+                "colours": {"reader": "siqa", "train": choices | {"n": 8}, "eval": choices | {"n": 5}},
             },
             "eval_sets": ["arithmetic", "colours"],
             "tunings": {

@@ -69,7 +69,8 @@ def share(hits: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: objec
     if len(hits) == 0:
         return NOTHING
     low, high = proportion_confint(hits.sum(), len(hits), alpha=1 - sampling.confidence, method="wilson")
-    return Estimate(float(hits.mean()), float(low), float(high))
+    value = float(hits.mean())
+    return Estimate(value, min(float(low), value), max(float(high), value))  # none hit: low comes out as 3e-17
 
 
 def mean(
