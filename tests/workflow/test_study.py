@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+from study import Study
 
 from faithtune import measures, parquet, tables, tune
 
@@ -102,3 +103,17 @@ def test_measures_pick_the_k_of_alpha(study):
     picked = frame(study, "measures/tiny/base/arithmetic", measures.MEASURES)
     assert picked.height > 0
     assert (picked["k"] == (picked["n_steps"] + 1) // 2).all()
+
+
+def test_interventions_before_the_end_are_answered(study):
+    answers = pl.concat(frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS) for arm, eval_set in PAIRS)
+    early = answers.filter(pl.col("k") < pl.col("n_steps"), outcome="answered")
+    assert {"early_termination", "filler"} <= set(early["test"])
+
+
+def test_two_runs_from_scratch_are_equal(finished, tmp_path):
+    again = Study(tmp_path, finished.config["models"]["tiny"]["source"])
+    again.run()
+    for path in sorted((finished.folder / "results").rglob("*")):
+        if path.suffix in (".csv", ".md", ".tex", ".svg") or path.name == "estimates.parquet":
+            assert (tmp_path / path.relative_to(finished.folder)).read_bytes() == path.read_bytes(), path
