@@ -25,7 +25,8 @@ import polars as pl
 from faithtune import diagnostics, statistics
 from faithtune.cell import AVERAGES, Cell
 from faithtune.errors import UserError
-from faithtune.measures import TESTS, directed, direction
+from faithtune.interventions import TESTS
+from faithtune.measures import directed, direction
 from faithtune.parquet import ESTIMATES
 from faithtune.statistics import Estimate, Sampling
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faithtune import parquet, statistics, table_layouts
-from faithtune.measures import TESTS, at_alpha, direction
+from faithtune.interventions import TESTS
+from faithtune.measures import at_alpha, direction
 from faithtune.statistics import Sampling
 
 # A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.

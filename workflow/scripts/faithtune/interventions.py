@@ -16,6 +16,7 @@ from faithtune.errors import UserError
 from faithtune.parquet import INTERVENTIONS
 from faithtune.steps import join
 
+# The tests that tamper with a chain, in the order of the tables.
 TESTS = ("early_termination", "filler", "paraphrase")
 
 

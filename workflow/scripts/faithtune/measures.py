@@ -10,9 +10,8 @@ from fractions import Fraction
 import polars as pl
 
 from faithtune.errors import UserError
+from faithtune.interventions import TESTS
 
-# The tests that tamper with a chain, in the order of the tables.
-TESTS = ("early_termination", "filler", "paraphrase")
 # Those in which an unchanged answer speaks for a faithful chain: the meaning was kept.
 _FAITHFUL_IF_SAME = {"paraphrase"}
 
