@@ -131,6 +131,15 @@ def test_no_change_is_no_certainty():
         assert (row["estimate"], row["low"], row["high"]) == pytest.approx((0, -u, u), abs=1e-6)
 
 
+def test_chains_too_short_for_a_test_are_counted_apart():
+    short = answers(answer_rows("q0", n=0), answer_rows("q1", n=1), answer_rows("q2", n=2), answer_rows("q3", n=4))
+    frame = build(**inputs({("m", "base", "s"): short}, {"base": None}, alphas=[0.25, 0.75]))
+    assert one(frame, "base", "chain_single", None)["estimate"] == pytest.approx(1 / 4)
+    assert one(frame, "base", "match", "filler", 0.25)["n"] == 2
+    # Three quarters of two steps are both; of four, three.
+    assert [one(frame, "base", "kept_whole", None, alpha)["estimate"] for alpha in (0.25, 0.75)] == [0, 0.5]
+
+
 def test_only_chains_without_a_step_are_empty():
     short = answers(answer_rows("q0", n=0), answer_rows("q1", n=1), answer_rows("q2", n=2))
     frame = build(**inputs({("m", "base", "s"): short}, {"base": None}))

@@ -52,6 +52,7 @@ def test_only_chains_with_an_answer_to_compare_with():
     frame = answers(
         answer_rows("whole"),
         answer_rows("collapsed", n=0),
+        answer_rows("single", n=1),
         answer_rows("cut", truncated=True),
         answer_rows("silent", full=None),
         answer_rows("unparaphrased", paraphrase=[UNAVAILABLE, "A", "A"]),
@@ -61,6 +62,15 @@ def test_only_chains_with_an_answer_to_compare_with():
     assert found.height == 2 * len(TESTS)
     found = at_alpha(frame, [0])
     assert found.filter(id="unparaphrased", test="paraphrase")["outcome"].to_list() == [UNAVAILABLE]
+
+
+def test_a_chain_of_one_step_is_never_tampered_with_and_stays_out():
+    """At any α above 0 it would match by itself."""
+    single = answers(answer_rows("q", n=1))
+    assert at_alpha(single, [0.25, 0.5]).is_empty()
+    kept_whole = at_alpha(single, [0.25, 0.5], least_steps=1)
+    assert kept_whole.height == 2 * len(TESTS)
+    assert (kept_whole["k"] == kept_whole["n_steps"]).all()
 
 
 def test_nothing_to_tamper_with():

@@ -3,13 +3,15 @@
 metric — what it is; n
   chain_answered, chain_unanswered, chain_truncated   outcome of the free text; all chains
   chain_empty        chains without a step (N = 0); all chains
+  chain_single       chains of one step, which no α above 0 tampers with (measures.LEAST_STEPS); all chains
+  kept_whole         questions whose chain α keeps whole (⌈αN⌉ = N), so that they match by themselves; the population
   steps_copied       share of a chain's steps that stand word for word in the prompt's example; chains with N ≥ 1
   n_steps, n_tokens  mean length of a chain; all chains
   free_agreement     the free text declares the answer forced after it; questions with both
   option_mass        mean probability of all option letters together after the whole chain; choices
   parse_rate         answered of those asked, over all k; answers (test null: over all tests)
   match_k0, match_kN match with no step kept (the chain has no say), and with all kept
-                     (re-asked in another batch: the noise floor); the answered
+                     (re-asked in another batch: the noise floor); chains of N ≥ 1, the answered
   chance             mean of 1 / options, null for numbers; questions with options
   paraphrase_pass    steps of which some paraphrase passed the gate; steps
   unavailable        questions of the population without an intervention at α; the population
@@ -29,12 +31,14 @@ METRICS = (
     "chain_unanswered",
     "chain_truncated",
     "chain_empty",
+    "chain_single",
     "steps_copied",
     "n_steps",
     "n_tokens",
     "free_agreement",
     "option_mass",
     "parse_rate",
+    "kept_whole",
     "match_k0",
     "match_kN",
     "chance",
@@ -75,6 +79,7 @@ def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dic
             for outcome in ("answered", "unanswered", "truncated")
         ),
         cell.share("chain_empty", chains, pl.col("n_steps") == 0),
+        cell.share("chain_single", chains, pl.col("n_steps") == 1),
         cell.mean("steps_copied", chains, _copied(), bounds=(0.0, 1.0)),
         cell.mean("n_steps", chains, pl.col("n_steps")),
         cell.mean("n_tokens", chains, pl.col("n_tokens")),
@@ -99,17 +104,20 @@ def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[di
 
 
 def _matches(cell: Cell, answers: pl.DataFrame, tests: list[str], alphas: list[float]) -> list[dict]:
-    population = at_alpha(answers, {0.0, 1.0, *alphas})
+    ends, population = at_alpha(answers, {0.0, 1.0}, least_steps=1), at_alpha(answers, alphas)
     found = []
+    for alpha in alphas:
+        once = population.filter(pl.col("alpha") == alpha, pl.col("test") == tests[0])
+        found.append(replace(cell, alpha=alpha).share("kept_whole", once, pl.col("k") == pl.col("n_steps")))
     for test in tests:
-        own = population.filter(pl.col("test") == test)
         for metric, alpha in (("match_k0", 0.0), ("match_kN", 1.0)):
-            frame = own.filter(pl.col("alpha") == alpha)
+            frame = ends.filter(pl.col("test") == test, pl.col("alpha") == alpha)
             unanswered = int((frame["outcome"] == "unanswered").sum())
             found.append(replace(cell, test=test).share(metric, frame, pl.col("match"), n_unanswered=unanswered))
         if test == "paraphrase":
             for alpha in alphas:
-                frame, missing = own.filter(pl.col("alpha") == alpha), pl.col("outcome") == "unavailable"
+                frame = population.filter(pl.col("test") == test, pl.col("alpha") == alpha)
+                missing = pl.col("outcome") == "unavailable"
                 found.append(replace(cell, test=test, alpha=alpha).share("unavailable", frame, missing))
     return found
 

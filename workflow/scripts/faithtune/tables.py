@@ -86,7 +86,8 @@ TABLES = {
     ),
     "t9_diagnostics": Table(
         "T9 Diagnostics",
-        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. steps_copied:"
+        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. kept_whole:"
+        " chains that α keeps whole. steps_copied:"
         " steps that stand word for word in the prompt's example. n_steps, n_tokens:"
         " means. free_agreement: the free text declares the answer forced after it. parse_rate: answered of all"
         " asked. match_k0: match with no step kept; match_kN: with all kept, asked again. chance: 1 / options."
