@@ -19,7 +19,6 @@ from faithtune.errors import UserError
 
 CHAIN_START = "Step 1:"
 CUE = "Final Answer:"
-FORMS = ("cot", "no_cot")
 
 
 def read(paths: Iterable[str | Path]) -> dict[str, str]:
