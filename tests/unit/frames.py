@@ -57,6 +57,14 @@ def answer_rows(
     return rows
 
 
+def again(id: str, full: str, answer: str | None, p: float | None = None) -> list[dict]:
+    """The row of a full chain asked again, whose own answer was `full`."""
+    row = answer_rows(id, full)[1]
+    outcome, match = ("answered", answer == full) if answer else ("unanswered", None)
+    changed = {"test": "again", "outcome": outcome, "answer": answer, "match": match, "p_reference": p}
+    return [row | changed | {"correct": None if answer is None else answer == "A"}]
+
+
 def answers(*questions: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([row for rows in questions for row in rows], schema=ANSWERS)
 

@@ -7,8 +7,8 @@ from faithtune import fingerprint, local
 
 LIBRARY = Path(local.__file__).parent
 # The code that decides what the row of a prompt holds, and the engine's number with it.
-MODULES = ("extraction", "local", "networks", "prompts", "steps", "tree")
-KNOWN = ("1", "c93d5a2b94a6789e")
+MODULES = ("attention", "extraction", "forest", "local", "networks", "plain", "prompts", "steps", "tree")
+KNOWN = ("2", "2832f39cbe1642df")
 
 
 def test_a_changed_engine_has_another_number():

@@ -11,7 +11,7 @@ from faithtune import estimates
 from faithtune.errors import UserError
 from faithtune.estimates import build
 from faithtune.parquet import ESTIMATES
-from frames import UNAVAILABLE, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
+from frames import UNAVAILABLE, again, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
 BASE = answers(
@@ -19,6 +19,9 @@ BASE = answers(
     answer_rows("q2", "A", "A", early_termination=["A", "B", "A"], p=0.5),
     answer_rows("q3", "B", None, early_termination=["B", None, "B"], paraphrase=["B", UNAVAILABLE, "B"], p=0.1),
     answer_rows("q4", truncated=True),
+    again("q1", "A", "A", p=0.8),
+    again("q2", "A", "B", p=0.2),
+    again("q3", "B", None),
 )
 TUNED = answers(
     answer_rows("q1", "A", "B", early_termination=["B", "B", "A"]),
@@ -101,7 +104,9 @@ def test_schema_and_one_row_a_cell():
         ("base", "parse_rate", "paraphrase", None, (1, 8, 0, None)),
         ("base", "parse_rate", None, None, (1 - 2 / 33, 33, 2, None)),  # 4 + 3 + 9 + 9 + 8
         ("base", "match_k0", "early_termination", None, (2 / 3, 3, 0, None)),
-        ("base", "match_kN", "early_termination", None, (1, 3, 0, None)),
+        ("base", "again_match", None, None, (1 / 2, 2, 1, None)),  # q2 differs; q3 is unanswered
+        ("base", "again_shift", None, None, (0.2, 2, None, None)),  # q1 by 0.1, q2 by 0.3; q3 has none
+        ("tuned", "again_match", None, None, (None, 0, 0, None)),
         ("base", "chance", None, None, (1 / 4, 4, None, None)),
         ("base", "paraphrase_pass", "paraphrase", None, (1, 8, None, None)),
     ],

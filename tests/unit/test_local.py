@@ -1,12 +1,17 @@
 """The local backend: batching and packing change speed, never an answer (float32)."""
 
+import dataclasses
+from collections.abc import Callable
+
 import pytest
 import tiny
 import torch
 
-from faithtune import networks, prompts
+from faithtune import networks, plain, prompts
 from faithtune.data import arithmetic
+from faithtune.forest import Forest
 from faithtune.local import Ask
+from faithtune.tree import Tree
 
 QUESTIONS = arithmetic.generate(8, seed=3)
 
@@ -64,17 +69,80 @@ def asks_about(model, templates, question):
     return [Ask(text, reference="14") for text in [*rendered, rendered[1]]]
 
 
+def line_ended(text: str) -> bool:
+    return "\n" in text
+
+
+def drafts() -> dict[str, Callable]:
+    """What an ask's draft may be: nothing, right, wrong from the first token, wrong later, too long."""
+    return {
+        "none": lambda one: None,
+        "right": lambda one: one.text,
+        "wrong": lambda one: " 9x",
+        "wrong later": lambda one: one.text[:2] + "7,7",
+        "too long": lambda one: one.text + " 1 2 3",
+    }
+
+
 @pytest.mark.parametrize("limit", [1, 2, 8])
-def test_packed_answers_are_plain_ones(model, templates, limit):
-    groups = [asks_about(model, templates, question) for question in QUESTIONS]
-    told = dict(model.answer(groups, limit, lambda text: "\n" in text))
-    assert sorted(told) == list(range(len(groups)))
-    texts = [ask.prompt for group in groups for ask in group]
-    plain = dict(model.generate(texts, limit, lambda text: "\n" in text))
-    for i, one in enumerate(one for index in range(len(groups)) for one in told[index]):
-        assert (one.text, one.finished) == (plain[i].text, plain[i].finished)
-        assert one.p_reference == pytest.approx(probability(model, texts[i], " 14"), abs=1e-4)
-    assert any(one.finished for one in plain.values()) == (limit == 8)
+@pytest.mark.parametrize("kind", ["none", "right", "wrong", "wrong later", "too long"])
+def test_packed_answers_are_plain_ones(model, templates, limit, kind):
+    """Alone, in padded batches and in the tree, whatever was drafted, a number is the same."""
+    asks = [ask for question in QUESTIONS for ask in asks_about(model, templates, question)]
+    alone = plain.answer(model, asks, limit, line_ended)
+    assert any(one.finished for one in alone) == (limit == 8)
+    draft = drafts()[kind]
+    asks = [dataclasses.replace(ask, draft=draft(one)) for ask, one in zip(asks, alone, strict=True)]
+    told = model.answer(asks[:20], limit, line_ended) + model.answer(asks[20:], limit, line_ended)
+    for ask, one, expected in zip(asks, told, alone, strict=True):
+        assert (one.text, one.finished) == (expected.text, expected.finished)
+        assert one.p_reference == pytest.approx(probability(model, ask.prompt, " 14"), abs=1e-4)
+
+
+def test_plain_answers_are_greedy_decoding(model, templates):
+    asks = asks_about(model, templates, QUESTIONS[0])
+    for ask, one in zip(asks, plain.answer(model, asks, 6, line_ended), strict=True):
+        expected = plainly(model, ask.prompt, 6)
+        finished = expected[-1] == model.tokenizer.eos_token_id
+        assert one.text == model.tokenizer.decode(expected[:-1] if finished else expected)
+        assert one.finished == finished
+
+
+def test_what_a_draft_foretells_costs_one_pass(model, templates, monkeypatch):
+    [ask, *_] = asks_about(model, templates, QUESTIONS[0])
+    [told] = model.answer([ask], 8, line_ended)
+    assert len(told.text) > 2
+
+    def passes(draft):
+        calls, fresh = [], Forest(lambda: model.network)
+        grow = fresh.grow
+        monkeypatch.setattr(fresh, "grow", lambda wanted: calls.append(wanted) or grow(wanted))
+        monkeypatch.setattr(model, "forest", fresh)
+        assert model.answer([dataclasses.replace(ask, draft=draft)], 8, line_ended) == [told]
+        return len(calls)
+
+    assert passes(told.text) == 2 < passes(None)
+
+
+def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templates):
+    model = tiny.model(tiny_model, max_packed_tokens=600)
+    groups = [[ask.prompt for ask in asks_about(model, templates, question)] for question in QUESTIONS]
+    seen = []
+    for pack in model.packs(groups):
+        before = len(model.forest.tree)
+        known = [len(model.forest.tree.known(model.token_ids(text))) for i in pack for text in groups[i]]
+        assert before == (max(known) if seen else 0)
+        assert before < 300  # the beginning that all prompts share, and no more
+        model.answer([Ask(text) for i in pack for text in groups[i]], 2, line_ended)
+        assert len(model.forest.tree) < 600 + 300
+        seen += pack
+    assert seen == list(range(len(groups)))
+    distinct = Tree()
+    for group in groups:
+        for text in group:
+            distinct.insert(model.token_ids(text))
+    written = len(groups) * 4  # one token of two is computed for each distinct prompt
+    assert len(distinct) <= model.forest.computed <= len(distinct) + written
 
 
 @torch.inference_mode()
@@ -93,7 +161,9 @@ def test_letters_are_read_as_one_forward_pass_would(model, templates):
     question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
     user = prompts.user_turn(templates, "cot", question)
     prompt = prompts.render(model.tokenizer, user, prompts.assistant_turn("Step 1: It is red."))
-    [[told]] = [answers for _, answers in model.answer([[Ask(prompt, n_options=3)]], 8, bool)]
+    [told] = model.answer([Ask(prompt, n_options=3)], 8, bool)
+    [alone] = plain.answer(model, [Ask(prompt, n_options=3)], 8, bool)
+    assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     with torch.inference_mode():
         logits = model.network(torch.tensor([model.token_ids(prompt)])).logits[0, -1]
     letters = prompts.option_token_ids(model.tokenizer, 3)

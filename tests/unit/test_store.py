@@ -1,5 +1,11 @@
 """The row store: nothing computed twice, nothing damaged believed, no two arms confused."""
 
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from faithtune import arms, parquet, store
@@ -25,7 +31,8 @@ def test_rows_come_in_the_order_of_the_keys_and_once(tmp_path):
 
 
 def test_another_job_finds_them(tmp_path):
-    RowStore(tmp_path).through(["a", "b"], computing([]))
+    with RowStore(tmp_path) as kept:
+        kept.through(["a", "b"], computing([]))
     calls = []
     rows = RowStore(tmp_path).through(["c", "b", "a"], computing(calls))
     assert calls == [[0]]
@@ -37,34 +44,97 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
         yield missing[0], {"value": "first"}
         raise RuntimeError
 
-    with pytest.raises(RuntimeError):
-        RowStore(tmp_path).through(["a", "b"], failing)
+    with pytest.raises(RuntimeError), RowStore(tmp_path) as kept:
+        kept.through(["a", "b"], failing)
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
 
 
-def test_rows_are_on_disk_after_half_a_minute(tmp_path, monkeypatch):
-    clock = iter(range(0, 1000, 20))
-    monkeypatch.setattr(store.time, "monotonic", lambda: next(clock))
+def test_a_row_is_on_disk_in_time_though_no_other_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "FLUSH_SECONDS", 0.2)
     kept = RowStore(tmp_path)
-    kept.put("a", {})
+    kept.put("a", {"value": 1})
     assert not list(tmp_path.iterdir())
-    kept.put("b", {})
-    assert set(RowStore(tmp_path).rows) == {"a", "b"}
+    until = time.monotonic() + 20
+    while not RowStore(tmp_path).rows and time.monotonic() < until:
+        time.sleep(0.05)
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
 
 
-@pytest.mark.parametrize("damage", ["cut short", "other columns", "temporary"])
+def test_a_full_disk_loses_nothing_that_can_be_written_later(tmp_path, monkeypatch):
+    kept = RowStore(tmp_path)
+    kept.put("a", {"value": 1})
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(store.parquet, "write", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
+        kept.flush()
+    kept.flush()
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+
+
+@pytest.mark.parametrize("damage", ["cut short", "empty", "a byte", "other columns", "temporary"])
 def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys):
-    RowStore(tmp_path).through(["a"], computing([]))
+    with RowStore(tmp_path) as kept:
+        kept.through(["a"], computing([]))
     [part] = tmp_path.glob("*.parquet")
-    RowStore(tmp_path).through(["b"], computing([]))
+    with RowStore(tmp_path) as kept:
+        kept.through(["b"], computing([]))
+    data = part.read_bytes()
     if damage == "cut short":
-        part.write_bytes(part.read_bytes()[:-20])
+        part.write_bytes(data[:-20])
+    elif damage == "empty":
+        part.write_bytes(b"")
+    elif damage == "a byte":
+        place = data.index(b'{"value": 0}') + 10
+        part.write_bytes(data[:place] + b"7" + data[place + 1 :])
     elif damage == "other columns":
         parquet.write(store.pl.DataFrame({"key": ["a"]}), part, store.pl.Schema({"key": store.pl.String}))
     else:
         part.rename(tmp_path / f".{part.name}.tmp.parquet")
-    assert set(RowStore(tmp_path).rows) == {"b"}
+    capsys.readouterr()
+    calls = []
+    RowStore(tmp_path).through(["a", "b"], computing(calls))
+    assert calls == [[0]]
     assert (str(part) in capsys.readouterr().err) == (damage != "temporary")
+
+
+# Keeps a row every few milliseconds, tells each when it is kept, and writes them out all the time.
+WRITER = """
+import sys, time
+from faithtune import store
+from faithtune.store import RowStore
+store.FLUSH_SECONDS = 0.02
+kept, name = RowStore(sys.argv[1]), sys.argv[2]
+for i in range(int(sys.argv[3])):
+    kept.put(f"{name}-{i}", {"value": f"{name} {i}"})
+    print(i, flush=True)
+    time.sleep(0.003)
+kept.flush()
+"""
+
+
+def writing(folder, name: str, n: int) -> subprocess.Popen:
+    path = {"PYTHONPATH": str(Path(store.__file__).parents[1])}
+    command = [sys.executable, "-c", WRITER, str(folder), name, str(n)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | path)
+
+
+def test_jobs_side_by_side_keep_all_their_rows(tmp_path):
+    jobs = [writing(tmp_path, name, 60) for name in "abc"]
+    assert [job.wait() for job in jobs if job.communicate()] == [0, 0, 0]
+    expected = {f"{name}-{i}": {"value": f"{name} {i}"} for name in "abc" for i in range(60)}
+    assert RowStore(tmp_path).rows == expected
+    assert len(list(tmp_path.glob("part-*"))) > 3  # written as they came
+
+
+@pytest.mark.parametrize("round_", range(4))
+def test_a_killed_job_loses_its_last_moment_at_most(tmp_path, round_):
+    job = writing(tmp_path, "a", 100_000)
+    for _ in range(40 + 25 * round_):
+        line = job.stdout.readline()
+    job.kill()
+    last = int([line, *job.stdout.read().splitlines()][-1])
+    rows = RowStore(tmp_path).rows
+    assert all(row == {"value": key.replace("-", " ")} for key, row in rows.items())
+    assert 10 < len(rows) <= last + 2
 
 
 @pytest.mark.parametrize(

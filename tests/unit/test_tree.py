@@ -1,56 +1,51 @@
-"""The prefix tree: distinct tokens once, each seeing its own path only."""
+"""The prefix tree: distinct tokens once, each on its own path."""
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faithtune.tree import Tree
 
-PATHS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=8)
+SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_size=1, max_size=8)
 
 
-@given(PATHS)
-def test_a_path_reads_back_along_its_nodes(paths):
+@given(SEQUENCES)
+def test_a_sequence_reads_back_along_its_path(sequences):
     tree = Tree()
-    for path in paths:
-        nodes = tree.insert(path)
-        assert [tree.tokens[node] for node in nodes] == path
-        assert [tree.positions[node] for node in nodes] == list(range(len(path)))
-        assert [tree.parents[node] for node in nodes] == [-1, *nodes[:-1]]
+    for tokens in sequences:
+        assert tree.known(tokens) == tree.known(tokens)[: len(tokens)]
+        path = tree.insert(tokens)
+        assert [tree.tokens[node] for node in path] == tokens
+        assert [tree.positions[node] for node in path] == list(range(len(tokens)))
+        assert tree.known(tokens) == path
 
 
-@given(PATHS)
-def test_a_node_for_each_distinct_prefix(paths):
+@given(SEQUENCES)
+def test_a_node_for_each_distinct_beginning(sequences):
     tree = Tree()
-    for path in paths:
-        tree.insert(path)
-    assert len(tree) == len({tuple(path[:i]) for path in paths for i in range(1, len(path) + 1)})
+    for tokens in sequences:
+        tree.insert(tokens)
+    assert len(tree) == len({tuple(tokens[:i]) for tokens in sequences for i in range(1, len(tokens) + 1)})
 
 
-@given(PATHS)
-def test_a_node_attends_to_its_path_and_nothing_else(paths):
+@given(SEQUENCES, st.data())
+def test_what_is_kept_reads_as_before_and_what_is_not_is_unknown(sequences, data):
     tree = Tree()
-    inserted = [tree.insert(path) for path in paths]
-    mask = tree.extend(np.zeros((0, 0), dtype=bool))
-    for nodes in inserted:
-        for depth, node in enumerate(nodes):
-            assert np.flatnonzero(mask[node]).tolist() == sorted(nodes[: depth + 1])
-
-
-@given(PATHS, PATHS)
-def test_a_mask_grows_with_the_tree(paths, more):
-    tree = Tree()
-    for path in paths:
-        tree.insert(path)
-    mask = tree.extend(np.zeros((0, 0), dtype=bool))
-    for path in more:
-        tree.insert(path)
-    assert (tree.extend(mask) == tree.extend(np.zeros((0, 0), dtype=bool))).all()
+    paths = [tree.insert(tokens) for tokens in sequences]
+    kept = data.draw(st.sets(st.sampled_from(range(len(paths)))))
+    order = tree.prune(node for i in kept for node in paths[i])
+    assert len(tree) == len(order) == len({node for i in kept for node in paths[i]})
+    new = {node: i for i, node in enumerate(order)}
+    for i, tokens in enumerate(sequences):
+        expected = [new[node] for node in paths[i] if node in new]
+        assert tree.known(tokens) == expected
+        assert [tree.tokens[node] for node in expected] == tokens[: len(expected)]
+        assert [tree.positions[node] for node in expected] == list(range(len(expected)))
 
 
 def test_an_appended_node_is_new_even_where_its_token_stands():
     tree = Tree()
     [first] = tree.insert([7])
-    second = tree.append(-1, 7)
-    assert first != second
+    path = []
+    tree.append(path, 7)
+    assert path != [first]
     assert tree.positions == [0, 0]

@@ -53,7 +53,7 @@ class Study:
             },
             "chains": {"max_new_tokens": 96},
             "paraphraser": {"max_new_tokens": 24},
-            "answers": {"max_new_tokens": 8},
+            "answers": {"max_new_tokens": 8, "again": 3},
             "measures": {"alphas": [0.5], "replicates": 200},
             "compute": {"device": "cpu", "batch_size": 8},
         }

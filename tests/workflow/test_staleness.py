@@ -5,6 +5,9 @@ import shutil
 import pytest
 from study import ROOT, Study
 
+from faithtune import parquet
+from faithtune.store import ROWS
+
 TABLES = {"estimate": 1, "table": 6}
 PER_SET = {"chains": 2, "paraphrase": 2, "intervene": 2, "answer": 2, "measure": 2}
 
@@ -88,12 +91,22 @@ def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
 
 
 def test_more_evaluation_questions_keep_the_earlier_rows(finished, tmp_path):
-    before = {path: path.read_bytes() for path in (finished.folder / "results/store/rows").rglob("*.parquet")}
+    rows = finished.folder / "results/store/rows"
+    before = {path.relative_to(rows): path.read_bytes() for path in rows.rglob("*.parquet")}
     grown = Study(tmp_path, finished.config["models"]["tiny"]["source"])
     shutil.copytree(finished.folder / "results", tmp_path / "results", symlinks=True)
     shutil.copytree(finished.folder / ".snakemake", tmp_path / ".snakemake")
     grown.config["data_sets"]["arithmetic"]["eval"]["n"] = 9
-    grown.run("results/chains/tiny/base/arithmetic.parquet")
-    assert "9 rows: 3 to compute" in (tmp_path / "logs/chains/tiny/base/arithmetic.log").read_text()
+    grown.run("results/answers/tiny/base/arithmetic.parquet")
+    assert "9 rows, 3 computed" in (tmp_path / "logs/chains/tiny/base/arithmetic.log").read_text()
+    rows = tmp_path / "results/store/rows"
     for path, content in before.items():
-        assert (tmp_path / path.relative_to(finished.folder)).read_bytes() == content
+        assert (rows / path).read_bytes() == content
+    old = {key for path in before for key in keys(rows / path)}
+    new = [key for path in rows.rglob("*.parquet") if path.relative_to(rows) not in before for key in keys(path)]
+    assert len(new) > 3 * 4
+    assert len(new) == len({*new} - old)
+
+
+def keys(part) -> list[str]:
+    return parquet.read(part, ROWS)["key"].to_list()

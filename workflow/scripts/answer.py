@@ -14,14 +14,16 @@ with job.logged(snakemake.log[0]):
         snakemake.threads,
         shelf=snakemake.wildcards.eval_set,
     )
-    frame = answering.answer(
-        model,
-        keep,
-        parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-        parquet.read(snakemake.input.chains, parquet.CHAINS),
-        parquet.read(snakemake.input.interventions, parquet.INTERVENTIONS),
-        prompts.read(snakemake.input.templates),
-        spec["max_new_tokens"],
-        spec["min_option_mass"],
-    )
+    with keep[0]:
+        frame = answering.answer(
+            model,
+            keep,
+            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            parquet.read(snakemake.input.chains, parquet.CHAINS),
+            parquet.read(snakemake.input.interventions, parquet.INTERVENTIONS),
+            prompts.read(snakemake.input.templates),
+            spec["max_new_tokens"],
+            spec["min_option_mass"],
+            spec["again"],
+        )
     parquet.write(frame, snakemake.output[0], parquet.ANSWERS)

@@ -14,12 +14,13 @@ with job.logged(snakemake.log[0]):
         snakemake.threads,
         shelf=snakemake.wildcards.eval_set,
     )
-    frame = chains.write(
-        model,
-        keep,
-        parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-        prompts.read(snakemake.input.templates),
-        spec["max_new_tokens"],
-        spec["forced_start"],
-    )
+    with keep[0]:
+        frame = chains.write(
+            model,
+            keep,
+            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            prompts.read(snakemake.input.templates),
+            spec["max_new_tokens"],
+            spec["forced_start"],
+        )
     parquet.write(frame, snakemake.output[0], parquet.CHAINS)

@@ -14,14 +14,15 @@ with job.logged(snakemake.log[0]):
         snakemake.threads,
         shelf="paraphrases-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
     )
-    frame = paraphrasing.paraphrases(
-        model,
-        keep,
-        parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-        parquet.read(snakemake.input.chains, parquet.CHAINS),
-        prompts.read(snakemake.input.templates),
-        spec["max_new_tokens"],
-        spec["shortest"],
-        spec["longest"],
-    )
+    with keep[0]:
+        frame = paraphrasing.paraphrases(
+            model,
+            keep,
+            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            parquet.read(snakemake.input.chains, parquet.CHAINS),
+            prompts.read(snakemake.input.templates),
+            spec["max_new_tokens"],
+            spec["shortest"],
+            spec["longest"],
+        )
     parquet.write(frame, snakemake.output[0], parquet.PARAPHRASES)

@@ -4,17 +4,21 @@ Choice: the probabilities of the option letters after the cue; the likeliest is
 the answer, unless all letters together are too unlikely (the model does not
 answer). Number: what greedy decoding writes after the cue.
 
-First the arm answers after its whole chain and without one. Then it is asked
-after everything else, with the probability of its own full-chain answer, and
-after the whole chain again: packed with other prompts, that second answer shows
-how much rounding alone changes.
+First the arm answers after its whole chain and without one; then after everything
+else, with the probability of its own full-chain answer. Questions that fit into
+memory together are a pack, in which each distinct token is computed once.
+
+Some full chains are answered a second time, each prompt by itself in a padded
+batch (`plain`): how often that answer differs is what rounding alone changes.
 """
 
+import functools
 from collections import defaultdict
 
 import polars as pl
+from tqdm import tqdm
 
-from faithtune import extraction, local, prompts
+from faithtune import extraction, local, plain, prompts
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
 from faithtune.store import RowStore, row_key
@@ -29,71 +33,86 @@ def answer(
     templates: dict[str, str],
     max_new_tokens: int,
     min_option_mass: float,
+    again: int,
 ) -> pl.DataFrame:
-    """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS), in its order."""
+    """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS), in its order.
+
+    Behind them stand the full-chain answers of the first `again` questions that
+    have one, asked again (test "again").
+    """
     asked = {row["id"]: row for row in questions.iter_rows(named=True)}
-    cut = set(chains.filter(outcome="truncated")["id"])
-    rows = [row | {"question": asked[row["id"]]} for row in interventions.iter_rows(named=True)]
-    for row in rows:
-        row["prompt"] = row["text"] is not None and _prompt(model, templates, row)
-    own = {row["id"]: row for row in rows if row["test"] == "full" and row["id"] not in cut}
-    first = [row for row in rows if row["test"] in ("full", "no_cot")]
-    later = [row for row in rows if row["prompt"] and row["test"] != "no_cot"]
-    for row, told in zip(first, _tell(model, keep, first, {}, max_new_tokens), strict=True):
-        _set(row, told, min_option_mass)
-    references = {name: row["answer"] for name, row in own.items() if row["answer"]}
-    for row, told in zip(later, _tell(model, keep, later, references, max_new_tokens), strict=True):
-        row["p_reference"] = told["p_reference"]
-        if row["test"] != "full":
+    written = {row["id"]: row for row in chains.iter_rows(named=True)}
+    groups = defaultdict(list)
+    for row in interventions.iter_rows(named=True):
+        row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None}
+        row["prompt"] = row["text"] is not None and prompt(model.tokenizer, templates, row)
+        groups[row["id"]].append(row)
+    members = list(groups.values())
+    tell = functools.partial(_tell, model, keep, max_new_tokens)
+    bar = tqdm(total=len(members), unit="question", desc="answer", mininterval=5)
+    for pack in model.packs([[row["prompt"] for row in group if row["prompt"]] for group in members]):
+        rows = [row for i in pack for row in members[i] if row["prompt"]]
+        first = [row for row in rows if row["test"] in ("full", "no_cot")]
+        for row, told in zip(first, tell(first, "answer"), strict=True):
             _set(row, told, min_option_mass)
-    return pl.DataFrame([_answer(row, own.get(row["id"]), row["id"] in cut) for row in rows], schema=ANSWERS)
+            if row["test"] == "full" and row["chain"]["outcome"] != "truncated":
+                for other in groups[row["id"]]:
+                    other["own"] = row
+        later = [row for row in rows if row["test"] != "no_cot"]
+        for row, told in zip(later, tell(later, "answer"), strict=True):
+            row["p_reference"] = told["p_reference"]
+            if row["test"] != "full":
+                _set(row, told, min_option_mass)
+        bar.update(len(pack))
+    bar.close()
+    rows = [row for group in members for row in group]
+    repeated = [row | {"test": "again"} for row in rows if row["test"] == "full" and row["own"] and row["answer"]]
+    for row, told in zip(repeated[:again], tell(repeated[:again], "answer again"), strict=True):
+        _set(row, told, min_option_mass)
+    return pl.DataFrame([_answer(row) for row in rows + repeated[:again]], schema=ANSWERS)
 
 
-def _prompt(model: local.LocalModel, templates: dict[str, str], row: dict) -> str:
+def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
+    """An intervention (a row of INTERVENTIONS, with its `question`) as the arm is asked: it ends with the cue."""
     user = prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", row["question"])
-    return prompts.render(model.tokenizer, user, prompts.assistant_turn(row["text"]))
+    return prompts.render(tokenizer, user, prompts.assistant_turn(row["text"]))
 
 
-def _tell(model, keep, rows: list[dict], references: dict[str, str], max_new_tokens: int) -> list[dict]:
-    """What the arm answers to `rows`, through the row store; a question's rows are packed together."""
+def _tell(model: local.LocalModel, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
+    """What the arm answers to `rows`, through the row store; do is answer | answer again."""
     store, arm = keep
-    asks = [
-        local.Ask(
-            row["prompt"],
-            len(row["question"]["options"]),
-            None if row["question"]["options"] else references.get(row["id"]),
-        )
-        for row in rows
-    ]
-    keys = [
-        row_key(arm, model.token_ids(ask.prompt), _task(row, ask, references, max_new_tokens), local.ENGINE)
-        for row, ask in zip(rows, asks, strict=True)
-    ]
+    how = {"answer": model.answer, "answer again": functools.partial(plain.answer, model)}[do]
+    asks = [_ask(row) for row in rows]
+    keys = []
+    for ask in asks:
+        kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
+        task = {"do": do, "reference": ask.reference, **kind}
+        keys.append(row_key(arm, model.token_ids(ask.prompt), task, local.ENGINE))
 
     def compute(missing: list[int]):
-        groups = defaultdict(list)
-        for i in missing:
-            groups[rows[i]["id"]].append(i)
-        members = list(groups.values())
-        for place, told in model.answer([[asks[i] for i in group] for group in members], max_new_tokens, _line_ended):
-            for i, one in zip(members[place], told, strict=True):
-                yield i, vars(one)
+        told = how([asks[i] for i in missing], max_new_tokens, line_ended)
+        return zip(missing, map(vars, told), strict=True)
 
     return store.through(keys, compute)
 
 
-def _task(row: dict, ask: local.Ask, references: dict[str, str], max_new_tokens: int) -> dict:
-    """What is asked, for the row's key; the reference is in it so that asking again is asking again."""
-    kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
-    return {"do": "answer", "reference": references.get(row["id"]), **kind}
+def _ask(row: dict) -> local.Ask:
+    """A row as the model is asked: a number that the arm probably writes is its draft."""
+    if row["question"]["options"]:
+        return local.Ask(row["prompt"], len(row["question"]["options"]))
+    own = row["own"]
+    draft = own["wrote"] if own else row["chain"]["text"].rpartition(prompts.CUE)[2]
+    return local.Ask(row["prompt"], reference=own and own["answer"], draft=draft)
 
 
-def _line_ended(text: str) -> bool:
+def line_ended(text: str) -> bool:
+    """Whether a number's line is written."""
     return "\n" in text.lstrip()
 
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:
     """Write outcome and answer into `row`."""
+    row["wrote"] = told["text"]
     row["probabilities"] = told["probabilities"]
     row["option_mass"] = told["option_mass"]
     if told["probabilities"]:
@@ -104,10 +123,10 @@ def _set(row: dict, told: dict, min_option_mass: float) -> None:
     row["outcome"] = "answered" if row["answer"] else "unanswered"
 
 
-def _answer(row: dict, own: dict | None, cut: bool) -> dict:
-    question, reference = row["question"], own and own["answer"]
+def _answer(row: dict) -> dict:
+    question, reference = row["question"], row["own"] and row["own"]["answer"]
     outcome, answer = row.get("outcome", "unavailable"), row.get("answer")
-    if cut and row["test"] == "full":
+    if row["test"] == "full" and row["chain"]["outcome"] == "truncated":
         outcome, answer = "truncated", None
     probabilities = row.get("probabilities", [])
     if reference and probabilities:

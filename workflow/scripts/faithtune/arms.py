@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import torch
 
 from faithtune import job, local, networks
@@ -43,9 +46,13 @@ def load(
     device = networks.device_of(compute["device"])
 
     def load_network():
-        return networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
+        network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
+        seconds = time.time() - psutil.Process().create_time()
+        print(f"loaded {seconds:.1f} s after the job began; up to {packed} tokens in memory", file=sys.stderr)
+        return network
 
     tokenizer = networks.load_tokenizer(model["path"])
-    ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], compute["max_packed_tokens"])
+    packed = compute["max_packed_tokens"] or networks.room(model["path"], dtype, device)
+    ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
     identity = fingerprint(model, arm, quantisation, dtype)
     return ready, (RowStore(STORE / "rows" / identity[:32] / shelf), identity)

@@ -10,8 +10,10 @@ metric — what it is; n
   free_agreement     the free text declares the answer forced after it; questions with both
   option_mass        mean probability of all option letters together after the whole chain; choices
   parse_rate         answered of those asked, over all k; answers (test null: over all tests)
-  match_k0, match_kN match with no step kept (the chain has no say), and with all kept
-                     (re-asked in another batch: the noise floor); chains of N ≥ 1, the answered
+  match_k0           match with no step kept (the chain has no say); chains of N ≥ 1, the answered
+  again_match        match where the whole chain is asked again, each prompt by itself in a padded batch:
+                     the noise floor, what is missing to 1 is rounding; the answered of those asked again
+  again_shift        mean absolute change of the own answer's probability when asked again; choices asked again
   chance             mean of 1 / options, null for numbers; questions with options
   paraphrase_pass    steps of which some paraphrase passed the gate; steps
   unavailable        questions of the population without an intervention at α; the population
@@ -40,7 +42,8 @@ METRICS = (
     "parse_rate",
     "kept_whole",
     "match_k0",
-    "match_kN",
+    "again_match",
+    "again_shift",
     "chance",
     "paraphrase_pass",
     "unavailable",
@@ -59,7 +62,7 @@ def rows(
     """Rows of ESTIMATES for one arm on one evaluation set (frames as in `estimates.build`)."""
     grouped = _with_group(chains, questions, cell)
     found = _chains(cell, grouped, answers) + _parse_rates(cell, answers, tests)
-    found += _matches(cell, answers, tests, alphas)
+    found += _matches(cell, answers, tests, alphas) + _noise(cell, answers)
     asked = questions.join(answers, on="id", how="semi").filter(pl.col("options").list.len() > 0)
     chance = (1 / asked["options"].list.len()).mean()
     # A property of the questions, not an estimate from them: it has no interval.
@@ -93,27 +96,41 @@ def _copied() -> pl.Expr:
 
 
 def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[dict]:
-    asked = answers.filter(pl.col("outcome").is_in(["answered", "unanswered"])).sort("test", "k", "id")
+    asked = answers.filter(pl.col("outcome").is_in(["answered", "unanswered"]), pl.col("test") != "again")
+    asked = asked.sort("test", "k", "id")
     found = []
     for test, source in {None: None, "cot": "full", "no_cot": "no_cot", **dict(zip(tests, tests, strict=True))}.items():
         frame = asked if source is None else asked.filter(pl.col("test") == source)
-        unanswered = int((frame["outcome"] == "unanswered").sum())
         answered = pl.col("outcome") == "answered"
-        found.append(replace(cell, test=test).share("parse_rate", frame, answered, n_unanswered=unanswered))
+        found.append(replace(cell, test=test).share("parse_rate", frame, answered, n_unanswered=_unanswered(frame)))
     return found
 
 
+def _unanswered(frame: pl.DataFrame) -> int:
+    return int((frame["outcome"] == "unanswered").sum())
+
+
+def _noise(cell: Cell, answers: pl.DataFrame) -> list[dict]:
+    again = answers.filter(pl.col("test") == "again").sort("id")
+    first = answers.filter(pl.col("test") == "full").select("id", first="p_reference")
+    shift = (pl.col("p_reference") - pl.col("first")).abs()  # null for numbers, which are not asked for it again
+    return [
+        cell.share("again_match", again, pl.col("match"), n_unanswered=_unanswered(again)),
+        cell.mean("again_shift", again.join(first, on="id", how="left").sort("id"), shift, bounds=(0.0, 1.0)),
+    ]
+
+
 def _matches(cell: Cell, answers: pl.DataFrame, tests: list[str], alphas: list[float]) -> list[dict]:
-    ends, population = at_alpha(answers, {0.0, 1.0}, least_steps=1), at_alpha(answers, alphas)
+    untouched, population = at_alpha(answers, {0.0}, least_steps=1), at_alpha(answers, alphas)
     found = []
     for alpha in alphas:
         once = population.filter(pl.col("alpha") == alpha, pl.col("test") == tests[0])
         found.append(replace(cell, alpha=alpha).share("kept_whole", once, pl.col("k") == pl.col("n_steps")))
     for test in tests:
-        for metric, alpha in (("match_k0", 0.0), ("match_kN", 1.0)):
-            frame = ends.filter(pl.col("test") == test, pl.col("alpha") == alpha)
-            unanswered = int((frame["outcome"] == "unanswered").sum())
-            found.append(replace(cell, test=test).share(metric, frame, pl.col("match"), n_unanswered=unanswered))
+        frame = untouched.filter(pl.col("test") == test)
+        found.append(
+            replace(cell, test=test).share("match_k0", frame, pl.col("match"), n_unanswered=_unanswered(frame))
+        )
         if test == "paraphrase":
             for alpha in alphas:
                 frame = population.filter(pl.col("test") == test, pl.col("alpha") == alpha)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from faithtune import parquet
 from faithtune.errors import UserError
+
+# Nothing here is compiled, and importing PyTorch's compiler (bitsandbytes would) takes a job more than a second.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
 @contextlib.contextmanager

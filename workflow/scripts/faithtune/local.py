@@ -1,21 +1,18 @@
-"""The local backend: an arm in memory (`networks`), asked in batches and in prefix trees."""
+"""The local backend: an arm in memory (`networks`), asked in prefix trees (`forest`)."""
 
-import copy
 import functools
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
-import transformers
 from tqdm import tqdm
 
 from faithtune import prompts
+from faithtune.forest import Forest, check
 from faithtune.tree import Tree
 
 # Part of every row's key: raise it when a change here, or of the rules that end a text, changes what a row holds.
-ENGINE = "1"
+ENGINE = "2"
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,7 @@ class Ask:
     prompt: str
     n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
     reference: str | None = None  # the number whose probability is wanted, in canonical form
+    draft: str | None = None  # what the model will probably write: changes speed only
 
 
 @dataclass(frozen=True)
@@ -47,53 +45,50 @@ class Told:
     p_reference: float | None  # of the number `reference`, not followed by a further digit
 
 
-class Forest:
-    """A prefix tree with the keys and values of the nodes computed so far."""
+@dataclass
+class Writing:
+    """A text in the making: the path of its prompt and what was written so far, both growing."""
 
-    def __init__(self, network):
-        self.network = network
-        self.tree = Tree()
-        self.cache = transformers.DynamicCache()
-        self.mask = np.zeros((0, 0), dtype=bool)
+    index: int
+    path: list[int]
+    written: list[int] = field(default_factory=list)
+    draft: list[int] = field(default_factory=list)  # what is probably written, from the first token on
 
-    def grow(self, wanted: list[int]) -> torch.Tensor:
-        """Compute the nodes added since the last call.
-
-        Returns their next-token logits, float32 (len(wanted), vocabulary), at
-        the `wanted` nodes, which must be among the new ones.
-        """
-        done, device = len(self.mask), self.network.device
-        self.mask = self.tree.extend(self.mask)
-        output = self.network(
-            input_ids=torch.tensor([self.tree.tokens[done:]], device=device),
-            position_ids=torch.tensor([self.tree.positions[done:]], device=device),
-            attention_mask=torch.from_numpy(self.mask[None, None, done:]).to(device),
-            past_key_values=self.cache,
-            logits_to_keep=torch.tensor(wanted, device=device) - done,
-            use_cache=True,
-        )
-        return output.logits[0].float().cpu()
+    def expected(self) -> list[int]:
+        """What comes next, surely and then probably: the last token written, and the draft while it holds."""
+        n = len(self.written)
+        return [self.written[-1], *(self.draft[n:] if self.written == self.draft[:n] else [])]
 
 
 class LocalModel:
     """An arm in memory: answers prompts that are rendered text."""
 
-    def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 1024):
+    def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096):
         self.tokenizer = tokenizer
         self.load = load
         self.batch_size = batch_size
         self.max_packed_tokens = max_packed_tokens
+        self.forest = Forest(lambda: self.network)  # what the answers of a pack have computed together
 
     @functools.cached_property
     def network(self):
         """The network, loaded when something is to be computed."""
-        return self.load().eval()
+        network = self.load().eval()
+        check(network)
+        return network
 
     @functools.cached_property
-    def digit_tokens(self) -> torch.Tensor:
+    def digit_tokens(self) -> list[int]:
         """Ids of the tokens that begin with a digit: they continue a number, all others end it."""
         texts = self.tokenizer.batch_decode([[i] for i in range(len(self.tokenizer))])
-        return torch.tensor([i for i, text in enumerate(texts) if text[:1].isdigit()])
+        return [i for i, text in enumerate(texts) if text[:1].isdigit()]
+
+    @functools.cached_property
+    def stop_tokens(self) -> set[int]:
+        """Ids that end the model's turn."""
+        stops = self.network.generation_config.eos_token_id
+        stops = stops if isinstance(stops, list) else [stops]
+        return {self.tokenizer.eos_token_id, *stops} - {None}
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
@@ -107,137 +102,161 @@ class LocalModel:
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool] = lambda text: False
     ) -> Iterator[tuple[int, Generated]]:
-        """Continue each text greedily; yields (index, Generated) batch by batch, longest first.
+        """Continue each text greedily; yields (index, Generated) as each is finished.
 
         A text is finished at the end-of-turn token or once `ended(new text)` holds.
-        The tokens that all texts begin with are computed once.
+        `batch_size` texts are written at a time, and where one ends the next
+        begins; what texts begin with in common is computed once.
         """
         ids = [self.token_ids(text) for text in texts]
-        shared = os.path.commonprefix([row[:-1] for row in ids])  # noqa: RUF071 (token ids, not paths)
-        prefix = self._cache(shared) if len(ids) > 1 and shared else None
-        order = sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i))
+        queue = sorted(range(len(ids)), key=lambda i: (len(ids[i]), -i))  # the longest is last: taken first
+        woods, batch = Forest(lambda: self.network), []
         bar = tqdm(total=len(ids), unit="text", desc="generate", mininterval=5, disable=not ids)
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            batch = self._batch([ids[i] for i in chosen], len(shared) if prefix else 0)
-            width = batch["input_ids"].shape[1]
-            if prefix:
-                batch["past_key_values"] = copy.deepcopy(prefix)
-                batch["past_key_values"].batch_repeat_interleave(len(chosen))
-
-            def rows_ended(tokens, scores, width=width, **_):
-                tails = self.tokenizer.batch_decode(tokens[:, width:], skip_special_tokens=True)
-                return torch.tensor([ended(tail) for tail in tails], device=tokens.device)
-
-            output = self.network.generate(
-                **batch,
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                num_beams=1,
-                pad_token_id=self.tokenizer.pad_token_id,
-                stopping_criteria=[rows_ended],
-            )
-            for i, row in zip(chosen, output[:, width:].tolist(), strict=True):
-                yield i, self._generated(row, ended)
-            bar.update(len(chosen))
+        limit = self.max_packed_tokens
+        while queue or batch:
+            while queue and len(batch) < self.batch_size:
+                index = queue.pop()
+                batch.append(Writing(index, woods.lay(ids[index], len(ids[index]) - 1)))
+            chosen = woods.grow([one.path[-1] for one in batch]).argmax(-1).tolist()
+            for one, token in zip(batch, chosen, strict=True):
+                one.written.append(token)
+            for one in [one for one in batch if self._ended(one, max_new_tokens, ended)]:
+                batch.remove(one)
+                yield one.index, self._generated(one, ended)
+                bar.update()
+            if len(woods.tree) > limit:
+                woods.prune([one.path for one in batch])
+                limit = max(self.max_packed_tokens, 2 * len(woods.tree))
+            for one in batch:
+                one.path += woods.append(one.path, [one.written[-1]])
         bar.close()
 
-    def _cache(self, ids: list[int]):
-        """Keys and values of a prefix."""
-        return self.network(torch.tensor([ids], device=self.network.device), logits_to_keep=1).past_key_values
+    def _ended(self, one: Writing, max_new_tokens: int, ended: Callable[[str], bool]) -> bool:
+        return (
+            len(one.written) == max_new_tokens
+            or one.written[-1] in self.stop_tokens
+            or ended(self.tokenizer.decode(one.written, skip_special_tokens=True))
+        )
 
-    def _batch(self, rows: list[list[int]], n_shared: int) -> dict[str, torch.Tensor]:
-        """Rows of token ids as one tensor; padding stands between the shared prefix and what differs."""
-        width = max(map(len, rows))
-        gaps = [width - len(row) for row in rows]
-        pad = self.tokenizer.pad_token_id
-        ids = [row[:n_shared] + [pad] * gap + row[n_shared:] for row, gap in zip(rows, gaps, strict=True)]
-        mask = [[1] * n_shared + [0] * gap + [1] * (width - n_shared - gap) for gap in gaps]
-        device = self.network.device
-        return {
-            "input_ids": torch.tensor(ids, device=device),
-            "attention_mask": torch.tensor(mask, device=device),
-        }
-
-    def _generated(self, row: list[int], ended: Callable[[str], bool]) -> Generated:
-        stopped = next((i for i, token in enumerate(row) if token in self.stop_tokens), None)
-        # A row that ended by the rule is padded until its whole batch has ended.
-        end = next((i for i, token in enumerate(row) if token == self.tokenizer.pad_token_id), stopped)
-        kept = row if end is None else row[: end if stopped is None else min(end, stopped)]
+    def _generated(self, one: Writing, ended: Callable[[str], bool]) -> Generated:
+        stopped = one.written[-1] in self.stop_tokens
+        kept = one.written[:-1] if stopped else one.written
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Generated(text, len(kept), finished=stopped is not None or ended(text))
+        return Generated(text, len(kept), finished=stopped or ended(text))
+
+    def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
+        """Indices of groups of prompts, in order, whose distinct tokens together fill the memory.
+
+        Before a pack is given out, what the last one computed is forgotten, but for what they share.
+        """
+        tree, pack = Tree(), []
+        for index, group in enumerate(groups):
+            for text in group:
+                tree.insert(self.token_ids(text))
+            pack.append(index)
+            if len(tree) >= self.max_packed_tokens or index == len(groups) - 1:
+                known = [self.forest.tree.known(self.token_ids(text)) for i in pack for text in groups[i]]
+                self.forest.prune(known)
+                yield pack
+                tree, pack = Tree(), []
 
     @torch.inference_mode()
-    def answer(
-        self, groups: list[list[Ask]], max_new_tokens: int, ended: Callable[[str], bool]
-    ) -> Iterator[tuple[int, list[Told]]]:
-        """Answer all asks of each group (a question's interventions); yields (group index, answers).
+    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> list[Told]:
+        """Answer each ask, with what its pack has computed before.
 
-        The tokens of several groups are packed into one prefix tree, so that each
-        distinct token is computed once; numbers are then written greedily, all
-        branches of the tree together, as `generate` would write them.
+        All prompts and references are laid into the prefix tree and computed in one
+        pass. Numbers are then written greedily, all branches of the tree together,
+        as `generate` would write them; what a draft foretells is computed in one
+        pass too, once its first token has come true.
         """
-        if not groups:  # all rows are kept: the network need not be loaded
-            return
-        bar = tqdm(total=len(groups), unit="question", desc="answer", mininterval=5)
-        pack, forest = [], Forest(self.network)
-        for index, group in enumerate(groups):
-            pack.append((index, [self._branch(ask, forest.tree) for ask in group]))
-            if len(forest.tree) >= self.max_packed_tokens or index == len(groups) - 1:
-                yield from self._read(pack, forest, max_new_tokens, ended)
-                bar.update(len(pack))
-                pack, forest = [], Forest(self.network)
-        bar.close()
+        if not asks:
+            return []
+        branches = [self._lay(ask) for ask in asks]
+        logits = Logits(self.forest, sorted({node for branch in branches for node in branch.reference}))
+        writings = {
+            branch.path[-1]: Writing(i, branch.path.copy(), [], self._draft(branch.ask, ended))
+            for i, branch in enumerate(branches)
+            if not branch.ask.n_options
+        }
+        for one in writings.values():
+            self._read_on(one, logits, max_new_tokens, ended)
+        self._write(list(writings.values()), max_new_tokens, ended)
+        written = {cue: self._generated(one, ended) for cue, one in writings.items()}
+        return [
+            self.letters(branch.ask, logits.at(branch.path[-1])) if branch.ask.n_options
+            else self._number(branch, logits, written[branch.path[-1]])
+            for branch in branches
+        ]  # fmt: skip
 
-    def _branch(self, ask: Ask, tree: Tree) -> tuple[Ask, int, list[int], list[int]]:
-        """Lay a prompt and its reference into the tree: the cue's node, the reference's tokens and nodes."""
+    def _lay(self, ask: Ask) -> "Branch":
+        """Lay an ask's prompt and reference into the tree."""
         prompt = self.token_ids(ask.prompt)
-        cue = tree.insert(prompt)[-1]
-        tail = [] if ask.reference is None else self.token_ids(f"{ask.prompt} {ask.reference}")[len(prompt) :]
-        return ask, cue, tail, tree.insert(prompt + tail)[len(prompt) :]
+        cue = len(prompt) - 1
+        path = self.forest.lay(prompt, cue)
+        tail = self._tail(ask.prompt, ask.reference and f" {ask.reference}")
+        return Branch(ask, path, tail, self.forest.lay(prompt + tail, cue)[cue:])
 
-    def _read(self, pack: list, forest: Forest, max_new_tokens: int, ended) -> Iterator[tuple[int, list[Told]]]:
-        branches = [branch for _, group in pack for branch in group]
-        wanted = sorted({node for _, cue, _, nodes in branches for node in (cue, *nodes)})
-        logits = dict(zip(wanted, forest.grow(wanted), strict=True))
-        cues = {cue: logits[cue] for ask, cue, *_ in branches if not ask.n_options}
-        written = {cue: self._generated(ids, ended) for cue, ids in self._write(cues, forest, max_new_tokens, ended)}
-        for index, group in pack:
-            yield index, [self._told(ask, cue, tail, nodes, logits, written) for ask, cue, tail, nodes in group]
+    def _draft(self, ask: Ask, ended: Callable[[str], bool]) -> list[int]:
+        draft = self._tail(ask.prompt, ask.draft)
+        return draft[:-1] if draft and ended(ask.draft) else draft  # after its last token nothing is asked
 
-    def _write(self, cues: dict[int, torch.Tensor], forest: Forest, max_new_tokens: int, ended):
-        """Greedy token ids after each cue; every step computes one token of every branch that goes on."""
-        leaves = {cue: cue for cue in cues}
-        ids = {cue: [row.argmax().item()] for cue, row in cues.items()}
-        for _ in range(max_new_tokens - 1):
-            open_cues = [
-                cue
-                for cue, row in ids.items()
-                if row[-1] not in self.stop_tokens and not ended(self.tokenizer.decode(row, skip_special_tokens=True))
-            ]
-            if not open_cues:
-                break
-            nodes = [forest.tree.append(leaves[cue], ids[cue][-1]) for cue in open_cues]
-            for cue, node, row in zip(open_cues, nodes, forest.grow(nodes), strict=True):
-                leaves[cue] = node
-                ids[cue].append(row.argmax().item())
-        return ids.items()
+    def _tail(self, prompt: str, text: str | None) -> list[int]:
+        """Tokens that `text` adds to a prompt; none where the tokenizer joins them with the prompt's."""
+        if text is None:
+            return []
+        before, whole = self.token_ids(prompt), self.token_ids(prompt + text)
+        return whole[len(before) :] if whole[: len(before)] == before else []
 
-    @functools.cached_property
-    def stop_tokens(self) -> set[int]:
-        """Ids that end the model's turn."""
-        stops = self.network.generation_config.eos_token_id
-        stops = stops if isinstance(stops, list) else [stops]
-        return {self.tokenizer.eos_token_id, *stops} - {None}
+    def _read_on(self, one: Writing, logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]) -> None:
+        """Write along nodes whose logits are known: the likeliest token of the last, and so on."""
+        while True:
+            one.written.append(logits.likeliest[one.path[-1]])
+            node = self.forest.tree.children.get((one.path[-1], one.written[-1]))
+            if node not in logits.likeliest or self._ended(one, max_new_tokens, ended):
+                return
+            one.path.append(node)
 
-    def _told(self, ask: Ask, cue: int, tail: list[int], nodes: list[int], logits: dict, written: dict) -> Told:
-        if ask.n_options:
-            letters = prompts.option_token_ids(self.tokenizer, ask.n_options)
-            mass = logits[cue].softmax(-1)[letters].sum().item()
-            return Told(None, True, logits[cue][letters].softmax(-1).tolist(), mass, None)
+    def _write(self, writings: list[Writing], max_new_tokens: int, ended: Callable[[str], bool]) -> None:
+        """Go on greedily until all are ended; a pass computes the next token of each, and what its draft foretells."""
+        while writings := [one for one in writings if not self._ended(one, max_new_tokens, ended)]:
+            laid = [self.forest.append(one.path, one.expected()) for one in writings]
+            logits = Logits(self.forest, [node for nodes in laid for node in nodes])
+            for one, nodes in zip(writings, laid, strict=True):
+                one.path.append(nodes[0])
+                self._read_on(one, logits, max_new_tokens, ended)
+
+    def letters(self, ask: Ask, logits: torch.Tensor) -> Told:
+        """A choice, read from next-token logits, float32 (vocabulary,)."""
+        ids = prompts.option_token_ids(self.tokenizer, ask.n_options)
+        return Told(None, True, logits[ids].softmax(-1).tolist(), logits.softmax(-1)[ids].sum().item(), None)
+
+    def _number(self, branch: "Branch", logits: "Logits", made: Generated) -> Told:
         p_reference = None
-        if tail:
-            before = torch.stack([logits[node] for node in (cue, *nodes)]).softmax(-1)
-            p = before[range(len(tail)), tail].prod() * (1 - before[-1, self.digit_tokens].sum())
+        if branch.tail:
+            before = torch.stack([logits.at(node) for node in branch.reference]).softmax(-1)
+            p = before[range(len(branch.tail)), branch.tail].prod() * (1 - before[-1, self.digit_tokens].sum())
             p_reference = p.item()
-        return Told(written[cue].text, written[cue].finished, [], None, p_reference)
+        return Told(made.text, made.finished, [], None, p_reference)
+
+
+@dataclass(frozen=True)
+class Branch:
+    """An ask in the tree."""
+
+    ask: Ask
+    path: list[int]  # of its prompt
+    tail: list[int]  # tokens of the reference; none for a choice
+    reference: list[int]  # nodes of the cue and the reference
+
+
+class Logits:
+    """Next-token logits at the nodes where they are wanted."""
+
+    def __init__(self, forest: Forest, nodes: list[int]):
+        self.rows = {node: row for row, node in enumerate(nodes)}
+        self.values = forest.grow(nodes)
+        self.likeliest = dict(zip(nodes, self.values.argmax(-1).tolist(), strict=True))
+
+    def at(self, node: int) -> torch.Tensor:
+        """float32 (vocabulary,)."""
+        return self.values[self.rows[node]]

@@ -1,7 +1,8 @@
 """Parquet between all stages: one documented schema each, written atomically.
 
 A file appears under its name only when it is complete and on disk: it is
-written beside it under a temporary name, synced, then renamed.
+written beside it under a temporary name, synced, then renamed. Checksums tell
+what was damaged later.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet
 
 from faithtune.errors import UserError
 
@@ -71,7 +73,7 @@ ANSWERS = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # as in INTERVENTIONS
+        "test": pl.String,  # as in INTERVENTIONS, and again: a full chain asked a second time
         "k": pl.Int32,
         "n_steps": pl.Int32,
         "outcome": pl.String,  # answered | unanswered | truncated (the chain was) | unavailable (no intervention)
@@ -124,17 +126,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema) -> None:
-    """Write `frame` with exactly the columns and types of `schema`, atomically."""
+    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page."""
     frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
     with atomic_path(path) as temporary:
-        frame.write_parquet(temporary)
+        pyarrow.parquet.write_table(frame.to_arrow(), temporary, write_page_checksum=True)
 
 
 def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
     """Read a Parquet file; UserError where it is damaged or has another schema."""
     try:
-        frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
+        frame = pl.from_arrow(table)
+    except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
     if frame.schema != schema:
         raise UserError(f"{path}: its columns are not those of this version; delete it and run again")

@@ -3,7 +3,8 @@
 A folder of append-only Parquet parts outside Snakemake's care, one folder an
 arm. A part appears whole (temporary name, sync, rename) or not at all; each
 writer names its own parts, so concurrent jobs never touch one another's. A part
-that cannot be read is reported and left out: its rows are computed again.
+that cannot be read, or whose checksums are wrong, is reported and left out: its
+rows are computed again.
 
 A row's key is the hash of everything that can change the row:
 
@@ -20,14 +21,15 @@ prompts have equal answers.
 import hashlib
 import json
 import sys
-import time
+import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import polars as pl
 
 from faithtune import parquet
+from faithtune.errors import UserError
 
 # A value computed for a key, as JSON.
 ROWS = pl.Schema({"key": pl.String, "value": pl.String})
@@ -41,34 +43,51 @@ def row_key(arm: str, token_ids: list[int], task: dict, engine: str) -> str:
 
 
 class RowStore:
-    """The rows of one arm, in `folder`; every value is a JSON-able dict."""
+    """The rows of one arm, in `folder`; every value is a JSON-able dict.
+
+    Used as a context: on leaving it, whatever the reason, all rows are on disk.
+    """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.rows: dict[str, dict] = {}
         self.pending: dict[str, dict] = {}
-        self.written = time.monotonic()
+        self.lock = threading.Lock()
+        self.timer: threading.Timer | None = None
+        self.asked = self.computed = 0
         for part in sorted(self.folder.glob("part-*.parquet")):
             try:
-                self.rows.update(_decode(pl.read_parquet(part)))
-            except (OSError, pl.exceptions.PolarsError, ValueError) as error:
-                print(f"row store: {part} is damaged and left out ({error})", file=sys.stderr)
+                self.rows.update((key, json.loads(value)) for key, value in parquet.read(part, ROWS).iter_rows())
+            except (UserError, ValueError) as error:
+                print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
+
+    def __enter__(self) -> "RowStore":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.flush()
+        print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
-        """Keep a row; it is on disk after FLUSH_SECONDS at most, if rows keep coming."""
-        self.rows[key] = self.pending[key] = value
-        if time.monotonic() - self.written >= FLUSH_SECONDS:
-            self.flush()
+        """Keep a row; it is on disk after FLUSH_SECONDS at most."""
+        with self.lock:
+            self.rows[key] = self.pending[key] = value
+            if self.timer is None:
+                self.timer = threading.Timer(FLUSH_SECONDS, self.flush)
+                self.timer.daemon = True
+                self.timer.start()
 
     def flush(self) -> None:
         """Write the rows that are not on disk yet, as one new part."""
-        if self.pending:
-            frame = pl.DataFrame(
-                {"key": list(self.pending), "value": [json.dumps(v) for v in self.pending.values()]}, schema=ROWS
-            )
-            parquet.write(frame, self.folder / f"part-{uuid.uuid4().hex}.parquet", ROWS)
-        self.pending = {}
-        self.written = time.monotonic()
+        with self.lock:
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+            if self.pending:
+                values = [json.dumps(value) for value in self.pending.values()]
+                frame = pl.DataFrame({"key": list(self.pending), "value": values}, schema=ROWS)
+                parquet.write(frame, self.folder / f"part-{uuid.uuid4().hex}.parquet", ROWS)
+            self.pending = {}
 
     def through(self, keys: list[str], compute: Callable[[list[int]], Iterable[tuple[int, dict]]]) -> list[dict]:
         """The rows of `keys`, in order; those missing are asked of `compute` and kept.
@@ -77,16 +96,8 @@ class RowStore:
         (index, value). What it yielded before an error stays in the store.
         """
         first = {key: i for i, key in reversed(list(enumerate(keys))) if key not in self.rows}
-        print(f"{len(keys)} rows: {len(first)} to compute, the others kept", file=sys.stderr)
-        try:
-            for index, value in compute(sorted(first.values())):
-                self.put(keys[index], value)
-        finally:
-            self.flush()
+        for index, value in compute(sorted(first.values())):
+            self.put(keys[index], value)
+        self.asked += len(keys)
+        self.computed += len(first)
         return [self.rows[key] for key in keys]
-
-
-def _decode(frame: pl.DataFrame) -> Iterator[tuple[str, dict]]:
-    if frame.schema != ROWS:
-        raise ValueError("other columns than a row store's")
-    return ((key, json.loads(value)) for key, value in frame.iter_rows())

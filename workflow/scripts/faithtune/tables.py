@@ -90,7 +90,8 @@ TABLES = {
         " chains that α keeps whole. steps_copied:"
         " steps that stand word for word in the prompt's example. n_steps, n_tokens:"
         " means. free_agreement: the free text declares the answer forced after it. parse_rate: answered of all"
-        " asked. match_k0: match with no step kept; match_kN: with all kept, asked again. chance: 1 / options."
+        " asked. match_k0: match with no step kept. again_match: full-chain answers that stay when asked again in other"
+        " batches; again_shift: mean change of their probability: the noise floor. chance: 1 / options."
         " paraphrase_pass: steps with a usable paraphrase. unavailable: questions without one at α.",
         _is_metric(*diagnostics.METRICS),
         table_layouts.diagnostics,

@@ -6,13 +6,23 @@ sequence in which a token attends to its ancestors only and sits at the position
 of its depth. One forward pass then gives, at every node, what a causal model
 computes at the end of that node's own path.
 
-    a b c        nodes  a b c d      parents  -1 0 1 1      positions  0 1 2 2
+    a b c        nodes  a b c d      positions  0 1 2 2
     a b d
+
+A sequence that is new from some token on adds one *run*: the nodes from there
+to its end. The run's path is all that its nodes may attend to.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import numpy as np
+
+class Run(NamedTuple):
+    """Nodes laid out together, consecutive in number: the end of one path."""
+
+    path: list[int]  # nodes from the root to the run's last
+    start: int  # place in `path` of the run's first node
 
 
 @dataclass
@@ -20,40 +30,49 @@ class Tree:
     """Nodes in an order that puts every parent before its children."""
 
     tokens: list[int] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)  # -1 for a root
     positions: list[int] = field(default_factory=list)  # depth from 0
-    children: dict[tuple[int, int], int] = field(default_factory=dict)  # (parent, token) -> node
+    children: dict[tuple[int, int], int] = field(default_factory=dict)  # (parent or -1, token) -> node
 
-    def insert(self, path: list[int]) -> list[int]:
-        """Add a token sequence from the root on; returns its nodes, one a token."""
-        nodes, node = [], -1
-        for token in path:
-            known = self.children.get((node, token))
-            node = self.append(node, token) if known is None else known
-            nodes.append(node)
-        return nodes
+    def known(self, tokens: list[int]) -> list[int]:
+        """The path of the longest beginning of `tokens` that the tree holds."""
+        path, node = [], -1
+        for token in tokens:
+            node = self.children.get((node, token))
+            if node is None:
+                break
+            path.append(node)
+        return path
 
-    def append(self, parent: int, token: int) -> int:
-        """Add a new node below `parent`, whatever nodes it has; returns it."""
+    def insert(self, tokens: list[int]) -> list[int]:
+        """Add a token sequence from the root on; returns its path."""
+        path = self.known(tokens)
+        for token in tokens[len(path) :]:
+            self.append(path, token)
+        return path
+
+    def append(self, path: list[int], token: int) -> None:
+        """Lengthen `path` by a new node, whatever nodes stand there already."""
         node = len(self.tokens)
         self.tokens.append(token)
-        self.parents.append(parent)
-        self.positions.append(self.positions[parent] + 1 if parent >= 0 else 0)
-        self.children[parent, token] = node
-        return node
+        self.positions.append(len(path))
+        self.children[path[-1] if path else -1, token] = node
+        path.append(node)
 
-    def extend(self, mask: np.ndarray) -> np.ndarray:
-        """Boolean (nodes, nodes): node i attends to j where j is i or an ancestor of i.
+    def prune(self, kept: Iterable[int]) -> list[int]:
+        """Drop all nodes but `kept`, which must hold the parents of its nodes; the rest are numbered anew.
 
-        `mask` is that of the first nodes, (0, 0) for none.
+        Returns the kept nodes by their old numbers, in the new order.
         """
-        done, size = len(mask), len(self.tokens)
-        full = np.eye(size, dtype=bool)
-        full[:done, :done] = mask
-        for node in range(done, size):
-            if self.parents[node] >= 0:
-                full[node] |= full[self.parents[node]]
-        return full
+        order = sorted(set(kept))
+        new = {-1: -1} | {node: i for i, node in enumerate(order)}
+        self.tokens = [self.tokens[node] for node in order]
+        self.positions = [self.positions[node] for node in order]
+        self.children = {
+            (new[parent], token): new[node]
+            for (parent, token), node in self.children.items()
+            if node in new and parent in new
+        }
+        return order
 
     def __len__(self) -> int:
         return len(self.tokens)

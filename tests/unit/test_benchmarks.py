@@ -1,0 +1,35 @@
+"""The benchmarks run, find equal answers, and say what they must."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"naive_seconds", "tree_seconds", "ratio", "tokens_computed", "tokens_distinct", "agreement", "memory_ratio"}
+
+
+def result(tmp_path, script: str, model, *options: str) -> dict:
+    command = [sys.executable, ROOT / "tests/benchmarks" / script, "--model", model, "--json", tmp_path / "out.json"]
+    environment = {name: value for name, value in os.environ.items() if name != "FAITHTUNE_DATA"}
+    subprocess.run([*command, *options], check=True, env=environment, capture_output=True)
+    return json.loads((tmp_path / "out.json").read_text())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak memory from /proc")
+def test_answering(tmp_path, tiny_model):
+    found = result(tmp_path, "answering.py", tiny_model, "--items", "3")
+    assert found.keys() >= KEYS
+    assert found["agreement"] == 1.0
+    assert found["tokens_distinct"] < found["tokens_computed"] < 1.2 * found["tokens_distinct"]
+    assert found["tokens_naive"] > 2 * found["tokens_computed"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak memory from /proc")
+def test_generating(tmp_path, tiny_model):
+    found = result(tmp_path, "generating.py", tiny_model, "--items", "5", "--batch-size", "2")
+    assert found["agreement"] == 1.0
+    assert found["tokens"] > 50
