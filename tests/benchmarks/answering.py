@@ -128,7 +128,7 @@ def lm_eval(model, asked: Asked, args) -> dict:
     numbers = [one for one in asked.asks if not one.n_options]
     limits = {"until": ["\n"], "max_gen_toks": MAX_NEW_TOKENS, "do_sample": False}
     texts = lm.generate_until(instances("generate_until", [(one.prompt, limits) for one in numbers]))
-    return found | {one.prompt: read(text, True, []) for one, text in zip(numbers, texts, strict=True)}
+    return found | {one.prompt: (None, [], text) for one, text in zip(numbers, texts, strict=True)}
 
 
 def continuous(model, asked: Asked, args) -> dict:
@@ -147,7 +147,7 @@ def continuous(model, asked: Asked, args) -> dict:
         )
         for one, output in zip(chosen, outputs.values(), strict=True):
             text = model.tokenizer.decode(output.generated_tokens, skip_special_tokens=True)
-            found[one.prompt] = (text.strip(), []) if options else read(text, True, [])
+            found[one.prompt] = (text.strip(), []) if options else (None, [], text)
     return found
 
 
@@ -180,11 +180,18 @@ def compare(found: dict) -> dict:
     for name, one in found.items():
         pairs = [(a, one["found"][part][p]) for part, of in first["found"].items() for p, a in of.items()]
         prefix = "" if name == "tree" else f"{name}_"
-        result[f"{prefix}agreement"] = sum(a[0] == b[0] for a, b in pairs) / len(pairs)
+        result[f"{prefix}agreement"] = sum(same(a, b) for a, b in pairs) / len(pairs)
         gaps = [abs(x - y) for a, b in pairs for x, y in zip(a[1], b[1], strict=False)]
         result[f"{prefix}probability_difference"] = max(gaps, default=0.0)
         result[f"{name}_peak_bytes"] = one["memory"]
     return result
+
+
+def same(first: tuple, second: tuple) -> bool:
+    """Whether two contenders answered alike; of one that does not say whether it was cut, the line is compared."""
+    if second[0] is None and second[2:]:
+        return first[2].strip().split("\n")[0] == second[2].strip().split("\n")[0]
+    return first[0] == second[0]
 
 
 if __name__ == "__main__":

@@ -64,11 +64,12 @@ class Block:
     distance: torch.Tensor  # (batch, queries, keys): steps from the key down to the query; < 0 where it may not look
     masks: dict[tuple[int, int | None], torch.Tensor] = field(default_factory=dict)
 
-    def mask(self, n_groups: int, window: int | None) -> torch.Tensor:
-        """Boolean (batch, 1, groups * queries, keys); a sliding window sees so many tokens, its own included."""
+    def mask(self, query: torch.Tensor, n_groups: int, window: int | None) -> torch.Tensor:
+        """What is added to scores, (batch, 1, groups * queries, keys); a window is so many tokens, its own included."""
         if (n_groups, window) not in self.masks:
             seen = self.distance >= 0 if window is None else (self.distance >= 0) & (self.distance < window)
-            self.masks[n_groups, window] = seen.repeat(1, n_groups, 1)[:, None]
+            mask = query.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)
+            self.masks[n_groups, window] = mask.repeat(1, n_groups, 1)[:, None]
         return self.masks[n_groups, window]
 
 
@@ -93,7 +94,7 @@ class Layout:
                 asked.reshape(batch, heads, -1, size),
                 keys[block.keys].transpose(1, 2),
                 values[block.keys].transpose(1, 2),
-                attn_mask=block.mask(grouped.shape[1], window),
+                attn_mask=block.mask(query, grouped.shape[1], window),
                 scale=scaling,
             )
             found = found.view(batch, heads, -1, n, value.shape[3]).permute(0, 3, 1, 2, 4)
