@@ -47,7 +47,7 @@ def run(contender, args: argparse.Namespace) -> dict:
 
     model = contest.load(args)
     asked = {name: ask(model, name, args) for name in args.sets or items.SETS}
-    plain.answer(model, next(iter(asked.values())).asks[:2], 2, bool)  # warm
+    dict(plain.answer(model, next(iter(asked.values())).asks[:2], 2, bool))  # warm
     before = model.forest.computed
     told = contest.measured(lambda: {name: contender(model, of, args) for name, of in asked.items()}, args.device)
     return told | {"computed": model.forest.computed - before} | tokens(model, asked, told["found"])
@@ -79,21 +79,21 @@ def ask(model, name: str, args) -> Asked:
 
 def naive(model, asked: Asked, args) -> dict:
     """Transformers' `generate`, batched."""
-    from faithtune import answering, plain
+    from faithtune import plain, steps
 
-    told = plain.answer(model, asked.asks, MAX_NEW_TOKENS, answering.line_ended)
+    told = plain.answer(model, asked.asks, MAX_NEW_TOKENS, steps.line_ended)
     return {
-        one.prompt: (*read(said.text, said.finished, said.probabilities), said.text or "")
-        for one, said in zip(asked.asks, told, strict=True)
+        asked.asks[i].prompt: (*read(said.text, said.finished, said.probabilities), said.text or "") for i, said in told
     }
 
 
 def read(text: str | None, finished: bool, probabilities: list[float]) -> tuple[str | None, list[float]]:
     """An answer as the study reads it."""
     from faithtune import extraction
+    from faithtune.questions import LETTERS
 
     if probabilities:
-        return "ABCDE"[max(range(len(probabilities)), key=probabilities.__getitem__)], probabilities
+        return LETTERS[max(range(len(probabilities)), key=probabilities.__getitem__)], probabilities
     return (extraction.forced(text, "number").answer if finished else None), []
 
 
@@ -112,6 +112,8 @@ def lm_eval(model, asked: Asked, args) -> dict:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
+    from faithtune.questions import LETTERS
+
     lm = HFLM(pretrained=model.network, tokenizer=model.tokenizer, batch_size=args.batch_size, add_bos_token=False)
 
     def instances(kind: str, requests: list[tuple]) -> list:
@@ -119,7 +121,7 @@ def lm_eval(model, asked: Asked, args) -> dict:
 
     found = {}
     choices = [one for one in asked.asks if one.n_options]
-    pairs = [(one.prompt, f" {letter}") for one in choices for letter in "ABCDE"[: one.n_options]]
+    pairs = [(one.prompt, f" {letter}") for one in choices for letter in LETTERS[: one.n_options]]
     told = iter(lm.loglikelihood(instances("loglikelihood", pairs)))
     for one in choices:
         scores = [next(told)[0] for _ in range(one.n_options)]
@@ -177,14 +179,13 @@ def compare(found: dict) -> dict:
         "memory_ratio": second["memory"] / first["memory"],
         "prompts": sum(map(len, first["found"].values())),
     }
-    for name, one in found.items():
+    for name, one in list(found.items())[1:]:
         pairs = [(a, one["found"][part][p]) for part, of in first["found"].items() for p, a in of.items()]
         prefix = "" if name == "tree" else f"{name}_"
         result[f"{prefix}agreement"] = sum(same(a, b) for a, b in pairs) / len(pairs)
-        gaps = [abs(x - y) for a, b in pairs for x, y in zip(a[1], b[1], strict=False)]
+        gaps = [abs(x - y) for a, b in pairs for x, y in zip(a[1], b[1], strict=bool(b[1]))]
         result[f"{prefix}probability_difference"] = max(gaps, default=0.0)
-        result[f"{name}_peak_bytes"] = one["memory"]
-    return result
+    return result | {f"{name}_peak_bytes": one["memory"] for name, one in found.items()}
 
 
 def same(first: tuple, second: tuple) -> bool:

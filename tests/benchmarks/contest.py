@@ -66,7 +66,7 @@ def load(args):
     tokenizer = networks.load_tokenizer(args.model)
     loader = random_1b if args.random_1b else lambda: networks.load_base(args.model, "none", args.dtype, args.device)
     model = local.LocalModel(tokenizer, loader, args.batch_size, networks.room(args.model, args.dtype, args.device))
-    assert model.network  # loaded before the clock starts
+    model.network.eval()  # loaded before the clock starts
     return model
 
 

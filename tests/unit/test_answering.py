@@ -4,7 +4,18 @@ import polars as pl
 import pytest
 import tiny
 
-from faithtune import answering, chains, extraction, interventions, local, paraphrasing, prompts, questions, steps
+from faithtune import (
+    answering,
+    chains,
+    extraction,
+    interventions,
+    local,
+    paraphrasing,
+    plain,
+    prompts,
+    questions,
+    steps,
+)
 from faithtune.data import arithmetic
 from faithtune.store import RowStore
 from faithtune.tree import Tree
@@ -41,7 +52,7 @@ def tampered(model, written):
 
 @pytest.fixture(scope="module")
 def answers(model, keep, asked, written, tampered, templates):
-    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=4)
+    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=7)
 
 
 def test_chains_are_split_and_their_outcome_told(written, asked):
@@ -63,8 +74,8 @@ def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, tmp_p
 def test_without_a_forced_start_the_turn_is_the_arms_own(model, tmp_path, asked, templates):
     free = chains.write(model, (RowStore(tmp_path), "tiny"), asked.head(1), templates, 96, forced_start=False)
     text = prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
-    [(_, plain)] = model.generate([text], 96, steps.free_text_end)
-    assert free["text"].to_list() == [plain.text]
+    [(_, alone)] = plain.generate(model, [text], 96, steps.free_text_end)
+    assert free["text"].to_list() == [alone.text]
 
 
 def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked, templates):
@@ -79,12 +90,12 @@ def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked
         )
         for row in rows
     ]
-    plain = dict(model.generate(texts, 8, lambda text: "\n" in text.lstrip()))
+    alone = dict(plain.generate(model, texts, 8, steps.line_ended))
     got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
     assert len(rows) > 12
     for i, row in enumerate(rows):
         answer = got[row["id"], row["test"], row["k"]]
-        expected = extraction.forced(plain[i].text, "number") if plain[i].finished else None
+        expected = extraction.forced(alone[i].text, "number") if alone[i].finished else None
         assert answer["answer"] == (expected and expected.answer)
         assert answer["outcome"] == (expected.outcome if expected else "unanswered")
 
@@ -110,10 +121,41 @@ def test_probability_of_the_reference(answers):
 def test_some_full_chains_are_asked_again(answers, asked):
     full = {row["id"]: row for row in answers.filter(test="full").to_dicts()}
     again = answers.filter(test="again").to_dicts()
-    assert [row["id"] for row in again] == [id for id in asked["id"] if full[id]["answer"]][:4]
+    assert [row["id"] for row in again] == [id for id in asked["id"] if full[id]["answer"]][:7]
+    assert {bool(row["probabilities"]) for row in again} == {False, True}
     for row in again:  # in float32 nothing differs
         assert (row["answer"], row["match"]) == (full[row["id"]]["answer"], True)
         assert row["probabilities"] == pytest.approx(full[row["id"]]["probabilities"], abs=1e-4)
+        assert (row["p_reference"] is None) == (not row["probabilities"])
+
+
+def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, templates):
+    choices = {row["id"]: row for row in asked.filter(kind="choice").to_dicts()}
+    rows = [row | {"question": choices[row["id"]]} for row in tampered.to_dicts() if row["id"] in choices]
+    asks = [local.Ask(answering.prompt(model.tokenizer, templates, row), 3) for row in rows]
+    got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
+    alone = dict(plain.answer(model, asks, 8, bool))
+    assert len(alone) == len(rows) > 12
+    for i, row in enumerate(rows):
+        answer = got[row["id"], row["test"], row["k"]]
+        assert answer["probabilities"] == pytest.approx(alone[i].probabilities, abs=1e-4)
+
+
+def test_what_is_asked_otherwise_is_computed_anew(model, tmp_path, asked, written, tampered, templates):
+    """Each setting that decides a row is in its key: the same again computes nothing, another one does."""
+    rows = tampered.join(asked.filter(kind="number").head(1), on="id", how="semi")
+
+    def computed(limit: int) -> int:
+        with RowStore(tmp_path) as kept:
+            answering.answer(model, (kept, "tiny"), asked, written, rows, templates, limit, 0.05, again=1)
+        return kept.computed
+
+    assert computed(8) > computed(8) == 0
+    assert computed(7) > 0
+    for limit, forced_start, expected in ((20, True, 1), (20, True, 0), (19, True, 1), (20, False, 1)):
+        with RowStore(tmp_path) as kept:
+            chains.write(model, (kept, "tiny"), asked.head(1), templates, limit, forced_start)
+        assert kept.computed == expected
 
 
 def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, written, tampered, templates):
@@ -144,7 +186,7 @@ def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written,
 
 def test_what_could_not_be_made_is_unavailable(model, keep, asked, written, tampered, templates):
     missing = tampered.with_columns(text=pl.when(pl.col("test") == "filler").then(None).otherwise("text"))
-    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=4)
+    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7)
     filler = answers.filter(test="filler")
     assert filler.height > 0
     assert set(filler["outcome"]) == {"unavailable"}
@@ -158,7 +200,7 @@ def test_a_second_time_the_network_is_not_even_loaded(model, keep, asked, writte
     keep[0].flush()
     again = RowStore(keep[0].folder), keep[1]
     unloaded = local.LocalModel(model.tokenizer, lambda: fail())
-    assert answering.answer(unloaded, again, asked, written, tampered, templates, 8, 0.05, again=4).equals(answers)
+    assert answering.answer(unloaded, again, asked, written, tampered, templates, 8, 0.05, again=7).equals(answers)
 
 
 class Parrot:

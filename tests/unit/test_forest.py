@@ -59,11 +59,12 @@ ARCHITECTURES = {
 }
 
 
+@pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("kind", ARCHITECTURES)
-def test_architectures(kind):
+def test_architectures(kind, stacked):
     net = network(kind, **ARCHITECTURES[kind])
     forest.check(net)
-    woods = Forest(lambda: net)
+    woods = Forest(lambda: net, stacked)
     first = in_a_forest(woods, [BRANCHES[0]])
     found = torch.cat([first, in_a_forest(woods, BRANCHES[1:])])
     for tokens, logits in zip(BRANCHES, found, strict=True):
@@ -85,10 +86,9 @@ LLAMA4 = {"head_dim": 8, "attention_chunk_size": 8, "num_local_experts": 1, "int
         ("gemma2", {"head_dim": 8}),  # caps its scores
         ("bloom", {"n_layer": 2, "n_head": 4}),  # a bias by distance in the sequence
         ("mamba", {"state_size": 4, "intermediate_size": 64}),  # no attention
-        (
-            "llama4_text",
-            LLAMA4,
-        ),
+        ("phimoe", {"sliding_window": 30, "num_local_experts": 2}),  # a window that attention is not told of
+        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}),  # by what is packed
+        ("llama4_text", LLAMA4),
     ],
 )
 def test_architectures_that_the_tree_does_not_compute_are_refused(kind, more):
@@ -96,11 +96,12 @@ def test_architectures_that_the_tree_does_not_compute_are_refused(kind, more):
         forest.check(network(kind, **more))
 
 
-def test_an_adapter_is_computed_too():
+@pytest.mark.parametrize("stacked", [False, True])
+def test_an_adapter_is_computed_too(stacked):
     net = network("llama")
     before = plainly(net, BRANCHES[0])
     tuned = get_peft_model(net, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
-    found = in_a_forest(Forest(lambda: tuned), BRANCHES)
+    found = in_a_forest(Forest(lambda: tuned, stacked), BRANCHES)
     assert torch.allclose(found[2], plainly(tuned.base_model.model, BRANCHES[2]), atol=1e-4)
     assert not torch.allclose(found[0], before, atol=1e-2)
 
@@ -146,7 +147,10 @@ def test_room_follows_the_free_memory(tiny_model, monkeypatch):
         return networks.room(tiny_model, "float32", "cpu")
 
     assert free(1 << 40) == networks.MOST_PACKED["cpu"]
-    # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128; 4 bytes.
-    per_token = (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128) * 4
-    assert free(4 * 3000 * per_token) == 2048
+    # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128;
+    # the logits of every fourth; 4 bytes.
+    vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
+    per_token = (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4) * 4
+    weights = (tiny_model / "model.safetensors").stat().st_size
+    assert free(weights + 4 * 3000 * per_token) == 2048
     assert free(0) == 512

@@ -134,7 +134,7 @@ def test_a_killed_job_loses_its_last_moment_at_most(tmp_path, round_):
     last = int([line, *job.stdout.read().splitlines()][-1])
     rows = RowStore(tmp_path).rows
     assert all(row == {"value": key.replace("-", " ")} for key, row in rows.items())
-    assert 10 < len(rows) <= last + 2
+    assert last - 60 < len(rows) <= last + 2  # 0.02 s of rows, and the time of a write
 
 
 @pytest.mark.parametrize(

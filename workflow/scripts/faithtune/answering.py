@@ -18,7 +18,7 @@ from collections import defaultdict
 import polars as pl
 from tqdm import tqdm
 
-from faithtune import extraction, local, plain, prompts
+from faithtune import extraction, local, plain, prompts, steps
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
 from faithtune.store import RowStore, row_key
@@ -45,7 +45,7 @@ def answer(
     groups = defaultdict(list)
     for row in interventions.iter_rows(named=True):
         row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None}
-        row["prompt"] = row["text"] is not None and prompt(model.tokenizer, templates, row)
+        row["prompt"] = None if row["text"] is None else prompt(model.tokenizer, templates, row)
         groups[row["id"]].append(row)
     members = list(groups.values())
     tell = functools.partial(_tell, model, keep, max_new_tokens)
@@ -66,10 +66,11 @@ def answer(
         bar.update(len(pack))
     bar.close()
     rows = [row for group in members for row in group]
-    repeated = [row | {"test": "again"} for row in rows if row["test"] == "full" and row["own"] and row["answer"]]
-    for row, told in zip(repeated[:again], tell(repeated[:again], "answer again"), strict=True):
+    full = [row for row in rows if row["test"] == "full" and row["own"] and row["answer"]]
+    repeated = [row | {"test": "again", "p_reference": None} for row in full[:again]]
+    for row, told in zip(repeated, tell(repeated, "answer again"), strict=True):
         _set(row, told, min_option_mass)
-    return pl.DataFrame([_answer(row) for row in rows + repeated[:again]], schema=ANSWERS)
+    return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
 
 
 def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
@@ -90,8 +91,8 @@ def _tell(model: local.LocalModel, keep: tuple[RowStore, str], max_new_tokens: i
         keys.append(row_key(arm, model.token_ids(ask.prompt), task, local.ENGINE))
 
     def compute(missing: list[int]):
-        told = how([asks[i] for i in missing], max_new_tokens, line_ended)
-        return zip(missing, map(vars, told), strict=True)
+        for place, told in how([asks[i] for i in missing], max_new_tokens, steps.line_ended):
+            yield missing[place], vars(told)
 
     return store.through(keys, compute)
 
@@ -101,13 +102,10 @@ def _ask(row: dict) -> local.Ask:
     if row["question"]["options"]:
         return local.Ask(row["prompt"], len(row["question"]["options"]))
     own = row["own"]
-    draft = own["wrote"] if own else row["chain"]["text"].rpartition(prompts.CUE)[2]
-    return local.Ask(row["prompt"], reference=own and own["answer"], draft=draft)
-
-
-def line_ended(text: str) -> bool:
-    """Whether a number's line is written."""
-    return "\n" in text.lstrip()
+    if own:
+        return local.Ask(row["prompt"], reference=own["answer"], draft=own["wrote"])
+    _, cue, declared = row["chain"]["text"].rpartition(prompts.CUE)
+    return local.Ask(row["prompt"], draft=declared if cue else None)
 
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:

@@ -4,8 +4,8 @@ A run's nodes attend to the run's path and to nothing else: no dense mask over
 all that is packed, whose masked part would cost as much as the rest. What is
 computed together is a *block*: queries, the keys they may look at, and a mask
 among these. On a CPU short runs (answer cues, decoded tokens) that have much of
-their paths in common share a block; an accelerator is better served by blocks of
-like size stacked.
+their paths in common share a block; an accelerator gets blocks of like size
+stacked, in fewer calls.
 
 `tree_attention` is registered under the name "tree". It computes blocks where
 the model is called with `tree=Layout`, and is transformers' own SDPA otherwise.
@@ -50,9 +50,9 @@ class KeyValues:
 
     def keep(self, nodes: list[int]) -> None:
         """Drop all rows but these."""
+        index = torch.tensor(nodes, dtype=torch.long)
         for rows in self.layers.values():
-            for i, old in enumerate(rows):
-                rows[i] = old[torch.tensor(nodes, dtype=torch.long, device=old.device)]
+            rows[:] = [old[index.to(old.device)] for old in rows]
 
 
 @dataclass

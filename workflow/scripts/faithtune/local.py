@@ -1,6 +1,7 @@
 """The local backend: an arm in memory (`networks`), asked in prefix trees (`forest`)."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -49,15 +50,15 @@ class Told:
 class Writing:
     """A text in the making: the path of its prompt and what was written so far, both growing."""
 
-    index: int
+    index: int  # of its ask or text, or the node of its cue
     path: list[int]
     written: list[int] = field(default_factory=list)
     draft: list[int] = field(default_factory=list)  # what is probably written, from the first token on
 
-    def expected(self) -> list[int]:
+    def expected(self, most: int) -> list[int]:
         """What comes next, surely and then probably: the last token written, and the draft while it holds."""
         n = len(self.written)
-        return [self.written[-1], *(self.draft[n:] if self.written == self.draft[:n] else [])]
+        return [self.written[-1], *(self.draft[n : most - 1] if self.written == self.draft[:n] else [])]
 
 
 class LocalModel:
@@ -69,6 +70,8 @@ class LocalModel:
         self.batch_size = batch_size
         self.max_packed_tokens = max_packed_tokens
         self.forest = Forest(lambda: self.network)  # what the answers of a pack have computed together
+        # A prompt is looked at for its key, its pack and its answer.
+        self._token_ids = functools.lru_cache(2048)(lambda text: tuple(prompts.token_ids(tokenizer, text)))
 
     @functools.cached_property
     def network(self):
@@ -92,7 +95,7 @@ class LocalModel:
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
-        return prompts.token_ids(self.tokenizer, text)
+        return list(self._token_ids(text))
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the model's own tokenizer makes of `text`."""
@@ -145,7 +148,7 @@ class LocalModel:
         return Generated(text, len(kept), finished=stopped or ended(text))
 
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
-        """Indices of groups of prompts, in order, whose distinct tokens together fill the memory.
+        """Indices of groups of prompts, in order: as many together as the memory holds, but one at least.
 
         Before a pack is given out, what the last one computed is forgotten, but for what they share.
         """
@@ -153,16 +156,22 @@ class LocalModel:
         for index, group in enumerate(groups):
             for text in group:
                 tree.insert(self.token_ids(text))
+            if pack and len(tree) > self.max_packed_tokens:
+                yield self._open(pack, groups)
+                pack, tree = [], Tree()
+                for text in group:
+                    tree.insert(self.token_ids(text))
             pack.append(index)
-            if len(tree) >= self.max_packed_tokens or index == len(groups) - 1:
-                known = [self.forest.tree.known(self.token_ids(text)) for i in pack for text in groups[i]]
-                self.forest.prune(known)
-                yield pack
-                tree, pack = Tree(), []
+        if pack:
+            yield self._open(pack, groups)
+
+    def _open(self, pack: list[int], groups: list[list[str]]) -> list[int]:
+        self.forest.prune([self.forest.tree.known(self.token_ids(text)) for i in pack for text in groups[i]])
+        return pack
 
     @torch.inference_mode()
-    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> list[Told]:
-        """Answer each ask, with what its pack has computed before.
+    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> Iterator[tuple[int, Told]]:
+        """Answer each ask, with what its pack has computed before; yields (index, Told) as each is finished.
 
         All prompts and references are laid into the prefix tree and computed in one
         pass. Numbers are then written greedily, all branches of the tree together,
@@ -170,31 +179,26 @@ class LocalModel:
         pass too, once its first token has come true.
         """
         if not asks:
-            return []
+            return
         branches = [self._lay(ask) for ask in asks]
         logits = Logits(self.forest, sorted({node for branch in branches for node in branch.reference}))
-        writings = {
-            branch.path[-1]: Writing(i, branch.path.copy(), [], self._draft(branch.ask, ended))
-            for i, branch in enumerate(branches)
-            if not branch.ask.n_options
-        }
-        for one in writings.values():
-            self._read_on(one, logits, max_new_tokens, ended)
-        self._write(list(writings.values()), max_new_tokens, ended)
-        written = {cue: self._generated(one, ended) for cue, one in writings.items()}
-        return [
-            self.letters(branch.ask, logits.at(branch.path[-1])) if branch.ask.n_options
-            else self._number(branch, logits, written[branch.path[-1]])
-            for branch in branches
-        ]  # fmt: skip
+        writings, numbers = {}, defaultdict(list)
+        for i, branch in enumerate(branches):
+            if branch.ask.n_options:
+                yield i, self.letters(branch.ask, logits.at(branch.path[-1]))
+                continue
+            numbers[branch.path[-1]].append(i)  # equal prompts have one text
+            writings[branch.path[-1]] = Writing(branch.path[-1], branch.path.copy(), [], self._draft(branch.ask, ended))
+        for one in self._write(list(writings.values()), logits, max_new_tokens, ended):
+            for i in numbers[one.index]:
+                yield i, self._number(branches[i], logits, self._generated(one, ended))
 
     def _lay(self, ask: Ask) -> "Branch":
         """Lay an ask's prompt and reference into the tree."""
         prompt = self.token_ids(ask.prompt)
-        cue = len(prompt) - 1
-        path = self.forest.lay(prompt, cue)
         tail = self._tail(ask.prompt, ask.reference and f" {ask.reference}")
-        return Branch(ask, path, tail, self.forest.lay(prompt + tail, cue)[cue:])
+        path = self.forest.lay(prompt + tail, len(prompt) - 1)
+        return Branch(ask, path[: len(prompt)], tail, path[len(prompt) - 1 :])
 
     def _draft(self, ask: Ask, ended: Callable[[str], bool]) -> list[int]:
         draft = self._tail(ask.prompt, ask.draft)
@@ -216,14 +220,20 @@ class LocalModel:
                 return
             one.path.append(node)
 
-    def _write(self, writings: list[Writing], max_new_tokens: int, ended: Callable[[str], bool]) -> None:
-        """Go on greedily until all are ended; a pass computes the next token of each, and what its draft foretells."""
-        while writings := [one for one in writings if not self._ended(one, max_new_tokens, ended)]:
-            laid = [self.forest.append(one.path, one.expected()) for one in writings]
-            logits = Logits(self.forest, [node for nodes in laid for node in nodes])
-            for one, nodes in zip(writings, laid, strict=True):
-                one.path.append(nodes[0])
+    def _write(
+        self, writings: list[Writing], logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[Writing]:
+        """Write greedily until all are ended; a pass computes the next token of each, and what its draft foretells."""
+        while writings:
+            for one in writings:
                 self._read_on(one, logits, max_new_tokens, ended)
+            yield from (one for one in writings if self._ended(one, max_new_tokens, ended))
+            writings = [one for one in writings if not self._ended(one, max_new_tokens, ended)]
+            if writings:
+                laid = [self.forest.append(one.path, one.expected(max_new_tokens)) for one in writings]
+                logits = Logits(self.forest, [node for nodes in laid for node in nodes])
+                for one, nodes in zip(writings, laid, strict=True):
+                    one.path.append(nodes[0])
 
     def letters(self, ask: Ask, logits: torch.Tensor) -> Told:
         """A choice, read from next-token logits, float32 (vocabulary,)."""

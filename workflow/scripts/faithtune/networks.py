@@ -15,7 +15,9 @@ import psutil
 import torch
 import transformers
 
-# Distinct tokens in memory together where nothing is said: more is no faster there.
+import faithtune.attention  # noqa: F401 (registers the attention called "tree")
+
+# Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
 
 
@@ -35,15 +37,18 @@ def load_tokenizer(folder: str | Path):
 def room(folder: str | Path, dtype: str, device: str) -> int:
     """How many tokens the prefix tree may hold: a power of two, so that runs on like machines are equal.
 
-    A quarter of the free memory has room for their keys, values and what a forward pass holds of them.
+    A quarter of the memory that the weights leave free has room for their keys, values and what a forward pass
+    holds of them.
     """
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kept = 2 * config.num_hidden_layers * heads * size
-    passing = 8 * config.hidden_size + 4 * config.intermediate_size
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    passing = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # logits are wanted of some tokens
     free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
-    tokens = free // 4 // ((kept + passing) * getattr(torch, dtype).itemsize)
+    left = max(0, free - sum(path.stat().st_size for path in Path(folder).glob("*.safetensors")))
+    tokens = left // 4 // ((kept + passing) * getattr(torch, dtype).itemsize)
     return min(MOST_PACKED[device], 1 << max(9, tokens.bit_length() - 1))
 
 

@@ -5,7 +5,7 @@ Each distinct step is put in other words once, so arms and values of k share it.
 
 import polars as pl
 
-from faithtune import local, paraphrase_gate, prompts
+from faithtune import local, paraphrase_gate, prompts, steps
 from faithtune.chains import generate
 from faithtune.parquet import PARAPHRASES
 from faithtune.store import RowStore
@@ -37,7 +37,7 @@ def paraphrases(
         open_rows = [row for row in rows if row["text"] is None]
         user, opening = templates[name].rsplit("\n", 1)
         texts = [prompts.render(model.tokenizer, user.replace("{step}", row["source"]), opening) for row in open_rows]
-        written = generate(model, keep, texts, max_new_tokens, "line", lambda text: "\n" in text.lstrip())
+        written = generate(model, keep, texts, max_new_tokens, "line", steps.line_ended)
         for row, made in zip(open_rows, written, strict=True):
             text = paraphrase_gate.clean(made["text"])
             answers = _answers(asked[row["id"]])

@@ -11,16 +11,16 @@ import torch
 from faithtune.local import Ask, Generated, LocalModel, Told
 
 
-def answer(model: LocalModel, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> list[Told]:
-    """What `model.answer` tells, but for `p_reference`, which is null."""
-    told: dict[int, Told] = {}
+def answer(
+    model: LocalModel, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+) -> Iterator[tuple[int, Told]]:
+    """What `model.answer` yields, but for `p_reference`, which is null."""
     choices = [i for i, ask in enumerate(asks) if ask.n_options]
     for place, _, logits in _batches(model, [asks[i].prompt for i in choices], 1, ended):
-        told[choices[place]] = model.letters(asks[choices[place]], logits)
+        yield choices[place], model.letters(asks[choices[place]], logits)
     numbers = [i for i, ask in enumerate(asks) if not ask.n_options]
     for place, made, _ in _batches(model, [asks[i].prompt for i in numbers], max_new_tokens, ended):
-        told[numbers[place]] = Told(made.text, made.finished, [], None, None)
-    return [told[i] for i in range(len(asks))]
+        yield numbers[place], Told(made.text, made.finished, [], None, None)
 
 
 def generate(

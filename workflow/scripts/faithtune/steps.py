@@ -66,6 +66,11 @@ def free_text_end(text: str) -> bool:
     )
 
 
+def line_ended(text: str) -> bool:
+    """Whether a text of one line is finished: a number after the cue, a paraphrase."""
+    return "\n" in text.lstrip()
+
+
 def _by_marker(text: str) -> list[str]:
     parts = _MARKER.split(text)
     return parts[1:] or parts

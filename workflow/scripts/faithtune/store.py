@@ -10,12 +10,12 @@ A row's key is the hash of everything that can change the row:
 
     arm       weights, adapter, quantisation, type (arms.fingerprint): base and tuned never alias
     token ids the rendered prompt as the model sees it: template, question and intervention are in it
-    task      what is asked of it: decoding limits, options, reference, draft
+    task      what is asked of it: decoding limits, options, reference
     engine    version of the code that computes (local.ENGINE)
 
 Not in the key: the device, batch and library versions, which change a row by
-rounding only (the study's noise floor), and the question's id, because equal
-prompts have equal answers.
+rounding only (the study's noise floor), the question's id, because equal prompts
+have equal answers, and drafts, which change speed only.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ class RowStore:
         self.asked = self.computed = 0
         for part in sorted(self.folder.glob("part-*.parquet")):
             try:
-                self.rows.update((key, json.loads(value)) for key, value in parquet.read(part, ROWS).iter_rows())
+                self.rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
             except (UserError, ValueError) as error:
                 print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
 
