@@ -66,14 +66,14 @@ def ask(model, name: str, args) -> Asked:
     """A set's questions, chains and interventions, and their prompts."""
     import items
 
-    from faithtune import answering, local, prompts
+    from faithtune import answering, backend, prompts
 
     templates = prompts.read(items.TEMPLATES.glob("*.txt"))
     asked, chains, made = items.frames(name, -(-args.items // len(args.sets or items.SETS)), model.count_tokens)
     by_id = {row["id"]: row for row in asked.iter_rows(named=True)}
     rows = [row | {"question": by_id[row["id"]]} for row in made.iter_rows(named=True)]
     texts = [answering.prompt(model.tokenizer, templates, row) for row in rows]
-    asks = {text: local.Ask(text, len(row["question"]["options"])) for text, row in zip(texts, rows, strict=True)}
+    asks = {text: backend.Ask(text, len(row["question"]["options"])) for text, row in zip(texts, rows, strict=True)}
     return Asked((asked, chains, made, templates), list(asks.values()), texts)
 
 

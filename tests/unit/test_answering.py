@@ -16,6 +16,7 @@ from faithtune import (
     questions,
     steps,
 )
+from faithtune.backend import Ask, Generated
 from faithtune.data import arithmetic
 from faithtune.store import RowStore
 from faithtune.tree import Tree
@@ -132,7 +133,7 @@ def test_some_full_chains_are_asked_again(answers, asked):
 def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, templates):
     choices = {row["id"]: row for row in asked.filter(kind="choice").to_dicts()}
     rows = [row | {"question": choices[row["id"]]} for row in tampered.to_dicts() if row["id"] in choices]
-    asks = [local.Ask(answering.prompt(model.tokenizer, templates, row), 3) for row in rows]
+    asks = [Ask(answering.prompt(model.tokenizer, templates, row), 3) for row in rows]
     got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
     alone = dict(plain.answer(model, asks, 8, bool))
     assert len(alone) == len(rows) > 12
@@ -207,7 +208,7 @@ class Parrot:
     """A paraphraser of known answers: what it writes after each prompt is given."""
 
     def __init__(self, tokenizer, wording):
-        self.tokenizer, self.wording, self.asked = tokenizer, wording, []
+        self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
 
     def token_ids(self, text):
         return prompts.token_ids(self.tokenizer, text)
@@ -216,7 +217,7 @@ class Parrot:
         self.asked += texts
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
-            yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
+            yield i, Generated(self.wording[step].pop(0), 5, finished=True)
 
 
 def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:

@@ -8,9 +8,9 @@ import tiny
 import torch
 
 from faithtune import networks, plain, prompts
+from faithtune.backend import Ask
 from faithtune.data import arithmetic
 from faithtune.forest import Forest
-from faithtune.local import Ask
 from faithtune.tree import Tree
 
 QUESTIONS = arithmetic.generate(8, seed=3)

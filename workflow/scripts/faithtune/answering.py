@@ -8,8 +8,8 @@ First the arm answers after its whole chain and without one; then after everythi
 else, with the probability of its own full-chain answer. Questions that fit into
 memory together are a pack, in which each distinct token is computed once.
 
-Some full chains are answered a second time, each prompt by itself in a padded
-batch (`plain`): how often that answer differs is what rounding alone changes.
+Some full chains are answered a second time in another way (`answer_again`): how
+often that answer differs is the noise floor.
 """
 
 import functools
@@ -18,14 +18,15 @@ from collections import defaultdict
 import polars as pl
 from tqdm import tqdm
 
-from faithtune import extraction, local, plain, prompts, steps
+from faithtune import extraction, prompts, steps
+from faithtune.backend import Ask, Model
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
 from faithtune.store import RowStore, row_key
 
 
 def answer(
-    model: local.LocalModel,
+    model: Model,
     keep: tuple[RowStore, str],
     questions: pl.DataFrame,
     chains: pl.DataFrame,
@@ -79,16 +80,16 @@ def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
     return prompts.render(tokenizer, user, prompts.assistant_turn(row["text"]))
 
 
-def _tell(model: local.LocalModel, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
+def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
     """What the arm answers to `rows`, through the row store; do is answer | answer again."""
     store, arm = keep
-    how = {"answer": model.answer, "answer again": functools.partial(plain.answer, model)}[do]
+    how = {"answer": model.answer, "answer again": model.answer_again}[do]
     asks = [_ask(row) for row in rows]
     keys = []
     for ask in asks:
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
         task = {"do": do, "reference": ask.reference, **kind}
-        keys.append(row_key(arm, model.token_ids(ask.prompt), task, local.ENGINE))
+        keys.append(row_key(arm, model.token_ids(ask.prompt), task, model.engine))
 
     def compute(missing: list[int]):
         for place, told in how([asks[i] for i in missing], max_new_tokens, steps.line_ended):
@@ -97,15 +98,15 @@ def _tell(model: local.LocalModel, keep: tuple[RowStore, str], max_new_tokens: i
     return store.through(keys, compute)
 
 
-def _ask(row: dict) -> local.Ask:
+def _ask(row: dict) -> Ask:
     """A row as the model is asked: a number that the arm probably writes is its draft."""
     if row["question"]["options"]:
-        return local.Ask(row["prompt"], len(row["question"]["options"]))
+        return Ask(row["prompt"], len(row["question"]["options"]))
     own = row["own"]
     if own:
-        return local.Ask(row["prompt"], reference=own["answer"], draft=own["wrote"])
+        return Ask(row["prompt"], reference=own["answer"], draft=own["wrote"])
     _, cue, declared = row["chain"]["text"].rpartition(prompts.CUE)
-    return local.Ask(row["prompt"], draft=declared if cue else None)
+    return Ask(row["prompt"], draft=declared if cue else None)
 
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import polars as pl
 
-from faithtune import extraction, local, prompts, steps
+from faithtune import extraction, prompts, steps
+from faithtune.backend import Model
 from faithtune.parquet import CHAINS
 from faithtune.store import RowStore, row_key
 
 
 def write(
-    model: local.LocalModel,
+    model: Model,
     keep: tuple[RowStore, str],
     questions: pl.DataFrame,
     templates: dict[str, str],
@@ -34,7 +35,7 @@ def write(
 
 
 def generate(
-    model: local.LocalModel,
+    model: Model,
     keep: tuple[RowStore, str],
     texts: list[str],
     max_new_tokens: int,
@@ -47,7 +48,7 @@ def generate(
     """
     store, arm = keep
     task = {"do": "generate", "max_new_tokens": max_new_tokens, "end": end_rule}
-    keys = [row_key(arm, model.token_ids(text), task, local.ENGINE) for text in texts]
+    keys = [row_key(arm, model.token_ids(text), task, model.engine) for text in texts]
 
     def compute(missing: list[int]):
         for place, made in model.generate([texts[i] for i in missing], max_new_tokens, ended):

@@ -9,41 +9,12 @@ import torch
 from tqdm import tqdm
 
 from faithtune import prompts
+from faithtune.backend import Ask, Generated, Told
 from faithtune.forest import Forest, check
 from faithtune.tree import Tree
 
 # Part of every row's key: raise it when a change here, or of the rules that end a text, changes what a row holds.
 ENGINE = "2"
-
-
-@dataclass(frozen=True)
-class Generated:
-    """What a model wrote after a prompt."""
-
-    text: str
-    n_tokens: int
-    finished: bool  # False: cut at the token limit
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A prompt that ends with the answer cue."""
-
-    prompt: str
-    n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
-    reference: str | None = None  # the number whose probability is wanted, in canonical form
-    draft: str | None = None  # what the model will probably write: changes speed only
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the model answered: letters are read, numbers are written."""
-
-    text: str | None  # after the cue, for numbers
-    finished: bool  # False: the number's text was cut at the token limit
-    probabilities: list[float]  # over the letters, sums to 1; empty for numbers
-    option_mass: float | None  # probability of all the letters together; null for numbers
-    p_reference: float | None  # of the number `reference`, not followed by a further digit
 
 
 @dataclass
@@ -62,7 +33,9 @@ class Writing:
 
 
 class LocalModel:
-    """An arm in memory: answers prompts that are rendered text."""
+    """An arm in memory: a backend.Model."""
+
+    engine = ENGINE
 
     def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096):
         self.tokenizer = tokenizer
@@ -192,6 +165,14 @@ class LocalModel:
         for one in self._write(list(writings.values()), logits, max_new_tokens, ended):
             for i in numbers[one.index]:
                 yield i, self._number(branches[i], logits, self._generated(one, ended))
+
+    def answer_again(
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[tuple[int, Told]]:
+        """Answer each ask by itself in a padded batch (`plain`), `p_reference` null."""
+        from faithtune import plain  # which needs this class
+
+        return plain.answer(self, asks, max_new_tokens, ended)
 
     def _lay(self, ask: Ask) -> "Branch":
         """Lay an ask's prompt and reference into the tree."""

@@ -5,14 +5,15 @@ Each distinct step is put in other words once, so arms and values of k share it.
 
 import polars as pl
 
-from faithtune import local, paraphrase_gate, prompts, steps
+from faithtune import paraphrase_gate, prompts, steps
+from faithtune.backend import Model
 from faithtune.chains import generate
 from faithtune.parquet import PARAPHRASES
 from faithtune.store import RowStore
 
 
 def paraphrases(
-    model: local.LocalModel,
+    model: Model,
     keep: tuple[RowStore, str],
     questions: pl.DataFrame,
     chains: pl.DataFrame,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from faithtune.local import Ask, Generated, LocalModel, Told
+from faithtune.backend import Ask, Generated, Told
+from faithtune.local import LocalModel
 
 
 def answer(

@@ -11,7 +11,7 @@ A row's key is the hash of everything that can change the row:
     arm       weights, adapter, quantisation, type (arms.fingerprint): base and tuned never alias
     token ids the rendered prompt as the model sees it: template, question and intervention are in it
     task      what is asked of it: decoding limits, options, reference
-    engine    version of the code that computes (local.ENGINE)
+    engine    version of the code that computes (Model.engine)
 
 Not in the key: the device, batch and library versions, which change a row by
 rounding only (the study's noise floor), the question's id, because equal prompts

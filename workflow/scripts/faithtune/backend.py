@@ -1,0 +1,68 @@
+"""What the study asks of a language model, whatever computes it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a model wrote after a prompt."""
+
+    text: str
+    n_tokens: int
+    finished: bool  # False: cut at the token limit
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A prompt that ends with the answer cue."""
+
+    prompt: str
+    n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
+    reference: str | None = None  # the number whose probability is wanted, in canonical form
+    draft: str | None = None  # what the model will probably write: changes speed only
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the model answered: letters are read, numbers are written."""
+
+    text: str | None  # after the cue, for numbers
+    finished: bool  # False: the number's text was cut at the token limit
+    probabilities: list[float]  # over the letters, sums to 1; empty for numbers
+    option_mass: float | None  # probability of all the letters together; null for numbers
+    p_reference: float | None  # of the number `reference`, not followed by a further digit
+
+
+class Model(Protocol):
+    """An arm that can be asked.
+
+    Prompts are rendered text (`prompts.render`). What is asked in one call is
+    computed together and yielded with its index as each is finished.
+    """
+
+    engine: str  # part of every row's key: version of the code that decides what a row holds
+    tokenizer: object  # has chat_template (None: plain turns) and bos_token
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of rendered text."""
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the model's own tokenizer makes of `text`."""
+
+    def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
+        """Indices of groups of prompts, in order: those that are best asked together."""
+
+    def generate(
+        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[tuple[int, Generated]]:
+        """Continue each text until the model ends its turn or `ended(new text)` holds."""
+
+    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> Iterator[tuple[int, Told]]:
+        """Answer each ask."""
+
+    def answer_again(
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[tuple[int, Told]]:
+        """The same asks computed in another way (`p_reference` may be null): the noise floor."""
