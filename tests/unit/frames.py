@@ -4,10 +4,12 @@ import random
 
 import polars as pl
 
-from faithtune.measures import TESTS, at_alpha
+from faithtune.measures import measure
 from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
 
 UNAVAILABLE = "unavailable"
+# The paper's three, which these studies have.
+TESTS = ("early_termination", "filler", "paraphrase")
 ALPHAS = [0.25, 0.5, 0.75]
 
 
@@ -47,6 +49,8 @@ def answer_rows(
             "correct": None if answer is None else answer == gold,
             "reference": reference,
             "match": answer == reference if both else None,
+            "lenient": answer,
+            "read_from": "options",
             "p_reference": None if reference is None or outcome == UNAVAILABLE else p,
             "probabilities": [],
         }
@@ -71,15 +75,22 @@ def answers(*questions: list[dict]) -> pl.DataFrame:
 
 def chains_of(frame: pl.DataFrame) -> pl.DataFrame:
     """CHAINS that fit ANSWERS: 10 tokens a step, the free text declares the forced answer."""
-    rows = frame.filter(pl.col("test") == "full").select(
-        "id",
-        pl.lit("text").alias("text"),
-        pl.col("n_steps").map_elements(lambda n: [f"step {i}" for i in range(n)], pl.List(pl.String)).alias("steps"),
-        "n_steps",
-        n_copied=0,
-        n_tokens=10 * pl.col("n_steps"),
-        outcome=pl.col("outcome"),
-        free_answer=pl.col("answer"),
+    rows = (
+        frame.filter(pl.col("test") == "full")
+        .select(
+            "id",
+            pl.lit("text").alias("text"),
+            pl.col("n_steps")
+            .map_elements(lambda n: [f"step {i}" for i in range(n)], pl.List(pl.String))
+            .alias("steps"),
+            "n_steps",
+            n_copied=0,
+            n_tokens=10 * pl.col("n_steps"),
+            outcome=pl.col("outcome"),
+            free_answer=pl.col("answer"),
+            lenient=pl.col("answer"),
+        )
+        .with_columns(pl.lit(None).alias(name) for name in ("why", "span"))
     )
     return rows.select(pl.col(name).cast(kind) for name, kind in CHAINS.items())
 
@@ -112,6 +123,12 @@ def paraphrases_of(frame: pl.DataFrame, failed: tuple[tuple[str, int], ...] = ()
     return pl.DataFrame(rows, schema=PARAPHRASES)
 
 
+def arm_of(model: str, arm: str, train_set: str | None, eval_sets: list[str], seed: int | None = None) -> dict:
+    """An arm as the estimates get it; several seeds of one label are arms LABEL-SEED."""
+    label = arm if seed is None else arm.removesuffix(f"-{seed}")
+    return {"model": model, "arm": arm, "label": label, "seed": seed, "train_set": train_set, "eval_sets": eval_sets}
+
+
 def inputs(
     frames: dict[tuple[str, str, str], pl.DataFrame], train_sets: dict[str, str | None], alphas: list[float] = ALPHAS
 ) -> dict:
@@ -121,11 +138,12 @@ def inputs(
     questions = {
         name: questions_of(pl.concat(frame for key, frame in frames.items() if key[2] == name)) for name in sets
     }
+    chains = {key: chains_of(frame) for key, frame in frames.items()}
     return {
-        "arms": [{"model": m, "arm": arm, "train_set": on} for m in models for arm, on in train_sets.items()],
+        "arms": [arm_of(m, arm, on, sets) for m in models for arm, on in train_sets.items()],
         "answers": frames,
-        "measures": {key: at_alpha(frame, alphas) for key, frame in frames.items()},
-        "chains": {key: chains_of(frame) for key, frame in frames.items()},
+        "measures": {key: measure(frame, chains[key], questions[key[2]], alphas) for key, frame in frames.items()},
+        "chains": chains,
         "paraphrases": {key: paraphrases_of(frame) for key, frame in frames.items()},
         "questions": questions,
         "alphas": alphas,

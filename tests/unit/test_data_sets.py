@@ -232,8 +232,8 @@ def test_cosmosqa_without_a_label(label):
 def test_asdiv_keeps_single_numbers(answer, canonical):
     row = {"passage": "Seven red apples and two green ones.", "question": "How many apples?", "answer": answer}
     found = asdiv.questions([row])
-    assert [question["answer"] for question in found] == ([canonical] if canonical else [])
-    assert all(question["context"] == row["passage"] for question in found)
+    assert [question and question["answer"] for question in found] == [canonical]
+    assert all(question["context"] == row["passage"] for question in found if question)
 
 
 def test_siqa_row():

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faithtune.errors import UserError
-from faithtune.measures import MEASURES, TESTS, at_alpha, directed, kept
-from frames import UNAVAILABLE, answer_rows, answers, random_answers
+from faithtune.measures import MEASURES, at_alpha, directed, kept, measure, stable_from
+from frames import TESTS, UNAVAILABLE, answer_rows, answers, chains_of, questions_of, random_answers
 
 alphas = st.integers(0, 1000).map(lambda i: i / 1000)
 
@@ -66,16 +66,65 @@ def test_only_chains_with_an_answer_to_compare_with():
 
 def test_a_chain_of_one_step_is_never_tampered_with_and_stays_out():
     """At any α above 0 it would match by itself."""
-    single = answers(answer_rows("q", n=1))
-    assert at_alpha(single, [0.25, 0.5]).is_empty()
-    kept_whole = at_alpha(single, [0.25, 0.5], least_steps=1)
-    assert kept_whole.height == 2 * len(TESTS)
-    assert (kept_whole["k"] == kept_whole["n_steps"]).all()
+    assert at_alpha(answers(answer_rows("q", n=1)), [0.25, 0.5]).is_empty()
+
+
+def measured(frame: pl.DataFrame, alphas: list[float], steps: dict[str, list[str]]) -> pl.DataFrame:
+    chains = chains_of(frame)
+    chains = chains.with_columns(steps=pl.Series([steps[i] for i in chains["id"]], dtype=pl.List(pl.String)))
+    return measure(frame, chains, questions_of(frame), alphas)
 
 
 def test_nothing_to_tamper_with():
-    found = at_alpha(answers(answer_rows("q", n=0)), [0.5])
+    found = measured(answers(answer_rows("q", n=0)), [0.5], {"q": []})
     assert found.is_empty() and found.schema == MEASURES
+
+
+def test_unleaked_steps_are_those_before_the_answer_is_mentioned():
+    """Of four steps the third says (A): α is a fraction of two, and only tests that keep nothing behind are read."""
+    frame = answers(
+        answer_rows("late", n=4, early_termination=["B", "B", "C", "A", "A"]),
+        answer_rows("early", n=2),
+        answer_rows("never", n=2, early_termination=["B", "A", "A"]),
+    )
+    steps = {"late": ["x", "y", "so (A)", "z"], "early": ["(A)", "y"], "never": ["x", "y"]}
+    found = measured(frame, [0.5, 1], steps)
+    assert set(found.filter(steps="all")["id"]) == {"late", "early", "never"}
+    before = found.filter(steps="unleaked")
+    assert set(before["test"]) == {"early_termination", "filler"}
+    read = before.filter(test="early_termination").select("id", "alpha", "k", "n_steps", "match").sort("id", "alpha")
+    assert read.rows() == [
+        ("late", 0.5, 1, 4, False),
+        ("late", 1.0, 2, 4, False),
+        ("never", 0.5, 1, 2, True),
+        ("never", 1.0, 2, 2, True),
+    ]
+
+
+def test_lenient_matches_compare_lenient_answers():
+    frame = answers(answer_rows("q", "A", n=2, filler=["B", None, "A"]))
+    frame = frame.with_columns(
+        lenient=pl.when(pl.col("outcome") == "unanswered").then(pl.lit("A")).otherwise("lenient")
+    )
+    found = at_alpha(frame, [0, 0.5]).filter(test="filler")
+    assert found.select("match", "match_lenient").rows() == [(False, False), (None, True)]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (["A", "A", "A", "A", "A"], 0),
+        (["B", "B", "B", "B", "A"], 1),
+        (["A", "B", "A", "A", "A"], 0.5),
+        (["A", "B", "A", "B", "A"], 1),
+        ([None, "B", "A", "A", "A"], 0.5),  # what stands before the last change does not count
+        (["A", "A", None, "A", "A"], None),  # 0 or 3/4
+        (["B", "B", "B", None, "A"], None),
+    ],
+)
+def test_alpha_star(told, expected):
+    found = stable_from(answers(answer_rows("q", n=4, filler=told), answer_rows("short", n=1)))
+    assert found.filter(test="filler")["alpha_star"].to_list() == [expected]
 
 
 def test_a_lost_answer_is_told():
@@ -93,4 +142,5 @@ def test_rows_in_any_order(seed, chosen, random):
 
 
 def test_direction():
-    assert [directed(0.8, test) for test in TESTS] == pytest.approx([0.2, 0.2, 0.8])
+    tests = (*TESTS, "mistake", "prefix_paraphrase")
+    assert [directed(0.8, test) for test in tests] == pytest.approx([0.2, 0.2, 0.8, 0.2, 0.8])

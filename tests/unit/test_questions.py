@@ -92,6 +92,7 @@ def test_frame():
     first, second, third = frame.to_dicts()
     assert first == {
         "id": question_id("A passage.", "Which?", ["x", "y"]),
+        "source_id": "0",
         "data_set": "mixed",
         "split": "train",
         "kind": "choice",
@@ -106,6 +107,14 @@ def test_frame():
     assert (third["answer"], third["context"], third["options"]) == ("1200", None, [])
     assert third["rationale"] == "1,000 + 200 = 1,200."
     assert third["group"] == third["id"]
+
+
+def test_a_question_keeps_the_id_of_its_file():
+    rows = [number("a?", "1"), None, number("b?", "2"), number("c?", "3")]
+    frame = questions.frame(rows, "s", "eval", [{"id": 7}, {"id": "x"}, {"text": ""}, {"id": "00-a"}])
+    assert frame["source_id"].to_list() == ["7", "2", "00-a"]
+    with pytest.raises(UserError, match="no question found"):
+        questions.frame([None], "s", "eval")
 
 
 def test_of_repeated_questions_the_first_is_kept():

@@ -15,7 +15,9 @@ rule answer:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    wildcard_constraints:
+        model=models_of(*ASKED),
     params:
-        spec=lambda wc: get_loading(wc.model) | STUDY["answers"] | {"code": code("answer.py")},
+        spec=lambda wc: get_backend(wc) | STUDY["answers"] | {"code": code("answer.py")},
     script:
         "../scripts/answer.py"

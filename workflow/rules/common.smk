@@ -10,7 +10,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import runtimes, sources, tables
+from faithtune import runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -33,9 +33,12 @@ except UserError as error:
 
 # Scripts read it from there, not from params: it decides how fast, not what.
 config["compute"] = STUDY["compute"]
-ARMS = study_config.arms(STUDY)
+ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
+KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
+# The kinds of models that can be asked anything.
+ASKED = ("source", "oracle")
 # What `sources.download` is asked for, by the file it makes.
-DOWNLOADS = study_config.downloads(STUDY)
+DOWNLOADS = study.downloads(STUDY)
 
 
 wildcard_constraints:
@@ -74,40 +77,52 @@ def get_templates(*forms):
 
 
 def get_arm(model, arm):
-    """The arm of that name: model, arm, tuning, train_set."""
+    """The arm of that name, as `study.arms` has it."""
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
 
 
 def get_arm_files(wildcards):
-    """model.json and, for a tuned arm, arm.json."""
+    """model.json and, for a tuned arm, arm.json; nothing for an oracle."""
     model, arm = wildcards.model, wildcards.arm
-    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if arm != study_config.BASE else {}
+    if KINDS[model] != "source":
+        return {}
+    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if arm != study.BASE else {}
     return {"model": f"results/models/{model}/model.json"} | tuned
 
 
-def get_loading(model):
-    """How a model is loaded: part of what an arm is."""
-    return {key: STUDY["models"][model][key] for key in ("quantisation", "dtype")}
+def get_backend(wildcards):
+    """How an arm is made to answer: part of what it is."""
+    return {"backend": study.backend(STUDY, wildcards.model, wildcards.arm)}
 
 
-def per_pair(stage, eval_sets=STUDY["eval_sets"]):
+def models_of(*kinds):
+    """A wildcard constraint: the models of these kinds."""
+    return "|".join(name for name, kind in KINDS.items() if kind in kinds) or "-"
+
+
+def per_pair(stage, eval_set=None, kinds=study.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
-    return [f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.parquet" for arm in ARMS for eval_set in eval_sets]
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}.parquet"
+        for arm in ARMS
+        for name in arm["eval_sets"]
+        if eval_set in (None, name) and KINDS[arm["model"]] in kinds
+    ]
 
 
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
-    tuned = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in ARMS if arm["tuning"]]
-    train_sets = {arm["train_set"] for arm in ARMS if arm["tuning"]}
-    stages = ["chains", "interventions", "answers", "measures"]
-    if "paraphrase" in STUDY["tests"]:
-        stages.append("paraphrases")
+    weights = [model for model, kind in KINDS.items() if kind == "source"]
+    tuned = [arm for arm in ARMS if arm["tuning"] and arm["model"] in weights]
+    folders = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in tuned]
+    asked = ["interventions"] + ["paraphrases"] * ("paraphrase" in STUDY["tests"])
     return [
-        *(f"results/models/{model}/{name}" for model in STUDY["models"] for name in ("weights", "model.json")),
-        *(f"results/questions/{data_set}.train.parquet" for data_set in sorted(train_sets)),
-        *(f"results/questions/{data_set}.eval.parquet" for data_set in STUDY["eval_sets"]),
-        *(f"{folder}/{name}" for folder in tuned for name in ("weights", "arm.json", "training.parquet")),
-        *(path for stage in stages for path in per_pair(stage)),
+        *(f"results/models/{model}/{name}" for model in weights for name in ("weights", "model.json")),
+        *(f"results/questions/{name}.train.parquet" for name in sorted({arm["train_set"] for arm in tuned})),
+        *(f"results/questions/{name}.eval.parquet" for name in STUDY["eval_sets"]),
+        *(f"{folder}/{name}" for folder in folders for name in ("weights", "arm.json", "training.parquet")),
+        *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
+        *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),

@@ -27,6 +27,8 @@ rule model:
         "benchmarks/model/{model}.tsv"
     conda:
         "../../envs/model.yaml"
+    wildcard_constraints:
+        model=models_of("source"),
     params:
         spec=lambda wc: STUDY["models"][wc.model] | {"code": code("model.py")},
     script:
@@ -47,7 +49,7 @@ rule questions:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: study_config.question_spec(STUDY, wc.data_set, wc.split)
+        spec=lambda wc: study.question_spec(STUDY, wc.data_set, wc.split)
         | {
             "code": code(
                 "questions.py",

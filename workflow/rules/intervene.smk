@@ -1,10 +1,11 @@
 PARAPHRASER = STUDY["paraphraser"]["model"]
+PARAPHRASER_FILES = {"model": f"results/models/{PARAPHRASER}/model.json"} if KINDS.get(PARAPHRASER) == "source" else {}
 
 
 rule paraphrase:
     """Each step of an arm's chains in other words, by the frozen paraphraser."""
     input:
-        model=f"results/models/{PARAPHRASER}/model.json",
+        **PARAPHRASER_FILES,
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         templates=get_templates("paraphrase"),
@@ -18,7 +19,9 @@ rule paraphrase:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
     params:
-        spec=lambda wc: get_loading(PARAPHRASER) | STUDY["paraphraser"] | {"code": code("paraphrase.py")},
+        spec=lambda wc: STUDY["paraphraser"]
+        | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | {"code": code("paraphrase.py")},
     script:
         "../scripts/paraphrase.py"
 
@@ -26,7 +29,7 @@ rule paraphrase:
 rule intervene:
     """The chains tampered with, at every k; filler is counted in the measured model's tokens."""
     input:
-        model="results/models/{model}/model.json",
+        model=lambda wc: get_arm_files(wc).get("model", []),
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         paraphrases=branch(
             "paraphrase" in STUDY["tests"],

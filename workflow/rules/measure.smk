@@ -1,7 +1,9 @@
 rule measure:
     """Answers read at each kept fraction alpha."""
     input:
-        "results/answers/{model}/{arm}/{eval_set}.parquet",
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        answers="results/answers/{model}/{arm}/{eval_set}.parquet",
     output:
         "results/measures/{model}/{arm}/{eval_set}.parquet",
     log:
@@ -24,11 +26,12 @@ rule estimate:
     input:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
         chains=per_pair("chains"),
-        paraphrases=per_pair("paraphrases") if "paraphrase" in STUDY["tests"] else [],
+        paraphrases=per_pair("paraphrases", kinds=ASKED) if "paraphrase" in STUDY["tests"] else [],
         answers=per_pair("answers"),
         measures=per_pair("measures"),
     output:
-        "results/estimates.parquet",
+        estimates="results/estimates.parquet",
+        changes="results/changes.parquet",
     log:
         "logs/estimate.log",
     benchmark:

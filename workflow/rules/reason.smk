@@ -13,7 +13,31 @@ rule chains:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    wildcard_constraints:
+        model=models_of(*ASKED),
     params:
-        spec=lambda wc: get_loading(wc.model) | STUDY["chains"] | {"code": code("chains.py")},
+        spec=lambda wc: get_backend(wc) | STUDY["chains"] | {"code": code("chains.py")},
     script:
         "../scripts/chains.py"
+
+
+rule import_chains:
+    """Chains that somebody else's model wrote, and what they declare: no model is asked."""
+    input:
+        questions="results/questions/{eval_set}.eval.parquet",
+        source=lambda wc: get_source_file(STUDY["models"][wc.model]["chains"][wc.arm][wc.eval_set]),
+    output:
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        answers="results/answers/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/import_chains/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/import_chains/{model}/{arm}/{eval_set}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    wildcard_constraints:
+        model=models_of("chains"),
+    params:
+        spec=lambda wc: STUDY["models"][wc.model]["chains"][wc.arm][wc.eval_set] | {"code": code("import_chains.py")},
+    script:
+        "../scripts/import_chains.py"

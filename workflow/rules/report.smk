@@ -25,7 +25,7 @@ rule table:
 rule figure:
     """Match against the kept fraction on one evaluation set, base and tuned."""
     input:
-        lambda wc: per_pair("answers", [wc.eval_set]),
+        lambda wc: per_pair("answers", wc.eval_set),
     output:
         svg=report(
             "results/figures/match_{eval_set}.svg",

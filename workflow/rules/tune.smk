@@ -17,8 +17,8 @@ rule tune:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["tune_threads"]
     params:
-        spec=lambda wc: get_loading(wc.model)
-        | study_config.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
+        spec=lambda wc: study.backend(STUDY, wc.model, wc.arm)
+        | study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
         | {"code": code("tune.py")},
     script:
         "../scripts/tune.py"

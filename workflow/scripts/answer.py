@@ -5,25 +5,27 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     from faithtune import answering, arms, parquet, prompts
 
-    spec = snakemake.params.spec
-    model, keep = arms.load(
-        snakemake.input.model,
-        snakemake.input.get("arm"),
-        spec,
+    spec, inputs = snakemake.params.spec, snakemake.input
+    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+    with arms.ready(
+        spec["backend"],
+        questions,
         snakemake.config["compute"],
         snakemake.threads,
-        shelf=snakemake.wildcards.eval_set,
-    )
-    with keep[0]:
+        snakemake.wildcards.eval_set,
+        inputs.get("model"),
+        inputs.get("arm"),
+    ) as (model, keep):
         frame = answering.answer(
             model,
             keep,
-            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-            parquet.read(snakemake.input.chains, parquet.CHAINS),
-            parquet.read(snakemake.input.interventions, parquet.INTERVENTIONS),
-            prompts.read(snakemake.input.templates),
+            questions,
+            parquet.read(inputs.chains, parquet.CHAINS),
+            parquet.read(inputs.interventions, parquet.INTERVENTIONS),
+            prompts.read(inputs.templates),
             spec["max_new_tokens"],
             spec["min_option_mass"],
             spec["again"],
+            spec["shuffle"],
         )
     parquet.write(frame, snakemake.output[0], parquet.ANSWERS)

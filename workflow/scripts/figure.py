@@ -3,15 +3,15 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import figures, parquet
+    from faithtune import figures, parquet, pooling
 
     spec = snakemake.params.spec
     answers = {
-        (arm["model"], arm["arm"]): parquet.read(path, parquet.ANSWERS)
-        for arm, path in zip(spec["arms"], snakemake.input, strict=True)
+        tuple(path.removesuffix(".parquet").split("/")[-3:]): parquet.read(path, parquet.ANSWERS)
+        for path in snakemake.input
     }
     figures.match_curve(
-        answers,
+        pooling.pool(spec["arms"], answers),
         snakemake.wildcards.eval_set,
         snakemake.output.svg,
         snakemake.output.data,

@@ -5,22 +5,22 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     from faithtune import arms, paraphrasing, parquet, prompts
 
-    spec = snakemake.params.spec
-    model, keep = arms.load(
-        snakemake.input.model,
-        snakemake.input.get("arm"),
-        spec,
+    spec, inputs = snakemake.params.spec, snakemake.input
+    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+    with arms.ready(
+        spec["backend"],
+        questions,
         snakemake.config["compute"],
         snakemake.threads,
-        shelf="paraphrases-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
-    )
-    with keep[0]:
+        "paraphrases-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
+        inputs.get("model"),
+    ) as (model, keep):
         frame = paraphrasing.paraphrases(
             model,
             keep,
-            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-            parquet.read(snakemake.input.chains, parquet.CHAINS),
-            prompts.read(snakemake.input.templates),
+            questions,
+            parquet.read(inputs.chains, parquet.CHAINS),
+            prompts.read(inputs.templates),
             spec["max_new_tokens"],
             spec["shortest"],
             spec["longest"],

@@ -12,12 +12,9 @@ with job.logged(snakemake.log[0]):
         """All questions of a split's source."""
         part = spec["parts"][split]
         if "source" not in part:
-            rows = module.generate(module.MOST, spec["seed"])
-        else:
-            member = sources.parse(part["source"]).member
-            wheel = part["source"].startswith("wheel:")
-            rows = module.questions(sources.records(snakemake.input.get(split), member if wheel else None))
-        return questions.frame(rows, spec["data_set"], split)
+            return questions.frame(module.generate(module.MOST, spec["seed"]), spec["data_set"], split)
+        records = sources.read(part["source"], snakemake.input.get(split))
+        return questions.frame(module.questions(records), spec["data_set"], split, records)
 
     parts = spec["parts"]
     if spec["one_source"]:

@@ -18,7 +18,7 @@ from collections import defaultdict
 import polars as pl
 from tqdm import tqdm
 
-from faithtune import extraction, prompts, steps
+from faithtune import extraction, prompts, shuffling, steps
 from faithtune.backend import Ask, Model
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
@@ -35,19 +35,26 @@ def answer(
     max_new_tokens: int,
     min_option_mass: float,
     again: int,
+    shuffle: bool,
 ) -> pl.DataFrame:
     """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS), in its order.
 
-    Behind them stand the full-chain answers of the first `again` questions that
-    have one, asked again (test "again").
+    Behind those of a question stands, with `shuffle`, its answer without a chain to
+    its options in another order (test "no_cot_shuffled"; its letter is the one that the
+    option has in the question itself), and behind them all the full-chain answers of
+    the first `again` questions that have one, asked again (test "again").
     """
     asked = {row["id"]: row for row in questions.iter_rows(named=True)}
     written = {row["id"]: row for row in chains.iter_rows(named=True)}
     groups = defaultdict(list)
     for row in interventions.iter_rows(named=True):
-        row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None}
+        row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None, "places": None}
         row["prompt"] = None if row["text"] is None else prompt(model.tokenizer, templates, row)
         groups[row["id"]].append(row)
+        if shuffle and row["test"] == "no_cot" and (places := shuffling.order(row["question"])):
+            other = row | {"test": "no_cot_shuffled", "places": places}
+            moved = {"question": shuffling.shuffled(row["question"], places)}
+            groups[row["id"]].append(other | {"prompt": prompt(model.tokenizer, templates, other | moved)})
     members = list(groups.values())
     tell = functools.partial(_tell, model, keep, max_new_tokens)
     bar = tqdm(total=len(members), unit="question", desc="answer", mininterval=5)
@@ -76,7 +83,7 @@ def answer(
 
 def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
     """An intervention (a row of INTERVENTIONS, with its `question`) as the arm is asked: it ends with the cue."""
-    user = prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", row["question"])
+    user = prompts.user_turn(templates, "no_cot" if row["test"].startswith("no_cot") else "cot", row["question"])
     return prompts.render(tokenizer, user, prompts.assistant_turn(row["text"]))
 
 
@@ -112,13 +119,19 @@ def _ask(row: dict) -> Ask:
 def _set(row: dict, told: dict, min_option_mass: float) -> None:
     """Write outcome and answer into `row`."""
     row["wrote"] = told["text"]
-    row["probabilities"] = told["probabilities"]
-    row["option_mass"] = told["option_mass"]
-    if told["probabilities"]:
-        best = max(range(len(told["probabilities"])), key=told["probabilities"].__getitem__)
-        row["answer"] = LETTERS[best] if told["option_mass"] >= min_option_mass else None
+    probabilities = told["probabilities"]
+    if row["places"]:
+        probabilities = shuffling.restored(probabilities, row["places"])
+    row["probabilities"], row["option_mass"] = probabilities, told["option_mass"]
+    if probabilities:
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        row["lenient"] = LETTERS[best]
+        row["answer"] = row["lenient"] if told["option_mass"] >= min_option_mass else None
+    elif told["finished"]:
+        row["answer"] = extraction.forced(told["text"], "number").answer
+        row["lenient"] = extraction.forced(told["text"], "number", lenient=True).answer
     else:  # a number's text cut at the limit may go on: it is no answer
-        row["answer"] = extraction.forced(told["text"], "number").answer if told["finished"] else None
+        row["answer"] = row["lenient"] = None
     row["outcome"] = "answered" if row["answer"] else "unanswered"
 
 
@@ -141,6 +154,9 @@ def _answer(row: dict) -> dict:
         "correct": answer == question["answer"] if answer else None,
         "reference": reference,
         "match": answer == reference if answer and reference else None,
+        "text": row.get("wrote"),
+        "lenient": row.get("lenient") if outcome != "truncated" else None,
+        "read_from": "options" if question["options"] else "cue",
         "p_reference": row.get("p_reference"),
         "probabilities": probabilities,
         "option_mass": row.get("option_mass"),

@@ -1,15 +1,17 @@
 """An arm made ready to be asked, with the store of what it was asked before."""
 
+import contextlib
 import hashlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-import torch
+import polars as pl
 
-from faithtune import job, local, networks
+from faithtune import job
+from faithtune.backend import Model
 from faithtune.store import RowStore
 
 STORE = Path("results/store")
@@ -30,20 +32,49 @@ def expanded_folder(model: dict, dtype: str) -> Path:
     return STORE / "expanded" / f"{model['weights_sha256'][:32]}-{dtype}"
 
 
-def load(
-    model_card: str, arm_card: str | None, loading: dict, compute: dict, threads: int, shelf: str
-) -> tuple[local.LocalModel, tuple[RowStore, str]]:
-    """An arm (weights are loaded when first needed), its row store and its fingerprint.
+@contextlib.contextmanager
+def ready(
+    backend: dict,
+    questions: pl.DataFrame,
+    compute: dict,
+    threads: int,
+    shelf: str,
+    model_card: str | None = None,
+    arm_card: str | None = None,
+) -> Iterator[tuple[Model, tuple[RowStore, str]]]:
+    """An arm (weights are loaded when first needed) with its row store and its fingerprint.
 
-    `loading` holds quantisation and dtype, `compute` the configuration's section of
-    that name. A job keeps its rows on a shelf of its own in the arm's store: what
-    jobs side by side find there must not hang on which was first, because the
-    composition of a batch can change a near tie.
+    `backend` is as `study.backend` has it, `compute` the configuration's section of that
+    name; an oracle needs the questions, an arm with weights its cards. A job keeps its
+    rows on a shelf of its own in the arm's store: what jobs side by side find there must
+    not hang on which was first, because the composition of a batch can change a near tie.
     """
+    if "oracle" in backend:
+        model, identity = _oracle(backend["oracle"], questions)
+    else:
+        model, identity = _local(backend, compute, threads, job.read_json(model_card), job.read_json(arm_card))
+    with RowStore(STORE / "rows" / identity[:32] / shelf) as rows:
+        yield model, (rows, identity)
+
+
+def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:
+    from faithtune import oracle
+
+    known = [behaviour, questions.select("id", "answer").rows()]  # it knows the answers, so they are part of it
+    identity = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    return oracle.OracleModel(questions, behaviour), identity
+
+
+def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | None) -> tuple[Model, str]:
+    import psutil
+    import torch
+
+    from faithtune import local, networks
+
     torch.set_num_threads(threads)
-    model, arm = job.read_json(model_card), job.read_json(arm_card)
-    quantisation, dtype = loading["quantisation"], loading["dtype"]
+    quantisation, dtype = backend["quantisation"], backend["dtype"]
     device = networks.device_of(compute["device"])
+    packed = compute["max_packed_tokens"] or networks.room(model["path"], dtype, device)
 
     def load_network():
         network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
@@ -52,7 +83,5 @@ def load(
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])
-    packed = compute["max_packed_tokens"] or networks.room(model["path"], dtype, device)
     ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
-    identity = fingerprint(model, arm, quantisation, dtype)
-    return ready, (RowStore(STORE / "rows" / identity[:32] / shelf), identity)
+    return ready, fingerprint(model, arm, quantisation, dtype)

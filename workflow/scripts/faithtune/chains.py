@@ -29,7 +29,10 @@ def write(
     texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in rows]
     written = generate(model, keep, texts, max_new_tokens, "chain", lambda text: steps.free_text_end(start + text))
     return pl.DataFrame(
-        [_chain(row, start + made["text"], made, templates) for row, made in zip(rows, written, strict=True)],
+        [
+            read(row, start + made["text"], made["finished"], made["n_tokens"], templates[f"cot_{row['kind']}"])
+            for row, made in zip(rows, written, strict=True)
+        ],
         schema=CHAINS,
     )
 
@@ -57,16 +60,27 @@ def generate(
     return store.through(keys, compute)
 
 
-def _chain(question: dict, text: str, made: dict, templates: dict[str, str]) -> dict:
-    found = extraction.declared(text, question["kind"], question["options"])
+def read(question: dict, text: str, finished: bool, n_tokens: int | None, example: str = "") -> dict:
+    """A row of CHAINS: what stands in the whole text of a chain.
+
+    A text that is not finished is truncated, and nothing it declares counts.
+    `example`: the prompt, whose steps may be copied.
+    """
+    about = (question["kind"], question["options"])
+    strict = extraction.declared(text, *about) if finished else extraction.UNANSWERED
+    lenient = extraction.declared(text, *about, lenient=True) if finished else extraction.UNANSWERED
     parts = steps.split(text)
+    answered = strict.outcome == "answered"
     return {
         "id": question["id"],
         "text": text,
         "steps": parts,
         "n_steps": len(parts),
-        "n_copied": sum(step in templates[f"cot_{question['kind']}"] for step in parts),
-        "n_tokens": made["n_tokens"],
-        "outcome": found.outcome if made["finished"] else "truncated",
-        "free_answer": found.answer if made["finished"] else None,
+        "n_copied": sum(step in example for step in parts),
+        "n_tokens": n_tokens,
+        "outcome": ("answered" if answered else "unanswered") if finished else "truncated",
+        "why": strict.outcome if strict.outcome in ("refused", "ambiguous") else None,
+        "free_answer": strict.answer,
+        "span": list(strict.span) if strict.span else None,
+        "lenient": lenient.answer,
     }

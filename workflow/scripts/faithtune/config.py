@@ -1,10 +1,9 @@
-"""The configuration: checked against its schema, completed, and made into arms.
+"""The configuration: checked against its schema and completed.
 
 Whatever can be wrong is found here, before any job starts, and told in one line.
 """
 
 import contextlib
-import dataclasses
 import difflib
 import json
 import math
@@ -12,10 +11,8 @@ from pathlib import Path
 
 import jsonschema
 
-from faithtune import data, sources
+from faithtune import data, sources, study
 from faithtune.errors import UserError
-
-BASE = "base"
 
 _EXPECTED = {
     "minimum": "at least {}",
@@ -23,6 +20,7 @@ _EXPECTED = {
     "exclusiveMinimum": "more than {}",
     "exclusiveMaximum": "less than {}",
     "minItems": "at least {} item(s)",
+    "maxItems": "at most {} item(s)",
     "minProperties": "at least {} entry",
     "pattern": "text of the form {}",
     "type": "{}",
@@ -38,47 +36,20 @@ def load(raw: dict, schema: dict) -> dict:
     if error is not None:
         raise UserError(_message(error))
     config = _completed(raw, schema, schema)
-    config["paraphraser"].setdefault("model", next(iter(config["models"])))
+    kinds = {name: study.kind(model) for name, model in config["models"].items()}
+    config["paraphraser"].setdefault("model", next((name for name, kind in kinds.items() if kind != "chains"), None))
     for tuning in config["tunings"].values():
-        tuning.setdefault("models", list(config["models"]))
+        tuning.setdefault("models", [name for name, kind in kinds.items() if kind == "source"])
         tuning.setdefault("alpha", 2 * tuning["rank"])
         tuning.setdefault("micro_batch_size", tuning["batch_size"])
     for name, data_set in config["data_sets"].items():
         data_set.setdefault("reader", name)
     _check_sets(config)
     _check_models(config)
+    _check_paraphraser(config)
     _check_tunings(config)
     _check_prompts(config)
     return config
-
-
-def arms(config: dict) -> list[dict]:
-    """Every arm: {"model", "arm", "tuning", "train_set"}; base first, its last two None.
-
-    A tuned arm is named TUNING-TRAIN_SET; names hold no hyphen, so no two arms alias.
-    """
-    tuned = [
-        {"model": model, "arm": f"{name}-{train_set}", "tuning": name, "train_set": train_set}
-        for model in config["models"]
-        for name, tuning in config["tunings"].items()
-        if model in tuning["models"]
-        for train_set in tuning["train_sets"]
-    ]
-    return [
-        arm
-        for model in config["models"]
-        for arm in (
-            {"model": model, "arm": BASE, "tuning": None, "train_set": None},
-            *(arm for arm in tuned if arm["model"] == model),
-        )
-    ]
-
-
-def target(tuning: dict, reader: str) -> str:
-    """What a tuning teaches on a data set: rationale or answer_only."""
-    if tuning["target"] != "native":
-        return tuning["target"]
-    return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
 
 
 def _message(error: jsonschema.ValidationError) -> str:
@@ -180,7 +151,7 @@ def _check_source(where: str, part: dict) -> None:
         sources.check(source, part.get("checksum"))
         if source.kind == "file" and not Path(source.location).is_dir():
             sources.verify(source.location, part.get("checksum"))
-        if source.kind == "hub" and source.member is None and where.startswith("data_sets"):
+        if source.kind == "hub" and source.member is None and (where.startswith("data_sets") or ".chains." in where):
             raise UserError(f"source {source}: a data set needs its configuration and split, :CONFIG/SPLIT")
     except UserError as error:
         raise UserError(f"config: {where}: {error}") from None
@@ -188,12 +159,49 @@ def _check_source(where: str, part: dict) -> None:
 
 def _check_models(config: dict) -> None:
     for name, model in config["models"].items():
-        _check_source(f"models.{name}", model)
-        if model["source"].startswith("url:"):
-            raise UserError(f"config: models.{name}.source: a model comes from wheel:, hub:, a folder or a GGUF file")
-    paraphraser = config["paraphraser"]["model"]
-    if paraphraser not in config["models"]:
-        raise UserError(f"config: paraphraser.model is {paraphraser!r}; expected one of {', '.join(config['models'])}")
+        where, kind = f"models.{name}", study.kind(model)
+        if kind is None:
+            raise UserError(f"config: {where} needs one of the keys {', '.join(study.KINDS)}, and no two of them")
+        if kind == "source":
+            _check_source(where, model)
+            if model["source"].startswith("url:"):
+                raise UserError(f"config: {where}.source: a model comes from wheel:, hub:, a folder or a GGUF file")
+            continue
+        if study.BASE not in model[kind]:
+            raise UserError(f"config: {where}.{kind} lacks the arm {study.BASE!r}, which the others are compared with")
+        if kind == "oracle":
+            _check_behaviours(where, model["oracle"])
+        else:
+            _check_chains(config, where, model["chains"])
+
+
+def _check_behaviours(where: str, arms: dict) -> None:
+    for arm, behaviour in arms.items():
+        least, most = behaviour["steps"]
+        if least > most:
+            raise UserError(f"config: {where}.oracle.{arm}.steps is {[least, most]}; expected the least first")
+
+
+def _check_chains(config: dict, where: str, arms: dict) -> None:
+    for arm, sets in arms.items():
+        for name, part in sets.items():
+            place = f"{where}.chains.{arm}"
+            if name not in config["eval_sets"]:
+                raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config['eval_sets'])}")
+            if name not in arms[study.BASE]:
+                raise UserError(f"config: {place} names {name!r}, of which the arm {study.BASE!r} has no chains")
+            _check_source(f"{place}.{name}", part)
+
+
+def _check_paraphraser(config: dict) -> None:
+    asked = {name: study.kind(model) for name, model in config["models"].items() if study.kind(model) != "chains"}
+    name = config["paraphraser"]["model"]
+    if not asked:  # nothing is paraphrased
+        return
+    if name not in asked:
+        raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(asked)}")
+    if asked[name] == "oracle" and "source" in asked.values():
+        raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which puts only oracles' chains in words")
 
 
 def _check_tunings(config: dict) -> None:
@@ -202,8 +210,8 @@ def _check_tunings(config: dict) -> None:
         if tuning["batch_size"] % tuning["micro_batch_size"]:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
         for model_name in tuning["models"]:
-            if model_name not in config["models"]:
-                raise UserError(f"config: {where}.models names {model_name!r}, which is not in models")
+            if study.kind(config["models"].get(model_name, {})) != "source":
+                raise UserError(f"config: {where}.models names {model_name!r}, which is no model with a source")
         for model_name, model in config["models"].items():
             if model_name not in tuning["models"]:
                 continue
@@ -216,7 +224,7 @@ def _check_tunings(config: dict) -> None:
         for train_set in tuning["train_sets"]:
             _check_set(config, f"{where}.train_sets", train_set, "train")
             reader = config["data_sets"][train_set]["reader"]
-            if target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
+            if study.target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
                 raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
 
@@ -234,46 +242,3 @@ def _check_prompts(config: dict) -> None:
         if field not in "\n".join(lines if field == "{question}" else lines[:-1]):
             before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
             raise UserError(f"{path}: it must hold {field} where that belongs{before}")
-
-
-def downloads(config: dict) -> dict[str, dict]:
-    """What a rule must fetch: {file name: {"source" (its fields), "checksum"}}; hub models need none."""
-    parts = [*config["models"].values()]
-    parts += [
-        data_set[split] for data_set in config["data_sets"].values() for split in ("train", "eval") if split in data_set
-    ]
-    wanted = {}
-    for part in parts:
-        source = sources.parse(part["source"]) if "source" in part else None
-        if source is None or source.kind == "file" or (source.kind == "hub" and source.member is None):
-            continue
-        name, checksum = sources.download_name(source), part.get("checksum")
-        if source.kind == "wheel":  # the whole wheel is fetched, whichever member is read
-            source = dataclasses.replace(source, member=None)
-        known = wanted.setdefault(name, {"source": dataclasses.asdict(source), "checksum": checksum})
-        if known["checksum"] != checksum:
-            raise UserError(f"config: {name} is given two checksums, {known['checksum']} and {checksum}")
-    return wanted
-
-
-def question_spec(config: dict, data_set: str, split: str) -> dict:
-    """All that decides the questions of a split, and nothing of the other split's size."""
-    full = config["data_sets"][data_set]
-    spec = {key: full[key] for key in ("reader", "train_share", "seed")}
-    parts = {part: {k: v for k, v in full[part].items() if k != "n"} for part in ("train", "eval") if part in full}
-    texts = [part.get("source") for part in parts.values()]
-    return spec | {
-        "data_set": data_set,
-        "split": split,
-        "n": full[split].get("n"),
-        "parts": parts,
-        "one_source": len(texts) == 2 and texts[0] == texts[1],
-    }
-
-
-def tuning_spec(config: dict, arm: dict) -> dict:
-    """All that decides a training beside the model and the questions."""
-    tuning = {
-        key: value for key, value in config["tunings"][arm["tuning"]].items() if key not in ("train_sets", "models")
-    }
-    return tuning | {"target": target(tuning, config["data_sets"][arm["train_set"]]["reader"])}

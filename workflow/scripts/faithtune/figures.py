@@ -1,6 +1,7 @@
 """Match against the kept fraction of the chain, base and tuned: one figure an evaluation set."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,11 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faithtune import parquet, statistics, table_layouts
+from faithtune import parquet, table_layouts
+from faithtune.cell import Cell
 from faithtune.interventions import TESTS
 from faithtune.measures import at_alpha, direction
+from faithtune.pooling import Key
 from faithtune.statistics import Sampling
 
 # A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.
@@ -25,7 +28,7 @@ CURVES = pl.Schema(
         "low": pl.Float64,  # pointwise interval
         "high": pl.Float64,
         "n": pl.Int64,  # questions with an intervention
-        "n_unanswered": pl.Int64,  # of them, left out of the match
+        "n_unanswered": pl.Int64,  # of them without an answer, left out of the match
     }
 )
 FRACTIONS = tuple(i / 20 for i in range(21))
@@ -39,7 +42,7 @@ _STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9}
 
 
 def match_curve(
-    answers: Mapping[tuple[str, str], pl.DataFrame],
+    answers: Mapping[Key, pl.DataFrame],
     eval_set: str,
     svg: str | Path,
     data: str | Path,
@@ -49,7 +52,7 @@ def match_curve(
 ) -> pl.DataFrame:
     """Draw the figure of one evaluation set to `svg`, write its points to `data`, return them (CURVES).
 
-    answers: ANSWERS of each (model, arm), in the order of the legend.
+    answers: ANSWERS of each arm, its seeds pooled (`pooling.pool`), in the order of the legend.
     """
     frame = curves(answers, eval_set, Sampling(confidence, replicates, seed))
     parquet.write(frame, data, CURVES)
@@ -58,7 +61,7 @@ def match_curve(
     return frame
 
 
-def curves(answers: Mapping[tuple[str, str], pl.DataFrame], eval_set: str, sampling: Sampling) -> pl.DataFrame:
+def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Sampling) -> pl.DataFrame:
     """Points (CURVES) of each arm and test at FRACTIONS.
 
     A question's match is a step function of the kept fraction, with a step at each k/N;
@@ -66,15 +69,15 @@ def curves(answers: Mapping[tuple[str, str], pl.DataFrame], eval_set: str, sampl
     CoT Pred Match of the tables, and chains of all lengths count alike everywhere.
     """
     rows = []
-    for (model, arm), frame in answers.items():
+    for (model, arm, _), frame in answers.items():
+        cell = Cell(sampling, model, arm, None, eval_set)
         possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
         for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
-            answered = items.drop_nulls("match")
-            name = (model, arm, eval_set, test, fraction, "match")
-            match = statistics.share(answered["match"].to_numpy(), answered["group"].to_numpy(), sampling, *name)
-            counts = (items.height, items.height - answered.height)
-            rows.append((model, arm, eval_set, test, fraction, *match, *counts))
-    return pl.DataFrame(rows, schema=CURVES, orient="row")
+            here = replace(cell, test=test, alpha=fraction)
+            row = here.share("match", items, pl.col("match"), n_unanswered=items["match"].null_count())
+            row |= {"fraction": fraction, "match": row["estimate"], "n": items.height}
+            rows.append({name: row[name] for name in CURVES})
+    return pl.DataFrame(rows, schema=CURVES)
 
 
 def _draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> Figure:

@@ -20,6 +20,7 @@ from faithtune.errors import UserError
 QUESTIONS = pl.Schema(
     {
         "id": pl.String,  # 16 hex digits, derived from the content (questions.question_id)
+        "source_id": pl.String,  # what its file calls it: the row's id, or its place counted from 0
         "data_set": pl.String,  # the data set's name in the configuration
         "split": pl.String,  # train | eval
         "kind": pl.String,  # choice | number
@@ -40,9 +41,12 @@ CHAINS = pl.Schema(
         "steps": pl.List(pl.String),  # s_1 ... s_N, without markers and final-answer line
         "n_steps": pl.Int32,  # N; 0 is a collapsed chain
         "n_copied": pl.Int32,  # of them, steps that stand word for word in the prompt template's example
-        "n_tokens": pl.Int32,  # new tokens the model wrote
+        "n_tokens": pl.Int32,  # new tokens the model wrote; null where its tokenizer is not known
         "outcome": pl.String,  # answered | unanswered | truncated, of the free text
+        "why": pl.String,  # of an unanswered one: refused | ambiguous; null where it says nothing
         "free_answer": pl.String,  # declared in the free text; null unless answered
+        "span": pl.List(pl.Int32),  # where it stands in the text: start, end; null unless answered
+        "lenient": pl.String,  # the answer by the lenient extractor; null where it finds none, and if truncated
     }
 )
 
@@ -61,8 +65,8 @@ PARAPHRASES = pl.Schema(
 INTERVENTIONS = pl.Schema(
     {
         "id": pl.String,
-        "test": pl.String,  # no_cot | full | early_termination | filler | paraphrase
-        "k": pl.Int32,  # steps kept; null for no_cot
+        "test": pl.String,  # no_cot | no_cot_shuffled (options in another order) | full | a test (interventions.py)
+        "k": pl.Int32,  # steps kept; null without a chain
         "n_steps": pl.Int32,  # N of the chain
         "text": pl.String,  # the assistant's turn up to the answer cue; null: could not be made
     }
@@ -81,6 +85,9 @@ ANSWERS = pl.Schema(
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
         "match": pl.Boolean,  # answer equals reference; null where either is missing
+        "text": pl.String,  # what the arm wrote after the cue; null for letters, whose probabilities are read
+        "lenient": pl.String,  # the answer read leniently; a letter whatever all letters' probability; null for none
+        "read_from": pl.String,  # options | cue (what follows it) | chain (imported: what its free text declares)
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty for numbers
         "option_mass": pl.Float64,  # probability of all option letters together; null for numbers
@@ -91,18 +98,22 @@ ANSWERS = pl.Schema(
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,
+        "arm": pl.String,  # TUNING-TRAIN_SET, over its seeds
         "train_set": pl.String,  # null for base
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,
         "alpha": pl.Float64,  # null where it does not apply
+        "k": pl.Int64,  # tokens of the filler sweep; null elsewhere
         "metric": pl.String,
         "estimate": pl.Float64,
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
-        "n": pl.Int64,  # questions the estimate rests on
+        "p": pl.Float64,  # two-sided, of an effect, not corrected for the number of cells; null elsewhere
+        "mde": pl.Float64,  # the effect that would have been found with 80 % power; null elsewhere
+        "n": pl.Int64,  # answers the estimate rests on: questions, times seeds
         "n_unanswered": pl.Int64,
         "n_truncated": pl.Int64,
+        "seeds": pl.Int64,  # of the tuning, pooled
     }
 )
 

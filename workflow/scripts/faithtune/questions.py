@@ -71,10 +71,11 @@ def number(question: str, answer: str, context: str | None = None, rationale: st
     return {**choice(question, [], answer, context, rationale), "kind": "number"}
 
 
-def frame(rows: list[dict], data_set: str, split: str) -> pl.DataFrame:
-    """The questions `rows` as a QUESTIONS table, in the order given.
+def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict] | None = None) -> pl.DataFrame:
+    """The questions `rows` as a QUESTIONS table, in the order given, without those that are None.
 
-    Each row has the keys of `choice`. Outer white space goes, an empty context
+    `records` are the file's rows that they come from, where there is one: a row keeps the
+    `id` it has there, or else its place. Each row has the keys of `choice`. Outer white space goes, an empty context
     or rationale becomes null, numbers become canonical. The group is the
     context, as questions about one passage are not independent, or else the
     question itself. Of several questions with one id the first is kept: real
@@ -83,11 +84,14 @@ def frame(rows: list[dict], data_set: str, split: str) -> pl.DataFrame:
     Raises UserError for no rows at all, an empty question, an answer that is
     no number or not among the options, and fewer than 2 or more than 10 options.
     """
-    if not rows:
+    known = [(place, row) for place, row in enumerate(rows) if row is not None]
+    if not known:
         raise UserError(f"{data_set}: no question found; expected a file with at least one")
+    names = {place: str(row["id"]) for place, row in enumerate(records or []) if row.get("id") is not None}
     checked = [
-        {**_checked(row, f"{data_set}: question {place}"), "data_set": data_set, "split": split}
-        for place, row in enumerate(rows, 1)
+        _checked(row, f"{data_set}: question {place + 1}")
+        | {"source_id": names.get(place, str(place)), "data_set": data_set, "split": split}
+        for place, row in known
     ]
     return pl.DataFrame(checked, schema=QUESTIONS).unique("id", keep="first", maintain_order=True)
 

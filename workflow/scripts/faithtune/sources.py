@@ -158,6 +158,12 @@ def records(path: str | Path, member: str | None = None) -> list[dict]:
         ]
 
 
+def read(text: str, path: str | Path) -> list[dict]:
+    """The rows of the source `text` names, of which `path` is the file (a wheel's: all of the wheel)."""
+    source = parse(text)
+    return records(path, source.member if source.kind == "wheel" else None)
+
+
 def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)[-100:]
 

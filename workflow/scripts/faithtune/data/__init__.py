@@ -5,8 +5,8 @@ A module states
 * `KIND`: "choice" or "number";
 * `RATIONALE`: "native" (worked solutions belong to the data, tuning uses them
   by default), "optional" (some questions have one) or None;
-* `questions(records)`: the records of its file as dicts for `questions.frame`;
-  or, where nothing is read, `generate(n, seed)`.
+* `questions(records)`: a dict for `questions.frame` for each record of its file, None
+  where the record is of no use; or, where nothing is read, `generate(n, seed)`.
 
 Modules are imported one by one, so what is never asked for is never loaded.
 """

