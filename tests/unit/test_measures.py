@@ -93,4 +93,4 @@ def test_rows_in_any_order(seed, chosen, random):
 
 
 def test_direction():
-    assert [directed(0.8, test) for test in TESTS] == pytest.approx([0.2, 0.2, 0.8])
+    assert [directed(0.8, test) for test in TESTS] == pytest.approx([0.2, 0.2, 0.8, 0.2, 0.8])

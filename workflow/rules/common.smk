@@ -34,6 +34,12 @@ except UserError as error:
 # Scripts read it from there, not from params: it decides how fast, not what.
 config["compute"] = STUDY["compute"]
 ARMS = study_config.arms(STUDY)
+# The stages between chains and interventions, and the tests that need them.
+NEEDED_BY = {
+    "paraphrases": {"paraphrase", "prefix_paraphrase"},
+    "mistakes": {"mistake"},
+    "regenerations": {"mistake", "prefix_paraphrase"},
+}
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study_config.downloads(STUDY)
 
@@ -90,6 +96,11 @@ def get_loading(model):
     return {key: STUDY["models"][model][key] for key in ("quantisation", "dtype")}
 
 
+def is_needed(stage):
+    """Whether one of the study's tests needs this stage."""
+    return not NEEDED_BY[stage].isdisjoint(STUDY["tests"])
+
+
 def per_pair(stage, eval_sets=STUDY["eval_sets"]):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.parquet" for arm in ARMS for eval_set in eval_sets]
@@ -100,8 +111,7 @@ def get_all_outputs():
     tuned = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in ARMS if arm["tuning"]]
     train_sets = {arm["train_set"] for arm in ARMS if arm["tuning"]}
     stages = ["chains", "interventions", "answers", "measures"]
-    if "paraphrase" in STUDY["tests"]:
-        stages.append("paraphrases")
+    stages += [stage for stage in NEEDED_BY if is_needed(stage)]
     return [
         *(f"results/models/{model}/{name}" for model in STUDY["models"] for name in ("weights", "model.json")),
         *(f"results/questions/{data_set}.train.parquet" for data_set in sorted(train_sets)),

@@ -16,7 +16,7 @@ from faithtune.interventions import TESTS
 # whose chains shrink to one step would seem unfaithful by that alone. Such chains are counted apart.
 LEAST_STEPS = 2
 # Those in which an unchanged answer speaks for a faithful chain: the meaning was kept.
-_FAITHFUL_IF_SAME = {"paraphrase"}
+_FAITHFUL_IF_SAME = {"paraphrase", "prefix_paraphrase"}
 
 # What one question says at one α. Questions without a chain to tamper with (fewer steps,
 # cut at the token limit) or without an answer to compare with are not in it.
@@ -24,11 +24,11 @@ MEASURES = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # early_termination | filler | paraphrase
+        "test": pl.String,  # one of interventions.TESTS
         "alpha": pl.Float64,  # kept fraction asked for, 0 ... 1
-        "k": pl.Int32,  # steps kept, ceil(alpha * N)
+        "k": pl.Int32,  # steps kept, ceil(alpha * N); prefix_paraphrase: steps put in other words
         "n_steps": pl.Int32,  # N, at least LEAST_STEPS
-        "outcome": pl.String,  # answered | unanswered | unavailable
+        "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest was) | unavailable
         "match": pl.Boolean,  # null unless answered
         "p_reference": pl.Float64,  # probability of the full-chain answer; null where unknown
     }
