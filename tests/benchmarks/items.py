@@ -18,6 +18,7 @@ from faithtune.parquet import CHAINS, PARAPHRASES
 
 FOLDER = os.environ.get("FAITHTUNE_DATA")
 SETS = ("gsm8k", "medqa") if FOLDER else ("arithmetic",)
+PAPERS_TESTS = ("early_termination", "filler", "paraphrase")
 TEMPLATES = Path(__file__).parents[2] / "resources/prompts/zero_shot"
 
 
@@ -63,4 +64,4 @@ def frames(name: str, n: int, count_tokens) -> tuple[pl.DataFrame, pl.DataFrame,
             wording.append({"id": identifier, "step": i, "text": other, "attempts": 1, "reason": None})
     chains = pl.DataFrame(chains, schema=CHAINS)
     wording = pl.DataFrame(wording, schema=PARAPHRASES)
-    return asked, chains, interventions.build(chains, wording, interventions.TESTS, " ...", count_tokens)
+    return asked, chains, interventions.build(chains, wording, PAPERS_TESTS, " ...", count_tokens)

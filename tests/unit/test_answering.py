@@ -185,12 +185,16 @@ def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written,
     assert "answered" in set(answers.filter(test="no_cot")["outcome"])
 
 
-def test_what_could_not_be_made_is_unavailable(model, keep, asked, written, tampered, templates):
-    missing = tampered.with_columns(text=pl.when(pl.col("test") == "filler").then(None).otherwise("text"))
+@pytest.mark.parametrize("why", ["unavailable", "truncated"])
+def test_without_a_text_the_outcome_says_why(model, keep, asked, written, tampered, templates, why):
+    filled = pl.col("test") == "filler"
+    missing = tampered.with_columns(
+        text=pl.when(~filled).then("text"), missing=pl.when(filled).then(pl.lit(why)).otherwise("missing")
+    )
     answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7)
     filler = answers.filter(test="filler")
     assert filler.height > 0
-    assert set(filler["outcome"]) == {"unavailable"}
+    assert set(filler["outcome"]) == {why}
     assert filler["match"].is_null().all()
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faithtune.errors import UserError
-from faithtune.interventions import TESTS, build, early_termination, filler, paraphrased
-from faithtune.parquet import CHAINS, INTERVENTIONS, PARAPHRASES
+from faithtune.interventions import SWEEP, TESTS, build, early_termination, filler, paraphrased, regenerated, start
+from faithtune.parquet import CHAINS, INTERVENTIONS, PARAPHRASES, REGENERATIONS
 from faithtune.steps import join
 
 # Tokenizers in small: a word with its space, a mark with its space; single characters; dots merged by threes.
@@ -81,8 +81,21 @@ def chains(*rows):
 PARAPHRASED = pl.DataFrame([("q", 1, "A B", 1, None), ("q", 2, None, 3, "identical")], schema=PARAPHRASES, orient="row")
 
 
+WRITTEN_ANEW = pl.DataFrame(
+    [
+        ("q", "mistake", 0, "", ["x y", "z"], 3, True),
+        ("q", "mistake", 1, "", ["a b", "x", "z", "z"], 3, False),
+        ("q", "prefix_paraphrase", 1, "", ["A B"], 1, True),
+    ],
+    schema=REGENERATIONS,
+    orient="row",
+)
+
+
 def test_build_makes_every_k_of_every_test():
-    frame = build(chains(("q", ["a b", "c d"], "answered")), PARAPHRASED, TESTS, " ...", COUNTERS["words"])
+    frame = build(
+        chains(("q", ["a b", "c d"], "answered")), PARAPHRASED, TESTS, " ...", COUNTERS["words"], WRITTEN_ANEW
+    )
     assert frame.schema == INTERVENTIONS
     assert set(frame["id"]) == {"q"} and set(frame["n_steps"]) == {2}
     assert frame.select("test", "k", "text").rows() == [
@@ -97,7 +110,77 @@ def test_build_makes_every_k_of_every_test():
         ("paraphrase", 0, None),
         ("paraphrase", 1, None),  # step 2 passed no gate
         ("paraphrase", 2, "Step 1: a b\nStep 2: c d"),
+        ("mistake", 0, "Step 1: x y\nStep 2: z"),
+        ("mistake", 1, None),  # cut at the token limit
+        ("mistake", 2, "Step 1: a b\nStep 2: c d"),
+        ("prefix_paraphrase", 0, "Step 1: a b\nStep 2: c d"),
+        ("prefix_paraphrase", 1, "Step 1: A B"),
+        ("prefix_paraphrase", 2, None),
     ]
+    without = frame.filter(pl.col("text").is_null())
+    assert without.select("test", "k", "missing").rows() == [
+        ("paraphrase", 0, "unavailable"),
+        ("paraphrase", 1, "unavailable"),
+        ("mistake", 1, "truncated"),
+        ("prefix_paraphrase", 2, "unavailable"),
+    ]
+    assert frame["missing"].is_not_null().sum() == without.height
+
+
+def test_all_steps_in_other_words_need_no_rest():
+    words = PARAPHRASED.with_columns(text=pl.Series(["A B", "C D"]))
+    frame = build(
+        chains(("q", ["a b", "c d"], "answered")), words, ["prefix_paraphrase"], "", len, WRITTEN_ANEW.clear()
+    )
+    assert frame.filter(test="prefix_paraphrase").select("k", "text", "missing").rows() == [
+        (0, "Step 1: a b\nStep 2: c d", None),
+        (1, None, "unavailable"),  # nothing was generated: a paraphrase was missing then
+        (2, "Step 1: A B\nStep 2: C D", None),
+    ]
+
+
+def test_a_mistake_stands_behind_the_kept_steps():
+    steps = ["a", "b", "c"]
+    assert [start("mistake", steps, ["x", "y", None], k) for k in regenerated("mistake", 3)] == [
+        ["x"],
+        ["a", "y"],
+        None,
+    ]
+
+
+def test_a_paraphrased_prefix_stands_alone():
+    steps = ["a", "b", "c"]
+    assert [start("prefix_paraphrase", steps, ["A", "B", None], k) for k in regenerated("prefix_paraphrase", 3)] == [
+        ["A"],
+        ["A", "B"],
+    ]
+    assert start("prefix_paraphrase", steps, [None, "B", "C"], 2) is None
+    assert list(regenerated("prefix_paraphrase", 1)) == []
+
+
+def test_the_sweep_is_made_of_every_chain():
+    """Seven tokens of "Step 1: ... Step 2: ...", in the words' count, are the longest; the cut chain's are not."""
+    rows = chains(("q", ["a", "b"], "answered"), ("cut", ["a b c d e f g h"], "truncated"), ("none", [], "unanswered"))
+    frame = build(rows, None, [SWEEP], " ...", COUNTERS["words"], sweep_step=2)
+    longest = COUNTERS["words"](join(["a", "b"]))
+    for identifier, n in (("q", 2), ("cut", 1), ("none", 0)):
+        own = frame.filter(id=identifier, test=SWEEP)
+        assert own["k"].to_list() == list(range(0, longest + 1, 2))
+        assert set(own["n_steps"]) == {n}
+        assert own["text"].to_list()[:3] == ["", "Step 1: ... ...", "Step 1: ... ... ... ..."]
+    bounded = build(rows, None, [SWEEP], " ...", COUNTERS["words"], sweep_step=2, sweep_longest=5)
+    assert bounded.filter(test=SWEEP, id="q")["k"].to_list() == [0, 2, 4]
+
+
+@given(st.integers(1, 60), FILLERS, COUNTER)
+def test_the_sweep_has_no_more_tokens_than_it_says(longest, unit, count_tokens):
+    rows = chains(("q", ["word " * 30], "answered"))
+    frame = build(rows, None, [SWEEP], unit, count_tokens, sweep_longest=longest).filter(test=SWEEP)
+    least = count_tokens(f" {unit.strip()}")
+    for k, text in frame.select("k", "text").rows():
+        body = text.removeprefix("Step 1: ")
+        tokens = count_tokens(f" {body}") if body else 0
+        assert k - max(least, count_tokens(unit)) < tokens <= max(k, least) or k == tokens == 0
 
 
 def test_paraphrases_are_those_of_the_same_question():
@@ -110,10 +193,10 @@ def test_truncated_and_collapsed_chains_are_only_put_on_record():
     rows = chains(("cut", ["a b", "c d"], "truncated"), ("none", [], "answered"))
     frame = build(rows, None, ["early_termination", "filler"], " ...", COUNTERS["words"])
     assert frame.rows() == [
-        ("cut", "no_cot", None, 2, ""),
-        ("cut", "full", 2, 2, "Step 1: a b\nStep 2: c d"),
-        ("none", "no_cot", None, 0, ""),
-        ("none", "full", 0, 0, ""),
+        ("cut", "no_cot", None, 2, "", None),
+        ("cut", "full", 2, 2, "Step 1: a b\nStep 2: c d", None),
+        ("none", "no_cot", None, 0, "", None),
+        ("none", "full", 0, 0, "", None),
     ]
     assert build(chains(), None, ["filler"], " ...", COUNTERS["words"]).schema == INTERVENTIONS
 
@@ -128,6 +211,9 @@ def test_a_filler_that_tokens_swallow_is_named():
     [
         (["early_stop"], " ...", "early_stop"),
         (["paraphrase"], " ...", "paraphrase needs"),
+        (["prefix_paraphrase"], " ...", "prefix_paraphrase needs paraphrases"),
+        (["mistake"], " ...", "mistake needs the regenerated rest"),
+        (["filler_sweep"], " ", "filler"),
         (["filler"], " ", "filler"),
         (["filler"], "", "filler"),
     ],

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.paraphrase_gate import clean, gate
+from faithtune.line_gate import clean
+from faithtune.paraphrase_gate import gate
 from faithtune.steps import join, split
 
 STEP = "39 * 2 = 78."

@@ -12,11 +12,11 @@ rule answer:
         "logs/answer/{model}/{arm}/{eval_set}.log",
     benchmark:
         "benchmarks/answer/{model}/{arm}/{eval_set}.tsv"
+    wildcard_constraints:
+        model=models_of(*ASKED),
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    wildcard_constraints:
-        model=models_of(*ASKED),
     params:
         spec=lambda wc: get_backend(wc) | STUDY["answers"] | {"code": code("answer.py")},
     script:

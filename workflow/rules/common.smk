@@ -37,6 +37,12 @@ ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(S
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
 # The kinds of models that can be asked anything.
 ASKED = ("source", "oracle")
+# The stages between chains and interventions, and the tests that need them.
+NEEDED_BY = {
+    "paraphrases": {"paraphrase", "prefix_paraphrase"},
+    "mistakes": {"mistake"},
+    "regenerations": {"mistake", "prefix_paraphrase"},
+}
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study.downloads(STUDY)
 
@@ -100,6 +106,11 @@ def models_of(*kinds):
     return "|".join(name for name, kind in KINDS.items() if kind in kinds) or "-"
 
 
+def is_needed(stage):
+    """Whether one of the study's tests needs this stage."""
+    return not NEEDED_BY[stage].isdisjoint(STUDY["tests"])
+
+
 def per_pair(stage, eval_set=None, kinds=study.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [
@@ -115,7 +126,7 @@ def get_all_outputs():
     weights = [model for model, kind in KINDS.items() if kind == "source"]
     tuned = [arm for arm in ARMS if arm["tuning"] and arm["model"] in weights]
     folders = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in tuned]
-    asked = ["interventions"] + ["paraphrases"] * ("paraphrase" in STUDY["tests"])
+    asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
     return [
         *(f"results/models/{model}/{name}" for model in weights for name in ("weights", "model.json")),
         *(f"results/questions/{name}.train.parquet" for name in sorted({arm["train_set"] for arm in tuned})),

@@ -25,10 +25,10 @@ rule model:
         "logs/model/{model}.log",
     benchmark:
         "benchmarks/model/{model}.tsv"
-    conda:
-        "../../envs/model.yaml"
     wildcard_constraints:
         model=models_of("source"),
+    conda:
+        "../../envs/model.yaml"
     params:
         spec=lambda wc: STUDY["models"][wc.model] | {"code": code("model.py")},
     script:

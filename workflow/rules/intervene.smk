@@ -26,14 +26,79 @@ rule paraphrase:
         "../scripts/paraphrase.py"
 
 
+rule mistake:
+    """A mistake in each step of an arm's chains, by the frozen paraphraser."""
+    input:
+        **PARAPHRASER_FILES,
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        templates=get_templates("mistake"),
+    output:
+        "results/mistakes/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/mistake/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/mistake/{model}/{arm}/{eval_set}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY["compute"]["threads"]
+    params:
+        spec=lambda wc: STUDY["paraphraser"]
+        | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | {"code": code("mistake.py")},
+    script:
+        "../scripts/mistake.py"
+
+
+rule regenerate:
+    """What an arm goes on to write after a mistake, or after steps in other words."""
+    input:
+        unpack(get_arm_files),
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        mistakes=branch(
+            "mistake" in STUDY["tests"],
+            then="results/mistakes/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
+        ),
+        paraphrases=branch(
+            "prefix_paraphrase" in STUDY["tests"],
+            then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
+        ),
+        templates=get_templates("cot"),
+    output:
+        "results/regenerations/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/regenerate/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/regenerate/{model}/{arm}/{eval_set}.tsv"
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY["compute"]["threads"]
+    params:
+        spec=lambda wc: get_backend(wc)
+        | {
+            "max_new_tokens": STUDY["chains"]["max_new_tokens"],
+            "code": code("regenerate.py"),
+        },
+    script:
+        "../scripts/regenerate.py"
+
+
 rule intervene:
     """The chains tampered with, at every k; filler is counted in the measured model's tokens."""
     input:
         model=lambda wc: get_arm_files(wc).get("model", []),
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         paraphrases=branch(
-            "paraphrase" in STUDY["tests"],
+            is_needed("paraphrases"),
             then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
+        ),
+        regenerations=branch(
+            is_needed("regenerations"),
+            then="results/regenerations/{model}/{arm}/{eval_set}.parquet",
             otherwise=[],
         ),
     output:
@@ -48,6 +113,7 @@ rule intervene:
         spec=lambda wc: {
             "tests": STUDY["tests"],
             "filler": STUDY["filler"],
+            "sweep": STUDY["sweep"],
             "code": code("intervene.py"),
         },
     script:

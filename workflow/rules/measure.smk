@@ -26,7 +26,7 @@ rule estimate:
     input:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
         chains=per_pair("chains"),
-        paraphrases=per_pair("paraphrases", kinds=ASKED) if "paraphrase" in STUDY["tests"] else [],
+        paraphrases=per_pair("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
         answers=per_pair("answers"),
         measures=per_pair("measures"),
     output:

@@ -10,11 +10,11 @@ rule chains:
         "logs/chains/{model}/{arm}/{eval_set}.log",
     benchmark:
         "benchmarks/chains/{model}/{arm}/{eval_set}.tsv"
+    wildcard_constraints:
+        model=models_of(*ASKED),
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    wildcard_constraints:
-        model=models_of(*ASKED),
     params:
         spec=lambda wc: get_backend(wc) | STUDY["chains"] | {"code": code("chains.py")},
     script:
@@ -33,10 +33,10 @@ rule import_chains:
         "logs/import_chains/{model}/{arm}/{eval_set}.log",
     benchmark:
         "benchmarks/import_chains/{model}/{arm}/{eval_set}.tsv"
-    conda:
-        "../../envs/model.yaml"
     wildcard_constraints:
         model=models_of("chains"),
+    conda:
+        "../../envs/model.yaml"
     params:
         spec=lambda wc: STUDY["models"][wc.model]["chains"][wc.arm][wc.eval_set] | {"code": code("import_chains.py")},
     script:

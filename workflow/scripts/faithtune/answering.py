@@ -137,7 +137,7 @@ def _set(row: dict, told: dict, min_option_mass: float) -> None:
 
 def _answer(row: dict) -> dict:
     question, reference = row["question"], row["own"] and row["own"]["answer"]
-    outcome, answer = row.get("outcome", "unavailable"), row.get("answer")
+    outcome, answer = row.get("outcome", row["missing"]), row.get("answer")
     if row["test"] == "full" and row["chain"]["outcome"] == "truncated":
         outcome, answer = "truncated", None
     probabilities = row.get("probabilities", [])

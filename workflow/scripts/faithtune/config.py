@@ -232,8 +232,10 @@ def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
-    if "paraphrase" in config["tests"]:
-        needed |= {path.name: "{step}" for path in folder.glob("paraphrase*.txt")} or {"paraphrase_1.txt": "{step}"}
+    for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():
+        if not tests.isdisjoint(config["tests"]):
+            names = [path.name for path in folder.glob(f"{form}_*.txt")] or [f"{form}_1.txt"]
+            needed |= dict.fromkeys(names, "{step}")
     for name, field in needed.items():
         path = folder / name
         if not path.is_file():

@@ -65,10 +65,11 @@ PARAPHRASES = pl.Schema(
 INTERVENTIONS = pl.Schema(
     {
         "id": pl.String,
-        "test": pl.String,  # no_cot | no_cot_shuffled (options in another order) | full | a test (interventions.py)
-        "k": pl.Int32,  # steps kept; null without a chain
+        "test": pl.String,  # no_cot | full | one of interventions.TESTS | filler_sweep
+        "k": pl.Int32,  # steps kept (prefix_paraphrase: put in other words, filler_sweep: tokens); null for no_cot
         "n_steps": pl.Int32,  # N of the chain
-        "text": pl.String,  # the assistant's turn up to the answer cue; null: could not be made
+        "text": pl.String,  # the assistant's turn up to the answer cue; null: there is none
+        "missing": pl.String,  # why: unavailable (a step was not rewritten) | truncated (the regenerated rest was cut)
     }
 )
 
@@ -77,10 +78,10 @@ ANSWERS = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # as in INTERVENTIONS, and again: a full chain asked a second time
+        "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
         "k": pl.Int32,
         "n_steps": pl.Int32,
-        "outcome": pl.String,  # answered | unanswered | truncated (the chain was) | unavailable (no intervention)
+        "outcome": pl.String,  # answered | unanswered | truncated (chain or its rest) | unavailable (no intervention)
         "answer": pl.String,  # letter or canonical number; null unless answered
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
@@ -114,6 +115,31 @@ ESTIMATES = pl.Schema(
         "n_unanswered": pl.Int64,
         "n_truncated": pl.Int64,
         "seeds": pl.Int64,  # of the tuning, pooled
+    }
+)
+
+# A step with a mistake in it, by the frozen paraphraser or by rule.
+MISTAKES = pl.Schema(
+    {
+        "id": pl.String,
+        "step": pl.Int32,  # i of s_i, from 1
+        "text": pl.String,  # null where neither gave one
+        "made_by": pl.String,  # model | rule (one number changed); null where text is
+        "attempts": pl.Int32,  # how many the model generated
+        "reason": pl.String,  # why the model's last attempt did not pass; null where it did
+    }
+)
+
+# What an arm goes on to write after tampered steps.
+REGENERATIONS = pl.Schema(
+    {
+        "id": pl.String,
+        "test": pl.String,  # mistake | prefix_paraphrase
+        "k": pl.Int32,  # as in INTERVENTIONS
+        "text": pl.String,  # the rest, as the arm wrote it
+        "steps": pl.List(pl.String),  # of the whole: the tampered steps, then the new ones
+        "n_tokens": pl.Int32,  # new tokens of the rest
+        "finished": pl.Boolean,  # false: the rest was cut at the token limit, a truncated chain
     }
 )
 

@@ -16,6 +16,8 @@ TESTS = {
     "early_termination": "Early Termination",
     "paraphrase": "Paraphrasing",
     "filler": "Filler Substitution",
+    "mistake": "Adding Mistakes",
+    "prefix_paraphrase": "Paraphrasing a Prefix",
 }
 _SETS = dict(zip(AVERAGES, ("average", "out-of-domain average"), strict=True))
 _LINES = {

@@ -1,0 +1,28 @@
+"""Put a mistake into each step of an arm's chains."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune import arms, mistakes, parquet, prompts
+
+    spec, inputs = snakemake.params.spec, snakemake.input
+    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+    with arms.ready(
+        spec["backend"],
+        questions,
+        snakemake.config["compute"],
+        snakemake.threads,
+        "mistakes-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
+        inputs.get("model"),
+    ) as (model, keep):
+        frame = mistakes.mistakes(
+            model,
+            keep,
+            questions,
+            parquet.read(inputs.chains, parquet.CHAINS),
+            prompts.read(inputs.templates),
+            spec["max_new_tokens"],
+            spec["shortest"],
+            spec["longest"],
+        )
+    parquet.write(frame, snakemake.output[0], parquet.MISTAKES)
