@@ -22,7 +22,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from faithtune import diagnostics, statistics
+from faithtune import diagnostics, significance, statistics
 from faithtune.cell import AVERAGES, Cell
 from faithtune.errors import UserError
 from faithtune.interventions import TESTS
@@ -96,7 +96,7 @@ def _accuracy(cell: Cell, answers: pl.DataFrame, base: pl.DataFrame | None) -> l
         counts = {"n_unanswered": _either(pairs, "unanswered"), "n_truncated": _either(pairs, "truncated")}
         rows.append(here.effect("accuracy_effect", pairs, _change(_correct(), _correct("_base")), **counts))
         sides = pairs.select(tuned=_correct(), base=_correct("_base"))
-        p = statistics.mcnemar_p(sides["tuned"].to_numpy(), sides["base"].to_numpy())
+        p = significance.mcnemar_p(sides["tuned"].to_numpy(), sides["base"].to_numpy())
         rows.append(here.row("accuracy_effect_p", Estimate(p, None, None), n=pairs.height))
     pairs = _asked(answers, "cot").join(_asked(answers, "no_cot"), on="id", suffix="_without")
     rows.append(replace(cell, test="cot").effect("cot_lift", pairs, _change(_correct(), _correct("_without"))))
@@ -138,7 +138,7 @@ def _directed(row: dict, metric: str) -> dict:
     """The row of a match, or of its effect, as one of faithfulness: the interval is mirrored too."""
     way = direction(row["test"])
     shift = directed(0.0, row["test"]) if metric == "faithfulness" else 0.0
-    value, low, high = Estimate(row["estimate"], row["low"], row["high"]).scaled(way, shift)
+    value, low, high = Estimate(row["estimate"], row["low"], row["high"]).scaled(way, shift)[:3]
     return {**row, "metric": metric, "estimate": value, "low": low, "high": high}
 
 

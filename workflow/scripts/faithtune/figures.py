@@ -73,7 +73,7 @@ def curves(answers: Mapping[tuple[str, str], pl.DataFrame], eval_set: str, sampl
             name = (model, arm, eval_set, test, fraction, "match")
             match = statistics.share(answered["match"].to_numpy(), answered["group"].to_numpy(), sampling, *name)
             counts = (items.height, items.height - answered.height)
-            rows.append((model, arm, eval_set, test, fraction, *match, *counts))
+            rows.append((model, arm, eval_set, test, fraction, *match[:3], *counts))
     return pl.DataFrame(rows, schema=CURVES, orient="row")
 
 
