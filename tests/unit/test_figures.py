@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from faithtune import estimates, parquet
+from faithtune.bootstrap import Sampling
 from faithtune.figures import CURVES, FRACTIONS, curves, match_curve
-from faithtune.statistics import Sampling
 from frames import UNAVAILABLE, answer_rows, answers, inputs, random_answers
 
 SAMPLING = Sampling(replicates=200)

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from faithtune import statistics
+from faithtune import significance
 from faithtune.cell import Cell
 from faithtune.statistics import Estimate
 
@@ -90,7 +90,7 @@ def _effects(cell: Cell, frame: pl.DataFrame, base: pl.DataFrame) -> list[dict]:
     counts = {"n_unanswered": _either(pairs, "unanswered"), "n_truncated": _either(pairs, "truncated")}
     effect = cell.effect("accuracy_effect", pairs, change("correct"), **counts)
     if cell.seeds == 1 and pairs["group"].is_unique().all():
-        effect["p"] = statistics.mcnemar_p(pairs["correct"].to_numpy(), pairs["correct_base"].to_numpy())
+        effect["p"] = significance.mcnemar_p(pairs["correct"].to_numpy(), pairs["correct_base"].to_numpy())
     return [effect, cell.effect("accuracy_effect_lenient", pairs, change("lenient"))]
 
 

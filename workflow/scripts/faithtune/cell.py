@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from faithtune import statistics
-from faithtune.statistics import Estimate, Sampling
+from faithtune import significance, statistics
+from faithtune.bootstrap import Sampling
+from faithtune.statistics import Estimate
 
 # What stands for an evaluation set in rows that are means over them.
 AVERAGES = ("average", "average_out_of_domain")
@@ -19,7 +20,8 @@ class Cell:
 
     The methods take a frame with the columns `group` and `seed` (of the tuning; null for
     an arm that has none), leave out the rows whose value is null and return a row of
-    ESTIMATES; `counts` are its other columns (n replaces the number of values).
+    ESTIMATES; `counts` are its other columns (n replaces the number of values). Beside those it
+    has `by_seed`, each seed's own mean, which the averages need.
     """
 
     sampling: Sampling
@@ -54,7 +56,7 @@ class Cell:
         """Share of the rows for which `hit` (boolean) is true."""
         hits, groups, seeds = self._values(frame, hit.cast(pl.Float64))
         estimate = statistics.share(hits, groups, *self._named(metric), seeds=seeds)
-        return self.row(metric, estimate, **{"n": len(hits), **counts})
+        return self.row(metric, estimate, **{"n": len(hits), "by_seed": _by_seed(hits, seeds), **counts})
 
     def mean(
         self,
@@ -67,7 +69,7 @@ class Cell:
         """Mean of `value` (numeric), which lies within `bounds` where they are given."""
         values, groups, seeds = self._values(frame, value.cast(pl.Float64))
         estimate = statistics.mean(values, groups, *self._named(metric), bounds=bounds, seeds=seeds)
-        return self.row(metric, estimate, **{"n": len(values), **counts})
+        return self.row(metric, estimate, **{"n": len(values), "by_seed": _by_seed(values, seeds), **counts})
 
     def median(self, metric: str, frame: pl.DataFrame, value: pl.Expr) -> dict:
         """Median of `value` (numeric)."""
@@ -78,8 +80,9 @@ class Cell:
         """Mean of `change`, a paired difference within -1 … 1; with its p and minimum detectable effect."""
         changes, groups, seeds = self._values(frame, change.cast(pl.Float64))
         estimate = statistics.effect(changes, groups, *self._named(metric), seeds=seeds)
-        detectable = statistics.minimum_detectable(estimate, self.sampling.confidence)
-        return self.row(metric, estimate, **{"n": len(changes), "p": estimate.p, "mde": detectable, **counts})
+        detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
+        found = {"n": len(changes), "p": estimate.p, "mde": detectable, "by_seed": _by_seed(changes, seeds)}
+        return self.row(metric, estimate, **found, **counts)
 
     def function(
         self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
@@ -102,3 +105,7 @@ class Cell:
 
     def _named(self, metric: str) -> tuple:
         return (self.sampling, self.model, self.arm, self.eval_set, self.test, self.alpha, self.k, metric)
+
+
+def _by_seed(values: np.ndarray, seeds: np.ndarray) -> list[float]:
+    return [float(values[seeds == seed].mean()) for seed in np.unique(seeds)]

@@ -7,21 +7,26 @@ unweighted mean over the evaluation sets, `average_out_of_domain` that without t
 arm's own training set; null where one of the sets has no estimate.
 """
 
+from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
 import polars as pl
 
-from faithtune import accuracy, controls, diagnostics, matching, statistics
+from faithtune import accuracy, controls, diagnostics, matching, significance, statistics
+from faithtune.bootstrap import Sampling
 from faithtune.cell import AVERAGES, Cell
 from faithtune.errors import UserError
 from faithtune.interventions import SWEEP, TESTS
 from faithtune.parquet import ESTIMATES
 from faithtune.pooling import Key, labels, pool
-from faithtune.statistics import Estimate, Sampling
+from faithtune.statistics import Estimate
 from faithtune.study import BASE
 
 _AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 _COUNTS = ("n", "n_unanswered", "n_truncated")
+# What the cells of one average share.
+_ALIKE = ("model", "arm", "train_set", "test", "alpha", "metric", "seeds")
 
 # What one question says of a tuning; what the claims are made of.
 CHANGES = pl.Schema(
@@ -94,8 +99,8 @@ def build(
             )
             if compared:
                 changes.append(_changes(cell, asked[key], asked[base], measures[key], measures[base], tests))
-    frame = pl.DataFrame(rows, schema=ESTIMATES)
-    return pl.concat([frame, _averages(frame, len(questions))]), pl.concat([pl.DataFrame(schema=CHANGES), *changes])
+    rows += _averages(rows, list(questions), confidence)
+    return pl.DataFrame(rows, schema=ESTIMATES), pl.concat([pl.DataFrame(schema=CHANGES), *changes])
 
 
 def _sweep(cell: Cell, answers: pl.DataFrame) -> list[dict]:
@@ -124,23 +129,36 @@ def _changes(cell: Cell, own: dict, base: dict, measures: pl.DataFrame, before: 
     return frame.select(pl.col(name).cast(kind) for name, kind in CHANGES.items())
 
 
-def _averages(frame: pl.DataFrame, n_sets: int) -> pl.DataFrame:
-    """Macro means of `frame` over its evaluation sets: over all, and without the arm's own."""
-    averaged = frame.filter(pl.col("metric").is_in(_AVERAGED), pl.col("k").is_null())
-    elsewhere = averaged.filter(pl.col("eval_set") != pl.col("train_set"))  # none of base: null
-    rows = []
-    for average, sets in zip(AVERAGES, (averaged, elsewhere), strict=True):
-        where = ["model", "arm", "train_set", "test", "alpha", "metric", "seeds"]
-        for key, cells in sets.group_by(where, maintain_order=True):
-            parts = [Estimate(*values) for values in cells.select("estimate", "low", "high").rows()]
-            # Means over fewer sets, as an imported arm may have, could not be compared.
-            missing = n_sets - (average != AVERAGES[0]) > len(parts)
-            mean = statistics.NOTHING if missing else statistics.macro(parts)
-            counts = {name: cells[name].sum() for name in _COUNTS if not cells[name].has_nulls()}
-            rows.append(
-                dict(zip(where, key, strict=True))
-                | {"eval_set": average, "estimate": mean.value, "low": mean.low, "high": mean.high}
-                | ({"p": mean.p} if "effect" in key[5] else {})
-                | counts
-            )
-    return pl.DataFrame(rows, schema=ESTIMATES)
+def _averages(rows: list[dict], eval_sets: list[str], confidence: float) -> list[dict]:
+    """Macro means of rows over the evaluation sets: over all, and without the arm's own."""
+    groups = defaultdict(list)
+    for row in rows:
+        if row["metric"] in _AVERAGED and row["k"] is None:
+            for average in AVERAGES if row["train_set"] else AVERAGES[:1]:
+                if average == AVERAGES[0] or row["eval_set"] != row["train_set"]:
+                    groups[average, *(row[name] for name in _ALIKE)].append(row)
+    found = []
+    for (average, *values), cells in groups.items():
+        alike = dict(zip(_ALIKE, values, strict=True))
+        wanted = [name for name in eval_sets if average == AVERAGES[0] or name != alike["train_set"]]
+        found.append(alike | {"eval_set": average, "k": None} | _average(cells, len(wanted), confidence))
+    return found
+
+
+def _average(cells: list[dict], n_sets: int, confidence: float) -> dict:
+    estimates = [Estimate(*(cell[name] for name in ("estimate", "low", "high")), cell.get("p")) for cell in cells]
+    by_seed = [cell.get("by_seed", []) for cell in cells]
+    seeds = min(map(len, by_seed)), max(map(len, by_seed))
+    several = np.array(by_seed).T if seeds[0] == seeds[1] > 1 else None
+    # A mean over fewer sets, as an imported arm may have, could not be compared.
+    mean = statistics.macro(estimates, confidence, several) if len(cells) == n_sets else statistics.NOTHING
+    detectable = significance.minimum_detectable(mean, confidence) if mean.p is not None else None
+    counts = {name: [cell.get(name) for cell in cells] for name in _COUNTS}
+    return {
+        "estimate": mean.value,
+        "low": mean.low,
+        "high": mean.high,
+        "p": mean.p,
+        "mde": detectable,
+        **{name: sum(known) for name, known in counts.items() if None not in known},
+    }

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faithtune import parquet, table_layouts
+from faithtune.bootstrap import Sampling
 from faithtune.cell import Cell
 from faithtune.interventions import TESTS
 from faithtune.measures import at_alpha, direction
 from faithtune.pooling import Key
-from faithtune.statistics import Sampling
 
 # A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.
 CURVES = pl.Schema(

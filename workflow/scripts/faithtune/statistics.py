@@ -1,71 +1,60 @@
-"""Intervals for shares, means and paired differences.
+"""Intervals for shares, means and paired effects.
 
 Questions of one group share a context and are not independent, so groups are
-resampled, never single questions: the percentile interval of the cluster
-bootstrap (Field & Welsh 2007, "Bootstrapping clustered data"). A share over
-questions that are all alone in their group gets the Wilson score interval.
+resampled (`bootstrap`), never single questions. The percentile interval is too
+short for few groups and has no width where nothing differs. Two corrections, both
+gone in large samples (tests/benchmarks/STATISTICS.md has the coverage measured):
 
-A bootstrap of values that do not differ has no width, however few they are.
-Such a sample still allows that a share u of the groups would have answered
-otherwise, where u is the upper Wilson bound of "0 of n groups"; the interval
-is as wide as that share could make it, at the bounds of the values. With no
-change among 100 questions this gives -0.037 … +0.037, not 0 … 0.
+* Two groups are added, as far above and below the centre of the values' bounds as those
+  groups are that are off it. For pairs of yes/no answers this is one discordant pair of
+  either kind, as Bonett & Price (2012, Journal of Educational and Behavioral
+  Statistics 37:479) add. Values without bounds get no such groups.
+* Both sides are stretched by t/z × √(G/(G-1)) for G groups, after Hesterberg (2015,
+  The American Statistician 69:371), who moves the percentiles to the same end.
+
+A share of questions that are all alone in their group gets Wilson's score interval.
+Where several tuning seeds are pooled, `sides` adds what the draw of seeds does.
 """
 
-import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from statsmodels.stats.contingency_tables import mcnemar
+from scipy.special import stdtrit
 from statsmodels.stats.proportion import proportion_confint
 
-# Drawn indices held at once: bounds the memory at a few tens of MB.
-_CHUNK = 2_000_000
-# Up to so many kinds of group, counting the draws of a kind beats drawing one by one.
-_FEW_KINDS = 100
+from faithtune import bootstrap, sides
+from faithtune.bootstrap import Sampling
 
 
 class Estimate(NamedTuple):
-    """A number and its interval; None where the data say nothing."""
+    """A number, its interval, and of an effect the p that it is 0; None where the data say nothing."""
 
     value: float | None
     low: float | None
     high: float | None
+    p: float | None = None
 
     def scaled(self, factor: float, shift: float = 0.0) -> "Estimate":
-        """shift + factor × the number, its interval likewise (ends swapped where factor < 0)."""
-        value, low, high = (None if x is None else shift + factor * x for x in self)
-        return Estimate(value, low, high) if factor >= 0 else Estimate(value, high, low)
+        """shift + factor × the number, its interval likewise (ends swapped where factor < 0), with the same p."""
+        value, low, high = (None if x is None else shift + factor * x for x in self[:3])
+        return Estimate(value, low, high, self.p) if factor >= 0 else Estimate(value, high, low, self.p)
 
 
 NOTHING = Estimate(None, None, None)
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How intervals are made: their confidence, and the bootstrap's replicates and seed."""
-
-    confidence: float = 0.95
-    replicates: int = 10_000
-    seed: int = 42
-
-    def generator(self, *name: object) -> np.random.Generator:
-        """Random numbers of their own for the cell `name`: adding a cell changes no other."""
-        text = "\x1f".join(map(str, (self.seed, *name)))
-        return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
-
-
-def share(hits: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object) -> Estimate:
-    """Share of `hits` (n booleans) in questions of `groups` (n labels).
+def share(
+    hits: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
+) -> Estimate:
+    """Share of `hits` (n booleans) in questions of `groups` (n labels), of tuning seeds `seeds` (n labels; None: one).
 
     Wilson's score interval (Wilson 1927) if no group repeats, else the cluster bootstrap.
     """
     hits = np.asarray(hits, dtype=float)
-    if len(np.unique(groups)) < len(hits):
-        return mean(hits, groups, sampling, *name, bounds=(0.0, 1.0))
+    if len(np.unique(groups)) < len(hits) or _several(seeds):
+        return mean(hits, groups, sampling, *name, bounds=(0.0, 1.0), seeds=seeds)
     if len(hits) == 0:
         return NOTHING
     low, high = proportion_confint(hits.sum(), len(hits), alpha=1 - sampling.confidence, method="wilson")
@@ -79,69 +68,158 @@ def mean(
     sampling: Sampling,
     *name: object,
     bounds: tuple[float, float] | None = None,
+    seeds: np.ndarray | None = None,
 ) -> Estimate:
-    """Mean of `values` (n) in questions of `groups` (n labels), cluster bootstrap.
+    """Mean of `values` (n), cluster bootstrap; groups and seeds as in `share`.
 
-    An effect is the mean of the questions' paired differences, bounds (-1, 1).
-    bounds: the least and greatest value possible; they give values that do not
-    differ an interval (see the module), which is None without bounds.
+    bounds: the least and greatest value possible. Without them, values that do not differ have no interval.
+    """
+    return _estimate(_column(values), groups, sampling, name, _first, bounds, seeds)
+
+
+def effect(
+    changes: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
+) -> Estimate:
+    """Mean of `changes` (n, -1 … 1), the paired differences of questions, as `mean`, with its p.
+
+    p is the interval's (`sides.p_value`): p < 0.05 where the 95 % interval leaves 0 out. Flipping the
+    signs of whole groups would be an exact test, but one that contradicts the interval beside
+    it in close cases and knows nothing of seeds.
+    """
+    return _estimate(_column(changes), groups, sampling, name, _first, (-1.0, 1.0), seeds, test=True)
+
+
+def function_of_means(
+    columns: np.ndarray,
+    groups: np.ndarray,
+    sampling: Sampling,
+    function: Callable[[np.ndarray], np.ndarray],
+    *name: object,
+    seeds: np.ndarray | None = None,
+) -> Estimate:
+    """function(means of the d `columns`), all resampled together; groups and seeds as in `share`.
+
+    columns: (n, d); NaN is missing, and a mean is over its own values.
+    function: (draws, d) → (draws,), smooth. NOTHING where it has no value at the means; no interval
+    where it has none in more draws than a tail holds, or the same in all.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _estimate(np.asarray(columns, dtype=float), groups, sampling, name, function, None, seeds)
+
+
+def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object) -> Estimate:
+    """Median of `values` (n) in questions of `groups` (n labels), of one seed.
+
+    Woodruff's interval (1952, JASA 47:635): that of the share of values in the lower
+    half, by `share` with its groups, read off the ordered values.
     """
     values = np.asarray(values, dtype=float)
     if len(values) == 0:
         return NOTHING
-    _, group = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(group, weights=values), np.bincount(group)
-    value = float(values.mean())
-    if np.ptp(sums / sizes) < 1e-12:
-        if bounds is None:
-            return Estimate(value, None, None)
-        _, other = proportion_confint(0, len(sums), alpha=1 - sampling.confidence, method="wilson")
-        low, high = (value + float(other) * (bound - value) for bound in bounds)
-        return Estimate(value, low, high)
-    tail = (1 - sampling.confidence) / 2
-    means = _resampled_means(sums, sizes, sampling.replicates, sampling.generator(*name))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Estimate(value, float(low), float(high))
+    lower = np.empty(len(values))
+    lower[np.argsort(values, kind="stable")] = np.arange(len(values)) < len(values) / 2
+    half = share(lower, groups, sampling, *name)
+    low, high = np.quantile(values, [half.low, half.high], method="inverted_cdf")
+    value = float(np.median(values))
+    return Estimate(value, min(float(low), value), max(float(high), value))
 
 
-def macro(estimates: Sequence[Estimate]) -> Estimate:
-    """Unweighted mean of independent estimates, one an evaluation set.
+def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.ndarray | None = None) -> Estimate:
+    """Unweighted mean of estimates, one an evaluation set, their questions all different.
 
-    Its interval is recovered from theirs by MOVER (Zou & Donner 2008, Statistics
-    in Medicine 27:1693): each side is the root of the sum of squared half-widths.
-    So a set whose values do not differ adds its honest width. NOTHING where one of
+    Its interval is recovered from theirs by MOVER (`sides`). NOTHING where one of
     them is missing: means over different sets could not be compared.
+    by_seed: each pooled seed's mean on each set (seeds, sets). Sets share the seeds, so
+    their covariance between seeds, where it is positive, is added to the squared sides.
+    p, where all estimates have one, is that of the mean's interval, no combination of theirs.
     """
-    if not estimates or any(x is None for estimate in estimates for x in estimate):
+    if not estimates or any(x is None for estimate in estimates for x in estimate[:3]):
         return NOTHING
-    value, low, high = np.array(estimates).T
-    down, up = (math.sqrt(np.sum((value - end) ** 2)) for end in (low, high))
-    return Estimate(*(float(x) / len(estimates) for x in (value.sum(), value.sum() - down, value.sum() + up)))
+    n, tail = len(estimates), (1 - confidence) / 2
+    values, lows, highs = np.array([estimate[:3] for estimate in estimates]).T
+    value, down, up = (float(x) / n for x in (values.sum(), math.hypot(*values - lows), math.hypot(*highs - values)))
+    seed = (0.0, math.inf)
+    if by_seed is not None and len(by_seed) > 1:
+        whole = np.var(np.mean(by_seed, axis=1), ddof=1) / len(by_seed)
+        covariance = max(0.0, whole - np.var(by_seed, axis=0, ddof=1).sum() / n**2 / len(by_seed))
+        seed = (math.sqrt(whole), len(by_seed) - 1)
+        down, up = (math.hypot(side, sides.length([(math.sqrt(covariance), seed[1])], tail)) for side in (down, up))
+    found = Estimate(value, value - down, value + up)
+    if any(estimate.p is None for estimate in estimates):
+        return found
+    # How much of the side is the seeds' is not told by intervals: all that can be, so that p is not too small.
+    side = down if value > 0 else up
+    of_seeds = min(side, sides.length([seed], tail))
+    questions = math.sqrt(side**2 - of_seeds**2) / sides.length([(1.0, math.inf)], tail)
+    seed = (of_seeds / sides.length([(1.0, seed[1])], tail), seed[1])
+    return found._replace(p=sides.p_value(value, [(questions, math.inf), seed]))
 
 
-def mcnemar_p(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Two-sided p of the exact McNemar test that n paired booleans are equally often true.
+def _estimate(
+    columns: np.ndarray,
+    groups: np.ndarray,
+    sampling: Sampling,
+    name: tuple,
+    function: Callable[[np.ndarray], np.ndarray],
+    bounds: tuple[float, float] | None,
+    seeds: np.ndarray | None,
+    test: bool = False,
+) -> Estimate:
+    """function(means of `columns`) with its interval, of one column where `bounds` are given, and p where `test`."""
+    if len(columns) == 0:
+        return NOTHING
+    labels, group = np.unique(groups, return_inverse=True)
+    sums, sizes = sides.by_group(group, columns, len(labels))
+    value = centre = float(function(_means(sums, sizes))[0])
+    if not math.isfinite(value):
+        return NOTHING
+    if bounds:
+        sums, sizes = _with_two_more(sums, sizes, bounds)
+        centre = float(function(_means(sums, sizes))[0])
+    d, n_groups, tail = sums.shape[1], len(sums), (1 - sampling.confidence) / 2
+    drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling, *name)
+    draws = function(drawn[:, :d] / drawn[:, d:])
+    draws = draws[np.isfinite(draws)]
+    if len(draws) < (1 - tail) * sampling.replicates or np.ptp(draws) < 1e-6 * max(1.0, abs(value)):
+        return Estimate(value, None, None)
+    t, z = stdtrit([n_groups - 1, math.inf], tail)
+    stretch = t / z * math.sqrt(n_groups / (n_groups - 1))
+    low, high = centre + stretch * (np.quantile(draws, [tail, 1 - tail]) - centre)
+    of_seeds = [sides.seed_part(columns, group, seeds, function, tail)] if _several(seeds) else []
+    if not all(math.isfinite(error) for error, _ in of_seeds):
+        return Estimate(value, None, None)
+    down, up = ([(max(0.0, side) / -t, n_groups - 1), *of_seeds] for side in (value - low, high - value))
+    low, high = value - sides.length(down, tail), value + sides.length(up, tail)
+    if bounds:
+        low, high = max(low, bounds[0]), min(high, bounds[1])
+    return Estimate(value, low, high, sides.p_value(value, down if value > 0 else up) if test else None)
 
-    It takes questions as independent, so where groups repeat it is too small.
+
+def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups of mean size more, either side of the middle of `bounds`.
+
+    Their distance from it is the mean distance of the groups, each weighted by its own: that of
+    those that are off the middle, however many are on it. Where all are on it, that of the bounds.
     """
-    first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
-    if len(first) == 0:
-        return None
-    table = [[np.sum((first == a) & (second == b)) for b in (True, False)] for a in (True, False)]
-    return float(mcnemar(table, exact=True).pvalue)
+    middle = sum(bounds) / 2
+    off = np.abs(sums / sizes - middle)
+    distance = np.sum(off**2) / off.sum() if off.sum() > 1e-9 else bounds[1] - middle
+    size = sizes.mean()
+    more = size * np.array([[middle - distance], [middle + distance]])
+    return np.vstack([sums, more]), np.vstack([sizes, [[size], [size]]])
 
 
-def _resampled_means(sums: np.ndarray, sizes: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Means (replicates) over as many groups as there are, drawn with replacement."""
-    # Groups of equal sum and size are of one kind: how many of each kind are drawn is
-    # multinomial. The same draw as one by one, 100 times as fast for yes/no values.
-    kinds, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
-    if len(kinds) <= _FEW_KINDS:
-        totals = rng.multinomial(len(sums), counts / len(sums), size=replicates) @ kinds
-        return totals[:, 0] / totals[:, 1]
-    parts = []
-    chunk = max(1, _CHUNK // len(sums))
-    for start in range(0, replicates, chunk):
-        drawn = rng.integers(len(sums), size=(min(chunk, replicates - start), len(sums)))
-        parts.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
-    return np.concatenate(parts)
+def _means(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    return (sums.sum(axis=0) / sizes.sum(axis=0))[None]
+
+
+def _column(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=float)[:, None]
+
+
+def _first(means: np.ndarray) -> np.ndarray:
+    return means[:, 0]
+
+
+def _several(labels: np.ndarray | None) -> bool:
+    return labels is not None and len(np.unique(labels)) > 1
