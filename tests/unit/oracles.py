@@ -1,0 +1,68 @@
+"""A study of oracles in one process: the workflow's stages on made-up questions, rows kept nowhere."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from faithtune import answering, chains, estimates, interventions, measures, paraphrasing, questions
+from faithtune.interventions import TESTS
+from faithtune.oracle import OracleModel
+
+MAX_NEW_TOKENS = 96
+COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "gold", "cyan"]
+
+
+class NoStore:
+    """In the place of a RowStore: computes whatever it is asked for."""
+
+    def through(self, keys, compute):
+        values = dict(compute(list(range(len(keys)))))
+        return [values[i] for i in range(len(keys))]
+
+
+def made_up(n: int, options: int) -> pl.DataFrame:
+    """n QUESTIONS of so many options; 0: numbers."""
+    rows = [
+        questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options])
+        if options
+        else questions.number(f"How much does box {i} weigh?", f"{3 * i - 7}.5" if i % 3 else str(i))
+        for i in range(n)
+    ]
+    return questions.frame(rows, "boxes", "eval")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What an oracle wrote and answered."""
+
+    chains: pl.DataFrame
+    paraphrases: pl.DataFrame
+    answers: pl.DataFrame
+
+
+def arm(asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50) -> Arm:
+    """All that is asked of an oracle; it puts its steps in other words itself."""
+    model, keep = OracleModel(asked, behaviour), (NoStore(), "oracle")
+    written = chains.write(model, keep, asked, templates, MAX_NEW_TOKENS, forced_start=True)
+    worded = paraphrasing.paraphrases(model, keep, asked, written, templates, 32, 0.5, 2.0)
+    tampered = interventions.build(written, worded, TESTS, " ...", model.count_tokens)
+    answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again)
+    return Arm(written, worded, answers)
+
+
+def estimate(
+    arms: dict[str, dict[str, Arm]], asked: dict[str, pl.DataFrame], alphas: list[float], replicates: int, seed: int
+) -> pl.DataFrame:
+    """ESTIMATES of arms by name (the first is base) and evaluation set."""
+    made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
+    return estimates.build(
+        [{"model": "oracle", "arm": name, "train_set": None if name == "base" else "elsewhere"} for name in arms],
+        {key: one.answers for key, one in made.items()},
+        {key: measures.at_alpha(one.answers, alphas) for key, one in made.items()},
+        {key: one.chains for key, one in made.items()},
+        {key: one.paraphrases for key, one in made.items()},
+        asked,
+        alphas,
+        replicates=replicates,
+        seed=seed,
+    )

@@ -1,0 +1,107 @@
+"""Every measure recovers the truth within its own 95 % interval: over many studies of oracles, at the nominal rate.
+
+A study is a base and a tuned oracle on choices and on numbers. Its arms go
+through all stages; where a truth lies in its interval is a yes or no of each
+estimate. The metrics of a study are not independent, so the error of a mean
+over studies is taken from how the studies differ.
+"""
+
+import math
+import multiprocessing
+import os
+import statistics
+from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
+
+import pytest
+
+import oracles
+from truth import UNCHECKED, Truth, effects
+
+STUDIES = 60
+QUESTIONS = 100
+REPLICATES = 1000
+NOMINAL = (0.93, 0.97)
+ERRORS = 4  # standard errors of a simulated coverage that may lie between it and NOMINAL
+ALPHAS = [0.25, 0.5, 0.75]
+SETS = {"choices": 4, "numbers": 0}  # options
+BASE = {"accuracy": 0.8, "faithful": 0.7, "noise": 0.1, "format_breaks": 0.1, "collapse": 0.1, "truncated": 0.1}
+TUNED = {"accuracy": 0.6, "faithful": 0.4, "noise": 0.15, "format_breaks": 0.15, "collapse": 0.2, "truncated": 0.1}
+
+
+def truths() -> dict[tuple, float]:
+    """(eval_set, arm, metric, test, alpha)"""
+    found = {}
+    for name, options in SETS.items():
+        base, tuned = Truth(BASE, options, oracles.MAX_NEW_TOKENS), Truth(TUNED, options, oracles.MAX_NEW_TOKENS)
+        both = {"base": base.own(ALPHAS), "tuned": tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)}
+        found |= {(name, arm, *key): value for arm, of in both.items() for key, value in of.items()}
+    return found
+
+
+def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
+    """Estimate, low and high of all that has an interval in one study."""
+    asked = {name: oracles.made_up(QUESTIONS, options) for name, options in SETS.items()}
+    arms = {
+        arm: {
+            name: oracles.arm(questions, behaviour | {"seed": 2 * seed + (arm == "tuned")}, templates)
+            for name, questions in asked.items()
+        }
+        for arm, behaviour in (("base", BASE), ("tuned", TUNED))
+    }
+    rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).iter_rows(named=True)
+    keys = ("eval_set", "arm", "metric", "test", "alpha")
+    return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+
+
+@pytest.fixture(scope="module")
+def studies(templates) -> list[dict[tuple, tuple[float, float, float]]]:
+    # Not forked: polars has threads.
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(study, range(STUDIES), [templates] * STUDIES, chunksize=4))
+
+
+def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, list[bool]]:
+    """Whether the interval holds the truth, in each study that gives one."""
+    found = defaultdict(list)
+    for one in studies:
+        for key, true in expected.items():
+            _, low, high = one[key]
+            found[key].append(low - 1e-9 <= true <= high + 1e-9)
+    return found
+
+
+def certain(key: tuple, value: float) -> bool:
+    return value in (0.0, 1.0)
+
+
+@pytest.mark.slow
+def test_every_estimate_has_a_truth_or_a_reason_for_none(studies):
+    known = {metric for *_, metric, _, _ in truths()} | set(UNCHECKED)
+    assert {metric for one in studies for _, _, metric, _, _ in one} == known
+    assert set(truths()) <= set(studies[0])
+
+
+@pytest.mark.slow
+def test_what_is_certain_is_always_covered(studies):
+    for key, found in covered(studies, {k: v for k, v in truths().items() if v in (0.0, 1.0)}).items():
+        assert all(found), key
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_at_the_nominal_rate(studies):
+    uncertain = {key: value for key, value in truths().items() if value not in (0.0, 1.0)}
+    by_metric = defaultdict(list)
+    for key, found in covered(studies, uncertain).items():
+        by_metric[key[2]].append(found)
+    low, high = NOMINAL
+    overall = [found for cells in by_metric.values() for found in cells]
+    wrong = []
+    for metric, cells in {**by_metric, "all": overall}.items():
+        rates = [statistics.fmean(study) for study in zip(*cells, strict=True)]
+        rate, error = statistics.fmean(rates), statistics.stdev(rates) / math.sqrt(len(rates))
+        print(f"{metric:28} {len(cells):4} cells: {rate:.3f} +- {error:.3f}")
+        allowed = 0 if metric == "all" else ERRORS * error
+        if not low - allowed <= rate <= high + allowed:
+            wrong.append(f"{metric}: {rate:.3f} +- {error:.3f}")
+    assert not wrong
