@@ -96,13 +96,32 @@ ESTIMATES = pl.Schema(
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,
         "alpha": pl.Float64,  # null where it does not apply
+        "k": pl.Int64,  # filler tokens of the filler sweep; else null
         "metric": pl.String,
         "estimate": pl.Float64,
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
+        "p": pl.Float64,  # two-sided, of an effect, not corrected; null for other rows
+        "mde": pl.Float64,  # minimum detectable effect at 80 % power; effects only
         "n": pl.Int64,  # questions the estimate rests on
         "n_unanswered": pl.Int64,
         "n_truncated": pl.Int64,
+        "seeds": pl.Int64,  # tuning seeds pooled in it; 1 for base
+    }
+)
+
+# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+CHANGES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,  # TUNING-TRAIN_SET, as in ESTIMATES
+        "seed": pl.Int64,
+        "train_set": pl.String,
+        "eval_set": pl.String,
+        "id": pl.String,
+        "group": pl.String,
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
     }
 )
 
@@ -125,11 +144,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema) -> None:
-    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page."""
+def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema, metadata: dict[str, str] | None = None) -> None:
+    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page.
+
+    `metadata` becomes the file's own key-value metadata.
+    """
     frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
     with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(frame.to_arrow(), temporary, write_page_checksum=True)
+        table = frame.to_arrow().replace_schema_metadata(metadata)
+        pyarrow.parquet.write_table(table, temporary, write_page_checksum=True)
 
 
 def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
