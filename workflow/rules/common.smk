@@ -10,7 +10,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import runtimes, sources, tables
+from faithtune import data, published, runtimes, sources, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -28,6 +28,8 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+    # Read here, not by a job: its rows are params, wherever the workflow lies.
+    PUBLISHED = published.load(BASEDIR.parent / "resources/published/published.csv")
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -73,6 +75,10 @@ def get_templates(*forms):
     return sorted(str(path) for form in forms for path in Path(STUDY["prompts"]).glob(f"{form}_*.txt"))
 
 
+def get_all_templates():
+    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+
+
 def get_arm(model, arm):
     """The arm of that name: model, arm, tuning, train_set."""
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
@@ -90,6 +96,63 @@ def get_loading(model):
     return {key: STUDY["models"][model][key] for key in ("quantisation", "dtype")}
 
 
+def get_question_files():
+    """The questions of each split that is asked or trained on, by SET.SPLIT."""
+    train_sets = sorted({arm["train_set"] for arm in ARMS if arm["tuning"]})
+    names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
+    return {name: f"results/questions/{name}.parquet" for name in names}
+
+
+def get_model_cards():
+    return {model: f"results/models/{model}/model.json" for model in STUDY["models"]}
+
+
+def get_arm_cards():
+    """The arm.json of every tuned arm, by MODEL/ARM."""
+    tuned = [f"{arm['model']}/{arm['arm']}" for arm in ARMS if arm["tuning"]]
+    return {name: f"results/arms/{name}/arm.json" for name in tuned}
+
+
+def get_table_arms():
+    """The arms as the tables name them, with all settings of their tuning."""
+    return [arm | (study_config.tuning_spec(STUDY, arm) if arm["tuning"] else {}) for arm in ARMS]
+
+
+def get_table_input(wildcards):
+    """What a table is made from, beside its provenance."""
+    return {
+        "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
+        "published": {"estimates": "results/estimates.parquet"},
+        "claims": {"claims": "results/claims.parquet"},
+        "data": {"questions": list(get_question_files().values())},
+        "hyper_parameters": {"arms": list(get_arm_cards().values())},
+        "prompts": {"templates": get_all_templates()},
+    }[tables.TABLES[wildcards.table].source]
+
+
+def get_data_parts():
+    """Each file of questions as table T10 describes it."""
+    parts = []
+    for name in get_question_files():
+        data_set, split = name.split(".")
+        part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
+        licence = getattr(data.module(STUDY["data_sets"][data_set]["reader"]), "LICENCE", None)
+        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
+    return parts
+
+
+def get_reasoning_sets():
+    """The data sets that are made of worked solutions."""
+    readers = {name: data.module(data_set["reader"]) for name, data_set in STUDY["data_sets"].items()}
+    return [name for name, reader in readers.items() if reader.RATIONALE == "native"]
+
+
+def get_whole_code():
+    """The code of every job: when it changes, so may the commit that the results come from."""
+    readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
+    return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
+
+
 def per_pair(stage, eval_sets=STUDY["eval_sets"]):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [f"results/{stage}/{arm['model']}/{arm['arm']}/{eval_set}.parquet" for arm in ARMS for eval_set in eval_sets]
@@ -98,17 +161,17 @@ def per_pair(stage, eval_sets=STUDY["eval_sets"]):
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
     tuned = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in ARMS if arm["tuning"]]
-    train_sets = {arm["train_set"] for arm in ARMS if arm["tuning"]}
     stages = ["chains", "interventions", "answers", "measures"]
     if "paraphrase" in STUDY["tests"]:
         stages.append("paraphrases")
     return [
         *(f"results/models/{model}/{name}" for model in STUDY["models"] for name in ("weights", "model.json")),
-        *(f"results/questions/{data_set}.train.parquet" for data_set in sorted(train_sets)),
-        *(f"results/questions/{data_set}.eval.parquet" for data_set in STUDY["eval_sets"]),
+        *get_question_files().values(),
         *(f"{folder}/{name}" for folder in tuned for name in ("weights", "arm.json", "training.parquet")),
         *(path for stage in stages for path in per_pair(stage)),
         "results/estimates.parquet",
+        "results/claims.parquet",
+        "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
     ]

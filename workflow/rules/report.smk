@@ -1,7 +1,61 @@
+rule claims:
+    """The paper's claims, asked of this study."""
+    input:
+        changes="results/changes.parquet",
+        models=list(get_model_cards().values()),
+    output:
+        "results/claims.parquet",
+    log:
+        "logs/claims.log",
+    benchmark:
+        "benchmarks/claims/claims.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
+        | {
+            "seed": STUDY["seed"],
+            "arms": get_table_arms(),
+            "models": list(get_model_cards()),
+            "reasoning_sets": get_reasoning_sets(),
+            "code": code("claims.py"),
+        },
+    script:
+        "../scripts/claims.py"
+
+
+rule provenance:
+    """Where the results come from: code, configuration, data, prompts, weights, packages, hardware."""
+    input:
+        questions=list(get_question_files().values()),
+        templates=get_all_templates(),
+        models=list(get_model_cards().values()),
+        arms=list(get_arm_cards().values()),
+    output:
+        "results/provenance.json",
+    log:
+        "logs/provenance.log",
+    benchmark:
+        "benchmarks/provenance/provenance.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: {
+            "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
+            "questions": list(get_question_files()),
+            "models": list(get_model_cards()),
+            "arms": list(get_arm_cards()),
+            "code": get_whole_code(),
+        },
+    script:
+        "../scripts/provenance.py"
+
+
 rule table:
     """A table of the study: long as Parquet, laid out to be read as CSV, Markdown and LaTeX."""
     input:
-        "results/estimates.parquet",
+        unpack(get_table_input),
+        provenance="results/provenance.json",
     output:
         parquet="results/tables/{table}.parquet",
         csv="results/tables/{table}.csv",
@@ -16,6 +70,11 @@ rule table:
     params:
         spec=lambda wc: {
             "confidence": STUDY["measures"]["confidence"],
+            "arms": get_table_arms(),
+            "models": list(get_model_cards()),
+            "data": get_data_parts(),
+            "filler": STUDY["filler"],
+            "published": PUBLISHED,
             "code": code("table.py"),
         },
     script:

@@ -3,8 +3,23 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import parquet, tables
+    from faithtune import about, claims, parquet, prompts, published, table_files, tables
+    from faithtune.table_cells import Study
 
-    name = snakemake.wildcards.table
-    selection = tables.select(parquet.read(snakemake.input[0], parquet.ESTIMATES), name)
-    tables.write(selection, name, list(snakemake.output), snakemake.params.spec["confidence"])
+    spec, given, name = snakemake.params.spec, snakemake.input, snakemake.wildcards.table
+    cards = [job.read_json(path) for path in given.get("models", [])]
+    sizes = {model: card.get("parameters") for model, card in zip(spec["models"], cards, strict=bool(cards))}
+    study = Study(spec["arms"], sizes, spec["confidence"])
+    fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": spec["filler"]}
+    sources = {
+        "estimates": lambda: parquet.read(given.estimates, parquet.ESTIMATES),
+        "published": lambda: published.compare(sources["estimates"](), spec["published"], spec["arms"]),
+        "claims": lambda: parquet.read(given.claims, claims.CLAIMS),
+        "data": lambda: about.data(spec["data"], [parquet.read(path, parquet.QUESTIONS) for path in given.questions]),
+        "hyper_parameters": lambda: about.hyper_parameters(
+            [arm for arm in spec["arms"] if arm["train_set"]], [job.read_json(path) for path in given.arms]
+        ),
+        "prompts": lambda: about.prompts(given.templates, fixed),
+    }
+    rows = tables.select(sources[tables.table(name).source](), name, study)
+    table_files.write(rows, name, list(snakemake.output), study, job.read_json(given.provenance))

@@ -108,9 +108,8 @@ def _costs(study: _Study, model: str) -> dict:
         f"Tuning on {_train_sets(sides[0], 'other sets')} costs at least as much faithfulness as tuning on"
         f" {_train_sets(sides[1], 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
     )
-    return _row(
-        "C3", statement, model, mean, +1, _lacking(sides) or _left_out(study, sum(sides, []), pl.concat(frames))
-    )
+    notes = _lacking(sides) or _left_out(study, [*sides[0], *sides[1]], pl.concat(frames))
+    return _row("C3", statement, model, mean, +1, notes)
 
 
 def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:

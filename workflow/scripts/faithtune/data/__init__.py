@@ -5,6 +5,7 @@ A module states
 * `KIND`: "choice" or "number";
 * `RATIONALE`: "native" (worked solutions belong to the data, tuning uses them
   by default), "optional" (some questions have one) or None;
+* `LICENCE`, where its publishers state one;
 * `questions(records)`: the records of its file as dicts for `questions.frame`;
   or, where nothing is read, `generate(n, seed)`.
 
