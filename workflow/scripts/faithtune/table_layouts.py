@@ -158,7 +158,7 @@ def _matches(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict
     cells = []
     for row in _ordered(selection, _MATCH):
         text = cell(row, study, chance if "match" in row["metric"] or row["metric"] == "change_floored" else set())
-        if row["metric"] == "match" and row["n"]:
+        if row["metric"] == "match" and row["n"] and row["n_unanswered"] is not None:
             text += f" parse {1 - row['n_unanswered'] / row['n']:.0%}"
         if row["metric"] in _BOUNDS and row["n_unanswered"]:
             *names, sign = _BOUNDS[row["metric"]]

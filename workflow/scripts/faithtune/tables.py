@@ -214,7 +214,7 @@ def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
     parts = [chosen.caption]
     if chosen.source == "estimates":
         parts += [table_cells.READING.format(confidence=100 * study.confidence)]
-        if rows["metric"].map_elements(is_effect, pl.Boolean).any():
+        if any(map(is_effect, rows["metric"].unique())):
             parts += [table_cells.EFFECTS.format(level=1 - study.confidence)]
         parts += [table_cells.AT_CHANCE] * chosen.at_chance
     if name == "t13_published" and rows["published"].is_null().all():
