@@ -68,8 +68,8 @@ def test_what_must_not_be_in_it(collected, tmp_path):
     for part in (
         str(tmp_path),
         "very-secret-value",
-        "token",
-        "abc",
+        "me:token",
+        "key=abc",
         "results/m/weights",
         os.getcwd(),
         os.environ["PATH"],
