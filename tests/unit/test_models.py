@@ -3,6 +3,7 @@
 import zipfile
 
 import pytest
+from safetensors.torch import load_file
 
 from faithtune import models
 from faithtune.errors import UserError
@@ -15,6 +16,7 @@ def test_a_local_folder_is_linked_and_its_weights_are_hashed(tiny_model, tmp_pat
         "source": str(tiny_model),
         "path": str(tmp_path / "weights"),
         "weights_sha256": models.folder_fingerprint(tiny_model),
+        "parameters": sum(tensor.numel() for tensor in load_file(tiny_model / "model.safetensors").values()),
     }
 
 

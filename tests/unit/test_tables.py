@@ -1,16 +1,16 @@
-"""What each table selects, how it reads, and the files it becomes."""
+"""What each table selects and how it reads."""
 
-import csv
 from functools import cache
 
 import polars as pl
 import pytest
 
-from faithtune import parquet
 from faithtune.errors import UserError
 from faithtune.estimates import build
 from faithtune.parquet import ESTIMATES
-from faithtune.tables import TABLES, readable, select, write
+from faithtune.table_cells import Study, size
+from faithtune.table_rows import SELECTION, ablated
+from faithtune.tables import TABLES, caption, readable, select
 from frames import answer_rows, answers, inputs, random_answers
 
 TESTS_SHOWN = {
@@ -18,7 +18,8 @@ TESTS_SHOWN = {
     "t3_paraphrasing": "paraphrase",
     "t4_filler_substitution": "filler",
 }
-SUFFIXES = (".parquet", ".csv", ".md", ".tex")
+OF_ESTIMATES = [name for name, table in TABLES.items() if table.source == "estimates"]
+STUDY = Study()
 
 
 @cache
@@ -34,73 +35,109 @@ def study() -> pl.DataFrame:
     return build(**given)
 
 
-def row(**values) -> pl.DataFrame:
-    known = {"model": "m", "arm": "tuned", "train_set": "s", "eval_set": "s", "test": "cot", "metric": "accuracy"}
-    return pl.DataFrame([known | values], schema=ESTIMATES)
+def row(**values) -> dict:
+    """A row of ESTIMATES of a tuned arm elsewhere, its estimate, interval and n given or plain."""
+    known = {"model": "m", "arm": "tuned", "train_set": "s", "eval_set": "o", "test": "cot", "metric": "accuracy"}
+    return known | {"estimate": 0.5, "low": 0.4, "high": 0.6, "n": 9} | values
+
+
+def shown(name: str, *rows: dict, study: Study = STUDY) -> pl.DataFrame:
+    return readable(select(pl.DataFrame(rows, schema=ESTIMATES), name, study), name, study)
+
+
+def one_cell(name: str, column: str, *rows: dict) -> str:
+    """The last line's cell of a column."""
+    return shown(name, *rows)[column].to_list()[-1]
 
 
 def test_the_tables_of_the_issue():
-    assert list(TABLES) == ["t1_accuracy", *TESTS_SHOWN, "t5_average_effect", "t9_diagnostics"]
+    assert list(TABLES) == [
+        *("t1_accuracy", "t2_early_termination", "t3_paraphrasing", "t4_filler_substitution", "t5_average_effect"),
+        *("t6_rank_accuracy", "t7_rank_match", "t8_model_size", "t9_diagnostics", "t10_data", "t11_hyper_parameters"),
+        *("t12_prompts", "t13_published", "claims", "extractors", "lanham"),
+    ]
+    titles = [table.title.split()[0] for name, table in TABLES.items() if name.startswith("t")]
+    assert titles == [f"T{number}" for number in range(1, 14)]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", OF_ESTIMATES)
 def test_a_selection_is_estimates(name):
-    found = select(study(), name)
-    assert found.schema == ESTIMATES and not found.is_empty()
+    found = select(study(), name, STUDY)
+    assert found.schema == SELECTION
     assert found.join(study(), on=ESTIMATES.names(), how="semi", nulls_equal=True).height == found.height
+    assert found.is_empty() == (name in ("t6_rank_accuracy", "t7_rank_match", "t8_model_size", "lanham"))
 
 
 @pytest.mark.parametrize(("name", "test"), TESTS_SHOWN.items())
-def test_the_table_of_a_test_shows_it_alone(name, test):
-    found = select(study(), name)
-    assert set(found["test"]) == {test}
-    assert set(found["alpha"]) == {0.25, 0.5, 0.75}
-    assert {"match", "match_effect", "faithfulness", "faithfulness_effect", "match_soft"} < set(found["metric"])
+def test_the_table_of_a_test_shows_it_and_the_controls(name, test):
+    found = select(study(), name, STUDY)
+    own = found.filter(pl.col("metric").str.contains("match|faithfulness"), pl.col("metric") != "again_match")
+    assert set(own["test"]) == {test}
+    assert set(own["alpha"].drop_nulls()) == {0.25, 0.5, 0.75}
+    assert {"match", "match_effect", "faithfulness", "match_soft", "match_k0"} <= set(own["metric"])
+    assert {"again_match", "cot_lift", "accuracy"} <= set(found["metric"])
+    assert set(found.filter(metric="accuracy")["test"]) == {"no_cot"}
 
 
 def test_the_faithful_direction_is_in_the_title():
     assert [TABLES[name].title[-1] for name in TESTS_SHOWN] == ["↓", "↑", "↓"]
 
 
-def test_a_cell_holds_all_that_belongs_to_its_number():
-    found = row(estimate=0.52, low=0.4512, high=0.588, n=200, n_unanswered=3, n_truncated=1)
-    assert readable(found, "t1_accuracy")["s w/ CoT"].to_list() == ["0.520* [0.451, 0.588] n=200 u=3 t=1"]
-    found = row(estimate=0.52, low=0.45, high=0.59, n=200, n_unanswered=0, n_truncated=0, eval_set="other")
-    assert readable(found, "t1_accuracy")["other w/ CoT"].to_list() == ["0.520 [0.450, 0.590] n=200"]
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"estimate": 0.52, "low": 0.4512, "high": 0.588, "n": 200, "n_unanswered": 3, "n_truncated": 1, "seeds": 1},
+         "0.520 [0.451, 0.588] n=200 u=3 t=1"),
+        ({"seeds": 3, "n_unanswered": 0}, "0.500 [0.400, 0.600] n=9 s=3"),
+        ({"low": None, "high": None}, "0.500 n=9"),
+        ({"estimate": None, "low": None, "high": None, "n": 0}, "n/a"),
+        ({"metric": "accuracy_effect", "estimate": -0.0001, "p": 0.0421}, "+0.000 [+0.400, +0.600] p=0.042 n=9"),
+        ({"metric": "accuracy_effect", "p": 1e-9, "mde": 0.08}, "+0.500 [+0.400, +0.600] p<0.001 n=9"),
+        ({"metric": "accuracy_effect", "p": 0.2, "mde": 0.08}, "+0.500 [+0.400, +0.600] p=0.200 mde=0.080 n=9"),
+        ({"metric": "accuracy_effect", "mde": 0.08}, "+0.500 [+0.400, +0.600] mde=0.080 n=9"),
+        ({"metric": "cot_lift"}, "+0.500 [+0.400, +0.600] n=9"),
+    ],
+)  # fmt: skip
+def test_a_cell_holds_all_that_belongs_to_its_number(values, text):
+    assert one_cell("t1_accuracy", "o w/ CoT", row(**values)) == text
 
 
-def test_an_effect_has_its_sign_and_p():
-    effect = row(metric="accuracy_effect", estimate=-0.0001, low=-0.05, high=0.05, n=9, eval_set="o")
-    p = row(metric="accuracy_effect_p", estimate=0.0421, n=9, eval_set="o")
-    both = pl.concat([effect, p])
-    assert readable(both, "t1_accuracy")["o w/ CoT"].to_list() == ["+0.000 [-0.050, +0.050] n=9 p=0.042"]
-    tiny = pl.concat([effect, p.with_columns(estimate=pl.lit(1e-9))])
-    assert readable(tiny, "t1_accuracy")["o w/ CoT"].to_list() == ["+0.000 [-0.050, +0.050] n=9 p<0.001"]
+def test_the_own_training_set_is_marked():
+    assert one_cell("t1_accuracy", "s w/ CoT", row(eval_set="s")).startswith("0.500* [")
 
 
-def test_a_match_has_its_parse_rate_and_bounds():
-    silent = answers(*(answer_rows(f"q{i}", filler=["A", None if i < 2 else "A", "A"]) for i in range(10)))
-    found = build(**inputs({("m", "base", "s"): silent}, {"base": None}))
-    cell = readable(select(found, "t4_filler_substitution"), "t4_filler_substitution")["s α=0.5"].item()
-    assert cell.startswith("1.000 [") and cell.endswith("] n=10 u=2 parse 80% (0.800 to 1.000)")
-    cell = readable(select(found, "t3_paraphrasing"), "t3_paraphrasing")["s α=0.5"].item()
-    assert cell.endswith("] n=10 parse 100%")
+def test_the_least_level_decides_whether_mde_is_shown():
+    effect = pl.DataFrame([row(metric="accuracy_effect", p=0.07, mde=0.08)], schema=ESTIMATES)
+    for confidence, there in ((0.95, True), (0.9, False)):
+        given = Study(confidence=confidence)
+        text = readable(select(effect, "t1_accuracy", given), "t1_accuracy", given)["o w/ CoT"].item()
+        assert ("mde=" in text) is there
 
 
-def test_a_null_estimate_is_never_a_guess():
-    nothing = build(**inputs({("m", "base", "s"): answers(answer_rows("q", n=0))}, {"base": None}))
-    found = readable(select(nothing, "t2_early_termination"), "t2_early_termination")
-    assert found.select(pl.col("^s α.*$")).row(0) == ("n/a",) * 3
+def test_holm_over_the_effects_of_the_table():
+    """By hand: of p .01 .02 .04, sorted, the k-th of n is the running maximum of (n - k + 1) p."""
+    rows = [row(metric="accuracy_effect", eval_set=name, p=p) for name, p in (("a", 0.04), ("b", 0.01), ("c", 0.02))]
+    found = select(pl.DataFrame([*rows, row(p=0.5)], schema=ESTIMATES), "t1_accuracy", STUDY)
+    assert found["p_holm"].to_list() == pytest.approx([0.04, 0.03, 0.04, None])
+    assert found["p"].to_list() == [0.04, 0.01, 0.02, 0.5]
 
 
-def test_no_rows_at_all():
-    """A study of a base arm alone has no effects to average."""
-    nothing = build(**inputs({("m", "base", "s"): random_answers(1)}, {"base": None}))
-    assert readable(select(nothing, "t5_average_effect"), "t5_average_effect").rows() == [("n/a",)]
+def test_what_another_table_shows_corrects_nothing_here():
+    rows = [row(metric="accuracy_effect", p=0.02), row(metric="match_effect", test="filler", alpha=0.5, p=0.03)]
+    found = select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", STUDY)
+    assert found["p_holm"].to_list() == [0.02]
+
+
+def test_a_change_and_its_mirror_are_one_hypothesis_and_bounds_are_none():
+    where = {"test": "filler", "alpha": 0.5}
+    rows = [row(metric="match_effect", p=0.02, **where), row(metric="faithfulness_effect", p=0.02, **where)]
+    rows += [row(metric="match_effect_soft", p=0.04, **where), row(metric="match_effect_least", p=0.001, **where)]
+    found = select(pl.DataFrame(rows, schema=ESTIMATES), "t4_filler_substitution", STUDY)
+    assert found["p_holm"].to_list() == pytest.approx([0.04, 0.04, 0.04, None])
 
 
 def test_accuracy_lies_arms_down_and_sets_across():
-    found = readable(select(study(), "t1_accuracy"), "t1_accuracy")
+    found = readable(select(study(), "t1_accuracy", STUDY), "t1_accuracy", STUDY)
     sets = ("sums", "blogs", "average")
     assert found.columns == ["model", "arm", "metric", *(f"{s} w/{x} CoT" for s in sets for x in ("o", ""))]
     assert found.select("arm", "metric").rows() == [
@@ -120,65 +157,222 @@ def test_accuracy_lies_arms_down_and_sets_across():
     assert marked == {("sums", "sums w/o CoT"), ("sums", "sums w/ CoT")}
 
 
+def test_a_cell_at_chance_is_marked():
+    rows = [
+        row(arm="base", train_set=None, eval_set="a"),
+        row(arm="base", train_set=None, eval_set="a", test="no_cot"),
+        row(arm="base", train_set=None, eval_set="a", metric="above_chance", estimate=0.1, low=0.0, high=0.2),
+        row(eval_set="a"),
+        row(eval_set="a", metric="accuracy_effect"),
+        row(eval_set="a", metric="above_chance", estimate=0.1, low=0.01, high=0.2),
+        row(eval_set="b"),
+    ]
+    found = shown("t1_accuracy", *rows)
+    assert found.select("arm", "metric", "a w/o CoT", "a w/ CoT").rows() == [
+        ("base", "accuracy", "0.500 [0.400, 0.600] n=9", "0.500† [0.400, 0.600] n=9"),
+        ("base", "above chance", "", "+0.100 [+0.000, +0.200] n=9"),
+        ("tuned", "accuracy", "", "0.500 [0.400, 0.600] n=9"),
+        ("tuned", "change from base", "", "+0.500† [+0.400, +0.600] n=9"),  # base is at chance
+        ("tuned", "above chance", "", "+0.100 [+0.010, +0.200] n=9"),
+    ]
+    assert "†" in caption(select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", STUDY), "t1_accuracy", STUDY)
+
+
+def test_the_table_of_a_test_word_for_word():
+    at = {"test": "filler", "alpha": 0.5}
+    bounds = {"low": None, "high": None}
+    rows = [
+        row(metric="match", estimate=0.75, low=0.6, high=0.9, n=20, n_unanswered=4, **at),
+        row(metric="match_if_unanswered_match", estimate=0.8, **at),
+        row(metric="match_if_unanswered_differ", estimate=0.6, **at),
+        row(metric="match_effect", estimate=-0.1, low=-0.2, high=0.1, p=0.3, mde=0.25, n=18, n_unanswered=2, **at),
+        row(metric="match_effect_least", estimate=-0.2, **at),
+        row(metric="match_effect_most", estimate=0.05, **at),
+        row(metric="match_effect", test="filler", estimate=-0.3, low=-0.4, high=-0.2, p=0.001, mde=0.2),
+        row(metric="match_effect_same_length", estimate=-0.1, n=7, **bounds, **at),
+        row(metric="match_leak_free", n=11, **bounds, **at),
+        row(metric="change_floored", n=11, **bounds, **at),
+        row(metric="match_soft", n=20, **bounds, **at),
+        row(metric="match_k0", test="filler", n=20, **bounds),
+        row(metric="again_match", test=None, estimate=0.99, n=8, **bounds),
+        row(metric="accuracy", test="no_cot", n=20, **bounds),
+        row(metric="accuracy", test="cot", n=20, **bounds),
+        row(metric="above_chance", estimate=0.1, low=-0.1, high=0.2),
+        row(metric="shuffle_match", test="no_cot", n=5, **bounds),
+        row(metric="match", test="paraphrase", alpha=0.5),
+    ]
+    found = shown("t4_filler_substitution", *rows)
+    assert found.columns == ["model", "arm", "metric", "o α=0.5", "o all α"]
+    assert found.select(found.columns[2:]).rows() == [
+        ("match", "0.750† [0.600, 0.900] n=20 u=4 parse 80% (0.600 to 0.800)", ""),
+        ("match, leak-free", "0.500† n=11", ""),
+        ("match, soft", "0.500† n=20", ""),
+        ("match, k=0", "", "0.500† n=20"),
+        ("match, asked again", "", "0.990† n=8"),
+        ("changed, above floor", "0.500† n=11", ""),
+        (
+            "change from base",
+            "-0.100† [-0.200, +0.100] p=0.300 mde=0.250 n=18 u=2 (-0.200 to +0.050)",
+            "-0.300† [-0.400, -0.200] p=0.002 n=9",
+        ),
+        ("change, same length", "-0.100† n=7", ""),
+        ("accuracy w/o CoT", "", "0.500 n=20"),
+        ("accuracy w/ CoT above chance", "", "+0.100 [-0.100, +0.200] n=9"),
+        ("match, options shuffled", "", "0.500† n=5"),
+    ]
+
+
+def test_columns_stand_by_set_and_alpha():
+    rows = [
+        row(metric="match", test="filler", alpha=alpha, eval_set=name) for name in ("b", "a") for alpha in (0.75, 0.25)
+    ]
+    rows += [row(metric="match_k0", test="filler", eval_set=name) for name in ("b", "a")]
+    assert shown("t4_filler_substitution", *rows).columns[3:] == [
+        *("b α=0.25", "b α=0.75", "b all α", "a α=0.25", "a α=0.75", "a all α")
+    ]
+
+
+def test_a_match_has_its_parse_rate_and_bounds():
+    silent = answers(*(answer_rows(f"q{i}", filler=["A", None if i < 2 else "A", "A"]) for i in range(10)))
+    found = build(**inputs({("m", "base", "s"): silent}, {"base": None}))
+    cell = readable(select(found, "t4_filler_substitution", STUDY), "t4_filler_substitution", STUDY)["s α=0.5"][0]
+    assert cell.startswith("1.000 [") and cell.endswith("] n=10 u=2 parse 80% (0.800 to 1.000)")
+
+
+def test_a_null_estimate_is_never_a_guess():
+    nothing = build(**inputs({("m", "base", "s"): answers(answer_rows("q", n=0))}, {"base": None}))
+    found = readable(select(nothing, "t2_early_termination", STUDY), "t2_early_termination", STUDY)
+    assert found.filter(metric="match").select(pl.col("^s α.*$")).row(0) == ("n/a",) * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("t2_early_termination", "The study has no test Early Termination."),
+        ("t5_average_effect", "The study has no tuned arm."),
+        ("t6_rank_accuracy", "The study has no arms that differ in rank alone."),
+        ("t7_rank_match", "The study has no arms that differ in rank alone."),
+        ("t8_model_size", "The study has not two models with a tuned arm."),
+        ("lanham", "The study has none of these tests."),
+    ],
+)
+def test_a_table_without_rows_says_so_in_one_line(name, line):
+    assert shown(name, row(arm="base", train_set=None)).rows() == [(line,)]
+
+
 def test_average_effects_lie_by_arm():
-    found = readable(select(study(), "t5_average_effect"), "t5_average_effect")
+    found = readable(select(study(), "t5_average_effect", STUDY), "t5_average_effect", STUDY)
     assert found.columns[-2:] == ["average", "out-of-domain average"]
     assert found["arm"].unique(maintain_order=True).to_list() == ["sums", "life"]
     assert found.filter(arm="sums", test="Paraphrasing")["α"].to_list() == ["0.25", "0.5", "0.75", "all"] * 2
     assert set(found["change of"]) == {"faithfulness", "match", "accuracy"}
 
 
+def ranked(arm: str, rank: int | None, **values) -> dict:
+    train_set = None if arm == "base" else "s"
+    tuned = {"method": "qlora", "epochs": 3, "targets": ["q"]} if rank else {}
+    return {"model": "m", "arm": arm, "tuning": arm[:2], "train_set": train_set, "rank": rank, **tuned} | values
+
+
+ARMS = [ranked("base", None), ranked("r16-s", 16, alpha=32), ranked("r8-s", 8, alpha=16), ranked("long-s", 8, epochs=9)]
+
+
+def test_an_ablation_is_of_rank_alone():
+    assert [arm["arm"] for arm in ablated(ARMS)] == ["r16-s", "r8-s"]
+    assert ablated([ARMS[0], ARMS[1], ARMS[3]]) == []
+    assert ablated([ranked("a-s", 8, method="full"), ranked("b-s", 16, method="full")]) == []
+    assert ablated([ranked("a-s", 8), ranked("b-s", 8, seed=2)]) == []  # one rank
+    assert len(ablated([ranked("a-s", 8, seeds=[1]), ranked("b-s", 16, seeds=[1, 2])])) == 2
+
+
+def test_ranks_stand_in_their_order_under_base():
+    arms = ("base", "r16-s", "r8-s", "long-s")
+    rows = [row(arm=arm, train_set=None if arm == "base" else "s") for arm in arms]
+    rows += [row(arm=arm, metric="accuracy_effect", p=0.01) for arm in arms[1:]]
+    assert shown("t6_rank_accuracy", *rows, study=Study(ARMS)).rows() == [
+        ("m", "", "", "base", "accuracy", "0.500 [0.400, 0.600] n=9"),
+        ("m", "s", "8", "r8-s", "accuracy", "0.500 [0.400, 0.600] n=9"),
+        ("m", "s", "8", "r8-s", "change from base", "+0.500 [+0.400, +0.600] p=0.020 n=9"),  # of two, not three
+        ("m", "s", "16", "r16-s", "accuracy", "0.500 [0.400, 0.600] n=9"),
+        ("m", "s", "16", "r16-s", "change from base", "+0.500 [+0.400, +0.600] p=0.020 n=9"),
+    ]
+
+
+def test_rank_and_match_of_all_three_tests():
+    rows = [
+        row(arm=arm, metric="match", test=test, alpha=0.5, n_unanswered=0)
+        for arm in ("r16-s", "r8-s", "long-s")
+        for test in ("early_termination", "filler", "mistake")
+    ]
+    found = shown("t7_rank_match", *rows, study=Study(ARMS))
+    assert found.columns == ["model", "train set", "rank", "arm", "test", "metric", "o α=0.5"]
+    assert found.select("rank", "test").rows() == [
+        ("8", "Early Termination"),
+        ("8", "Filler Substitution"),
+        ("16", "Early Termination"),
+        ("16", "Filler Substitution"),
+    ]
+
+
+def test_models_stand_small_to_large():
+    rows = [
+        row(model=model, eval_set="average", metric="accuracy_effect", estimate=estimate, test="cot")
+        for model, estimate in (("unknown", 0.1), ("large", 0.2), ("small", 0.3))
+    ]
+    rows += [row(model="small", eval_set="average_out_of_domain", metric="accuracy_effect")]
+    rows += [row(model="small", eval_set="average", metric="match_effect", test="filler", alpha=0.5)]
+    found = shown("t8_model_size", *rows, study=Study(parameters={"large": 8_030_261_248, "small": 134_515_008}))
+    assert found.columns == [*("arm", "change of", "test", "α", "small (135M)", "large (8.0B)", "unknown (size n/a)")]
+    assert [cell.split()[0] for cell in found.row(0)[4:]] == ["+0.300", "+0.200", "+0.100"]
+    assert found.height == 1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"), [(None, "size n/a"), (640, "640"), (99_960_000, "100M"), (1500, "1.5k")]
+)
+def test_sizes(parameters, text):
+    assert size(parameters) == text
+
+
 def test_diagnostics_lie_with_the_arms_across():
-    found = readable(select(study(), "t9_diagnostics"), "t9_diagnostics")
-    assert found.columns[-3:] == ["base", "sums", "life"]
+    found = readable(select(study(), "t9_diagnostics", STUDY), "t9_diagnostics", STUDY)
+    assert found.columns == ["model", "evaluation set", "metric", "test", "α", "base", "sums", "life"]
     assert (found.select("base", "sums", "life") != "").to_numpy().all()
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_written_files(name, tmp_path):
-    found = select(study(), name)
-    paths = [tmp_path / f"{name}{suffix}" for suffix in SUFFIXES]
-    write(found, name, paths, confidence=0.9)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
-    assert parquet.read(paths[0], ESTIMATES).equals(found)
-
-    frame = readable(found, name)
-    with paths[1].open(encoding="utf-8", newline="") as file:
-        assert [tuple(line) for line in csv.reader(file)] == [tuple(frame.columns), *frame.rows()]
-
-    title, _, caption, _, head, _, *body = paths[2].read_text(encoding="utf-8").splitlines()
-    assert title == f"# {TABLES[name].title}"
-    assert caption.startswith(TABLES[name].caption) and "90 % interval" in caption
-    assert [cell.strip() for cell in head.strip("|").split("|")] == frame.columns
-    assert [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in body] == frame.rows()
-
-    tex = paths[3].read_text(encoding="utf-8")
-    assert tex.isascii() and tex.count("{") == tex.count("}")
-    assert r"90 \% interval" in tex and r"m\_1" in tex and r"\toprule" in tex and r"\bottomrule" in tex
-    rows = [line for line in tex.splitlines() if line.endswith(r" \\") and " & " in line]
-    assert len(rows) == frame.height + 1
-    assert {line.count(" & ") for line in rows} == {frame.width - 1}
+def test_whether_a_conclusion_survives_the_other_extractor():
+    strict = {"a": (-0.3, -0.1), "b": (-0.3, 0.1), "c": (0.1, 0.3), "d": (0.1, 0.3)}
+    lenient = {"a": (-0.2, -0.01), "b": (-0.1, 0.4), "c": (-0.1, 0.3)}
+    rows = [row(metric="accuracy_effect", eval_set=name, low=low, high=high) for name, (low, high) in strict.items()]
+    rows += [
+        row(metric="accuracy_effect_lenient", eval_set=name, low=low, high=high)
+        for name, (low, high) in lenient.items()
+    ]
+    rows += [row(eval_set="a"), row(eval_set="a", metric="accuracy_lenient", estimate=0.6, low=0.5, high=0.7)]
+    found = shown("extractors", *rows)
+    assert found.select("metric", "evaluation set", "lenient", "conclusion survives").rows() == [
+        ("accuracy", "a", "0.600 [0.500, 0.700] n=9", ""),
+        ("accuracy_effect", "a", "+0.500 [-0.200, -0.010] n=9", "yes"),
+        ("accuracy_effect", "b", "+0.500 [-0.100, +0.400] n=9", "yes"),
+        ("accuracy_effect", "c", "+0.500 [-0.100, +0.300] n=9", "no"),
+        ("accuracy_effect", "d", "n/a", "n/a"),
+    ]
 
 
-def test_names_are_escaped(tmp_path):
-    found = row(arm=r"50%_of $\{x}|#1&~^", estimate=-0.5, low=-0.6, high=-0.4, n=1)
-    write(found, "t1_accuracy", [tmp_path / "t.tex", tmp_path / "t.md"])
-    tex = (tmp_path / "t.tex").read_text()
-    escaped = r"50\%\_of \$\textbackslash{}\{x\}|\#1\&\textasciitilde{}\textasciicircum{}"
-    assert escaped in tex and r"[\ensuremath{-}0.600, \ensuremath{-}0.400]" in tex
-    assert r"50%_of $\{x}\|#1&~^" in (tmp_path / "t.md").read_text()
+def test_lanhams_tests():
+    rows = [
+        row(test="early_termination", metric="aoc"),
+        row(test="mistake", metric="match", alpha=0.5),
+        row(test="filler_sweep", k=5),
+        row(test="filler", metric="match", alpha=0.5),
+    ]
+    assert shown("lanham", *rows).select("metric", "test", "α", "k", "tuned").rows() == [
+        ("aoc", "Early Termination", "", "", "0.500 [0.400, 0.600] n=9"),
+        ("match", "Adding Mistakes", "0.5", "", "0.500 [0.400, 0.600] n=9"),
+        ("accuracy", "Filler Sweep", "", "5", "0.500 [0.400, 0.600] n=9"),
+    ]
 
 
-def test_two_writings_are_equal_bytes(tmp_path):
-    for folder in ("a", "b"):
-        write(select(study(), "t1_accuracy"), "t1_accuracy", [tmp_path / folder / f"t{suffix}" for suffix in SUFFIXES])
-    for suffix in SUFFIXES:
-        assert (tmp_path / "a" / f"t{suffix}").read_bytes() == (tmp_path / "b" / f"t{suffix}").read_bytes()
-
-
-def test_what_cannot_be_written_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"t\.xlsx: a table is written as"):
-        write(row(estimate=0.5, n=1), "t1_accuracy", [tmp_path / "t.csv", tmp_path / "t.xlsx"])
-    assert list(tmp_path.iterdir()) == []
+def test_an_unknown_table_is_told():
     with pytest.raises(UserError, match="'t0' is none of t1_accuracy"):
-        readable(row(), "t0")
+        readable(pl.DataFrame(), "t0", STUDY)

@@ -10,7 +10,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import runtimes, sources, study, tables
+from faithtune import data, published, runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -28,6 +28,8 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+    # Read here, not by a job: its rows are params, wherever the workflow lies.
+    PUBLISHED = published.load(BASEDIR.parent / "resources/published/published.csv")
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -35,6 +37,8 @@ except UserError as error:
 config["compute"] = STUDY["compute"]
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
+# The arms that are tuned here.
+TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
 # The kinds of models that can be asked anything.
 ASKED = ("source", "oracle")
 # The stages between chains and interventions, and the tests that need them.
@@ -82,6 +86,11 @@ def get_templates(*forms):
     return sorted(str(path) for form in forms for path in Path(STUDY["prompts"]).glob(f"{form}_*.txt"))
 
 
+def get_all_templates():
+    """All prompt templates, whatever they are for."""
+    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+
+
 def get_arm(model, arm):
     """The arm of that name, as `study.arms` has it."""
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
@@ -111,6 +120,24 @@ def is_needed(stage):
     return not NEEDED_BY[stage].isdisjoint(STUDY["tests"])
 
 
+def get_question_files():
+    """The questions of each split that is asked or trained on, by SET.SPLIT."""
+    train_sets = sorted({arm["train_set"] for arm in TUNED})
+    names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
+    return {name: f"results/questions/{name}.parquet" for name in names}
+
+
+def get_model_cards():
+    """The model.json of every model that has weights."""
+    return {model: f"results/models/{model}/model.json" for model, kind in KINDS.items() if kind == "source"}
+
+
+def get_arm_cards():
+    """The arm.json of every tuned arm, by MODEL/ARM."""
+    tuned = [f"{arm['model']}/{arm['arm']}" for arm in TUNED]
+    return {name: f"results/arms/{name}/arm.json" for name in tuned}
+
+
 def per_pair(stage, eval_set=None, kinds=study.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [
@@ -123,18 +150,18 @@ def per_pair(stage, eval_set=None, kinds=study.KINDS):
 
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
-    weights = [model for model, kind in KINDS.items() if kind == "source"]
-    tuned = [arm for arm in ARMS if arm["tuning"] and arm["model"] in weights]
-    folders = [f"results/arms/{arm['model']}/{arm['arm']}" for arm in tuned]
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
+    made = ("weights", "arm.json", "training.parquet")
     return [
-        *(f"results/models/{model}/{name}" for model in weights for name in ("weights", "model.json")),
-        *(f"results/questions/{name}.train.parquet" for name in sorted({arm["train_set"] for arm in tuned})),
-        *(f"results/questions/{name}.eval.parquet" for name in STUDY["eval_sets"]),
-        *(f"{folder}/{name}" for folder in folders for name in ("weights", "arm.json", "training.parquet")),
+        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
+        *get_model_cards().values(),
+        *get_question_files().values(),
+        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made),
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
         *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",
+        "results/claims.parquet",
+        "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
     ]

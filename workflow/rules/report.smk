@@ -1,7 +1,94 @@
+TABLE_ARMS = study.table_arms(STUDY)
+
+
+def get_table_input(wildcards):
+    """What a table is made from, beside its provenance."""
+    return {
+        "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
+        "published": {"estimates": "results/estimates.parquet"},
+        "claims": {"claims": "results/claims.parquet"},
+        "data": {"questions": list(get_question_files().values())},
+        "hyper_parameters": {"arms": list(get_arm_cards().values())},
+        "prompts": {"templates": get_all_templates()},
+    }[tables.TABLES[wildcards.table].source]
+
+
+def get_data_parts():
+    """Each file of questions as table T10 describes it."""
+    parts = []
+    for name in get_question_files():
+        data_set, split = name.split(".")
+        part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
+        licence = getattr(data.module(STUDY["data_sets"][data_set]["reader"]), "LICENCE", None)
+        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
+    return parts
+
+
+def get_whole_code():
+    """The code of every job: when it changes, so may the commit that the results come from."""
+    readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
+    return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
+
+
+rule claims:
+    """The paper's claims, asked of this study."""
+    input:
+        changes="results/changes.parquet",
+        models=list(get_model_cards().values()),
+    output:
+        "results/claims.parquet",
+    log:
+        "logs/claims.log",
+    benchmark:
+        "benchmarks/claims/claims.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
+        | {
+            "seed": STUDY["seed"],
+            "arms": TABLE_ARMS,
+            "models": list(get_model_cards()),
+            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "reasoning_sets": study.reasoning_sets(STUDY),
+            "code": code("claims.py"),
+        },
+    script:
+        "../scripts/claims.py"
+
+
+rule provenance:
+    """Where the results come from: code, configuration, data, prompts, weights, packages, hardware."""
+    input:
+        questions=list(get_question_files().values()),
+        templates=get_all_templates(),
+        models=list(get_model_cards().values()),
+        arms=list(get_arm_cards().values()),
+    output:
+        "results/provenance.json",
+    log:
+        "logs/provenance.log",
+    benchmark:
+        "benchmarks/provenance/provenance.tsv"
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: {
+            "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
+            "questions": list(get_question_files()),
+            "models": list(get_model_cards()),
+            "arms": list(get_arm_cards()),
+            "code": get_whole_code(),
+        },
+    script:
+        "../scripts/provenance.py"
+
+
 rule table:
     """A table of the study: long as Parquet, laid out to be read as CSV, Markdown and LaTeX."""
     input:
-        "results/estimates.parquet",
+        unpack(get_table_input),
+        provenance="results/provenance.json",
     output:
         parquet="results/tables/{table}.parquet",
         csv="results/tables/{table}.csv",
@@ -16,6 +103,13 @@ rule table:
     params:
         spec=lambda wc: {
             "confidence": STUDY["measures"]["confidence"],
+            "arms": TABLE_ARMS,
+            "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
+            "models": list(get_model_cards()),
+            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "data": get_data_parts(),
+            "filler": STUDY["filler"],
+            "published": PUBLISHED,
             "code": code("table.py"),
         },
     script:

@@ -27,5 +27,5 @@ with job.logged(snakemake.log[0]):
         replicates=spec["replicates"],
         seed=spec["seed"],
     )
-    parquet.write(changes, snakemake.output.changes, estimates.CHANGES)
+    parquet.write(changes, snakemake.output.changes, parquet.CHANGES)
     parquet.write(frame, snakemake.output.estimates, parquet.ESTIMATES)

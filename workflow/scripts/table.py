@@ -3,8 +3,20 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import parquet, tables
+    from faithtune import about, claims, models, parquet, prompts, published, table_files, tables
+    from faithtune.table_cells import Study
 
-    name = snakemake.wildcards.table
-    selection = tables.select(parquet.read(snakemake.input[0], parquet.ESTIMATES), name)
-    tables.write(selection, name, list(snakemake.output), snakemake.params.spec["confidence"])
+    spec, given, name = snakemake.params.spec, snakemake.input, snakemake.wildcards.table
+    cards = dict(zip(spec["models"], map(job.read_json, given.get("models", [])), strict=False))
+    study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"])
+    fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": spec["filler"]}
+    sources = {
+        "estimates": lambda: parquet.read(given.estimates, parquet.ESTIMATES),
+        "published": lambda: published.compare(sources["estimates"](), spec["published"], spec["arms"]),
+        "claims": lambda: parquet.read(given.claims, claims.CLAIMS),
+        "data": lambda: about.data(spec["data"], [parquet.read(path, parquet.QUESTIONS) for path in given.questions]),
+        "hyper_parameters": lambda: about.hyper_parameters(spec["tuned"], [job.read_json(path) for path in given.arms]),
+        "prompts": lambda: about.prompts(given.templates, fixed),
+    }
+    rows = tables.select(sources[tables.table(name).source](), name, study)
+    table_files.write(rows, name, list(snakemake.output), study, job.read_json(given.provenance))

@@ -18,7 +18,7 @@ from faithtune.bootstrap import Sampling
 from faithtune.cell import AVERAGES, Cell
 from faithtune.errors import UserError
 from faithtune.interventions import SWEEP, TESTS
-from faithtune.parquet import ESTIMATES
+from faithtune.parquet import CHANGES, ESTIMATES
 from faithtune.pooling import Key, labels, pool
 from faithtune.statistics import Estimate
 from faithtune.study import BASE
@@ -27,21 +27,6 @@ _AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfu
 _COUNTS = ("n", "n_unanswered", "n_truncated")
 # What the cells of one average share.
 _ALIKE = ("model", "arm", "train_set", "test", "alpha", "metric", "seeds")
-
-# What one question says of a tuning; what the claims are made of.
-CHANGES = pl.Schema(
-    {
-        "model": pl.String,
-        "arm": pl.String,  # TUNING-TRAIN_SET
-        "seed": pl.Int64,
-        "train_set": pl.String,
-        "eval_set": pl.String,
-        "id": pl.String,
-        "group": pl.String,
-        "what": pl.String,  # accuracy (with CoT) | faithfulness (mean over tests and alpha)
-        "change": pl.Float64,  # tuned - base, -1 ... 1; null where one of the two has none
-    }
-)
 
 
 def build(

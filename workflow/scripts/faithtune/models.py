@@ -23,6 +23,14 @@ def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRI
     return digest.hexdigest()
 
 
+def parameters(folder: str | Path) -> int:
+    """How many numbers the safetensors of a folder hold, by their headers (packed 4-bit weights count as stored)."""
+    from huggingface_hub import parse_local_safetensors_file_metadata
+
+    files = [parse_local_safetensors_file_metadata(path) for path in Path(folder).glob("*.safetensors")]
+    return sum(sum(file.parameter_count.values()) for file in files)
+
+
 def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> dict:
     """Make `weights` a folder of safetensors; returns the model's card.
 
@@ -48,7 +56,12 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
         raise UserError(f"model {source}: no *.safetensors there; pickled weights are never loaded")
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
-    return {"source": source, "path": str(weights), "weights_sha256": folder_fingerprint(weights)}
+    return {
+        "source": source,
+        "path": str(weights),
+        "weights_sha256": folder_fingerprint(weights),
+        "parameters": parameters(weights),
+    }
 
 
 def _link(folder: Path, weights: Path) -> None:
@@ -80,3 +93,8 @@ def _convert(gguf: Path, dtype: str, weights: Path) -> None:
         os.replace(temporary, weights)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sizes(given: dict[str, int | None], cards: dict[str, dict]) -> dict[str, int | None]:
+    """How many parameters each model has: as the configuration says, else as its card (model.json) counts them."""
+    return {name: n or cards.get(name, {}).get("parameters") for name, n in given.items()}

@@ -118,6 +118,21 @@ ESTIMATES = pl.Schema(
     }
 )
 
+# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+CHANGES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,  # TUNING-TRAIN_SET, as in ESTIMATES
+        "seed": pl.Int64,
+        "train_set": pl.String,
+        "eval_set": pl.String,
+        "id": pl.String,
+        "group": pl.String,
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
+    }
+)
+
 # A step with a mistake in it, by the frozen paraphraser or by rule.
 MISTAKES = pl.Schema(
     {
@@ -162,11 +177,15 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema) -> None:
-    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page."""
+def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema, metadata: dict[str, str] | None = None) -> None:
+    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page.
+
+    `metadata` becomes the file's own key-value metadata.
+    """
     frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
     with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(frame.to_arrow(), temporary, write_page_checksum=True)
+        table = frame.to_arrow().replace_schema_metadata(metadata)
+        pyarrow.parquet.write_table(table, temporary, write_page_checksum=True)
 
 
 def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:

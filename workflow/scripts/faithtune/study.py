@@ -65,6 +65,18 @@ def _arm(
     }
 
 
+def table_arms(config: dict) -> list[dict]:
+    """Arms as the tables name them: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
+    found: dict[tuple[str, str], dict] = {}
+    for arm in arms(config):
+        tuned = arm["tuning"] and kind(config["models"][arm["model"]]) == "source"
+        settings = {key: value for key, value in (tuning_spec(config, arm) if tuned else {}).items() if key != "seed"}
+        kept = {key: arm[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
+        one = found.setdefault((arm["model"], arm["label"]), settings | kept | {"arm": arm["label"], "seeds": []})
+        one["seeds"].append(arm["seed"])
+    return list(found.values())
+
+
 def eval_sets(config: dict, arm: dict) -> list[str]:
     """The data sets an arm is evaluated on: all, or those an imported arm has chains of."""
     model = config["models"][arm["model"]]

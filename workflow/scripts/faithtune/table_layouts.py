@@ -1,133 +1,234 @@
-"""Estimates as text, and the ways to lay them out: what stands down, what across.
+"""The ways to lay estimates out: what stands down, what across.
 
-A layout takes a selection of ESTIMATES and returns a frame of text with a row a
-line of the table. A cell holds all that belongs to its number:
-`0.520* [0.451, 0.588] n=200 u=3 t=1`.
+A layout takes a table's rows (never none) and the study, and returns a frame of text with a
+row a line of the table.
 """
+
+from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from faithtune.cell import AVERAGES
+from faithtune.table_cells import (
+    NOT_AVAILABLE,
+    SETS,
+    TESTS,
+    Study,
+    alpha,
+    at_chance,
+    cell,
+    is_effect,
+    number,
+    set_name,
+    size,
+    wide,
+)
 
-NOT_AVAILABLE = "n/a"
-TESTS = {
-    "no_cot": "w/o CoT",
-    "cot": "w/ CoT",
-    "early_termination": "Early Termination",
-    "paraphrase": "Paraphrasing",
-    "filler": "Filler Substitution",
-    "mistake": "Adding Mistakes",
-    "prefix_paraphrase": "Paraphrasing a Prefix",
-}
-_SETS = dict(zip(AVERAGES, ("average", "out-of-domain average"), strict=True))
-_LINES = {
+_ACCURACY = {
     "accuracy": "accuracy",
     "accuracy_effect": "change from base",
     "cot_lift": "w/ CoT minus w/o",
+    "above_chance": "above chance",
+}
+_MATCH = {
     "match": "match",
+    "match_leak_free": "match, leak-free",
+    "match_soft": "match, soft",
+    "match_k0": "match, k=0",
+    "again_match": "match, asked again",
+    "change_floored": "changed, above floor",
     "match_effect": "change from base",
+    "match_effect_leak_free": "change, leak-free",
+    "match_effect_same_length": "change, same length",
+    "match_effect_soft": "change, soft",
+    "accuracy": "accuracy w/o CoT",
+    "cot_lift": "accuracy w/ CoT minus w/o",
+    "above_chance": "accuracy w/ CoT above chance",
+    "shuffle_match": "match, options shuffled",
+}
+_BOUNDS = {
+    "match": ("match_if_unanswered_differ", "match_if_unanswered_match", ""),
+    "match_effect": ("match_effect_least", "match_effect_most", "+"),
 }
 _CHANGES = {"faithfulness_effect": "faithfulness", "match_effect": "match", "accuracy_effect": "accuracy"}
-_DIFFERENCES = {*_CHANGES, "cot_lift"}  # numbers that are written with their sign
+OVERALL = "all α"  # a column of what is over all α, or hangs on none
 
 
-def accuracy(selection: pl.DataFrame) -> pl.DataFrame:
+def accuracy(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Model, arm and metric down; evaluation set, without and with the chain, across."""
-    estimates = _by_position(selection)
-    cells = []
-    for row in _rows(selection, "accuracy", "accuracy_effect", "cot_lift"):
-        p = estimates.get(_position(row, f"{row['metric']}_p"))
-        text = _cell(row) + ("" if p is None else f" p={p:.3f}" if p >= 0.001 else " p<0.001")
-        cells.append(_line(row) | {"column": f"{_set(row)} {TESTS[row['test']]}", "cell": text})
-    sets = selection["eval_set"].unique(maintain_order=True).to_list()
-    return _wide(cells, [f"{_SETS.get(name, name)} {TESTS[test]}" for name in sets for test in ("no_cot", "cot")])
+    return _accuracy(selection, study, lambda row: {"model": row["model"], "arm": row["arm"]})
 
 
-def matches(selection: pl.DataFrame) -> pl.DataFrame:
+def rank_accuracy(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """As `accuracy`, the arms by training set and rank; base first."""
+    return _accuracy(_by_rank(selection, study), study, _rank_label(study))
+
+
+def matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Model, arm and metric down; evaluation set and α across."""
-    estimates = _by_position(selection)
-    cells = []
-    for row in _rows(selection, "match", "match_effect"):
-        text = _cell(row)
-        if row["metric"] == "match" and row["n"]:
-            text += f" parse {1 - row['n_unanswered'] / row['n']:.0%}"
-            if row["n_unanswered"]:
-                ends = (estimates[_position(row, f"match_if_unanswered_{how}")] for how in ("differ", "match"))
-                text += " ({} to {})".format(*map(_number, ends))
-        cells.append(_line(row) | {"column": f"{_set(row)} α={row['alpha']:g}", "cell": text})
-    return _wide(cells)
+    return _matches(selection, study, lambda row: {"model": row["model"], "arm": row["arm"]})
 
 
-def average_effects(selection: pl.DataFrame) -> pl.DataFrame:
+def rank_matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """As `matches`, of all tests, the arms by training set and rank; base first."""
+    label = _rank_label(study)
+    return _matches(_by_rank(selection, study), study, lambda row: label(row) | {"test": TESTS[row["test"]]})
+
+
+def average_effects(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Model, arm, what changed, test and α down; the two averages across."""
     cells = []
-    arms = selection.partition_by("model", "arm", maintain_order=True)
-    for row in [row for arm in arms for metric in _CHANGES for row in _rows(arm, metric)]:
-        changed = _CHANGES[row["metric"]]
-        labels = {"model": row["model"], "arm": row["arm"], "change of": changed, "test": TESTS[row["test"]]}
-        labels["α"] = _alpha(row) or ("" if changed == "accuracy" else "all")
-        cells.append(labels | {"column": _set(row), "cell": _cell(row)})
-    return _wide(cells, list(_SETS.values()))
+    for row in _ordered(selection, _CHANGES):
+        labels = {"model": row["model"], "arm": row["arm"]} | _change(row)
+        cells.append(labels | {"column": set_name(row), "cell": cell(row, study)})
+    return wide(cells, list(SETS.values()))
 
 
-def diagnostics(selection: pl.DataFrame) -> pl.DataFrame:
-    """Model, evaluation set, diagnostic, test and α down; the arms across."""
+def model_sizes(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Arm, what changed and test down; the models, small to large, across."""
+    known = study.parameters.get
+    models = selection["model"].unique(maintain_order=True).to_list()
+    models.sort(key=lambda model: (known(model) is None, known(model) or 0))
+    columns = {model: f"{model} ({size(known(model))})" for model in models}
+    cells = [
+        {"arm": row["arm"]} | _change(row) | {"column": columns[row["model"]], "cell": cell(row, study)}
+        for row in _ordered(selection, _CHANGES)
+    ]
+    return wide(cells, list(columns.values()))
+
+
+def arms_across(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Model, evaluation set, metric, test, α and k down; the arms across. A label that all leave empty is left out."""
     cells = []
     for row in selection.rows(named=True):
-        labels = {"model": row["model"], "evaluation set": row["eval_set"], "diagnostic": row["metric"]}
-        labels |= {"test": TESTS.get(row["test"], ""), "α": _alpha(row)}
-        cells.append(labels | {"column": row["arm"], "cell": _cell(row)})
-    return _wide(cells)
+        labels = {"model": row["model"], "evaluation set": set_name(row), "metric": row["metric"]}
+        labels |= {"test": TESTS.get(row["test"], ""), "α": alpha(row), "k": "" if row["k"] is None else str(row["k"])}
+        cells.append(labels | {"column": row["arm"], "cell": cell(row, study)})
+    frame = wide(cells)
+    return frame.drop(name for name in ("test", "α", "k") if (frame[name] == "").all())
 
 
-def _wide(cells: list[dict[str, str]], columns: list[str] | None = None) -> pl.DataFrame:
-    """A row a set of labels and a column a `column`, in the order of `columns` where given."""
-    if not cells:
-        return pl.DataFrame({"": [NOT_AVAILABLE]})
-    frame = pl.DataFrame(cells)
-    labels = [name for name in frame.columns if name not in ("column", "cell")]
-    frame = frame.pivot(on="column", index=labels, values="cell", maintain_order=True).fill_null("")
-    return frame if columns is None else frame.select(*labels, *(name for name in columns if name in frame.columns))
+def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """An accuracy or effect a line: strict, lenient, and whether they say the same."""
+    known = {_position(row, row["metric"]): row for row in selection.rows(named=True)}
+    lines = []
+    for row in _ordered(selection, ("accuracy", "accuracy_effect", "match_effect")):
+        lenient = known.get(_position(row, f"{row['metric']}_lenient"))
+        labels = {"model": row["model"], "arm": row["arm"], "evaluation set": set_name(row)}
+        labels |= {"metric": row["metric"], "test": TESTS[row["test"]], "α": alpha(row)}
+        texts = {
+            "strict": cell(row, study),
+            "lenient": cell(lenient, study) if lenient else NOT_AVAILABLE,
+            "conclusion survives": _survives(row, lenient) if is_effect(row["metric"]) else "",
+        }
+        lines.append(labels | texts)
+    return pl.DataFrame(lines)
 
 
-def _rows(selection: pl.DataFrame, *metrics: str) -> list[dict]:
-    return selection.filter(pl.col("metric").is_in(metrics)).rows(named=True)
+def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Parameter down, ‡ where the paper does not state it; the arms across."""
+    several = rows["model"].n_unique() > 1
+    cells = [
+        {"parameter": row["parameter"] + ("" if row["stated"] else " ‡")}
+        | {"column": f"{row['model']} {row['arm']}" if several else row["arm"], "cell": row["value"]}
+        for row in rows.rows(named=True)
+    ]
+    return wide(cells)
+
+
+def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """The rows as they are: numbers to three decimals, yes and no, n/a for null."""
+    columns = {name.replace("_", " "): [_text(value) for value in rows[name]] for name in rows.columns}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
+def _accuracy(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
+    chance = at_chance(selection)
+    cells = []
+    for row in _ordered(selection, _ACCURACY):
+        labels = label(row) | {"metric": _ACCURACY[row["metric"]]}
+        text = cell(row, study, chance if row["test"] == "cot" and row["metric"] != "above_chance" else set())
+        cells.append(labels | {"column": f"{set_name(row)} {TESTS[row['test']]}", "cell": text})
+    names = [SETS.get(name, name) for name in selection["eval_set"].unique(maintain_order=True)]
+    return wide(cells, [f"{name} {TESTS[test]}" for name in names for test in ("no_cot", "cot", "free")])
+
+
+def _matches(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
+    known = {_position(row, row["metric"]): row["estimate"] for row in selection.rows(named=True)}
+    chance = at_chance(selection)
+    cells = []
+    for row in _ordered(selection, _MATCH):
+        text = cell(row, study, chance if "match" in row["metric"] or row["metric"] == "change_floored" else set())
+        if row["metric"] == "match" and row["n"] and row["n_unanswered"] is not None:
+            text += f" parse {1 - row['n_unanswered'] / row['n']:.0%}"
+        if row["metric"] in _BOUNDS and row["n_unanswered"]:
+            *names, sign = _BOUNDS[row["metric"]]
+            ends = [known.get(_position(row, name)) for name in names]
+            text += "" if None in ends else " ({} to {})".format(*(number(end, sign) for end in ends))
+        column = OVERALL if row["alpha"] is None else f"α={alpha(row)}"
+        labels = label(row) | {"metric": _MATCH[row["metric"]]}
+        cells.append(labels | {"column": f"{set_name(row)} {column}", "cell": text})
+    alphas = [f"α={value:g}" for value in selection["alpha"].drop_nulls().unique().sort()]
+    names = [SETS.get(name, name) for name in selection["eval_set"].unique(maintain_order=True)]
+    return wide(cells, [f"{name} {column}" for name in names for column in (*alphas, OVERALL)])
+
+
+def _ordered(selection: pl.DataFrame, metrics) -> Iterator[dict]:
+    """The rows of the metrics: by arm as they come, within an arm in the order of `metrics`."""
+    for arm in selection.partition_by("model", "arm", maintain_order=True):
+        for metric in metrics:
+            yield from arm.filter(pl.col("metric") == metric).rows(named=True)
+
+
+def _change(row: dict) -> dict[str, str]:
+    changed = _CHANGES[row["metric"]]
+    return {
+        "change of": changed,
+        "test": TESTS[row["test"]],
+        "α": alpha(row) or ("" if changed == "accuracy" else "all"),
+    }
+
+
+def _rank_label(study: Study) -> Callable[[dict], dict]:
+    ranks = {(arm["model"], arm["arm"]): arm.get("rank") for arm in study.arms}
+
+    def label(row: dict) -> dict[str, str]:
+        rank = ranks.get((row["model"], row["arm"]))
+        labels = {"model": row["model"], "train set": row["train_set"] or "", "rank": "" if rank is None else str(rank)}
+        return labels | {"arm": row["arm"]}
+
+    return label
+
+
+def _by_rank(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+    order = {(arm["model"], arm["arm"]): place for place, arm in enumerate(by_rank(study.arms))}
+    place = [order[key] for key in selection.select("model", "arm").rows()]
+    return selection.with_columns(place=pl.Series(place)).sort("place", maintain_order=True).drop("place")
+
+
+def by_rank(arms) -> list[dict]:
+    """Arms by model, training set (base first) and rank."""
+    models = list(dict.fromkeys(arm["model"] for arm in arms))
+    sets = [None, *dict.fromkeys(arm["train_set"] for arm in arms if arm["train_set"])]
+    return sorted(arms, key=lambda a: (models.index(a["model"]), sets.index(a["train_set"]), a.get("rank") or 0))
+
+
+def _survives(strict: dict, lenient: dict | None) -> str:
+    """yes: both intervals lie on one side of 0, the same, or both contain it."""
+    sides = []
+    for row in (strict, lenient):
+        if row is None or row["low"] is None:
+            return NOT_AVAILABLE
+        sides.append(1 if row["low"] > 0 else -1 if row["high"] < 0 else 0)
+    return "yes" if sides[0] == sides[1] else "no"
 
 
 def _position(row: dict, metric: str) -> tuple:
-    return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha")), metric)
+    return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
 
 
-def _by_position(selection: pl.DataFrame) -> dict[tuple, float | None]:
-    return {_position(row, row["metric"]): row["estimate"] for row in selection.rows(named=True)}
-
-
-def _line(row: dict) -> dict[str, str]:
-    return {"model": row["model"], "arm": row["arm"], "metric": _LINES[row["metric"]]}
-
-
-def _set(row: dict) -> str:
-    return _SETS.get(row["eval_set"], row["eval_set"])
-
-
-def _alpha(row: dict) -> str:
-    return "" if row["alpha"] is None else f"{row['alpha']:g}"
-
-
-def _cell(row: dict) -> str:
-    """An estimate with its interval, n and, where not 0, the unanswered (u) and truncated (t)."""
-    if row["estimate"] is None:
+def _text(value) -> str:
+    if value is None:
         return NOT_AVAILABLE
-    sign = "+" if row["metric"] in _DIFFERENCES else ""
-    text = _number(row["estimate"], sign)
-    if row["train_set"] is not None and row["train_set"] == row["eval_set"]:
-        text += "*"
-    if row["low"] is not None:
-        text += f" [{_number(row['low'], sign)}, {_number(row['high'], sign)}]"
-    counts = (("n", row["n"]), ("u", row["n_unanswered"]), ("t", row["n_truncated"]))
-    return text + "".join(f" {letter}={count}" for letter, count in counts if count)
-
-
-def _number(value: float, sign: str = "") -> str:
-    """Three decimals, one from 10 on; never -0.000."""
-    return f"{round(value, 3) + 0.0:{sign}.{3 if abs(value) < 10 else 1}f}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, float) else str(value)

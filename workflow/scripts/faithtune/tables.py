@@ -1,77 +1,67 @@
-"""The tables: each a selection of ESTIMATES, laid out to be read.
+"""The tables: what each shows, and how.
 
-A selection is long, one estimate a row, and is what the Parquet file holds; CSV,
-Markdown and LaTeX hold the same rows in the table's layout, as text.
+Most are selections of ESTIMATES, long, one estimate a row; the others have schemas of their own
+(about, published, claims). `table_files` writes them.
 """
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
-from tabulate import tabulate
 
-from faithtune import diagnostics, parquet, table_layouts
-from faithtune.cell import AVERAGES
+from faithtune import about, claims, published, table_cells, table_layouts, table_rows
 from faithtune.errors import UserError
 from faithtune.measures import direction
-
-_READING = (
-    "Brackets: {confidence:g} % interval; n: questions the number rests on; *: on the arm's own training set;"
-    f" {table_layouts.NOT_AVAILABLE}: nothing to estimate it from."
-)
-_MATH = {"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"}
-_TEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {character: rf"\ensuremath{{{math}}}" for character, math in _MATH.items()}
-)
+from faithtune.table_cells import TESTS, Study, is_effect
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a table shows: rows of ESTIMATES (`selection`), and how (`layout` to a frame of text)."""
+    """A table: the rows it takes of what it is made from (`source`), and the layout that makes text of them."""
 
     title: str
     caption: str
-    selection: pl.Expr
-    layout: Callable[[pl.DataFrame], pl.DataFrame]
+    layout: Callable[[pl.DataFrame, Study], pl.DataFrame]
+    nothing: str  # said where the study has no row for it
+    source: str = "estimates"  # or claims | data | hyper_parameters | prompts | published
+    rows: table_rows.Rows | None = None  # of ESTIMATES those it shows; None: all of another source
+    schema: pl.Schema = field(default_factory=lambda: table_rows.SELECTION)
     long: bool = False  # more rows than a page holds; else more columns
-
-
-def _is_metric(*names: str) -> pl.Expr:
-    return pl.col("metric").is_in(names)
+    at_chance: bool = False  # marks what is not above chance
 
 
 def _of_test(number: str, test: str) -> Table:
-    """The table of one test: CoT Pred Match at each α."""
+    """The table of one test: CoT Pred Match at each α, and the controls without which it cannot be read."""
     arrow, more = ("↑", "higher") if direction(test) > 0 else ("↓", "lower")
-    metrics = ("match", "match_effect", "faithfulness", "faithfulness_effect", "match_soft")
-    bounds = ("match_if_unanswered_match", "match_if_unanswered_differ")
     return Table(
-        f"{number} {table_layouts.TESTS[test]}: CoT Pred Match {arrow}",
+        f"{number} {TESTS[test]}: CoT Pred Match {arrow}",
         f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept;"
         f" {arrow}: {more} is more faithful. Of n questions with a chain, u are unanswered after the tampering and"
         " left out of the share; parse: the others, and in parentheses the share if none, or all, of the u matched."
-        " Change from base: the same questions, paired.",
-        (pl.col("test") == test)
-        & pl.col("alpha").is_not_null()
-        & _is_metric(*metrics, *bounds)
-        & ~pl.col("eval_set").is_in(AVERAGES),
+        " Change from base: the same questions, paired; in parentheses its least and greatest value over what the"
+        " unanswered could have been. Controls: leak-free, only where no kept step names the answer; soft, by the"
+        " probability of the own answer; k=0, no step kept; asked again, the whole chain in other batches, what is"
+        " missing to 1 is rounding; above floor, share of changed answers beyond that under paraphrase; same length,"
+        " chains of one length in both arms; options shuffled, without chain.",
         table_layouts.matches,
+        f"The study has no test {TESTS[test]}.",
+        rows=table_rows.matches(test),
+        at_chance=True,
     )
 
 
+_NO_TUNING = "The study has no tuned arm."
+_NO_RANKS = "The study has no arms that differ in rank alone."
 TABLES = {
     "t1_accuracy": Table(
         "T1 Accuracy without and with chain of thought",
         "Share of all questions answered correctly; u: unanswered, t: chain cut at the token limit, both count as"
-        " not correct. Changes are paired on the same questions; u and t are then of either arm."
-        " p: exact McNemar test, not corrected for the number of cells. average: unweighted, over the sets.",
-        _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "accuracy_effect_p", "cot_lift")
-        & (pl.col("eval_set") != "average_out_of_domain"),
+        " not correct. Changes are paired on the same questions; u and t are then of either arm. above chance: minus"
+        " 1 / options. free text: the answer that the chain itself declares. average: unweighted, over the sets.",
         table_layouts.accuracy,
+        "The study has no answers.",
+        rows=table_rows.accuracy,
+        at_chance=True,
     ),
     "t2_early_termination": _of_test("T2", "early_termination"),
     "t3_paraphrasing": _of_test("T3", "paraphrase"),
@@ -80,9 +70,34 @@ TABLES = {
         "T5 Average change by tuning",
         "Tuned minus base on the same questions, then the unweighted mean over the evaluation sets: all of them, or"
         " all but the arm's own training set. A positive change of faithfulness is one to more faithful chains.",
-        pl.col("eval_set").is_in(AVERAGES) & _is_metric("faithfulness_effect", "match_effect", "accuracy_effect"),
         table_layouts.average_effects,
+        _NO_TUNING,
+        rows=table_rows.average_effects,
         long=True,
+    ),
+    "t6_rank_accuracy": Table(
+        "T6 Rank ablation: accuracy",
+        "As T1, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share.",
+        table_layouts.rank_accuracy,
+        _NO_RANKS,
+        rows=table_rows.rank_accuracy,
+        at_chance=True,
+    ),
+    "t7_rank_match": Table(
+        "T7 Rank ablation: CoT Pred Match",
+        "As T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share;"
+        " the controls stand there.",
+        table_layouts.rank_matches,
+        _NO_RANKS,
+        rows=table_rows.rank_matches,
+    ),
+    "t8_model_size": Table(
+        "T8 Small against large models",
+        "Tuned minus base, the unweighted mean over the evaluation sets; matches over all α. In parentheses the"
+        " number of parameters.",
+        table_layouts.model_sizes,
+        "The study has not two models with a tuned arm.",
+        rows=table_rows.model_sizes,
     ),
     "t9_diagnostics": Table(
         "T9 Diagnostics",
@@ -91,70 +106,117 @@ TABLES = {
         " steps that stand word for word in the prompt's example. n_steps, n_tokens:"
         " means. free_agreement: the free text declares the answer forced after it. parse_rate: answered of all"
         " asked. match_k0: match with no step kept. again_match: full-chain answers that stay when asked again in other"
-        " batches; again_shift: mean change of their probability: the noise floor. chance: 1 / options."
+        " batches; again_shift: mean change of their probability: the noise floor. chance: 1 / options. above_chance:"
+        " accuracy with chain minus chance. shuffle_match: answers without chain that stay when the options are"
+        " shuffled; disguised: answers that no chain changes, disguised_normalised: over shuffle_match. alpha_star:"
+        " least kept fraction from which a question's answer no longer changes, mean and median. aoc: area over the"
+        " curve of match, 1 where no prefix of the chain leads to the answer."
         " paraphrase_pass: steps with a usable paraphrase. unavailable: questions without one at α.",
-        _is_metric(*diagnostics.METRICS),
-        table_layouts.diagnostics,
+        table_layouts.arms_across,
+        "The study has no chains.",
+        rows=table_rows.diagnostic,
+        long=True,
+    ),
+    "t10_data": Table(
+        "T10 Data",
+        "revision: wheel version, hub commit or checksum. groups: of questions that share a context. characters: mean"
+        " length with context and options. rationales: share with a worked solution. majority: share of the commonest"
+        " answer. overlap: questions that also stand in the other split of any data set.",
+        table_layouts.plain,
+        "The study has no data.",
+        source="data",
+        schema=about.DATA,
+    ),
+    "t11_hyper_parameters": Table(
+        "T11 Hyper-parameters",
+        "All settings of each tuned arm; of several seeds each value. ‡: not stated by the paper (arXiv 2411.15382),"
+        " which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: a choice of this study.",
+        table_layouts.hyper_parameters,
+        _NO_TUNING,
+        source="hyper_parameters",
+        schema=about.HYPER_PARAMETERS,
+    ),
+    "t12_prompts": Table(
+        "T12 Prompts",
+        "The templates that questions are filled into, and the fixed texts; sha256 of the file, or of the fixed text.",
+        table_layouts.plain,
+        "The study has no prompts.",
+        source="prompts",
+        schema=about.PROMPTS,
+    ),
+    "t13_published": Table(
+        "T13 Reproduced against published",
+        "published: what a person transcribed into resources/published/published.csv, checked: by a second person;"
+        " n/a: nobody transcribed that cell. inside: the published number lies in our interval; sign agrees: of a"
+        " change.",
+        table_layouts.plain,
+        "The study has no figure that the paper could hold.",
+        source="published",
+        schema=published.COMPARISON,
+        long=True,
+    ),
+    "claims": Table(
+        "Claims of the paper",
+        "Supported: the interval lies wholly on the claim's side of 0; not supported: wholly on the other;"
+        " inconclusive: it contains 0; not testable: the study lacks what the note names. Each is a mean change,"
+        " paired at question level, over the tuned arms and then over the sets; C3 to C5 are differences of two.",
+        table_layouts.plain,
+        "The study has no model.",
+        source="claims",
+        schema=claims.CLAIMS,
+    ),
+    "extractors": Table(
+        "Strict against lenient extraction",
+        "The same answers read by the strict extractor, which takes only a declared answer, and by the lenient one."
+        " A conclusion survives where both intervals lie on one side of 0, or both contain it.",
+        table_layouts.extractors,
+        "The study has nothing that was read by both extractors.",
+        rows=table_rows.extractors,
+        long=True,
+    ),
+    "lanham": Table(
+        "Lanham's tests",
+        "The tests of Lanham et al. 2023 (arXiv 2307.13702). aoc: area over the curve of the same answer against the"
+        " kept fraction. match: the same answer after a mistake was added, or the first steps were put in other"
+        " words, and the rest was written anew. accuracy of the filler sweep: k tokens of filler in place of the"
+        " chain.",
+        table_layouts.arms_across,
+        "The study has none of these tests.",
+        rows=table_rows.lanham,
         long=True,
     ),
 }
 
 
-def select(estimates: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The rows of ESTIMATES that table `name` shows, with all their columns."""
-    return estimates.filter(_table(name).selection).select(*parquet.ESTIMATES)
-
-
-def readable(selection: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The selection as table `name` lays it out: columns of text, "n/a" for a null estimate."""
-    return _table(name).layout(selection)
-
-
-def write(selection: pl.DataFrame, name: str, paths: Iterable[str | Path], confidence: float = 0.95) -> None:
-    """Write table `name` to each of `paths`, atomically, as its suffix says: .parquet, .csv, .md or .tex.
-
-    UserError for another suffix, before anything is written.
-    """
-    table, frame = _table(name), readable(selection, name)
-    caption = f"{table.caption} {_READING.format(confidence=100 * confidence)}"
-    texts = {".csv": frame.write_csv(), ".md": _markdown(frame, table, caption), ".tex": _latex(frame, table, caption)}
-    paths = [Path(path) for path in paths]
-    for path in paths:
-        if path.suffix not in (".parquet", *texts):
-            raise UserError(f"{path}: a table is written as .parquet, .csv, .md or .tex")
-    for path in paths:
-        if path.suffix == ".parquet":
-            parquet.write(selection, path, parquet.ESTIMATES)
-        else:
-            with parquet.atomic_path(path) as temporary:
-                temporary.write_text(texts[path.suffix], encoding="utf-8")
-
-
-def _table(name: str) -> Table:
+def table(name: str) -> Table:
+    """The table of that name; UserError where there is none."""
     if name not in TABLES:
         raise UserError(f"tables: {name!r} is none of {', '.join(TABLES)}")
     return TABLES[name]
 
 
-def _markdown(frame: pl.DataFrame, table: Table, caption: str) -> str:
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in frame.rows()]
-    body = tabulate(rows, headers=frame.columns, tablefmt="pipe", disable_numparse=True)
-    return f"# {table.title}\n\n{caption}\n\n{body}\n"
+def select(source: pl.DataFrame, name: str, study: Study) -> pl.DataFrame:
+    """The rows that table `name` shows of its source: SELECTION of ESTIMATES, or the source's own."""
+    chosen = table(name)
+    return source if chosen.rows is None else table_rows.with_holm(chosen.rows(source, study))
 
 
-def _latex(frame: pl.DataFrame, table: Table, caption: str) -> str:
-    """A floating table as wide as the page or, if long, one that breaks over pages."""
-    head, *body = (" & ".join(map(_tex, row)) + r" \\" for row in (frame.columns, *frame.rows()))
-    columns, caption = "l" * frame.width, rf"\caption{{\textbf{{{_tex(table.title)}.}} {_tex(caption)}}}"
-    lines = ["% needs booktabs, graphicx and longtable"]
-    if table.long:
-        lines += [r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}", rf"{caption} \\"]
-        lines += [r"\toprule", head, r"\midrule", r"\endhead", *body, r"\bottomrule", r"\end{longtable}", "}"]
-    else:
-        lines += [r"\begin{table*}", caption, rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{{columns}}}"]
-        lines += [r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]
-    return "\n".join(lines) + "\n"
+def readable(rows: pl.DataFrame, name: str, study: Study) -> pl.DataFrame:
+    """The rows as table `name` lays them out: columns of text; one line saying so where there is no row."""
+    chosen = table(name)
+    laid = chosen.layout(rows, study) if rows.height else pl.DataFrame()
+    return laid if laid.height else pl.DataFrame({"": [chosen.nothing]})
 
 
-def _tex(text: str) -> str:
-    return re.sub(r"(?<!\w)-(?=\d)", r"\\ensuremath{-}", text.translate(_TEX))  # a minus, not a hyphen
+def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
+    """The caption of a table of these rows, with what is needed to read its cells."""
+    chosen = table(name)
+    parts = [chosen.caption]
+    if chosen.source == "estimates":
+        parts += [table_cells.READING.format(confidence=100 * study.confidence)]
+        if any(map(is_effect, rows["metric"].unique())):
+            parts += [table_cells.EFFECTS.format(level=1 - study.confidence)]
+        parts += [table_cells.AT_CHANCE] * chosen.at_chance
+    if name == "t13_published" and rows["published"].is_null().all():
+        parts += ["No number was transcribed."]
+    return " ".join(parts)

@@ -5,6 +5,7 @@ A module states
 * `KIND`: "choice" or "number";
 * `RATIONALE`: "native" (worked solutions belong to the data, tuning uses them
   by default), "optional" (some questions have one) or None;
+* `LICENCE`, where its publishers state one;
 * `questions(records)`: a dict for `questions.frame` for each record of its file, None
   where the record is of no use; or, where nothing is read, `generate(n, seed)`.
 

@@ -22,6 +22,7 @@ from faithtune.questions import choice
 
 KIND = "choice"
 RATIONALE = None
+LICENCE = "CC BY 4.0 (hub; the git repository states none)"
 
 _OPTIONS = ("answer0", "answer1", "answer2", "answer3")
 

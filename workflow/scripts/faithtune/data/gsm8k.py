@@ -19,6 +19,7 @@ from faithtune.questions import canonical_number, number
 
 KIND = "number"
 RATIONALE = "native"
+LICENCE = "MIT"
 
 
 def questions(records: list[dict]) -> list[dict]:

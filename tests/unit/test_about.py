@@ -1,0 +1,91 @@
+"""Tables T10 to T12: data, hyper-parameters and prompts of a small study."""
+
+import hashlib
+
+import polars as pl
+import pytest
+
+from faithtune.about import DATA, HYPER_PARAMETERS, PROMPTS, data, hyper_parameters, prompts
+from faithtune.parquet import QUESTIONS
+from faithtune.table_cells import Study
+from faithtune.tables import readable
+
+
+def question(id: str, answer: str, options: str = "", rationale: str | None = None, group: str | None = None) -> dict:
+    return {
+        "id": id,
+        "kind": "choice" if options else "number",
+        "question": "1234567890",
+        "options": list(options),
+        "answer": answer,
+        "rationale": rationale,
+        "group": group or id,
+    }
+
+
+def frame(*rows: dict) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=QUESTIONS)
+
+
+def test_data():
+    parts = [
+        {"data_set": "sums", "split": "eval", "source": None, "checksum": None, "licence": None},
+        {"data_set": "life", "split": "eval", "source": "/home/someone/life.jsonl", "checksum": "sha256:ab"},
+        {"data_set": "life", "split": "train", "source": "wheel:tests==1.2:a/b.jsonl", "licence": "MIT"},
+    ]
+    frames = [
+        frame(question("1", "7", rationale="3 + 4 = 7."), question("2", "8")),
+        frame(question("3", "A", "xy", group="g"), question("4", "A", "xyzz", group="g"), question("5", "B", "xy")),
+        frame(question("5", "B", "xy"), question("2", "8")),
+    ]
+    found = data(parts, frames)
+    assert found.schema == DATA
+    assert found.drop("characters").rows() == [
+        ("sums", "eval", "generated", None, None, 2, "number", None, 2, 0.5, 0.5, 1),
+        ("life", "eval", "…/life.jsonl", "sha256:ab", None, 3, "choice", 8 / 3, 2, 0.0, 2 / 3, 1),
+        ("life", "train", "wheel:tests==1.2:a/b.jsonl", "1.2", "MIT", 2, "choice, number", 2.0, 2, 0.0, 0.5, 2),
+    ]
+    assert found["characters"][0] == 10
+    assert found["characters"][2] == pytest.approx((10 + len("\n\nA. x\nB. y") + 10) / 2)
+    line = readable(found, "t10_data", Study()).row(0)
+    assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "2", "number", "n/a")
+
+
+def card(**settings) -> dict:
+    return {"path": "somewhere", "settings": {"method": "qlora", "rank": 8, "learning_rate": 2e-4} | settings}
+
+
+def test_hyper_parameters():
+    arms = [{"model": "m", "arm": "a"}, {"model": "m", "arm": "a"}, {"model": "m", "arm": "b"}]
+    cards = [card(seed=1) | {"examples": 9}, card(seed=2) | {"examples": 9}, card(seed=1, targets=["q", "v"])]
+    found = hyper_parameters(arms, cards)
+    assert found.schema == HYPER_PARAMETERS
+    assert readable(found, "t11_hyper_parameters", Study()).to_dict(as_series=False) == {
+        "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "examples ‡", "targets ‡"],
+        "a": ["qlora", "8", "0.0002", "1, 2", "9", ""],
+        "b": ["qlora", "8", "0.0002", "1", "None", "q, v"],
+    }
+
+
+def test_arms_of_several_models_are_told_apart():
+    found = hyper_parameters([{"model": "m", "arm": "a"}, {"model": "n", "arm": "a"}], [card(), card(rank=16)])
+    assert readable(found, "t11_hyper_parameters", Study()).columns == ["parameter", "m a", "n a"]
+
+
+def test_a_study_without_tuning():
+    found = hyper_parameters([], [])
+    assert readable(found, "t11_hyper_parameters", Study()).rows() == [("The study has no tuned arm.",)]
+
+
+def test_prompts(tmp_path):
+    content = "Think: {question}\n\nStep 1:\n"
+    for name in ("b.txt", "a.txt"):
+        (tmp_path / name).write_text(content)
+    found = prompts([tmp_path / "b.txt", tmp_path / "a.txt"], {"filler": " …"})
+    assert found.schema == PROMPTS
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    assert found.rows() == [
+        ("a.txt", digest, len(content), "Think: {question}"),
+        ("b.txt", digest, len(content), "Think: {question}"),
+        ("filler", hashlib.sha256(" …".encode()).hexdigest(), 2, " …"),
+    ]

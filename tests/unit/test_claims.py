@@ -1,0 +1,204 @@
+"""Verdicts on constructed changes: on the claim's side, on the other, around 0, and not testable."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from faithtune.claims import CLAIMS, claims
+from faithtune.parquet import CHANGES
+from faithtune.statistics import Sampling
+
+SAMPLING = Sampling(replicates=500)
+NATIVE, OTHER = "sums", "life"  # training and evaluation sets; sums are worked solutions
+ARMS = [
+    {"model": model, "arm": arm, "train_set": train_set}
+    for model in ("small", "large")
+    for arm, train_set in (("base", None), ("t-sums", NATIVE), ("t-life", OTHER))
+]
+SIZES = {"small": 10, "large": 1000}
+
+
+def changed(
+    what: str, mean: float, model="small", arm="t-sums", on=(NATIVE, OTHER), n=60, seed=1, spread=0.2
+) -> list[dict]:
+    """A row of CHANGES a question, around `mean`, one question a group; null where the mean is None."""
+    rng = np.random.default_rng([seed, len(what), len(model), len(arm)])
+    rows = []
+    for eval_set in on:
+        noise = rng.permuted(np.linspace(-spread, spread, n))  # sums to 0
+        values = [None if mean is None else mean + x for x in noise]
+        rows += [
+            {"model": model, "arm": arm, "seed": seed, "train_set": arm[2:], "eval_set": eval_set}
+            | {"id": f"{eval_set}{i:03}", "group": f"{eval_set}{i:03}", "what": what, "change": values[i]}
+            for i in range(n)
+        ]
+    return rows
+
+
+def found(rows: list[dict], claim: str, model: str | None = "small", arms=ARMS, sizes=SIZES) -> dict:
+    frame = claims(arms, pl.DataFrame(rows, schema=CHANGES), {NATIVE}, sizes, SAMPLING)
+    assert frame.schema == CLAIMS
+    chosen = frame.filter(pl.col("claim") == claim, pl.col("model").eq_missing(model))
+    assert chosen.height == 1
+    return chosen.row(0, named=True)
+
+
+SIDES = [(-0.3, "supported"), (0.0, "inconclusive"), (0.3, "not supported")]
+
+
+@pytest.mark.parametrize(("mean", "verdict"), SIDES)
+@pytest.mark.parametrize(("claim", "what"), [("C1", "accuracy"), ("C2", "faithfulness")])
+def test_c1_and_c2_ask_for_a_fall(claim, what, mean, verdict):
+    rows = changed(what, mean) + changed(what, mean, arm="t-life")
+    row = found(rows, claim)
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(mean, abs=1e-9)
+    assert row["low"] < mean < row["high"]
+    assert row["n"] == 120  # questions, not question times arm
+    assert row["statement"].endswith("falls after tuning, on sums and life")
+    assert row["note"] is None
+
+
+def test_the_other_kind_of_change_says_nothing():
+    rows = changed("accuracy", -0.3) + changed("faithfulness", 0.3)
+    assert found(rows, "C1")["verdict"] == "supported"
+    assert found(rows, "C2")["verdict"] == "not supported"
+
+
+def test_c1_is_of_the_smallest_model():
+    rows = [
+        row for model in SIZES for row in changed("accuracy", -0.3, model) + changed("accuracy", -0.3, model, "t-life")
+    ]
+    assert found(rows, "C1", "small")["note"] is None
+    assert found(rows, "C1", "large")["note"] == "the claim is of the smallest model, small"
+    unknown = {"small": 10, "large": None}
+    assert "smallest model, which is not known" in found(rows, "C1", "small", sizes=unknown)["note"]
+
+
+@pytest.mark.parametrize(
+    ("native", "other", "verdict"),
+    [(-0.1, -0.4, "supported"), (-0.2, -0.2, "inconclusive"), (-0.4, -0.1, "not supported"), (0.4, 0.1, "supported")],
+)
+def test_c3_compares_costs_on_the_same_questions(native, other, verdict):
+    rows = changed("faithfulness", native) + changed("faithfulness", other, arm="t-life")
+    row = found(rows, "C3")
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(native - other, abs=1e-9)
+    assert row["statement"] == (
+        "Tuning on life costs at least as much faithfulness as tuning on sums, on sums and life"
+    )
+
+
+def test_c3_leaves_out_questions_without_a_pair_on_either_side():
+    rows = changed("faithfulness", -0.1) + changed("faithfulness", -0.4, arm="t-life", n=40)
+    rows += changed("faithfulness", None, arm="t-life")[40:60]
+    row = found(rows, "C3")
+    assert row["n"] == 80
+    assert row["verdict"] == "supported"
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "verdict"),
+    [(-0.5, -0.1, "supported"), (-0.5, 0.1, "supported"), (-0.3, 0.3, "inconclusive"), (0.1, -0.5, "not supported")],
+)
+def test_c4_compares_sizes_of_change_whatever_their_sign(small, large, verdict):
+    rows = [
+        row
+        for model, mean in (("small", small), ("large", large))
+        for arm in ("t-sums", "t-life")
+        for row in changed("faithfulness", mean, model, arm)
+    ]
+    row = found(rows, "C4", "large - small")
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(abs(large) - abs(small), abs=1e-9)
+    assert row["n"] == 120
+
+
+def test_c4_compares_what_both_models_went_through():
+    rows = (
+        changed("faithfulness", -0.1, "large") + changed("faithfulness", -0.4) + changed("faithfulness", 0.9, arm="t-x")
+    )
+    arms = [*ARMS, {"model": "small", "arm": "t-x", "train_set": "x"}]
+    assert found(rows, "C4", "large - small", arms)["estimate"] == pytest.approx(0.1 - 0.4, abs=1e-9)
+
+
+@pytest.mark.parametrize(("on_sums", "verdict"), [(-0.5, "supported"), (-0.1, "inconclusive"), (0.3, "not supported")])
+def test_c5_compares_reasoning_sets_with_the_others(on_sums, verdict):
+    rows = changed("accuracy", on_sums, arm="t-life", on=[NATIVE]) + changed("accuracy", -0.1, arm="t-life", on=[OTHER])
+    rows += changed("accuracy", 0.9)  # tuned on sums: not asked about
+    row = found(rows, "C5")
+    assert row["verdict"] == verdict
+    assert row["estimate"] == pytest.approx(on_sums + 0.1, abs=1e-9)
+    assert row["statement"] == "Tuning on life costs more accuracy on sums than on life"
+
+
+def test_arms_weigh_alike_however_many_pairs_they_have():
+    """0 of 60 questions in one arm, -0.4 of 20 in the other: the mean of the arms is -0.2."""
+    rows = changed("accuracy", 0.0, on=[NATIVE]) + changed("accuracy", -0.4, arm="t-life", on=[NATIVE], n=20)
+    row = found(rows, "C1")
+    assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
+    assert row["n"] == 60
+
+
+def test_seeds_of_an_arm_are_one_arm():
+    rows = changed("accuracy", 0.0) + [
+        row for seed in (1, 2, 3) for row in changed("accuracy", -0.4, arm="t-life", seed=seed)
+    ]
+    row = found(rows, "C1")
+    assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
+    assert row["n"] == 120
+
+
+def test_groups_are_resampled_not_questions():
+    rows = changed("accuracy", -0.05, spread=0.9)
+    apart = found(rows, "C1")
+    together = found([row | {"group": str(row["change"] > 0)} for row in rows], "C1")
+    assert together["estimate"] == pytest.approx(apart["estimate"])
+    assert together["high"] - together["low"] > 3 * (apart["high"] - apart["low"])
+
+
+def test_incomplete_pairs_keep_their_uncertainty():
+    """Half the pairs gone at random: the interval is the wider one of half the questions, not of all."""
+    full = found(changed("accuracy", -0.1, on=[NATIVE], n=200, spread=0.9), "C1")
+    arms = changed("accuracy", -0.1, on=[NATIVE], n=50, spread=0.9)
+    arms += changed("accuracy", -0.1, arm="t-life", on=[NATIVE], n=200, spread=0.0)
+    part = found(arms, "C1")  # one arm without any spread: the width is half that of the 50 pairs
+    assert (part["high"] - part["low"]) == pytest.approx(full["high"] - full["low"], rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("arms", "claim", "model", "note"),
+    [
+        ([ARMS[0]], "C1", "small", "no tuned arm"),
+        (ARMS[:2], "C3", "small", "no arm tuned on other than reasoning sets"),
+        ([ARMS[0], ARMS[2]], "C3", "small", "no arm tuned on a reasoning set"),
+        (ARMS[:3], "C4", None, "one model; it takes two of different size"),
+        ([*ARMS[:2], ARMS[3], ARMS[5]], "C4", "large - small", "no tuning that both models went through"),
+        (ARMS[:2], "C5", "small", "no arm tuned on other than reasoning sets"),
+    ],
+)
+def test_what_the_study_lacks_is_named(arms, claim, model, note):
+    rows = changed("accuracy", -0.3) + changed("faithfulness", -0.3)
+    row = found([one for one in rows if any(one["arm"] == arm["arm"] for arm in arms)], claim, model, arms)
+    assert row["verdict"] == "not testable"
+    assert row["note"] == note
+    assert row["estimate"] is row["low"] is row["high"] is None
+
+
+def test_c4_without_sizes_and_c5_without_other_sets():
+    assert found([], "C4", None, sizes={"small": 10})["note"] == "the size of a model is not known"
+    row = found(changed("accuracy", -0.3, arm="t-life", on=[NATIVE]), "C5")
+    assert (row["verdict"], row["note"]) == ("not testable", "no question with a pair in another set")
+
+
+def test_an_arm_without_pairs_is_left_out_and_named():
+    rows = changed("faithfulness", -0.3) + changed("faithfulness", None, arm="t-life")
+    row = found(rows, "C2")
+    assert row["verdict"] == "supported"
+    assert row["note"] == "no pairs of small t-life on sums; no pairs of small t-life on life"
+
+
+def test_two_runs_are_equal():
+    rows = changed("accuracy", -0.02) + changed("faithfulness", -0.02, arm="t-life")
+    first, second = (claims(ARMS, pl.DataFrame(rows, schema=CHANGES), {NATIVE}, SIZES, SAMPLING) for _ in range(2))
+    assert first.equals(second)

@@ -1,0 +1,16 @@
+"""Write down where the results come from."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune import provenance
+
+    spec, given = snakemake.params.spec, snakemake.input
+    found = provenance.collect(
+        spec["configuration"] | {"compute": snakemake.config["compute"]},
+        dict(zip(spec["questions"], given.questions, strict=True)),
+        given.templates,
+        {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},
+        {name: job.read_json(path) for name, path in zip(spec["arms"], given.arms, strict=True)},
+    )
+    job.write_json(found, snakemake.output[0])
