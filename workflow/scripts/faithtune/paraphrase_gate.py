@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from faithtune.extraction import RULES
+from faithtune.declarations import RULES
 from faithtune.questions import canonical_number
 from faithtune.steps import join, split
 
