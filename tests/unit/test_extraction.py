@@ -1,8 +1,11 @@
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.extraction import RULES, UNANSWERED, declared, forced
+from faithtune.declarations import RULES
+from faithtune.extraction import UNANSWERED, declared, forced
 
 OPTIONS = ["a virus", "a bacterium", "a fungus", "none"]
 WRITTEN_NUMBERS = st.builds(
@@ -39,7 +42,7 @@ def test_outcome_answer_and_span_agree(text):
     for extraction in (forced(text, "number"), forced(text, "choice", OPTIONS), declared(text, "number")):
         answered = extraction.outcome == "answered"
         assert answered == (extraction.answer is not None) == (extraction.span is not None)
-        assert answered or extraction.outcome == "unanswered"
+        assert answered or extraction.outcome in ("unanswered", "refused", "ambiguous")
 
 
 @pytest.mark.parametrize(
@@ -60,15 +63,16 @@ def test_outcome_answer_and_span_agree(text):
         (" \u221212", "-12"),
         (" .5", "0.5"),
         (" 007", "7"),
+        (" 1/2", "0.5"),
         ("\n66", "66"),
         (" 66\n70", "66"),
-        # an operand, a fraction, a time, a list and a number within a word are no answers
+        # an operand, a time, a list and a number within a word are no answers
         (" 39 * 2", None),
         (" The total is 39 * 2", None),
         (" 12 - 7 apples", None),
         (" 2 + 3 =", None),
         (" 2 + 3 = 5 + x = 5 * 4", None),
-        (" 1/2", None),
+        (" 1 / 2", None),
         (" 5:30", None),
         (" 1,2", None),
         (" 10e3", None),
@@ -105,7 +109,8 @@ def test_forced_number(text, answer):
         (" A, B, or C", None),
         (" E", None),  # there are four options
         (" b", None),
-        (" a bacterium", None),
+        (" a bacterium", "B"),
+        (" a bacterium's toxin", None),
         (" not B", None),
         ("", None),
     ],
@@ -144,3 +149,330 @@ def test_declared_letters_of_sentences():
     assert declared("Therefore, the answer is C. A fungus.", "choice", OPTIONS).answer == "C"
     assert declared("The answer is not A, B, or C.", "choice", OPTIONS) == UNANSWERED
     assert declared("A: a virus is small\nB: so the answer is (B).", "choice", OPTIONS).answer == "B"
+
+
+UNREAD, REFUSED, SEVERAL = "unanswered", "refused", "ambiguous"
+DIAGNOSES = ["Pulmonary embolism", "Hypoglycemia", "Vitamin C deficiency", "Vitamin C deficiency with anemia."]
+# text, what the strict and what the lenient extractor makes of it: an answer or another outcome
+CHOICES = [
+    ("Answer: (C)", "C", "C"),
+    ("Answer: C", "C", "C"),
+    ("**Answer:** C", "C", "C"),
+    ("**Answer: C**", "C", "C"),
+    ("Answer - see below\nThe answer is C", "C", "C"),
+    ("**Final Answer: (B)**", "B", "B"),
+    ("**Final Answer:** (B)", "B", "B"),
+    ("## Final Answer: B", "B", "B"),
+    ("Final answer : [B]", "B", "B"),
+    ("FINAL ANSWER: **B) Hypoglycemia**", "B", "B"),
+    ("Final Answer: The single, most likely answer is (B)", "B", "B"),
+    ("Final Answer: Option B", "B", "B"),
+    ("Final Answer: $\\boxed{B}$", "B", "B"),
+    ("Final Answer: \\(B\\)", "B", "B"),
+    ("The answer is: **C) Vitamin C deficiency**", "C", "C"),
+    ("The answer is **C**.", "C", "C"),
+    ("The answer is: (C).", "C", "C"),
+    ("The answer is `C`", "C", "C"),
+    ('The answer is "C".', "C", "C"),
+    ("Therefore, the answer is $\\boxed{\\text{C}}$.", "C", "C"),
+    ("\\boxed{\\text{(C) Vitamin C deficiency}}", "C", "C"),
+    ("$$\\boxed{\\textbf{(C)}}$$", "C", "C"),
+    ("### Answer\nB", "B", "B"),
+    ("Answer\n\nC", "C", "C"),
+    ("**Answer**\n\n**C. Vitamin C deficiency**", "C", "C"),
+    ("<answer>B</answer>", "B", "B"),
+    ("<think>A or B?</think>\n<answer>\nB\n</answer>", "B", "B"),
+    ("The correct option is C", "C", "C"),
+    ("The correct choice would be (C).", "C", "C"),
+    ("the best choice is D", "D", "D"),
+    ("The most appropriate option here: B", UNREAD, UNREAD),
+    ("I would choose (B)", "B", "B"),
+    ("I'd go with option D.", "D", "D"),
+    ("So we select B.", "B", "B"),
+    ("Option C is correct.", "C", "C"),
+    ("Thus, C is correct.", "C", "C"),
+    ("(C) is the correct answer.", "C", "C"),
+    ("So B is the best choice.", "B", "B"),
+    ("Hypoglycemia is the correct answer.", "B", "B"),
+    ("Answer: c", UNREAD, "C"),
+    ("Answer: (c)", "C", "C"),
+    ("Ans. C", "C", "C"),
+    ("Correct answer: C", "C", "C"),
+    ("answer_choice: B", "B", "B"),
+    ("#### B", "B", "B"),
+    ("B", UNREAD, "B"),
+    ("(B)", UNREAD, "B"),
+    ("B. Hypoglycemia", UNREAD, "B"),
+    ("**B. Hypoglycemia**", "B", "B"),
+    ("He is pale.\n\n**B) Hypoglycemia**", "B", "B"),
+    ("The answer is B in this case.", "B", "B"),
+    ("The answer is B because he is pale.", "B", "B"),
+    ('{"step_by_step_thinking": "A is near.", "answer_choice": "C"}', "C", "C"),
+    ('{"step_by_step_thinking": "The answer is A.", "answer_choice": "C. Vitamin C deficiency"}', "C", "C"),
+    ("{'step_by_step_thinking': 'It's A.', 'answer_choice': 'C'}", "C", "C"),
+    ('He is pale.", "answer_choice": "C"}', "C", "C"),
+    ('{"answer": "(B)", "explanation": "A is wrong"}', "B", "B"),
+    ('```json\n{\n  "reasoning": "x",\n  "answer": "B"\n}\n```', "B", "B"),
+    ('{"reasoning": "x", "answer": "B', "B", "B"),
+    ('{"reasoning": "x", "answer": ["A", "C"]}', SEVERAL, "A"),
+    ('{"reasoning": "x", "answer": "A, D"}', SEVERAL, "A"),
+    ('{"reasoning": "x", "answer": "Hypoglycemia"}', "B", "B"),
+    ('{"reasoning": "x", "answer": "None of the above"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "Unable to determine without the graph"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "E. Anemia"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": null}', UNREAD, UNREAD),
+    ('{answer: "B"}', "B", "B"),
+    ("The answer is hypoglycemia.", "B", "B"),
+    ("Final Answer: HYPOGLYCEMIA", "B", "B"),
+    ("The answer is vitamin C deficiency with  anemia.", "D", "D"),
+    ("The answer is vitamin C deficiency.", "C", "C"),
+    ("The answer is pulmonary embolism because he is pale.", "A", "A"),
+    ("The answer is a pulmonary embolism-like picture.", UNREAD, UNREAD),
+    ("It must be hypoglycemia.", UNREAD, "B"),
+    ("It is hypoglycemia or a pulmonary embolism.", UNREAD, UNREAD),
+    ("The answer is hypoglycemia or pulmonary embolism.", SEVERAL, "B"),
+    ("The answer is C. Hypoglycemia", SEVERAL, "C"),
+    ("The answer is both A and B.", SEVERAL, "A"),
+    ("Final Answer: A or C", SEVERAL, "A"),
+    ("Final Answer: (A) and (C)", SEVERAL, "A"),
+    ("Final Answer: A/C", SEVERAL, "A"),
+    ("Final Answer: A. Pulmonary embolism, C. Vitamin C deficiency", SEVERAL, "A"),
+    ("Final Answer: A. Pulmonary embolism and D. both", SEVERAL, "A"),
+    ("Option A is correct. Option B is correct. Option C is wrong.", SEVERAL, "B"),
+    ("The answer is not B.", UNREAD, UNREAD),
+    ("The answer isn't B.", UNREAD, UNREAD),
+    ("The answer can't be B", UNREAD, UNREAD),
+    ("A patient with fever comes in.", UNREAD, UNREAD),
+    ("Answer: A patient with fever", UNREAD, UNREAD),
+    ("Final Answer: I think", UNREAD, UNREAD),
+    ("I think (B) fits.", UNREAD, "B"),
+    ("Vitamin C is given.", UNREAD, UNREAD),
+    ("He lacks vitamin C", UNREAD, UNREAD),
+    ("Vitamin C is the correct answer.", UNREAD, UNREAD),
+    ("Option A is incorrect.", UNREAD, UNREAD),
+    ("(B) fits well. Option A is incorrect.", UNREAD, "B"),
+    ("Option A is not correct", UNREAD, UNREAD),
+    ("If the answer is B, he would be pale.", UNREAD, UNREAD),
+    ("One might think the answer is B.", UNREAD, "B"),
+    ("I don't think the answer is B.", UNREAD, UNREAD),
+    ("A tempting but wrong answer is B.", UNREAD, "B"),
+    ("Could it be that the answer is B?", UNREAD, "B"),
+    ("We know that hepatitis B is common.", UNREAD, UNREAD),
+    ("Step 1: (C) is near, says A.", UNREAD, "C"),
+    ("The answer is A. Wait, the answer is C.", "C", "C"),
+    ("The answer is A. The answer is not C.", "A", "A"),
+    ("The answer is A.\nFinal Answer: C", "C", "C"),
+    ("Final Answer: C\nThe answer is A.", "C", "C"),
+    ("The answer is A.\nFinal Answer: unknown", UNREAD, "A"),
+    ("Answer: Let's think step by step. He is pale. So the answer is B.", "B", "B"),
+    ("Final Answer: After all this, the correct option is B.", "B", "B"),
+    ("I'm sorry, but I can't help with that.", REFUSED, REFUSED),
+    ("Without the image, I cannot determine the diagnosis.", REFUSED, REFUSED),
+    ("None of the options is right.", REFUSED, REFUSED),
+    ("None of the other options fits.", UNREAD, UNREAD),
+    ("We cannot tell A from B by pain alone. He is pale. It is cold. So (B) fits.", UNREAD, "B"),
+    ("Final Answer: none of these", REFUSED, REFUSED),
+    ("", UNREAD, UNREAD),
+    ("My final answer is B", "B", "B"),
+    ("The answer to the question is B.", "B", "B"),
+    ("The correct answer would be (D).", "D", "D"),
+    ("Answer= B", "B", "B"),
+    ("The answer is (A), not (B).", "A", "A"),
+    ("The correct answer is (B) Hypoglycemia, and (C) is wrong.", "B", "B"),
+    ("Final Answer: B, because A is wrong", "B", "B"),
+    ("Final Answer: B, C is wrong", "B", "B"),
+    ("Final Answer: B (Hypoglycemia)", "B", "B"),
+    ("The answer is either A or B.", SEVERAL, "A"),
+    ("The correct answer is:\n\n**B) Hypoglycemia**\n\nA is wrong: the answer is not A.", "B", "B"),
+    ("\u2705 **Answer: B**", "B", "B"),
+    ("The answer is B.\n\nOption A is incorrect because he is pale.", "B", "B"),
+    ("He is not pale so the answer is B.", "B", "B"),
+    ("He may have lost weight so the answer is B.", "B", "B"),
+    ("Not sure, but the answer is B.", "B", "B"),
+    ("I would not choose B.", UNREAD, UNREAD),
+    ("We pick A if he is pale. I choose B.", "B", "B"),
+    ("Final Answer: B. Hypoglycemia. A. is for adults.", "B", "B"),
+    ("The answer is $\\text{(B)}$.", "B", "B"),
+    ("Final Answer: E", REFUSED, REFUSED),
+    ("Step 3: Answer: B", "B", "B"),
+    ("Final Answer:\nStep 1: (A) is near", UNREAD, "A"),
+    ("Options:\nA. Pulmonary embolism\nB. Hypoglycemia", UNREAD, "B"),
+    ("Therefore, **C** is unlikely.", UNREAD, UNREAD),
+    ("Option C is correct. Wait, it is (A) that is correct.", "C", "C"),
+]
+NUMBERS = [
+    ("Final Answer: 72", "72", "72"),
+    ("Therefore, the final answer is $\\boxed{72}$.", "72", "72"),
+    ("**Final Answer**\n\nThe final answer is $\\boxed{72}$", "72", "72"),
+    ("\\boxed{\\frac{3}{4}}", "0.75", "0.75"),
+    ("\\boxed{-\\dfrac{1}{2}}", "-0.5", "-0.5"),
+    ("\\boxed{5\\text{ apples}}", "5", "5"),
+    ("\\boxed{\\$1,234}", "1234", "1234"),
+    ("\\boxed{1{,}234}", "1234", "1234"),
+    ("\\boxed{50\\%}", "50", "50"),
+    ("\\boxed{x = 12}", "12", "12"),
+    ("\\boxed{12, 15}", SEVERAL, "15"),
+    ("### Answer\n72", "72", "72"),
+    ("### Answer\nFirst we add 3 and 4.", UNREAD, "4"),
+    ("<answer>42</answer>", "42", "42"),
+    ("So, Mary has **12 apples** left.", "12", "12"),
+    ("So, Mary has **$1,200.50**.", "1200.5", "1200.5"),
+    ("**Step 3**", UNREAD, UNREAD),
+    ("So, Mary does not have **12 apples**.", UNREAD, "12"),
+    ("5 + 7 = 12\nA: 42", "42", "42"),
+    ("A: $1,042.00", "1042", "1042"),
+    ("A: 42 apples", "42", "42"),
+    ("#### -7", "-7", "-7"),
+    ("#### 2 steps", UNREAD, "2"),
+    ("42 is the answer.", "42", "42"),
+    ("42 apples is the correct answer.", "42", "42"),
+    ("Step 3 is correct.", UNREAD, UNREAD),
+    ('{"steps": "3 + 4 = 7", "answer": 7}', "7", "7"),
+    ('{"steps": "3 + 4 = 7", "answer": "7 apples"}', "7", "7"),
+    ('{"answer": 1234.50, "steps": ""}', "1234.5", "1234.5"),
+    ("The answer is $72.", "72", "72"),
+    ("The answer is 72%.", "72", "72"),
+    ("The answer is £72.", "72", "72"),
+    ("The answer is US$ 72", "72", "72"),
+    ("The answer is 1,234,567.", "1234567", "1234567"),
+    ("The answer is -12.", "-12", "-12"),
+    ("The answer is \u221212.", "-12", "-12"),
+    ("The answer is -$12.50", "-12.5", "-12.5"),
+    ("The answer is 3/4.", "0.75", "0.75"),
+    ("The answer is 1/3 of a cake.", "1/3", "1/3"),
+    ("The answer is 4/6", "2/3", "2/3"),
+    ("The answer is 3 1/2 cups.", "3.5", "3.5"),
+    ("The answer is -3 1/2", "-3.5", "-3.5"),
+    ("The answer is 3\\frac{1}{2}", "3.5", "3.5"),
+    ("The answer is 6/3", "2", "2"),
+    ("The answer is 5/0", UNREAD, UNREAD),
+    ("The answer is 1.8 billion dollars", "1800000000", "1800000000"),
+    ("The answer is 2 dozen eggs", "2", "2"),
+    ("The answer is 72 km/h.", "72", "72"),
+    ("The answer is 10 cm^2", "10", "10"),
+    ("answer: 5 - 3 = 2", "2", "2"),
+    ("Answer: 16 eggs - 3 eggs = 13 eggs", "13", "13"),
+    ("The answer is x = 5.", "5", "5"),
+    ("The answer is about 72.", "72", "72"),
+    ("The answer is \u2248 72.5", "72.5", "72.5"),
+    ("Answer: 39 * 2", UNREAD, UNREAD),
+    ("Answer: 5 \\times 3", UNREAD, UNREAD),
+    ("Answer: 5:30 pm", UNREAD, UNREAD),
+    ("Answer: 5:30", UNREAD, UNREAD),
+    ("Answer: 12/25/2023", UNREAD, UNREAD),
+    ("Answer: 2023-12-25", UNREAD, UNREAD),
+    ("Answer: May 5, 2023", SEVERAL, "2023"),
+    ("Answer: 5-7", UNREAD, UNREAD),
+    ("Answer: 5 to 7", SEVERAL, "7"),
+    ("Answer: 3 or 4", SEVERAL, "4"),
+    ("Answer: between 3 and 4", SEVERAL, "4"),
+    ("Answer: 5 hours and 30 minutes", SEVERAL, "30"),
+    ("Answer: 3, 4 and 5", SEVERAL, "5"),
+    ("Answer: 1e3", UNREAD, UNREAD),
+    ("Answer: B12", UNREAD, UNREAD),
+    ("Answer: twelve", UNREAD, UNREAD),
+    ("The answer is 6. Wait, the answer is 7.", "7", "7"),
+    ("Final Answer: 6\nWait, the answer is 7.", "6", "6"),
+    ("Answer: 6\nAnswer: 7", "7", "7"),
+    ("She has 5 + 7 = 12 apples.", UNREAD, "12"),
+    ("12", UNREAD, "12"),
+    ("Step 3: She has 12 apples left", UNREAD, "12"),
+    ("Step 1:", UNREAD, UNREAD),
+    ("The answer is not 12.", UNREAD, "12"),
+    ("If the answer is 12, she has too many.", UNREAD, "12"),
+    ("I cannot determine how many apples she has.", REFUSED, REFUSED),
+    ("Final Answer: cannot be determined from the 3 numbers", REFUSED, REFUSED),
+    ("The question does not provide enough information.", REFUSED, REFUSED),
+    ("Final Answer: unknown", UNREAD, UNREAD),
+]
+
+
+@pytest.mark.parametrize(("text", "strict", "lenient"), CHOICES)
+def test_forms_of_choices(text, strict, lenient):
+    assert made_of(text, "choice", DIAGNOSES) == (strict, lenient)
+
+
+@pytest.mark.parametrize(("text", "strict", "lenient"), NUMBERS)
+def test_forms_of_numbers(text, strict, lenient):
+    assert made_of(text, "number") == (strict, lenient)
+
+
+def made_of(text, kind, options=()):
+    """Answer or outcome, strict and lenient; a choice's span holds the letter or the option's text."""
+    found = [declared(text, kind, options, lenient) for lenient in (False, True)]
+    for extraction in found:
+        if kind == "choice" and extraction.answer:
+            written = text[slice(*extraction.span)].upper()
+            own = options["ABCD".index(extraction.answer)].upper().rstrip(".")
+            assert written == extraction.answer or " ".join(written.split()).endswith(own)
+    return tuple(extraction.answer or extraction.outcome for extraction in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "strict"),
+    [
+        ("The answer is both A and B.", ["Fever", "Rash", "Both A and B", "None of the above"], "C"),
+        ("Answer: None of the above", ["Fever", "Rash", "Both A and B", "None of the above"], "D"),
+        ("Answer: A, C", ["A,B", "A, C", "B,C", "ABC"], "B"),
+        ("Answer: B>A>D>C", ["B>A>D>C", "B>D>C>A"], "A"),
+        ("Answer: B", ["B", "C", "D", "E"], "B"),  # a letter before an option's text
+        ("Answer: E", ["B", "C", "D", "E"], REFUSED),
+        ("Answer: B. 225", ["197.4", "320", "225", "125"], SEVERAL),
+        ("Answer: 225", ["197.4", "320", "225", "125"], "C"),
+        ("Answer: 22.5", ["5", "22", "225", "2"], UNREAD),
+        ("Answer: fever", ["Fever", "fever.", "Rash"], UNREAD),  # of two options
+        ("Answer: C. diff colitis", ["C. diff colitis", "Rash", "Fever"], "A"),
+        ("Answer: D. Vitamin C, D", ["Fever", "Rash", "Cold", "Vitamin C, D"], "D"),
+        ("Answer: resection", ["Resection and rest", "Resection"], "B"),
+        ("Answer: K", [], "K"),
+    ],
+)
+def test_forms_of_other_options(text, options, strict):
+    found = declared(text, "choice", options)
+    assert (found.answer or found.outcome) == strict
+
+
+PIECES = st.sampled_from(
+    [row[0] for row in CHOICES + NUMBERS] + ["\n", ". ", " ", "Final Answer:", "**", "not ", "12", "A"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=4).map("".join)), st.sampled_from([declared, forced]))
+def test_answered_strictly_is_answered_alike_leniently(text, extract):
+    for kind, options in (("choice", DIAGNOSES), ("choice", ()), ("number", ())):
+        strict, lenient = extract(text, kind, options), extract(text, kind, options, lenient=True)
+        assert lenient == strict or strict.outcome in ("unanswered", "ambiguous")
+        assert lenient.outcome != "ambiguous" or strict.outcome == "ambiguous"
+
+
+@given(WRITTEN_NUMBERS)
+def test_a_number_in_a_box_is_read_like_one_after_a_cue(pair):
+    assert declared(f"So it is $\\boxed{{{pair[0].split(chr(10))[0]}}}$.", "number").answer == pair[1]
+
+
+@given(st.integers(-999, 999), st.integers(1, 999))
+def test_fractions(over, under):
+    sign, size = "-" if over < 0 else "", abs(over)
+    spelled = [f"{sign}{size}/{under}", f"{sign}\\frac{{{size}}}{{{under}}}"]
+    for written in spelled:
+        answer = declared(f"The answer is {written}.", "number").answer
+        assert Fraction(answer) == Fraction(over, under)
+        assert ("/" in answer) == (1000**10 % Fraction(over, under).denominator != 0)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a ", "1 ", "1,", "(A) ", "A, ", "**", "\\boxed{", '{"a": "', "answer is ", "the ", "\n", "'", "-1/", "step 1 "],
+)
+def test_long_texts_end(piece):
+    """Rules that go back over a text again and again would hang here."""
+    text = piece * (20_000 // len(piece))
+    for kind, options in (("choice", DIAGNOSES), ("number", ())):
+        assert declared(text, kind, options, lenient=True).outcome in ("answered", UNREAD, SEVERAL)
+        assert forced(text, kind, options).outcome in ("answered", UNREAD, SEVERAL)
+
+
+@pytest.mark.parametrize(("text", "answer"), [('{"answer": "B"}', "B"), (" After all, the best option is (B).", "B")])
+def test_forced_reads_other_declarations_in_its_line(text, answer):
+    assert forced(text, "choice", OPTIONS).answer == answer
+    assert forced(f"no\n{text}", "choice", OPTIONS).answer is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithtune.extraction import FINAL_LINE
+from faithtune.declarations import FINAL_LINE
 from faithtune.steps import free_text_end, join, split
 
 WORDS = st.sampled_from(

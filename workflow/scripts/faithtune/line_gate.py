@@ -7,7 +7,7 @@ asked in `paraphrase_gate` and `mistake_gate`.
 import re
 from collections.abc import Sequence
 
-from faithtune.extraction import RULES
+from faithtune.declarations import RULES
 from faithtune.mentions import named_options, states
 from faithtune.steps import join, split
 

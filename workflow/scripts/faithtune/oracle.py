@@ -100,7 +100,7 @@ class OracleModel:
 
     def count_tokens(self, text: str) -> int:
         """How many words `text` has."""
-        return len(_WORD.findall(text))
+        return count_tokens(text)
 
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
         """All groups together: nothing is held in memory."""
@@ -207,6 +207,11 @@ class OracleModel:
         elif turn and not turn.endswith("\n"):
             text = f"\n{text}"
         return text, mind.cut
+
+
+def count_tokens(text: str) -> int:
+    """How many words `text` has: an oracle's tokens."""
+    return len(_WORD.findall(text))
 
 
 def _step(n: int) -> str:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from faithtune.extraction import FINAL_LINE
+from faithtune.declarations import FINAL_LINE
+from faithtune.jsonish import reasoning
 
 # At a line's start "Step 1:", "**Step 2.**", "### Step 3 - ..."; in mid-line the plain "Step 2:" where a sentence or
 # a sum has ended, so that "from step 2" and "as in Step 2: ..." stay inside their step.
@@ -36,12 +37,17 @@ def split(text: str) -> list[str]:
     nothing about how the model divides its reasoning, and the step is divided
     by lines, else by sentences, like a chain without markers.
 
+    Of a chain written as JSON the reasoning's text is split (`jsonish`).
+
     Dropped: empty and numbering-only pieces, also a letter or number alone
     (a bare answer is no reasoning: the chain has collapsed); the final-answer
     line and what follows it; closing sentences that only declare ("The answer
     is 66."). Each step is one line: runs of white space become one space.
     """
-    text = "\n".join(text.splitlines())
+    text = "\n".join(reasoning(text).splitlines())
+    for name in ("answer_heading", "answer_tag"):  # cues of two lines, which dividing would part
+        if cue := FINAL_LINE[name].search(text):
+            text = text[: cue.start()]
     for divide in (_by_marker, str.splitlines):
         parts = divide(text)
         steps = _cleaned(parts)

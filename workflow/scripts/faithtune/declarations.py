@@ -1,0 +1,178 @@
+r"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+# Text that begins the final line of a chain. What stands after such a cue is
+# the answer and no reasoning, so `steps.split` ends the chain there.
+FINAL_LINE = {
+    # Final Answer: B        **Final Answer:** The single, most likely answer is (B)
+    "final_answer": re.compile(r"\bfinal (?:answer|choice)[*_]*\s*:", re.IGNORECASE),
+    # <answer>42</answer>
+    "answer_tag": re.compile(r"<(?:final[_ ]?)?answer>(?=\s*[^\s<][^\n<]{0,200}\s*(?:</|\Z))", re.IGNORECASE),
+    # Answer: 42             Step 3: Answer: 42      **Correct option:** (B)      answer_choice: B      Ans. C
+    "answer_line": re.compile(
+        r"^[ \t>#*_]*(?:step \d+[:.)]\s*)?(?:(?:the|my)\s+)?(?:(?:correct|best|right)\s+)?"
+        r"(?:answer(?:[ _](?:choice|option|letter))?[*_]*\s*:|(?:correct|best|right)\s+(?:option|choice)[*_]*\s*:"
+        r"|ans[.:])",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    # ### Answer             (a heading, and what begins like an answer under it: many open their reasoning so)
+    # B
+    "answer_heading": re.compile(
+        r"^[ \t>#*_]*(?:the\s+)?(?:final\s+|correct\s+)?answer[ \t*_#]*\n"
+        r"(?=[\s*_$(\[\\]*(?:boxed|the\s+(?:\w+\s+)?answer\s+is|(?-i:[A-J])(?![\w'\u2019-]|[ ]+(?-i:[a-z]))|[-\u2212]?[$€£]?\d[^\n]{0,40}$))",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    # #### 42                (GSM8K; with an answer only, as "#### Title" is a heading)
+    "hashes": re.compile(r"^[ \t]*####(?=[ \t]*(?:[-$\u2212]*[\d,./]+[^\w\n]*|\(?[A-J]\)?[.*]*[ \t]*)$)", re.MULTILINE),
+    # A: 42                  (GSM8K's example solutions; a number that ends the text, as "A: text" may weigh an option)
+    "a_line": re.compile(r"^A:(?=[ \t]*[-$\u2212]*[\d,./]+%?(?: [a-z]+)?[\W_]*\Z)", re.MULTILINE),
+}
+
+_KEY = (
+    r"(?:(?:final|correct|predicted|best|chosen|selected|my)_?)?"
+    r"(?:answer|choice|option|prediction)(?:_(?:choice|letter|option|text|value))?"
+)
+_BEST = r"(?:(?:single|correct|right|best|final|likeliest|appropriate|suitable|(?:most|very)\s+\w+)[,\s]+)"
+_SURELY = r"(?:therefore|thus|clearly|indeed|definitely|then)"
+_IS = r"(?:is|would be|should be|must be|will be|has to be)"
+
+SENTENCES = {
+    # \boxed{72}
+    "boxed": re.compile(r"\\boxed\s?\{"),
+    # The answer is (C).     So the correct answer is 42 apples.     ... answer: 42
+    "answer_is": re.compile(
+        rf"\banswer\b(?:\s+to\s+(?:the|this|your)\s+(?:\w+\s+)?(?:question|problem))?(?:,?\s(?:therefore|thus|then),?)?"
+        rf"[*_]*\s*(?:{_IS}\b[*_]*:?|:|=)",
+        re.IGNORECASE,
+    ),
+    # The correct option is C.     The best choice is D.     My choice would be (A).
+    "option_is": re.compile(
+        rf"\b(?:{_BEST}+|my\s+(?:final\s+)?|chosen\s+|selected\s+)(?:option|choice|letter)\b[*_]*\s*(?:{_IS}\b[*_]*:?|:)",
+        re.IGNORECASE,
+    ),
+    # I would choose (B).          We select option D.
+    "chosen": re.compile(
+        r"\b(?:I|we)(?:['\u2019](?:d|ll)|\s+(?:would|will|should|must|therefore|thus|then|have to))*\s+"
+        r"(?:choose|chose|select|selected|pick|picked|go with|opt for)\b",
+        re.IGNORECASE,
+    ),
+    # C is the correct answer.     (B) is the best choice.     42 is the answer.
+    "is_answer": re.compile(
+        rf"\s+{_IS}\s+(?:{_SURELY}\s+)?(?:the|our|my)\s+{_BEST}*(?:answer|option|choice|one)\b", re.IGNORECASE
+    ),
+    # Option C is correct.         (as options are weighed one by one, those that are said to be correct must be one)
+    "is_correct": re.compile(
+        rf"\s+is\s+(?:{_SURELY}\s+)?(?:correct|right)\b(?=[\s*]*(?:[.,;!]|\Z|\n|because\b|as\b|since\b))", re.IGNORECASE
+    ),
+    # So, Mary has **12 apples** left.     **(C) a fungus**     (the last line; a letter must fill it)
+    "bold": re.compile(
+        r"(?:^[ \t]*\*\*(?=\(?[A-J]\)?[.):]?[^\n*]{0,200}\*\*[.\s]*\Z)"
+        r"|\*\*(?=\\?[$€£]?[-\u2212]?[$€£]?\d[\d,./]*[ %A-Za-z-]{0,30}[.!]?\*\*[^*\n]{0,200}\s*\Z))",
+        re.MULTILINE,
+    ),
+}
+
+# {"step_by_step_thinking": "...", "answer_choice": "C"}, also where it is no valid JSON
+OBJECT = {
+    "object_key": re.compile(rf"(?:[\"']{_KEY}[\"']|\{{\s*{_KEY})\s*:\s*", re.IGNORECASE),
+}
+
+# All cues: text that holds none declares nothing.
+RULES = OBJECT | FINAL_LINE | SENTENCES
+
+# The rules in order of their weight. Between those of one tier the last in the text counts.
+TIERS = (
+    ("object_key",),
+    ("final_answer", "answer_tag"),
+    ("boxed", "answer_line", "answer_heading", "hashes", "a_line"),
+    ("answer_is", "option_is", "chosen", "is_answer"),
+    UNANIMOUS := ("is_correct",),
+    ("bold",),
+)
+SUBJECT = ("is_answer", "is_correct")  # the answer stands before the cue
+
+_BLANK = re.compile(r"[\s*]*")
+_LINE_END = re.compile(r"\n|\Z")
+_SENTENCE_END = re.compile(r"\n|(?<!\bapprox)(?<!\bRs)[.!?](?=\s)|\Z")
+_TAG_END = re.compile(r"</|\Z")
+_BOLD_END = re.compile(r"\*\*")
+_LIST_END = re.compile(r"\]|\Z")
+_BARE_VALUE_END = re.compile(r"\]|\}|,\s*[\"']|\n|\Z")
+_CLAUSE = re.compile(r"[^.,;:!?\n]*\Z")
+# What is weighed and not declared: "if the answer is B", "I don't think the answer is B", "the wrong answer is B".
+_WEIGHED = re.compile(
+    r"\b(?:if|whether|suppose|assum\w+|unless|doubt)\b"
+    r"|(?:\bnot|n['\u2019]t|never|might|may|could|some|many|one)\s+(?:\w+\s+){0,2}?"
+    r"(?:think|believe|agree|mean|say|argue|guess|expect|sure|certain|clear|true|follow|be that)\b"
+    r"|\b(?:incorrect|wrong|previous|initial|first|tempting|common)\s+\Z",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|no|never|neither)\b|n['\u2019]t\b", re.IGNORECASE)
+_ASKS = re.compile(r"[^.!\n]{0,200}\?")
+
+
+class Declaration(NamedTuple):
+    """A piece of a text that declares: what to read, and whether the answer stands before the cue."""
+
+    rule: str
+    cue: int  # where the cue starts
+    start: int
+    end: int
+
+
+def declarations(text: str, rules: tuple[str, ...]) -> Iterator[Declaration]:
+    """The declarations of some rules in a text, the last first."""
+    cues = [(match.start(), name, match) for name in rules for match in RULES[name].finditer(text)]
+    for place, name, match in sorted(cues, key=lambda cue: cue[:2], reverse=True):
+        if name not in SENTENCES or name == "boxed" or not _weighed(text, name, match):
+            yield Declaration(name, place, *_piece(text, name, match))
+
+
+def line(text: str, start: int = 0) -> tuple[int, int]:
+    """Start and end of the first line with something on it."""
+    start = _BLANK.match(text, start).end()
+    return start, _LINE_END.search(text, start).start()
+
+
+def _piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
+    if name == "object_key":
+        return _value(text, match.end())
+    if name == "boxed":
+        return match.end(), _brace_end(text, match.end())
+    if name in SUBJECT:
+        start = _CLAUSE.search(text, max(0, match.start() - 200), match.start()).start()
+        return start, match.start()
+    if name in FINAL_LINE and name != "answer_tag":
+        return line(text, match.end())
+    start = _BLANK.match(text, match.end()).end()
+    stop = {"answer_tag": _TAG_END, "bold": _BOLD_END}.get(name, _SENTENCE_END)
+    return start, stop.search(text, start).start()
+
+
+def _weighed(text: str, name: str, match: re.Match) -> bool:
+    clause = _CLAUSE.search(text, max(0, match.start() - 200), match.start())
+    denied = name == "bold" and _DENIED.search(clause[0])
+    return bool(denied or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
+
+
+def _value(text: str, start: int) -> tuple[int, int]:
+    """The value after a key: a string without its quotation marks, a list without its brackets, or what is bare."""
+    if text[start : start + 1] in ("'", '"'):
+        closing = re.compile(rf"(?<!\\){text[start]}(?=\s*(?:[,}}\]]|\n|\Z))|\n|\Z")
+        return start + 1, closing.search(text, start + 1).start()
+    if text[start : start + 1] == "[":
+        return start + 1, _LIST_END.search(text, start).start()
+    return start, _BARE_VALUE_END.search(text, start).start()
+
+
+def _brace_end(text: str, start: int) -> int:
+    """Where the brace closes that was opened before `start`; the text's end where it does not."""
+    depth = 1
+    for match in re.finditer(r"[{}]", text[start:]):
+        depth += 1 if match[0] == "{" else -1
+        if depth == 0:
+            return start + match.start()
+    return len(text)
