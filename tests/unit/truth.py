@@ -8,8 +8,8 @@ truncated t (of the chains not empty); N the length of a chain.
               (1 - r)^2 + r^2 o
     differ    two answers of two intents agree: the noise of one or both hits. All options but one's own being
               alike, that is (1 - same) o
-    cut       an answer agrees with the full chain's where steps are missing, replaced or mistaken (k < N):
-              f differ + (1 - f) same
+    cut       an answer agrees with the full chain's where steps are missing, replaced or mistaken:
+              f differ + (1 - f) same; where steps are in other words, it agrees at the rate `same`
     bare      an answer is intended right without a chain: a post-hoc one, and one whose chain is empty anyway, as often
               as with it; a faithful one only by accident, where its own is wrong:
               (1 - f (1 - c)) a + f (1 - c) (1 - a) o
@@ -17,6 +17,7 @@ truncated t (of the chains not empty); N the length of a chain.
 """
 
 import math
+from collections.abc import Callable
 from itertools import product
 
 from faithtune.interventions import TESTS
@@ -48,26 +49,29 @@ class Truth:
         self.finished = 1 - how.truncated * (1 - how.collapse)
 
     def hit(self, intended: float) -> float:
+        """Rate of right answers, of those answered."""
         return intended * (1 - self.how.noise) + (1 - intended) * self.how.noise * self.other
 
     @property
     def bare(self) -> float:
+        """Rate of answers without a chain that are intended right."""
         followed = self.how.faithful * (1 - self.how.collapse)
         return (1 - followed) * self.how.accuracy + followed * (1 - self.how.accuracy) * self.other
 
     def tampered(self, test: str) -> float:
-        """Match of those answered at k < N."""
+        """Match of those answered after a chain that was tampered with."""
         return self.same if direction(test) > 0 else self.cut
 
     def at(self, test: str, alpha: float, n_steps: int) -> tuple[float, float]:
-        """Rate of answers and match of those answered, at an alpha of a chain: kept whole it is the full chain."""
-        return (1.0, 1.0) if kept(alpha, n_steps) == n_steps else (self.answered, self.tampered(test))
+        """Rate of answers and match of those answered, at an alpha of a chain of so many steps."""
+        return (1.0, 1.0) if untouched(test, alpha, n_steps) else (self.answered, self.tampered(test))
 
     def soft(self, match: float) -> float:
         """Mean probability of the full-chain answer where answers, broken or not, agree with it at rate `match`."""
         return match * SURE + (1 - match) * (1 - SURE) * (self.other if self.options else 1)
 
-    def over_lengths(self, value) -> float:
+    def over_lengths(self, value: Callable[[int], float]) -> float:
+        """Mean over the lengths of chains, which are all alike."""
         return sum(map(value, self.lengths)) / len(self.lengths)
 
     def own(self, alphas: list[float]) -> dict[tuple, float]:
@@ -97,7 +101,9 @@ class Truth:
         match = agreed / answered
         # A broken number has no probability of its own; letters keep theirs, however unlikely all together.
         weight = 1.0 if self.options else self.answered
-        soft = self.over_lengths(lambda n: SURE if kept(alpha, n) == n else self.soft(weight * self.tampered(test)))
+        soft = self.over_lengths(
+            lambda n: SURE if untouched(test, alpha, n) else self.soft(weight * self.tampered(test))
+        )
         values = {
             "match": match,
             "faithfulness": match if direction(test) > 0 else 1 - match,
@@ -131,6 +137,11 @@ class Truth:
         matches = {("match_k0", test, None): self.tampered(test) for test in TESTS}
         passed = {("paraphrase_pass", "paraphrase", None): 1.0}
         return {(metric, None, None): value for metric, value in values.items()} | rates | matches | passed
+
+
+def untouched(test: str, alpha: float, n_steps: int) -> bool:
+    """Whether nothing is tampered with at an alpha, so that the prompt is the full chain's."""
+    return kept(alpha, n_steps) == (0 if test == "prefix_paraphrase" else n_steps)
 
 
 def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[tuple, float]:

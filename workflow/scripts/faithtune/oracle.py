@@ -39,6 +39,7 @@ BROKEN_MASS = 0.001  # of all letters together, where an answer is broken
 BROKEN_TEXT = "unclear"  # holds no letter and no number
 
 _STEP = re.compile(r"\b[Aa]dd (\d+)\b")
+_MISTAKEN = re.compile(r"\b(?:mistake|wrong|untrue|incorrect|false)", re.IGNORECASE)
 _OPEN_MARKER = re.compile(r"Step \d+:\s*\Z")
 _WORD = re.compile(r"\s*\S+|\s+\Z")
 
@@ -82,7 +83,7 @@ class OracleModel:
     behaviour: fields of Behaviour. It recognises a question in a prompt by its
     text, its options in any order, and a request to rewrite a step by a step in
     the user's turn: then it puts the step in other words, or where the prompt
-    speaks of a mistake, it makes one.
+    speaks of something wrong (_MISTAKEN), it makes a mistake.
     """
 
     engine = ENGINE
@@ -220,7 +221,7 @@ def _step(n: int) -> str:
 
 def _rewritten(n: int, prompt: str) -> str:
     """The step with a mistake, or its words in another order: so it newly mentions nothing, not an option either."""
-    return f" {_step(n + 1)}" if "mistake" in prompt.lower() else f" To the count, add {n}."
+    return f" {_step(n + 1)}" if _MISTAKEN.search(prompt) else f" To the count, add {n}."
 
 
 def _turns(prompt: str) -> tuple[str, str]:
