@@ -114,7 +114,7 @@ def get_arm_cards():
 
 
 def get_table_arms():
-    """The arms as the tables name them, with all settings of their tuning."""
+    """The arms as the tables name them, with all settings of their tuning; as many as there are arm.json, and base."""
     return [arm | (study_config.tuning_spec(STUDY, arm) if arm["tuning"] else {}) for arm in ARMS]
 
 
