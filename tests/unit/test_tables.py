@@ -65,7 +65,7 @@ def test_a_selection_is_estimates(name):
     found = select(study(), name, STUDY)
     assert found.schema == SELECTION
     assert found.join(study(), on=ESTIMATES.names(), how="semi", nulls_equal=True).height == found.height
-    assert found.is_empty() == (name in ("t6_rank_accuracy", "t7_rank_match", "t8_model_size", "lanham"))
+    assert found.is_empty() == (name in ("t6_rank_accuracy", "t7_rank_match", "t8_model_size", "extractors", "lanham"))
 
 
 @pytest.mark.parametrize(("name", "test"), TESTS_SHOWN.items())
@@ -348,6 +348,8 @@ def test_whether_a_conclusion_survives_the_other_extractor():
         row(metric="accuracy_effect_lenient", eval_set=name, low=low, high=high)
         for name, (low, high) in lenient.items()
     ]
+    rows += [row(metric="accuracy_effect_lenient", eval_set="d", estimate=None, low=None, high=None)]
+    rows += [row(metric="accuracy_effect", eval_set="strict alone")]
     rows += [row(eval_set="a"), row(eval_set="a", metric="accuracy_lenient", estimate=0.6, low=0.5, high=0.7)]
     found = shown("extractors", *rows)
     assert found.select("metric", "evaluation set", "lenient", "conclusion survives").rows() == [
@@ -356,6 +358,9 @@ def test_whether_a_conclusion_survives_the_other_extractor():
         ("accuracy_effect", "b", "+0.500 [-0.100, +0.400] n=9", "yes"),
         ("accuracy_effect", "c", "+0.500 [-0.100, +0.300] n=9", "no"),
         ("accuracy_effect", "d", "n/a", "n/a"),
+    ]
+    assert shown("extractors", row(), row(metric="accuracy_effect")).rows() == [
+        ("The study has nothing that was read by both extractors.",)
     ]
 
 

@@ -11,7 +11,7 @@ from faithtune import measures, parquet, provenance, tables, tune
 
 ARMS = ("base", "qlora-arithmetic")
 SETS = ("arithmetic", "colours")
-# What this study has none of: arms of several ranks, two models, Lanham's tests, a second extractor.
+# What this study has none of: arms of several ranks, two models, Lanham's tests.
 WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "lanham"}
 PAIRS = [(arm, eval_set) for arm in ARMS for eval_set in SETS]
 

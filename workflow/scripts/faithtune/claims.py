@@ -70,9 +70,10 @@ def claims(
 ) -> pl.DataFrame:
     """CLAIMS of a study.
 
-    arms: {model, arm, train_set (None for base)}, in the order of the tables; changes: CHANGES of
-    them; parameters: how many each model has, None where that is not known.
+    arms: {model, arm, train_set (None for base)}, in the order of the tables, an arm's seeds under
+    one name; changes: CHANGES of them; parameters: how many each model has, None where that is not known.
     """
+    arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
     study = _Study(arms, changes, reasoning_sets, sampling)
     models = list(dict.fromkeys(arm["model"] for arm in arms))
     known = all(parameters.get(model) is not None for model in models)

@@ -112,12 +112,12 @@ def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     known = {_position(row, row["metric"]): row for row in selection.rows(named=True)}
     lines = []
     for row in _ordered(selection, ("accuracy", "accuracy_effect", "match_effect")):
-        lenient = known.get(_position(row, f"{row['metric']}_lenient"))
+        lenient = known[_position(row, f"{row['metric']}_lenient")]
         labels = {"model": row["model"], "arm": row["arm"], "evaluation set": set_name(row)}
         labels |= {"metric": row["metric"], "test": TESTS[row["test"]], "α": alpha(row)}
         texts = {
             "strict": cell(row, study),
-            "lenient": cell(lenient, study) if lenient else NOT_AVAILABLE,
+            "lenient": cell(lenient, study),
             "conclusion survives": _survives(row, lenient) if is_effect(row["metric"]) else "",
         }
         lines.append(labels | texts)
@@ -212,11 +212,11 @@ def by_rank(arms) -> list[dict]:
     return sorted(arms, key=lambda a: (models.index(a["model"]), sets.index(a["train_set"]), a.get("rank") or 0))
 
 
-def _survives(strict: dict, lenient: dict | None) -> str:
+def _survives(strict: dict, lenient: dict) -> str:
     """yes: both intervals lie on one side of 0, the same, or both contain it."""
     sides = []
     for row in (strict, lenient):
-        if row is None or row["low"] is None:
+        if row["low"] is None:
             return NOT_AVAILABLE
         sides.append(1 if row["low"] > 0 else -1 if row["high"] < 0 else 0)
     return "yes" if sides[0] == sides[1] else "no"

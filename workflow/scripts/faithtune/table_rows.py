@@ -45,10 +45,6 @@ diagnostic = _where(
     _is_metric(*diagnostics.METRICS, "above_chance", "shuffle_match", "disguised", "disguised_normalised")
     | _is_metric("alpha_star", "alpha_star_median", "aoc")
 )
-extractors = _where(
-    _is_metric("accuracy", "accuracy_lenient", "accuracy_effect", "accuracy_effect_lenient")
-    | _is_metric("match_effect", "match_effect_lenient")
-)
 lanham = _where(
     pl.col("test").is_in(_LANHAM_TESTS) & _is_metric("match", "change_floored", "match_effect", "accuracy")
     | _is_metric("aoc")
@@ -90,6 +86,15 @@ def ablated(arms) -> list[dict]:
             same = repr(sorted((key, value) for key, value in arm.items() if key not in _OF_RANK))
             groups.setdefault(same, []).append(arm)
     return [arm for group in groups.values() if len({arm["rank"] for arm in group}) > 1 for arm in group]
+
+
+def extractors(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """What was read by both extractors."""
+    where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
+    lenient = estimates.filter(_is_metric("accuracy_lenient", "accuracy_effect_lenient", "match_effect_lenient"))
+    strict = lenient.select(*where[:-1], pl.col("metric").str.strip_suffix("_lenient"))
+    both = pl.concat([strict, lenient.select(where)])
+    return estimates.join(both, on=where, how="semi", nulls_equal=True, maintain_order="left")
 
 
 def model_sizes(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
