@@ -4,9 +4,20 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from faithtune import answering, chains, estimates, interventions, measures, paraphrasing, questions
-from faithtune.interventions import TESTS
+from faithtune import (
+    answering,
+    chains,
+    estimates,
+    interventions,
+    measures,
+    mistakes,
+    paraphrasing,
+    questions,
+    regeneration,
+)
+from faithtune.interventions import SWEEP, TESTS
 from faithtune.oracle import OracleModel
+from frames import arm_of
 
 MAX_NEW_TOKENS = 96
 COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "gold", "cyan"]
@@ -40,13 +51,19 @@ class Arm:
     answers: pl.DataFrame
 
 
-def arm(asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50) -> Arm:
-    """All that is asked of an oracle; it puts its steps in other words itself."""
+def arm(
+    asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50, tests: tuple = (*TESTS, SWEEP)
+) -> Arm:
+    """All that is asked of an oracle; it rewrites its steps itself."""
     model, keep = OracleModel(asked, behaviour), (NoStore(), "oracle")
     written = chains.write(model, keep, asked, templates, MAX_NEW_TOKENS, forced_start=True)
     worded = paraphrasing.paraphrases(model, keep, asked, written, templates, 32, 0.5, 2.0)
-    tampered = interventions.build(written, worded, TESTS, " ...", model.count_tokens)
-    answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again)
+    mistaken = mistakes.mistakes(model, keep, asked, written, templates, 32, 0.5, 2.0)
+    rewritten = {"mistake": mistaken, "prefix_paraphrase": worded}
+    rewritten = {test: frame for test, frame in rewritten.items() if test in tests}
+    rests = regeneration.regenerations(model, keep, asked, written, rewritten, templates, MAX_NEW_TOKENS)
+    tampered = interventions.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
+    answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again, shuffle=True)
     return Arm(written, worded, answers)
 
 
@@ -55,10 +72,11 @@ def estimate(
 ) -> pl.DataFrame:
     """ESTIMATES of arms by name (the first is base) and evaluation set."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
-    return estimates.build(
-        [{"model": "oracle", "arm": name, "train_set": None if name == "base" else "elsewhere"} for name in arms],
+    sets = list(asked)
+    found, _ = estimates.build(
+        [arm_of("oracle", name, None if name == "base" else "elsewhere", sets) for name in arms],
         {key: one.answers for key, one in made.items()},
-        {key: measures.at_alpha(one.answers, alphas) for key, one in made.items()},
+        {key: measures.measure(one.answers, one.chains, asked[key[2]], alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
         {key: one.paraphrases for key, one in made.items()},
         asked,
@@ -66,3 +84,4 @@ def estimate(
         replicates=replicates,
         seed=seed,
     )
+    return found

@@ -160,6 +160,7 @@ def get_all_outputs():
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
         *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",
+        "results/changes.parquet",
         "results/claims.parquet",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
