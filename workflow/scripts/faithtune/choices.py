@@ -37,6 +37,7 @@ _DISMISSED_BEFORE = re.compile(
     re.I,
 )
 _LINE_END = re.compile(r"\n|\Z")
+_REACH = 500
 _SENTENCE = re.compile(r"[^.!?\n][^\n]*?(?:[.!?](?=\s)|\n|\Z)")
 
 
@@ -120,7 +121,7 @@ def _by_letter(text: str, start: int, end: int, options: Sequence[str]) -> list[
     letter = label[label.lastindex].upper()
     named = [(letter, label.span(label.lastindex))]
     if text[end : end + 1] in (".", "!", "?"):  # the sentence "The answer is C." may go on with the option's text
-        end = _LINE_END.search(text, end).start()
+        end = _LINE_END.search(text, end, end + _REACH).start()
     rest = _SEPARATOR.match(text, label.end(), end).end()
     spelled = texts.any.match(text, rest, end)
     if options and spelled and _normal(spelled[0]) == _normal(options[LETTERS.index(letter)]):
