@@ -7,8 +7,8 @@ from faithtune import fingerprint, local
 
 LIBRARY = Path(local.__file__).parent
 # The code that decides what the row of a prompt holds, and the engine's number with it.
-MODULES = ("attention", "extraction", "forest", "local", "networks", "plain", "prompts", "steps", "tree")
-KNOWN = ("2", "1b142361b9238c1c")
+MODULES = ("attention", "declarations", "forest", "local", "networks", "plain", "prompts", "steps", "tree")
+KNOWN = ("3", "32e47d81aeb0147d")
 
 
 def test_a_changed_engine_has_another_number():

@@ -83,6 +83,11 @@ def read_subject(text: str, start: int, end: int, options: Sequence[str]) -> Ext
     named = _by_text(text, led, end, options)
     if len(named) == 1 and not text[named[0][1][1] : end].strip(_OUTER):
         return Extraction("answered", *named[0])
+    label = _letters(len(options)).label.match(text, led, end)
+    if label and label[label.lastindex].upper() == _texts(tuple(options)).letters.get(
+        _normal(text[_SEPARATOR.match(text, label.end(), end).end() : end])
+    ):
+        return Extraction("answered", label[label.lastindex].upper(), label.span(label.lastindex))
     letter = _letters(len(options)).subject.search(text[start:end])
     if letter is None:
         return UNANSWERED

@@ -1,4 +1,4 @@
-r"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
+"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
 
 import re
 from collections.abc import Iterator
@@ -119,11 +119,11 @@ _ASKS = re.compile(r"[^.!\n]{0,200}\?")
 
 
 class Declaration(NamedTuple):
-    """A piece of a text that declares: what to read, and whether the answer stands before the cue."""
+    """A cue in a text, and the piece to read."""
 
-    rule: str
+    rule: str  # a key of RULES
     cue: int  # where the cue starts
-    start: int
+    start: int  # the piece; of the rules SUBJECT it ends where the cue starts
     end: int
 
 
