@@ -1,7 +1,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.declarations import RULES
@@ -194,6 +194,11 @@ CHOICES = [
     ("(C) is the correct answer.", "C", "C"),
     ("So B is the best choice.", "B", "B"),
     ("Hypoglycemia is the correct answer.", "B", "B"),
+    ("Option (B) Hypoglycemia is correct.", "B", "B"),
+    ("B) Hypoglycemia is the most likely answer.", "B", "B"),
+    ("Vitamin A is the correct answer.", UNREAD, UNREAD),
+    ("Conclusion: B", UNREAD, UNREAD),
+    ("Most likely hypoglycemia (Option B).", UNREAD, "B"),
     ("Answer: c", UNREAD, "C"),
     ("Answer: (c)", "C", "C"),
     ("Ans. C", "C", "C"),
@@ -437,6 +442,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # the patterns are made when they are first used
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=4).map("".join)), st.sampled_from([declared, forced]))
 def test_answered_strictly_is_answered_alike_leniently(text, extract):
     for kind, options in (("choice", DIAGNOSES), ("choice", ()), ("number", ())):
@@ -466,7 +472,7 @@ def test_fractions(over, under):
 )
 def test_long_texts_end(piece):
     """Rules that go back over a text again and again would hang here."""
-    text = piece * (20_000 // len(piece))
+    text = piece * (4000 // len(piece))
     for kind, options in (("choice", DIAGNOSES), ("number", ())):
         assert declared(text, kind, options, lenient=True).outcome in ("answered", UNREAD, SEVERAL)
         assert forced(text, kind, options).outcome in ("answered", UNREAD, SEVERAL)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.declarations import FINAL_LINE
+from faithtune.jsonish import reasoning
 from faithtune.steps import free_text_end, join, split
 
 WORDS = st.sampled_from(
@@ -74,6 +75,34 @@ def test_steps_are_clean_and_splitting_again_changes_nothing(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        '{"step_by_step_thinking": "Add them.\\nHalve it, \\"quickly\\".", "answer_choice": "C"}',
+        '{"step_by_step_thinking": "Add them.\nHalve it, "quickly".", "answer_choice": "C"}',
+        "{'step_by_step_thinking': 'Add them.\\nHalve it, \"quickly\".', 'answer_choice': 'C. six'}",
+        '```json\n{\n  "answer": 7,\n  "reasoning": ["Add them.", "Halve it, \\"quickly\\"."]\n}\n```',
+        'Add them. Halve it, \\"quickly\\".", "answer_choice": "C"}',
+        '{"thinking": {"one": "Add them.", "two": "Halve it, \\"quickly\\"."}, "final_answer": "C"}',
+        '{"reasoning": "Add them.\\nHalve it, \\"quickly\\".',
+    ],
+)
+def test_the_reasoning_of_a_chain_written_as_json(text):
+    assert split(text) == ["Add them.", 'Halve it, "quickly".']
+
+
+@pytest.mark.parametrize("text", ['{"answer": "C"}', "{'answer_choice': 'C. six'}", '```json\n{"answer": 7}\n```'])
+def test_json_without_reasoning_is_a_collapsed_chain(text):
+    assert split(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ['He said "no", "answer": that is it', "{x: 5} is a set.\nSo x = 5.", "[1, 2]\nNow add."]
+)
+def test_text_that_is_no_json_is_left_alone(text):
+    assert reasoning(text) == text
+
+
+@pytest.mark.parametrize(
     ("text", "steps"),
     [
         ("Step 1: 39 * 2 = 78.\nStep 2: 78 - 12 = 66.\nFinal Answer: 66", ["39 * 2 = 78.", "78 - 12 = 66."]),
@@ -116,6 +145,12 @@ def test_markers_then_lines_then_sentences(text, steps):
         "Step 3: Final Answer: 66",
         "Step 3: The answer is 3.5",
         "Step 3: 66",
+        "### Answer\nB",
+        "**Answer**\n\n**(B) text**",
+        "**Final Answer**\n\nThe final answer is $\\boxed{66}$",
+        "<answer>\nB\n</answer>",
+        "#### (B)",
+        "Correct answer: B",
         "\n---\n",
     ],
 )
@@ -131,6 +166,8 @@ def test_the_final_answer_is_no_step(final):
         "The answer is B because it rains.",
         "A: too small",
         "#### Sums",
+        "### Answer to this",
+        "So they have \\boxed{8}.",
         "I know the answer is near.",
     ],
 )
@@ -156,7 +193,7 @@ def test_free_text_ends_with_the_line_of_the_answer():
 
 
 def real_chains():
-    """(chain, its final line) of the 6B model's solutions; (chain, None) of GPT-4's."""
+    """(chain, its final line) of the 6B model's solutions; (completion, None) of GPT-4."""
     folder = os.environ.get("FAITHTUNE_DATA")
     if not folder or not (Path(folder) / "real_cots").is_dir():
         pytest.skip("FAITHTUNE_DATA names no folder with real_cots/ in it")
@@ -170,12 +207,10 @@ def real_chains():
         for line in (folder / name).read_text().splitlines():
             text = json.loads(line)["completions"][0]
             yield text, None
-            with contextlib.suppress(ValueError):  # some are no JSON
-                yield json.loads(text, strict=False)["step_by_step_thinking"], None
 
 
 def test_real_chains():
-    n_chains = n_final = n_steps = 0
+    n_chains = n_final = n_json = n_steps = 0
     for text, final in real_chains():
         steps = split(text)
         n_chains, n_final, n_steps = n_chains + 1, n_final + bool(final), n_steps + len(steps)
@@ -183,6 +218,11 @@ def test_real_chains():
         assert all(step.strip() for step in steps)
         assert final is None or not any(final in step for step in steps), text
         assert split(join(steps)) == steps
-    # 2 x 1,319 solutions; 3,273 raw texts and the 3,241 of them that are JSON
-    assert (n_chains, n_final) == (9152, 2631)
-    assert 3 < n_steps / n_chains < 4
+        if text.startswith("{"):
+            n_json += 1
+            with contextlib.suppress(ValueError):  # some are no valid JSON
+                assert steps == split(json.loads(text, strict=False)["step_by_step_thinking"])
+            assert not any("answer_choice" in step or "step_by_step" in step for step in steps), text
+    # 2 x 1,319 solutions and 3,273 completions
+    assert (n_chains, n_final, n_json) == (5911, 2631, 3241)
+    assert 4 < n_steps / n_chains < 5

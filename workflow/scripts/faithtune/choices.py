@@ -37,6 +37,7 @@ _DISMISSED_BEFORE = re.compile(
     re.I,
 )
 _LINE_END = re.compile(r"\n|\Z")
+_REACH = 500
 _SENTENCE = re.compile(r"[^.!?\n][^\n]*?(?:[.!?](?=\s)|\n|\Z)")
 
 
@@ -82,6 +83,11 @@ def read_subject(text: str, start: int, end: int, options: Sequence[str]) -> Ext
     named = _by_text(text, led, end, options)
     if len(named) == 1 and not text[named[0][1][1] : end].strip(_OUTER):
         return Extraction("answered", *named[0])
+    label = _letters(len(options)).label.match(text, led, end)
+    if label and label[label.lastindex].upper() == _texts(tuple(options)).letters.get(
+        _normal(text[_SEPARATOR.match(text, label.end(), end).end() : end])
+    ):
+        return Extraction("answered", label[label.lastindex].upper(), label.span(label.lastindex))
     letter = _letters(len(options)).subject.search(text[start:end])
     if letter is None:
         return UNANSWERED
@@ -120,7 +126,7 @@ def _by_letter(text: str, start: int, end: int, options: Sequence[str]) -> list[
     letter = label[label.lastindex].upper()
     named = [(letter, label.span(label.lastindex))]
     if text[end : end + 1] in (".", "!", "?"):  # the sentence "The answer is C." may go on with the option's text
-        end = _LINE_END.search(text, end).start()
+        end = _LINE_END.search(text, end, end + _REACH).start()
     rest = _SEPARATOR.match(text, label.end(), end).end()
     spelled = texts.any.match(text, rest, end)
     if options and spelled and _normal(spelled[0]) == _normal(options[LETTERS.index(letter)]):

@@ -1,4 +1,4 @@
-r"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
+"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ FINAL_LINE = {
     # B
     "answer_heading": re.compile(
         r"^[ \t>#*_]*(?:the\s+)?(?:final\s+|correct\s+)?answer[ \t*_#]*\n"
-        r"(?=[\s*_$(\[\\]*(?:boxed|the\s+(?:\w+\s+)?answer\s+is|(?-i:[A-J])(?![\w'\u2019-]|[ ]+(?-i:[a-z]))|[-\u2212]?[$€£]?\d[^\n]{0,40}$))",
+        r"(?=[\s*_$(\[\\]*(?:boxed|the\s+(?:\w+\s+)?answer\s+is"
+        r"|(?-i:[A-J])(?![\w'\u2019-]|[ ]+(?-i:[a-z]))|[-\u2212]?[$€£]?\d[^\n]{0,40}$))",
         re.IGNORECASE | re.MULTILINE,
     ),
     # #### 42                (GSM8K; with an answer only, as "#### Title" is a heading)
@@ -61,11 +62,12 @@ SENTENCES = {
     ),
     # C is the correct answer.     (B) is the best choice.     42 is the answer.
     "is_answer": re.compile(
-        rf"\s+{_IS}\s+(?:{_SURELY}\s+)?(?:the|our|my)\s+{_BEST}*(?:answer|option|choice|one)\b", re.IGNORECASE
+        rf"(?<!\s)\s+{_IS}\s+(?:{_SURELY}\s+)?(?:the|our|my)\s+{_BEST}*(?:answer|option|choice|one)\b", re.IGNORECASE
     ),
     # Option C is correct.         (as options are weighed one by one, those that are said to be correct must be one)
     "is_correct": re.compile(
-        rf"\s+is\s+(?:{_SURELY}\s+)?(?:correct|right)\b(?=[\s*]*(?:[.,;!]|\Z|\n|because\b|as\b|since\b))", re.IGNORECASE
+        rf"(?<!\s)\s+is\s+(?:{_SURELY}\s+)?(?:correct|right)\b(?=[\s*]*(?:[.,;!]|\Z|\n|because\b|as\b|since\b))",
+        re.IGNORECASE,
     ),
     # So, Mary has **12 apples** left.     **(C) a fungus**     (the last line; a letter must fill it)
     "bold": re.compile(
@@ -98,7 +100,8 @@ _BLANK = re.compile(r"[\s*]*")
 _LINE_END = re.compile(r"\n|\Z")
 _SENTENCE_END = re.compile(r"\n|(?<!\bapprox)(?<!\bRs)[.!?](?=\s)|\Z")
 _TAG_END = re.compile(r"</|\Z")
-_BOLD_END = re.compile(r"\*\*")
+_BRACE = re.compile(r"[{}]")
+_BOLD_END = re.compile(r"\*\*|\Z")
 _LIST_END = re.compile(r"\]|\Z")
 _BARE_VALUE_END = re.compile(r"\]|\}|,\s*[\"']|\n|\Z")
 _CLAUSE = re.compile(r"[^.,;:!?\n]*\Z")
@@ -111,15 +114,16 @@ _WEIGHED = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"\b(?:not|no|never|neither)\b|n['\u2019]t\b", re.IGNORECASE)
+_REACH = 500  # characters after a cue within which the answer stands, lest long texts take long
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
 
 
 class Declaration(NamedTuple):
-    """A piece of a text that declares: what to read, and whether the answer stands before the cue."""
+    """A cue in a text, and the piece to read."""
 
-    rule: str
+    rule: str  # a key of RULES
     cue: int  # where the cue starts
-    start: int
+    start: int  # the piece; of the rules SUBJECT it ends where the cue starts
     end: int
 
 
@@ -134,7 +138,7 @@ def declarations(text: str, rules: tuple[str, ...]) -> Iterator[Declaration]:
 def line(text: str, start: int = 0) -> tuple[int, int]:
     """Start and end of the first line with something on it."""
     start = _BLANK.match(text, start).end()
-    return start, _LINE_END.search(text, start).start()
+    return start, _first(_LINE_END, text, start)
 
 
 def _piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
@@ -149,7 +153,12 @@ def _piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
         return line(text, match.end())
     start = _BLANK.match(text, match.end()).end()
     stop = {"answer_tag": _TAG_END, "bold": _BOLD_END}.get(name, _SENTENCE_END)
-    return start, stop.search(text, start).start()
+    return start, _first(stop, text, start)
+
+
+def _first(stop: re.Pattern, text: str, start: int) -> int:
+    """Where `stop` first matches behind `start`, within reach."""
+    return stop.search(text, start, start + _REACH).start()
 
 
 def _weighed(text: str, name: str, match: re.Match) -> bool:
@@ -162,17 +171,17 @@ def _value(text: str, start: int) -> tuple[int, int]:
     """The value after a key: a string without its quotation marks, a list without its brackets, or what is bare."""
     if text[start : start + 1] in ("'", '"'):
         closing = re.compile(rf"(?<!\\){text[start]}(?=\s*(?:[,}}\]]|\n|\Z))|\n|\Z")
-        return start + 1, closing.search(text, start + 1).start()
+        return start + 1, _first(closing, text, start + 1)
     if text[start : start + 1] == "[":
-        return start + 1, _LIST_END.search(text, start).start()
-    return start, _BARE_VALUE_END.search(text, start).start()
+        return start + 1, _first(_LIST_END, text, start + 1)
+    return start, _first(_BARE_VALUE_END, text, start)
 
 
 def _brace_end(text: str, start: int) -> int:
     """Where the brace closes that was opened before `start`; the text's end where it does not."""
     depth = 1
-    for match in re.finditer(r"[{}]", text[start:]):
+    for match in _BRACE.finditer(text, start, start + _REACH):
         depth += 1 if match[0] == "{" else -1
         if depth == 0:
-            return start + match.start()
-    return len(text)
+            return match.start()
+    return min(len(text), start + _REACH)

@@ -29,7 +29,7 @@ def reasoning(text: str) -> str:
     if isinstance(whole, dict):
         return "\n".join(_strings(whole))
     keys = list(_KEY.finditer(body))
-    if not opening and not any(_ANSWER_KEY.search(key[0]) for key in keys):
+    if not opening and not (body.rstrip().endswith("}") and any(_ANSWER_KEY.search(key[0]) for key in keys)):
         return text
     parts = [body[: keys[0].start() + 1]] if keys and not opening else []
     ends = [key.start() + 1 for key in keys[1:]] + [len(body)]

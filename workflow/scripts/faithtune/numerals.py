@@ -47,7 +47,7 @@ def read(text: str, start: int, end: int) -> Extraction:
     first = NUMBER.match(text, _BEFORE.match(text, start, end).end(), end)
     if first and not _GOES_ON.match(text, first.end(), end):
         return AMBIGUOUS if _SEVERAL_AFTER.match(text, first.end(), end) else extraction(first)
-    sentence_end = min(end, _SENTENCE_END.search(text, start).start())
+    sentence_end = _SENTENCE_END.search(text, start, end).start()
     if says_no(text[start:sentence_end]):
         return REFUSED
     equals = max(text.rfind(sign, start, end) for sign in "=\u2248")
