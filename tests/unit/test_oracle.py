@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 import oracles
-from faithtune import chains, extraction, interventions, measures, paraphrase_gate, prompts, questions, steps
+from faithtune import chains, extraction, interventions, line_gate, measures, paraphrase_gate, prompts, questions, steps
 from faithtune.backend import Ask
 from faithtune.errors import UserError
 from faithtune.interventions import TESTS
@@ -83,7 +83,8 @@ def test_a_noisy_arm_answers_something_else(options, templates):
     again = one.answers.filter(test="again")
     assert again.height == 300
     assert again["match"].mean() == pytest.approx(truth.same, abs=0.08)
-    assert all(set(matches(one, test, whole=True)) == {True} for test in TESTS)  # an equal prompt, an equal answer
+    kept_first = [test for test in TESTS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
+    assert all(set(matches(one, test, whole=True)) == {True} for test in kept_first)  # an equal prompt, an equal answer
 
 
 @KINDS
@@ -189,7 +190,7 @@ def test_steps_are_put_in_other_words_or_mistaken(templates):
     for before, expected in (("", "To the count, add 7."), ("Make a mistake.\n", "Add 8 to the count.")):
         prompt = prompts.render(model.tokenizer, before + user.replace("{step}", step), opening)
         [(_, made)] = model.generate([prompt], 32, steps.line_ended)
-        assert paraphrase_gate.clean(made.text) == expected
+        assert line_gate.clean(made.text) == expected
     assert paraphrase_gate.gate(step, "To the count, add 7.", oracles.COLOURS) is None
 
 

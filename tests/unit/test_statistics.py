@@ -1,19 +1,24 @@
-"""Intervals: known values, degenerate samples, and coverage by simulation."""
-
-import time
+"""Intervals: known values, degenerate samples, other libraries. Their coverage is in test_intervals.py."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from faithtune.statistics import NOTHING, Estimate, Sampling, macro, mcnemar_p, mean, share
+from faithtune import bootstrap
+from faithtune.statistics import NOTHING, Estimate, Sampling, effect, function_of_means, macro, mean, median, share
 
 SAMPLING = Sampling(replicates=2000, seed=1)
+FINE = Sampling(replicates=40_000)
 
 
 def alone(n: int) -> np.ndarray:
     return np.arange(n)
+
+
+def changes(up: int, down: int, n: int) -> np.ndarray:
+    return np.repeat([1, -1, 0], [up, down, n - up - down])
 
 
 def test_share_is_wilsons_interval():
@@ -25,19 +30,30 @@ def test_share_is_wilsons_interval():
 
 def test_no_data_gives_no_estimate():
     empty = np.array([])
-    assert share(empty, empty, SAMPLING) == NOTHING
-    assert mean(empty, empty, SAMPLING, bounds=(-1, 1)) == NOTHING
-    assert mcnemar_p(empty, empty) is None
+    for estimate in (share, mean, effect, median):
+        assert estimate(empty, empty, SAMPLING) == NOTHING
+    assert function_of_means(np.empty((0, 2)), empty, SAMPLING, lambda means: means[:, 0]) == NOTHING
 
 
-def test_equal_differences_leave_room_for_those_not_seen():
-    u = 1.959964**2 / (100 + 1.959964**2)  # Wilson's upper bound of 0 / 100
-    none = mean(np.zeros(100), alone(100), SAMPLING, bounds=(-1, 1))
-    assert none == pytest.approx((0.0, -u, u), abs=1e-6)
-    always = mean(np.ones(100), alone(100), SAMPLING, bounds=(-1, 1))
-    assert always == pytest.approx((1.0, 1 - 2 * u, 1.0), abs=1e-6)
-    fewer = mean(np.zeros(100), alone(100) % 10, SAMPLING, bounds=(-1, 1))
-    assert fewer.high == pytest.approx(1.959964**2 / (10 + 1.959964**2), abs=1e-6)  # 10 groups know less
+@pytest.mark.parametrize(("up", "down"), [(12, 5), (30, 30), (60, 10)])
+def test_effect_is_near_bonett_and_prices_interval(up, down):
+    p, q = (up + 1) / 202, (down + 1) / 202
+    error = np.sqrt((p + q - (p - q) ** 2) / 202)
+    found = effect(changes(up, down, 200), alone(200), FINE)
+    assert found.value == pytest.approx((up - down) / 200)
+    assert (found.low, found.high) == pytest.approx((p - q - 1.96 * error, p - q + 1.96 * error), abs=0.006)
+
+
+def test_values_that_do_not_differ_leave_room_for_those_not_seen():
+    none = effect(np.zeros(100), alone(100), FINE)
+    assert none.value == 0 and none.p == 1
+    assert none.low == pytest.approx(-none.high) and 0.025 < none.high < 0.037
+    fewer = effect(np.zeros(100), alone(100) % 10, FINE)
+    assert fewer.high > 5 * none.high  # 10 groups know less
+    always = effect(np.ones(100), alone(100), FINE)
+    assert always.high == 1 and 0.9 < always.low < 0.97
+    hit = share(np.ones(100), alone(100) // 2, FINE)
+    assert hit.high == 1 and 0.85 < hit.low < 0.97
 
 
 def test_one_group_alone_is_no_certainty():
@@ -45,47 +61,151 @@ def test_one_group_alone_is_no_certainty():
     assert found.low < 0.3 and found.high > 0.9
 
 
+def test_small_changes_are_not_widened_by_large_ones_that_could_have_been():
+    soft = np.random.default_rng(0).normal(0, 0.01, 50)
+    found = effect(soft, alone(50), FINE)
+    assert found.high - found.low < 1.25 * 2 * 1.96 * soft.std() / np.sqrt(50)
+
+
 def test_equal_values_without_bounds_have_no_interval():
     assert mean(np.full(5, 3.0), alone(5), SAMPLING) == Estimate(3.0, None, None)
+    assert mean(np.full(1000, 0.1), alone(1000) % 77 // 3, SAMPLING).low is None
+    assert mean(np.arange(3.0), np.zeros(3), SAMPLING) == Estimate(1.0, None, None)
+
+
+def test_mean_without_bounds_is_scipys_percentile_interval_stretched():
+    values = np.random.default_rng(0).exponential(size=40)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=40_000, method="percentile", rng=1).confidence_interval
+    stretch = stats.t.ppf(0.975, 39) / stats.norm.ppf(0.975) * np.sqrt(40 / 39)
+    ends = [values.mean() + stretch * (end - values.mean()) for end in theirs]
+    found = mean(values, alone(40), FINE)
+    assert (found.low, found.high) == pytest.approx(ends, abs=0.01)
 
 
 def test_groups_widen_the_interval():
     """50 groups of 4 equal answers know no more than 50 questions, not 200."""
-    rng = np.random.default_rng(3)
-    once = rng.random(50) < 0.5
-    clustered = share(np.repeat(once, 4), np.repeat(alone(50), 4), Sampling(replicates=20_000))
+    once = np.random.default_rng(3).random(50) < 0.5
+    clustered = share(np.repeat(once, 4), np.repeat(alone(50), 4), FINE)
     standard_error = np.sqrt(once.mean() * (1 - once.mean()) / 50)
     assert clustered.high - clustered.low == pytest.approx(2 * 1.96 * standard_error, rel=0.05)
 
 
 def test_drawing_kinds_or_single_groups_is_the_same_bootstrap(monkeypatch):
-    values, groups = np.random.default_rng(0).normal(size=300).round(1), np.arange(300) % 90
-    by_kind = mean(values, groups, Sampling(replicates=40_000))
-    monkeypatch.setattr("faithtune.statistics._FEW_KINDS", 0)
-    one_by_one = mean(values, groups, Sampling(replicates=40_000))
-    assert by_kind == pytest.approx(one_by_one, abs=0.004)
-    assert by_kind != one_by_one
+    columns = np.column_stack([np.random.default_rng(0).integers(-1, 2, 300), np.ones(300)])
+    by_kind = bootstrap.totals(columns, FINE)[:, 0]
+    monkeypatch.setattr(bootstrap, "_FEW_KINDS", 0)
+    one_by_one = bootstrap.totals(columns, FINE)[:, 0]
+    assert (by_kind != one_by_one).any()
+    assert stats.ks_2samp(by_kind, one_by_one).statistic < 0.015
 
 
-@pytest.mark.parametrize("values", [lambda rng: rng.random(2000), lambda rng: rng.integers(-1, 2, 2000)])
-def test_a_full_bootstrap_is_quick(values):
-    start = time.perf_counter()
-    mean(values(np.random.default_rng(0)), alone(2000), Sampling(replicates=10_000))
-    assert time.perf_counter() - start < 2  # 0.2 s on an idle core
+def test_as_many_groups_are_drawn_as_there_are():
+    drawn = bootstrap.totals(np.column_stack([np.arange(30.0), np.ones(30)]), SAMPLING)
+    assert drawn.shape == (2000, 2)
+    assert (drawn[:, 1] == 30).all()
+    assert drawn[:, 0].mean() == pytest.approx(435, rel=0.01)
+    assert drawn[:, 0].std() == pytest.approx(np.sqrt(30) * np.arange(30).std(), rel=0.05)
 
 
-def test_seeds_belong_to_the_cell():
-    values, groups = np.random.default_rng(0).normal(size=200), alone(200)
-    assert mean(values, groups, SAMPLING, "a") == mean(values, groups, SAMPLING, "a")
-    assert mean(values, groups, SAMPLING, "a") != mean(values, groups, SAMPLING, "b")
-    assert mean(values, groups, SAMPLING, "a") != mean(values, groups, Sampling(replicates=2000, seed=2), "a")
+def test_seeds_of_the_bootstrap_belong_to_the_cell():
+    values, groups = changes(30, 20, 200) * np.where(alone(200) < 10, 0.61, 0.37), alone(200)
+    assert effect(values, groups, SAMPLING, "a") == effect(values, groups, SAMPLING, "a")
+    assert effect(values, groups, SAMPLING, "a") != effect(values, groups, SAMPLING, "b")
+    soft = np.random.default_rng(0).normal(0, 0.1, 200)
+    for of in (values, soft):
+        assert effect(of, groups, SAMPLING) != effect(of, groups, Sampling(replicates=2000, seed=2))
+    first = effect(soft, groups, SAMPLING)
+    effect(soft[:150], groups[:150], SAMPLING)
+    bootstrap._times_drawn.cache_clear()
+    assert effect(soft, groups, SAMPLING) == first
+
+
+@given(
+    st.lists(st.sampled_from([-1, 0, 0, 0.5, 1]), min_size=1, max_size=60),
+    st.integers(1, 60),
+    st.integers(1, 3),
+)
+def test_p_agrees_with_the_interval(values, n_groups, n_seeds):
+    groups = np.arange(len(values)) % n_groups
+    seeds = np.arange(len(values)) // n_groups % n_seeds
+    found = effect(np.array(values), groups, Sampling(replicates=100), seeds=seeds)
+    assert found.low <= found.value <= found.high
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+def test_p_is_the_t_tests_where_that_holds():
+    for shift in (0.01, 0.02, 0.03, 0.05):
+        values = np.random.default_rng(1).normal(shift, 0.1, 200)
+        expected = stats.ttest_1samp(values, 0).pvalue
+        assert np.log(effect(values, alone(200), FINE).p) == pytest.approx(np.log(expected), rel=0.1, abs=0.1)
+
+
+def test_a_function_of_one_mean_is_the_mean():
+    values, groups = np.random.default_rng(0).exponential(size=90), alone(90) // 2
+    found = function_of_means(values[:, None], groups, SAMPLING, lambda means: 3 * means[:, 0])
+    assert found == pytest.approx(mean(values, groups, SAMPLING).scaled(3), nan_ok=True)
+
+
+def test_a_function_of_means_resamples_them_together():
+    """A difference of two equal means is known exactly, a ratio to itself too: no draw differs."""
+    values = np.random.default_rng(0).random(200)
+    same = np.column_stack([values, values])
+    assert function_of_means(same, alone(200), SAMPLING, lambda m: m[:, 0] - m[:, 1])[:3] == (0, None, None)
+    noisy = np.column_stack([values, values + np.random.default_rng(1).normal(0, 0.01, 200)])
+    paired = function_of_means(noisy, alone(200), SAMPLING, lambda m: m[:, 0] - m[:, 1])
+    assert paired.high - paired.low == pytest.approx(2 * 1.96 * 0.01 / np.sqrt(200), rel=0.1)
+
+
+def test_a_mean_of_a_function_is_over_its_own_values():
+    columns = np.array([[1.0, np.nan], [3.0, 2.0], [np.nan, 4.0], [5.0, np.nan], [2.0, 2.5]])
+    found = function_of_means(columns, alone(5), SAMPLING, lambda m: m[:, 0] / m[:, 1])
+    assert found.value == pytest.approx((11 / 4) / (8.5 / 3))
+    assert found.low < found.value < found.high
+
+
+def test_a_function_without_a_value_is_nothing():
+    columns = np.column_stack([np.ones(20), np.ones(20)])
+    assert function_of_means(columns, alone(20), SAMPLING, lambda m: m[:, 0] / (1 - m[:, 1])) == NOTHING
+    rare = np.column_stack([np.ones(20), alone(20) == 0]).astype(float)  # a third of the draws divide by 0
+    assert function_of_means(rare, alone(20), SAMPLING, lambda m: m[:, 0] / m[:, 1]) == Estimate(20.0, None, None)
+
+
+def test_median_is_near_the_exact_one():
+    values = np.random.default_rng(0).normal(size=201)
+    exact = stats.quantile_test(values, p=0.5).confidence_interval(0.95)
+    found = median(values, alone(201), SAMPLING)
+    assert found.value == np.median(values)
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.06)
+    pairs = median(np.repeat(values, 4), np.repeat(alone(201), 4), FINE)
+    assert (pairs.low, pairs.high) == pytest.approx((exact.low, exact.high), abs=0.06)
 
 
 def test_macro_of_two_sets():
     found = macro([Estimate(0.2, 0.1, 0.6), Estimate(0.6, 0.3, 0.9)])
     low, high = 0.4 - np.hypot(0.1, 0.3) / 2, 0.4 + np.hypot(0.4, 0.3) / 2
-    assert found == pytest.approx((0.4, low, high))
-    assert macro([Estimate(0.2, 0.1, 0.6)]) == pytest.approx((0.2, 0.1, 0.6))
+    assert found[:3] == pytest.approx((0.4, low, high))
+    assert found.p is None
+    assert macro([Estimate(0.2, 0.1, 0.6)])[:3] == pytest.approx((0.2, 0.1, 0.6))
+
+
+def test_macro_of_effects_has_a_p():
+    one = Estimate(0.1, 0.1 - 0.196, 0.1 + 0.3, 0.3)  # standard error 0.1 towards 0
+    found = macro([one] * 4)
+    assert found.p == pytest.approx(2 * stats.norm.sf(2), abs=1e-4)
+    assert macro([one, one._replace(p=None)]).p is None
+
+
+def test_macro_of_sets_that_share_their_seeds():
+    one = Estimate(0.1, 0.05, 0.15, 0.01)
+    alike = np.array([[0.1, 0.1], [0.15, 0.15], [0.05, 0.05]])
+    apart = macro([one, one])
+    together = macro([one, one], by_seed=alike)
+    covariance = 2 * np.var([0.1, 0.15, 0.05], ddof=1) / 4 / 3
+    t = stats.t.ppf(0.975, 2)
+    assert together.high == pytest.approx(0.1 + np.sqrt((apart.high - 0.1) ** 2 + t**2 * covariance))
+    assert together.p > apart.p
+    assert (together.p < 0.05) == (together.low > 0)
+    assert macro([one, one], by_seed=alike[:1]) == apart
 
 
 def test_macro_of_a_missing_set_is_missing():
@@ -93,67 +213,11 @@ def test_macro_of_a_missing_set_is_missing():
     assert macro([Estimate(0.2, 0.1, 0.6), NOTHING]) == NOTHING
 
 
-def test_mcnemar_counts_only_the_discordant():
-    """3 against 9 discordant pairs: twice the tail of 12 coin flips at 3 or fewer, 299 / 2048."""
-    first = np.array([1] * 3 + [0] * 9 + [1] * 20 + [0] * 5, dtype=bool)
-    second = np.array([0] * 3 + [1] * 9 + [1] * 20 + [0] * 5, dtype=bool)
-    assert mcnemar_p(first, second) == pytest.approx(299 / 2048)
-    assert mcnemar_p(second, second) == 1.0
-
-
-def coverage(interval, truth: float, runs: int = 400) -> float:
-    covered = 0
-    for run in range(runs):
-        found = interval(np.random.default_rng(run))
-        covered += found.low <= truth <= found.high
-    return covered / runs
-
-
-@pytest.mark.parametrize("rate", [0.03, 0.3, 0.6])
-def test_coverage_of_a_share(rate):
-    found = coverage(lambda rng: share(rng.random(60) < rate, alone(60), SAMPLING), rate)
-    assert 0.92 <= found <= 0.99
-
-
-@pytest.mark.parametrize(("up", "down"), [(0.3, 0.1), (0.1, 0.1), (0.02, 0.02)])
-def test_coverage_of_a_paired_effect(up, down):
-    """Pairs that change up, down or not; the last case has often no change at all."""
-
-    def effect(rng: np.random.Generator) -> Estimate:
-        changes = rng.choice([1, 0, -1], 80, p=[up, 1 - up - down, down])
-        return mean(changes, alone(80), Sampling(replicates=1000, seed=1), bounds=(-1, 1))
-
-    assert 0.91 <= coverage(effect, up - down) <= 1
-
-
-def test_coverage_of_a_clustered_effect():
-    """Questions of a context share most of what moves them: unclustered intervals cover far less."""
-    groups = np.repeat(alone(60), 3)
-
-    def effect(rng: np.random.Generator, cluster: bool) -> Estimate:
-        shared = np.repeat(rng.choice([1, -1], 60, p=[0.6, 0.4]), 3)
-        changes = np.where(rng.random(180) < 0.1, 0, shared)
-        labels = groups if cluster else alone(180)
-        return mean(changes, labels, Sampling(replicates=1000, seed=1), bounds=(-1, 1))
-
-    assert coverage(lambda rng: effect(rng, True), 0.18) >= 0.91
-    assert coverage(lambda rng: effect(rng, False), 0.18) < 0.85
-
-
-def test_coverage_of_a_macro_mean():
-    rates = (0.02, 0.2, 0.7)
-
-    def average(rng: np.random.Generator) -> Estimate:
-        return macro([share(rng.random(80) < rate, alone(80), SAMPLING) for rate in rates])
-
-    assert 0.92 <= coverage(average, float(np.mean(rates))) <= 0.99
-
-
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 60), st.randoms(use_true_random=False))
 def test_share_is_a_share_and_knows_no_order(hits, n_groups, random):
     groups = [i % n_groups for i in range(len(hits))]
     found = share(np.array(hits), np.array(groups), Sampling(replicates=100))
-    assert 0 <= found.low <= found.high <= 1
+    assert 0 <= found.low <= found.value <= found.high <= 1
     order = list(range(len(hits)))
     random.shuffle(order)
     assert found == share(np.array(hits)[order], np.array(groups)[order], Sampling(replicates=100))
@@ -161,5 +225,7 @@ def test_share_is_a_share_and_knows_no_order(hits, n_groups, random):
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(-2, 2))
 def test_scaling_keeps_the_interval_around_the_number(values, factor):
-    found = mean(np.array(values), alone(len(values)), Sampling(replicates=50), bounds=(-1, 1)).scaled(factor, 1)
-    assert found.low <= found.high
+    found = effect(np.array(values), alone(len(values)), Sampling(replicates=50))
+    scaled = found.scaled(factor, 1)
+    assert scaled.low <= scaled.value <= scaled.high
+    assert scaled.p == found.p

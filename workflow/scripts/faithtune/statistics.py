@@ -26,6 +26,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from faithtune import bootstrap, sides
 from faithtune.bootstrap import Sampling
+from faithtune.sides import Seeds, Side
 
 
 class Estimate(NamedTuple):
@@ -82,7 +83,7 @@ def effect(
 ) -> Estimate:
     """Mean of `changes` (n, -1 … 1), the paired differences of questions, as `mean`, with its p.
 
-    p is the interval's (`sides.p_value`): p < 0.05 where the 95 % interval leaves 0 out. Flipping the
+    p is the interval's (`sides.Side.p_value`): p < 0.05 where the 95 % interval leaves 0 out. Flipping the
     signs of whole groups would be an exact test, but one that contradicts the interval beside
     it in close cases and knows nothing of seeds.
     """
@@ -127,7 +128,8 @@ def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: ob
 def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.ndarray | None = None) -> Estimate:
     """Unweighted mean of estimates, one an evaluation set, their questions all different.
 
-    Its interval is recovered from theirs by MOVER (`sides`). NOTHING where one of
+    Its interval is recovered from theirs by MOVER (Zou & Donner 2008, Statistics
+    in Medicine 27:1693): a side is the root of the sum of their squared sides. NOTHING where one of
     them is missing: means over different sets could not be compared.
     by_seed: each pooled seed's mean on each set (seeds, sets). Sets share the seeds, so
     their covariance between seeds, where it is positive, is added to the squared sides.
@@ -138,21 +140,21 @@ def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.n
     n, tail = len(estimates), (1 - confidence) / 2
     values, lows, highs = np.array([estimate[:3] for estimate in estimates]).T
     value, down, up = (float(x) / n for x in (values.sum(), math.hypot(*values - lows), math.hypot(*highs - values)))
-    seed = (0.0, math.inf)
+    seeds = Seeds()
     if by_seed is not None and len(by_seed) > 1:
-        whole = np.var(np.mean(by_seed, axis=1), ddof=1) / len(by_seed)
-        covariance = max(0.0, whole - np.var(by_seed, axis=0, ddof=1).sum() / n**2 / len(by_seed))
-        seed = (math.sqrt(whole), len(by_seed) - 1)
-        down, up = (math.hypot(side, sides.length([(math.sqrt(covariance), seed[1])], tail)) for side in (down, up))
+        k = len(by_seed)
+        seeds = Seeds(float(np.var(np.mean(by_seed, axis=1), ddof=1)) / k, 0.0, k - 1)
+        covariance = max(0.0, seeds.between - np.var(by_seed, axis=0, ddof=1).sum() / n**2 / k)
+        down, up = (math.hypot(side, Side(math.sqrt(covariance), k - 1).length(tail)) for side in (down, up))
     found = Estimate(value, value - down, value + up)
     if any(estimate.p is None for estimate in estimates):
         return found
-    # How much of the side is the seeds' is not told by intervals: all that can be, so that p is not too small.
+    # How much of a side is the seeds' is not told by the estimates: all that can be, so that p is not too small.
     side = down if value > 0 else up
-    of_seeds = min(side, sides.length([seed], tail))
-    questions = math.sqrt(side**2 - of_seeds**2) / sides.length([(1.0, math.inf)], tail)
-    seed = (of_seeds / sides.length([(1.0, seed[1])], tail), seed[1])
-    return found._replace(p=sides.p_value(value, [(questions, math.inf), seed]))
+    t, z = stdtrit([seeds.df, math.inf], tail)
+    between = min(seeds.between, (side / t) ** 2)
+    questions = math.sqrt(max(0.0, side**2 - t**2 * between)) / -z
+    return found._replace(p=Side(questions, math.inf, seeds._replace(between=between)).p_value(value))
 
 
 def _estimate(
@@ -185,25 +187,26 @@ def _estimate(
     t, z = stdtrit([n_groups - 1, math.inf], tail)
     stretch = t / z * math.sqrt(n_groups / (n_groups - 1))
     low, high = centre + stretch * (np.quantile(draws, [tail, 1 - tail]) - centre)
-    of_seeds = [sides.seed_part(columns, group, seeds, function, tail)] if _several(seeds) else []
-    if not all(math.isfinite(error) for error, _ in of_seeds):
+    of_seeds = sides.seeds_of(columns, group, seeds, function) if _several(seeds) else Seeds()
+    if not math.isfinite(of_seeds.between):
         return Estimate(value, None, None)
-    down, up = ([(max(0.0, side) / -t, n_groups - 1), *of_seeds] for side in (value - low, high - value))
-    low, high = value - sides.length(down, tail), value + sides.length(up, tail)
+    down, up = (Side(max(0.0, side) / -t, n_groups - 1, of_seeds) for side in (value - low, high - value))
+    low, high = value - down.length(tail), value + up.length(tail)
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
-    return Estimate(value, low, high, sides.p_value(value, down if value > 0 else up) if test else None)
+    return Estimate(value, low, high, (down if value > 0 else up).p_value(value) if test else None)
 
 
 def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
     """Two groups of mean size more, either side of the middle of `bounds`.
 
     Their distance from it is the mean distance of the groups, each weighted by its own: that of
-    those that are off the middle, however many are on it. Where all are on it, that of the bounds.
+    those that are off the middle, however many are on it. It is that of the bounds where all
+    are on it, and for a group alone, of which nothing is known but its own.
     """
     middle = sum(bounds) / 2
     off = np.abs(sums / sizes - middle)
-    distance = np.sum(off**2) / off.sum() if off.sum() > 1e-9 else bounds[1] - middle
+    distance = np.sum(off**2) / off.sum() if len(off) > 1 and off.sum() > 1e-9 else bounds[1] - middle
     size = sizes.mean()
     more = size * np.array([[middle - distance], [middle + distance]])
     return np.vstack([sums, more]), np.vstack([sizes, [[size], [size]]])
