@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from faithtune import diagnostics
+from faithtune import diagnostics, significance
 from faithtune.cell import AVERAGES
 from faithtune.parquet import ESTIMATES
 from faithtune.table_cells import Study, is_effect
@@ -117,8 +117,6 @@ def with_holm(rows: pl.DataFrame) -> pl.DataFrame:
     family = tested.unique(where, keep="first", maintain_order=True)
     if family.is_empty():
         return rows.select(*ESTIMATES, p_holm=pl.lit(None, pl.Float64))
-    from statsmodels.stats.multitest import multipletests  # slow to import, and most tables need it not
-
-    family = family.select(*where, p_holm=pl.Series(multipletests(family["p"].to_numpy(), method="holm")[1]))
+    family = family.select(*where, p_holm=pl.Series(significance.holm(family["p"].to_list())))
     corrected = tested.join(family, on=where, nulls_equal=True).select(*where[:-1], "p_holm", metric="shown")
     return rows.join(corrected, on=where, how="left", nulls_equal=True, maintain_order="left").select(*SELECTION)
