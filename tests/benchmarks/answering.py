@@ -103,7 +103,7 @@ def tree(model, asked: Asked, args) -> dict:
     from faithtune.store import RowStore
 
     with tempfile.TemporaryDirectory() as folder, RowStore(folder) as store:
-        told = answering.answer(model, (store, "arm"), *asked.frames, MAX_NEW_TOKENS, 0.0, 0)
+        told = answering.answer(model, (store, "arm"), *asked.frames, MAX_NEW_TOKENS, 0.0, 0, False)
     return dict(zip(asked.prompts, told.select("answer", "probabilities").iter_rows(), strict=True))
 
 

@@ -14,10 +14,12 @@ from faithtune import (
     plain,
     prompts,
     questions,
+    shuffling,
     steps,
 )
 from faithtune.backend import Ask, Generated
 from faithtune.data import arithmetic
+from faithtune.questions import LETTERS
 from faithtune.store import RowStore
 from faithtune.tree import Tree
 
@@ -53,7 +55,7 @@ def tampered(model, written):
 
 @pytest.fixture(scope="module")
 def answers(model, keep, asked, written, tampered, templates):
-    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=7)
+    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False)
 
 
 def test_chains_are_split_and_their_outcome_told(written, asked):
@@ -148,7 +150,9 @@ def test_what_is_asked_otherwise_is_computed_anew(model, tmp_path, asked, writte
 
     def computed(limit: int) -> int:
         with RowStore(tmp_path) as kept:
-            answering.answer(model, (kept, "tiny"), asked, written, rows, templates, limit, 0.05, again=1)
+            answering.answer(
+                model, (kept, "tiny"), asked, written, rows, templates, limit, 0.05, again=1, shuffle=False
+            )
         return kept.computed
 
     assert computed(8) > computed(8) == 0
@@ -161,7 +165,9 @@ def test_what_is_asked_otherwise_is_computed_anew(model, tmp_path, asked, writte
 
 def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, written, tampered, templates):
     fresh = tiny.model(tiny_model)
-    answering.answer(fresh, (RowStore(tmp_path), "tiny"), asked, written, tampered, templates, 8, 0.05, again=0)
+    answering.answer(
+        fresh, (RowStore(tmp_path), "tiny"), asked, written, tampered, templates, 8, 0.05, again=0, shuffle=False
+    )
     kinds, distinct = {row["id"]: row for row in asked.to_dicts()}, Tree()
     for row in tampered.to_dicts():
         text = answering.prompt(fresh.tokenizer, templates, row | {"question": kinds[row["id"]]})
@@ -170,7 +176,7 @@ def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, writt
 
 
 def test_unlikely_letters_are_no_answer(model, keep, asked, written, tampered, templates):
-    strict = answering.answer(model, keep, asked, written, tampered, templates, 8, 1.0, again=0)
+    strict = answering.answer(model, keep, asked, written, tampered, templates, 8, 1.0, again=0, shuffle=False)
     choices = strict.filter(pl.col("probabilities").list.len() > 0)
     assert set(choices["outcome"]) == {"unanswered"}
     assert choices["answer"].is_null().all()
@@ -179,7 +185,7 @@ def test_unlikely_letters_are_no_answer(model, keep, asked, written, tampered, t
 def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written, templates):
     cut = written.with_columns(outcome=pl.lit("truncated"))
     made = interventions.build(cut, None, ["early_termination"], " ...", model.count_tokens)
-    answers = answering.answer(model, keep, asked, cut, made, templates, 8, 0.0, again=9)
+    answers = answering.answer(model, keep, asked, cut, made, templates, 8, 0.0, again=9, shuffle=False)
     assert set(answers.filter(test="full")["outcome"]) == {"truncated"}
     assert answers["reference"].is_null().all()
     assert "answered" in set(answers.filter(test="no_cot")["outcome"])
@@ -191,7 +197,7 @@ def test_without_a_text_the_outcome_says_why(model, keep, asked, written, tamper
     missing = tampered.with_columns(
         text=pl.when(~filled).then("text"), missing=pl.when(filled).then(pl.lit(why)).otherwise("missing")
     )
-    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7)
+    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7, shuffle=False)
     filler = answers.filter(test="filler")
     assert filler.height > 0
     assert set(filler["outcome"]) == {why}
@@ -205,7 +211,9 @@ def test_a_second_time_the_network_is_not_even_loaded(model, keep, asked, writte
     keep[0].flush()
     again = RowStore(keep[0].folder), keep[1]
     unloaded = local.LocalModel(model.tokenizer, lambda: fail())
-    assert answering.answer(unloaded, again, asked, written, tampered, templates, 8, 0.05, again=7).equals(answers)
+    assert answering.answer(
+        unloaded, again, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False
+    ).equals(answers)
 
 
 class Parrot:
@@ -267,3 +275,25 @@ def test_steps_copied_from_the_prompts_example_are_counted(asked, templates):
     made = {"n_tokens": 9, "finished": True}
     chain = chains._chain(question, text, made, {"cot_number": "Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 19.\n{question}"})
     assert (chain["n_steps"], chain["n_copied"]) == (2, 1)
+
+
+def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, written, tampered, templates, answers):
+    """Each choice once more; letters and probabilities are those of the question's own order."""
+    choices = asked.filter(pl.col("kind") == "choice")
+    again = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.0, again=0, shuffle=True)
+    shuffled = again.filter(test="no_cot_shuffled")
+    assert shuffled["id"].to_list() == choices["id"].to_list()
+    others = again.filter(pl.col("test") != "no_cot_shuffled")
+    assert others.drop("outcome", "answer", "correct", "match").equals(
+        answers.filter(pl.col("test") != "again").drop("outcome", "answer", "correct", "match")
+    ), "the other answers stay as they were"
+    for row, question in zip(shuffled.to_dicts(), choices.to_dicts(), strict=True):
+        places = shuffling.order(question)
+        moved = shuffling.shuffled(question, places)
+        user = prompts.user_turn(templates, "no_cot", moved)
+        prompt = prompts.render(model.tokenizer, user, prompts.assistant_turn(""))
+        [(_, told)] = model.answer([Ask(prompt, len(places))], 8, steps.line_ended)
+        assert row["probabilities"] == pytest.approx(
+            [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4
+        )
+        assert row["answer"] == LETTERS[row["probabilities"].index(max(row["probabilities"]))]

@@ -19,6 +19,7 @@ interval of an absolute value is the image of the interval.
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from faithtune import statistics
@@ -99,8 +100,9 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
 
 def _costs(study: _Study, model: str) -> dict:
     sides = [study.arms_of(model, reasoning) for reasoning in (False, True)]
-    frames = [_pairs(study, model, "faithfulness", arms) for arms in sides]
-    question = ["eval_set", "id", "group"]
+    pairs = _pairs(study, model, "faithfulness", [*sides[0], *sides[1]])
+    frames = [pairs.filter(pl.col("arm").is_in([arm["arm"] for arm in arms])) for arms in sides]
+    question = ["eval_set", "seed", "id", "group"]
     both = frames[0].join(frames[1], on=question, how="semi").select(question).unique()
     other, native = (_values(frame.join(both, on=question, how="semi")) for frame in frames)
     contrast = native.join(other, on=question, suffix="_other", maintain_order="left")
@@ -110,7 +112,7 @@ def _costs(study: _Study, model: str) -> dict:
         f"Tuning on {_train_sets(sides[0], 'other sets')} costs at least as much faithfulness as tuning on"
         f" {_train_sets(sides[1], 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
     )
-    notes = _lacking(sides) or _left_out(study, [*sides[0], *sides[1]], pl.concat(frames))
+    notes = _lacking(sides) or _left_out(study, [*sides[0], *sides[1]], pairs)
     return _row("C3", statement, model, mean, +1, notes)
 
 
@@ -150,34 +152,44 @@ def _general(study: _Study, model: str) -> dict:
 
 
 def _pairs(study: _Study, model: str, what: str, arms: list[dict]) -> pl.DataFrame:
-    """(eval_set, arm, id, group, change) of a model's arms; first the mean over an arm's seeds."""
+    """(model, eval_set, arm, seed, id, group, change) of a model's arms.
+
+    Where their seeds are not the same ones, the mean over an arm's seeds, seed 0: then no interval
+    tells the draw of seeds.
+    """
     names = [arm["arm"] for arm in arms]
     frame = study.changes.filter(pl.col("model") == model, pl.col("what") == what, pl.col("arm").is_in(names))
-    by = ["model", "eval_set", "arm", "id", "group"]
-    return frame.drop_nulls("change").group_by(by, maintain_order=True).agg(pl.col("change").mean())
+    seeds = {
+        tuple(sorted(seeds))
+        for (seeds,) in frame.drop_nulls("seed").group_by("arm").agg(pl.col("seed").unique()).select("seed").rows()
+    }
+    seed = pl.col("seed") if len(seeds) == 1 else pl.lit(0, pl.Int64)
+    by = ["model", "eval_set", "arm", "seed", "id", "group"]
+    frame = frame.drop_nulls("change").with_columns(seed=seed.fill_null(0))
+    return frame.group_by(by, maintain_order=True).agg(pl.col("change").mean())
 
 
 def _values(pairs: pl.DataFrame) -> pl.DataFrame:
-    """(eval_set, id, group, value): one value a question, whose mean is the unweighted mean of the arms' means.
+    """(eval_set, seed, id, group, value): one value a question and seed, whose mean is that of the arms' means.
 
     Where every question has a pair in every arm, it is the question's mean over the arms. Else the
     arms' means rest on different questions, and it is the value of the mean's influence function
     (Hampel 1974), so that a bootstrap of it is right to first order.
     """
-    change, everywhere = pl.col("change"), "eval_set"
-    mean, paired = change.mean().over("eval_set", "arm"), pl.len().over("eval_set", "arm")
+    change, everywhere = pl.col("change"), ["eval_set", "seed"]
+    mean, paired = change.mean().over(*everywhere, "arm"), pl.len().over(*everywhere, "arm")
     questions, arms = pl.col("id").n_unique().over(everywhere), pl.col("arm").n_unique().over(everywhere)
     spread = pairs.with_columns(
         part=(change - mean) * questions / (paired * arms),
         # Each arm's mean is counted once a pair, so divided by its pairs it counts once.
         share=mean / (paired * arms),
     ).with_columns(centre=pl.col("share").sum().over(everywhere))
-    by_question = spread.group_by("eval_set", "id", "group", maintain_order=True)
+    by_question = spread.group_by(*everywhere, "id", "group", maintain_order=True)
     return by_question.agg(value=pl.col("part").sum() + pl.col("centre").first())
 
 
 def _macro(study: _Study, values: pl.DataFrame, claim: str, model: str, bound: float = 1.0) -> _Mean:
-    frames = {name: frame.sort("id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
+    frames = {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
     estimates = [
         statistics.mean(
             frame["value"].to_numpy(),
@@ -185,16 +197,21 @@ def _macro(study: _Study, values: pl.DataFrame, claim: str, model: str, bound: f
             study.sampling,
             *(claim, model, name),
             bounds=(-bound, bound),
+            seeds=frame["seed"].to_numpy(),
         )
         for name, frame in frames.items()
     ]
-    return _Mean(statistics.macro(estimates), list(frames), values.height)
+    by_seed = [frame.group_by("seed").agg(pl.col("value").mean()).sort("seed") for frame in frames.values()]
+    shared = by_seed and all(one["seed"].equals(by_seed[0]["seed"]) for one in by_seed)
+    means = np.array([one["value"] for one in by_seed]).T if shared else None
+    mean = statistics.macro(estimates, study.sampling.confidence, means)
+    return _Mean(mean, list(frames), values.select("eval_set", "id").n_unique())
 
 
 def _absolute(estimate: Estimate) -> Estimate:
     if estimate.value is None:
         return NOTHING
-    value, *ends = (abs(x) for x in estimate)
+    value, *ends = map(abs, estimate[:3])
     return Estimate(value, 0.0 if estimate.low <= 0 <= estimate.high else min(ends), max(ends))
 
 
@@ -219,7 +236,7 @@ def _left_out(study: _Study, arms: list[dict], pairs: pl.DataFrame) -> list[str]
 
 def _row(claim: str, statement: str, model: str | None, mean: _Mean, side: int, notes: list[str]) -> dict:
     """A row of CLAIMS; `side` +1: the claim holds above 0, -1: below."""
-    value, low, high = mean.estimate
+    value, low, high, _ = mean.estimate
     if value is None:
         verdict = "not testable"
     elif low <= 0 <= high:
