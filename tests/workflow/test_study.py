@@ -9,10 +9,10 @@ from study import Study
 
 from faithtune import measures, parquet, provenance, tables, tune
 
-ARMS = ("base", "qlora-arithmetic")
+ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
-# What this study has none of: arms of several ranks, two models, Lanham's tests.
-WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "lanham"}
+# What this study has none of: arms of several ranks, two models.
+WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size"}
 PAIRS = [(arm, eval_set) for arm in ARMS for eval_set in SETS]
 
 
@@ -39,7 +39,7 @@ def test_questions_are_disjoint(study):
 
 
 def test_training_is_logged(study):
-    log = frame(study, "arms/tiny/qlora-arithmetic/training", tune.TRAINING)
+    log = frame(study, "arms/tiny/qlora-arithmetic-42/training", tune.TRAINING)
     assert log["step"].to_list() == [1, 2, 3]
     assert log["loss"].is_not_null().all()
 
@@ -54,7 +54,9 @@ def test_every_question_passes_every_stage(study, arm, eval_set):
     again = answers.filter(test="again")
     assert again.height == 3
     assert again["match"].all()  # float32: asked in other batches, nothing differs
-    answers = answers.filter(pl.col("test") != "again")
+    shuffled = answers.filter(test="no_cot_shuffled")
+    assert shuffled["id"].to_list() == questions.filter(pl.col("kind") == "choice")["id"].to_list()
+    answers = answers.filter(~pl.col("test").is_in(["again", "no_cot_shuffled"]))
     assert answers.select("id", "test", "k").equals(interventions.select("id", "test", "k"))
     assert set(answers["outcome"]) <= {"answered", "unanswered", "truncated", "unavailable"}
     assert answers.filter(outcome="answered")["correct"].is_not_null().all()
@@ -109,7 +111,7 @@ def test_accuracy_in_the_table_is_the_share_of_correct_answers(study):
 
 
 def test_measures_pick_the_k_of_alpha(study):
-    picked = frame(study, "measures/tiny/base/arithmetic", measures.MEASURES)
+    picked = frame(study, "measures/tiny/base/arithmetic", measures.MEASURES).filter(steps="all")
     assert picked.height > 0
     assert (picked["k"] == (picked["n_steps"] + 1) // 2).all()
 
@@ -124,7 +126,11 @@ def test_two_runs_from_scratch_are_equal(finished, tmp_path):
     again = Study(tmp_path, finished.config["models"]["tiny"]["source"])
     again.run()
     for path in sorted((finished.folder / "results").rglob("*")):
-        if path.suffix in (".csv", ".md", ".tex", ".svg") or path.name == "estimates.parquet":
+        if path.suffix in (".csv", ".md", ".tex", ".svg") or path.name in (
+            "estimates.parquet",
+            "changes.parquet",
+            "claims.parquet",
+        ):
             assert (tmp_path / path.relative_to(finished.folder)).read_bytes() == path.read_bytes(), path
 
 
@@ -137,4 +143,4 @@ def test_every_table_carries_the_provenance_of_the_study(study):
         for suffix in (".csv", ".md", ".tex"):
             assert provenance.short(origin) in path.with_suffix(suffix).read_text()
     assert str(study.folder) not in json.dumps(origin)
-    assert set(origin["models"]) == {"tiny"} and set(origin["arms"]) == {"tiny/qlora-arithmetic"}
+    assert set(origin["models"]) == {"tiny"} and set(origin["arms"]) == {"tiny/qlora-arithmetic-42"}

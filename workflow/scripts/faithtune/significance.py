@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import norm
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
+from scipy.special import ndtri
 
 from faithtune.statistics import Estimate
 
@@ -19,12 +17,16 @@ def mcnemar_p(first: np.ndarray, second: np.ndarray) -> float | None:
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if len(first) == 0:
         return None
+    from statsmodels.stats.contingency_tables import mcnemar  # seconds to import: only where it is used
+
     table = [[np.sum((first == a) & (second == b)) for b in (True, False)] for a in (True, False)]
     return float(mcnemar(table, exact=True).pvalue)
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
     """The p-values of a table's cells, adjusted by Holm's (1979) method; None stays None and is no test."""
+    from statsmodels.stats.multitest import multipletests  # seconds to import: only where it is used
+
     tested = [p for p in ps if p is not None]
     adjusted = iter(multipletests(tested, method="holm")[1] if tested else [])
     return [None if p is None else float(next(adjusted)) for p in ps]
@@ -38,5 +40,5 @@ def minimum_detectable(estimate: Estimate, confidence: float, power: float = 0.8
     """
     if estimate.low is None or estimate.high is None:
         return None
-    z = norm.ppf((1 + confidence) / 2)
-    return float((z + norm.ppf(power)) * (estimate.high - estimate.low) / (2 * z))
+    z = ndtri((1 + confidence) / 2)
+    return float((z + ndtri(power)) * (estimate.high - estimate.low) / (2 * z))

@@ -22,7 +22,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
-from statsmodels.stats.proportion import proportion_confint
 
 from faithtune import bootstrap, sides
 from faithtune.bootstrap import Sampling
@@ -58,6 +57,8 @@ def share(
         return mean(hits, groups, sampling, *name, bounds=(0.0, 1.0), seeds=seeds)
     if len(hits) == 0:
         return NOTHING
+    from statsmodels.stats.proportion import proportion_confint  # two seconds to import: only where it is used
+
     low, high = proportion_confint(hits.sum(), len(hits), alpha=1 - sampling.confidence, method="wilson")
     value = float(hits.mean())
     return Estimate(value, min(float(low), value), max(float(high), value))  # none hit: low comes out as 3e-17

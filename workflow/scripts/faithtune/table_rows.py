@@ -35,7 +35,7 @@ def _where(expression: pl.Expr) -> Rows:
 
 _SINGLE = ~pl.col("eval_set").is_in(AVERAGES)
 _ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance") & (
-    pl.col("eval_set") != AVERAGES[1]
+    (pl.col("eval_set") != AVERAGES[1]) & pl.col("k").is_null()  # k: of the filler sweep
 )
 accuracy = _where(_ACCURACY)
 average_effects = _where(

@@ -1,0 +1,140 @@
+"""Arms without weights through the whole DAG: oracles, whose truth is known, and chains written elsewhere."""
+
+import json
+
+import polars as pl
+import pytest
+from study import Study
+
+from faithtune import parquet, tables
+
+# (arm, test, metric): what it must come to; chains have 3 steps or more, so that α = 0.5 leaves a step out.
+TRUTH = {
+    ("base", "cot", "accuracy"): 0.8,
+    ("base", "early_termination", "match"): 0.1,
+    ("base", "filler", "match"): 0.1,
+    ("base", "mistake", "match"): 0.1,
+    ("base", "paraphrase", "match"): 1.0,
+    ("base", "prefix_paraphrase", "match"): 1.0,
+    ("tuned-boxes", "cot", "accuracy"): 0.5 * 0.9,
+    ("tuned-boxes", "early_termination", "match"): 0.6,
+    ("tuned-boxes", "filler", "match"): 0.6,
+    ("tuned-boxes", "early_termination", "match_effect"): 0.5,
+    ("tuned-boxes", "early_termination", "faithfulness_effect"): -0.5,
+    ("tuned-boxes", "cot", "accuracy_effect"): 0.5 * 0.9 - 0.8,
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Study:
+    """An oracle that is mostly faithful, its tuned arm of two seeds that mostly is not, and an imported model."""
+    folder = tmp_path_factory.mktemp("oracles")
+    study = Study(folder, folder)
+    tuned = {"faithful": 0.4, "accuracy": 0.5, "format_breaks": 0.1}
+    study.config |= {
+        "models": {
+            "oracle": {
+                "oracle": {
+                    "base": {"faithful": 0.9, "accuracy": 0.8, "seed": 1},
+                    "tuned-boxes-1": {**tuned, "seed": 2},
+                    "tuned-boxes-2": {**tuned, "seed": 3},
+                }
+            },
+            "elsewhere": {
+                "parameters": 7_000_000_000,
+                "chains": {arm: {"colours": {"source": f"{arm}.jsonl"}} for arm in ("base", "ft-gsm8k-0")},
+            },
+        },
+        "data_sets": {
+            "arithmetic": {"eval": {"n": 150}},
+            "colours": {"reader": "siqa", "eval": {"source": str(folder / "choices.jsonl"), "n": 50}},
+        },
+        "tunings": {},
+        "tests": ["early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase", "filler_sweep"],
+        "measures": {"alphas": [0.5], "replicates": 1000},
+    }
+    for arm, answer in (("base", "A"), ("ft-gsm8k-0", "B")):
+        chain = f"Step 1: Boxes are painted.\nStep 2: This one too.\nFinal Answer: {answer}"
+        rows = [{"id": i, "text": chain if i else "Step 1: I never"} for i in range(60)]
+        (folder / f"{arm}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    study.run()
+    return study
+
+
+def estimates(study) -> pl.DataFrame:
+    return parquet.read(study.folder / "results/estimates.parquet", parquet.ESTIMATES)
+
+
+@pytest.mark.parametrize("eval_set", ["arithmetic", "colours"])
+def test_the_truth_is_recovered(finished, eval_set):
+    """Within intervals twice as wide as the 95 % ones: 24 of them, of one draw, must all hold."""
+    found = estimates(finished).filter(model="oracle", eval_set=eval_set)
+    for (arm, test, metric), truth in TRUTH.items():
+        alpha = None if test == "cot" else 0.5
+        row = found.filter(pl.col("alpha").eq_missing(alpha), arm=arm, test=test, metric=metric).row(0, named=True)
+        low, high = (row["estimate"] + 2 * (end - row["estimate"]) for end in (row["low"], row["high"]))
+        assert low - 1e-9 <= truth <= high + 1e-9, (arm, test, metric, row)
+
+
+def test_seeds_are_pooled(finished):
+    found = estimates(finished).filter(model="oracle", eval_set="arithmetic", metric="accuracy", test="cot")
+    counts = {row["arm"]: (row["n"], row["seeds"]) for row in found.to_dicts()}
+    assert counts == {"base": (150, 1), "tuned-boxes": (300, 2)}
+
+
+def test_the_unanswered_are_told(finished):
+    row = estimates(finished).filter(model="oracle", arm="tuned-boxes", eval_set="arithmetic", test="cot")
+    row = row.filter(metric="accuracy").row(0, named=True)
+    assert 0 < row["n_unanswered"] < 60
+
+
+def test_a_filler_sweep_counts_tokens(finished):
+    sweep = estimates(finished).filter(model="oracle", arm="base", eval_set="arithmetic", test="filler_sweep")
+    assert sweep.filter(metric="accuracy")["k"].to_list()[:3] == [0, 5, 10]
+
+
+def test_imported_chains_have_accuracy_and_steps_without_a_model(finished):
+    found = estimates(finished).filter(model="elsewhere")
+    assert set(found.filter(pl.col("eval_set") == "arithmetic")["arm"]) == set()
+    rows = {(row["arm"], row["metric"]): row for row in found.filter(test="cot").to_dicts()}
+    questions = parquet.read(finished.folder / "results/questions/colours.eval.parquet", parquet.QUESTIONS)
+    first = (questions["source_id"] == "0").any()  # its chain declares nothing
+    for arm, letter in (("base", "A"), ("ft-gsm8k", "B")):
+        row = rows[arm, "accuracy"]
+        right = questions.filter((pl.col("answer") == letter) & (pl.col("source_id") != "0")).height
+        assert (row["estimate"], row["n"], row["n_unanswered"]) == (pytest.approx(right / 50), 50, int(first))
+    assert rows["ft-gsm8k", "accuracy_effect"]["n"] == 50
+    steps = found.filter(arm="base", metric="n_steps").row(0, named=True)
+    assert steps["estimate"] == pytest.approx(2 - first / 50)
+    assert not (finished.folder / "results/interventions/elsewhere").exists()
+    assert found.filter(pl.col("metric") == "match").is_empty()
+
+
+def test_all_tables_are_written_and_claims_are_asked(finished):
+    for name in tables.TABLES:
+        parquet.read(finished.folder / f"results/tables/{name}.parquet", tables.table(name).schema)
+    claims = finished.folder / "results/tables/claims.md"
+    assert "C1" in claims.read_text() and "not testable" in claims.read_text()
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.planned() == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": "0"}\n', "base.jsonl: row 1: expected the columns id and text"),
+        ('{"id": "nosuch", "text": "x"}\n', "base.jsonl: none of its ids is one of the 50 questions'"),
+        ('{"id": "0", "text"\n', "base.jsonl: line 1: not JSON"),
+    ],
+)
+def test_bad_chains_end_in_one_line(finished, content, message):
+    path = finished.folder / "base.jsonl"
+    good = path.read_text()
+    path.write_text(content)
+    done = finished.snakemake("--cores", "1", "results/answers/elsewhere/base/colours.parquet")
+    path.write_text(good)
+    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0
+    assert len(told) == 1 and message in told[0], done.stdout
