@@ -143,3 +143,23 @@ def test_a_tuning_meets_the_models_it_names(raw):
     raw["tunings"]["r16"]["models"] = ["m"]
     arms = [(arm["model"], arm["arm"]) for arm in config.arms(config.load(raw, SCHEMA))]
     assert arms == [("m", "base"), ("m", "r16-sums"), ("m", "r16-siqa"), ("full", "base"), ("full", "r8-siqa")]
+
+
+@pytest.mark.parametrize(
+    ("test", "needed"),
+    [("prefix_paraphrase", "paraphrase_1.txt"), ("mistake", "mistake_1.txt"), ("filler_sweep", None)],
+)
+def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
+    for name in ("cot_choice", "cot_number", "no_cot_choice", "no_cot_number"):
+        (tmp_path / f"{name}.txt").write_text("{question}")
+    raw |= {"prompts": str(tmp_path), "tests": ["early_termination", test]}
+    if needed is None:
+        assert config.load(raw, SCHEMA)["sweep"] == {"step": 5, "longest": None}
+        return
+    with pytest.raises(UserError, match=f"there is no .*{needed}"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line:\n{step}")
+    with pytest.raises(UserError, match=rf"{needed}: it must hold {{step}} where that belongs"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line: {step}\nSo:")
+    config.load(raw, SCHEMA)
