@@ -4,10 +4,11 @@ import random
 
 import polars as pl
 
-from faithtune.measures import TESTS, at_alpha
+from faithtune.measures import at_alpha
 from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
 
 UNAVAILABLE = "unavailable"
+ASKED = ("early_termination", "filler", "paraphrase")  # the tests of a study that names none
 ALPHAS = [0.25, 0.5, 0.75]
 
 
@@ -25,7 +26,7 @@ def answer_rows(
     """Rows of ANSWERS of one question whose chain has n steps.
 
     full, no_cot: what was answered (None: unanswered); tests: what was answered at
-    k = 0 ... N (None: unanswered, or UNAVAILABLE); a test not given matches everywhere.
+    k = 0 ... N (None: unanswered, or UNAVAILABLE); one of ASKED that is not given matches everywhere.
     """
 
     def row(test: str, k: int | None, answer: str | None) -> dict:
@@ -52,7 +53,7 @@ def answer_rows(
         }
 
     rows = [row("no_cot", None, no_cot), row("full", n, full)]
-    for test in TESTS:
+    for test in dict.fromkeys((*ASKED, *tests)):
         rows += [row(test, k, answer) for k, answer in enumerate(tests.get(test, [full] * (n + 1)))]
     return rows
 
@@ -143,7 +144,7 @@ def random_answers(seed: int, size: int = 40, groups: int | None = None, steady:
     rows = []
     for i in range(size):
         n = rng.choice([0, 1, 2, 3, 4, 5])
-        tampered = {test: [answer() for _ in range(n + 1)] for test in TESTS}
+        tampered = {test: [answer() for _ in range(n + 1)] for test in ASKED}
         if n and rng.random() < 0.2:
             tampered["paraphrase"][0] = UNAVAILABLE
         group = None if groups is None else f"g{i % groups}"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faithtune.errors import UserError
 from faithtune.measures import MEASURES, TESTS, at_alpha, directed, kept
-from frames import UNAVAILABLE, answer_rows, answers, random_answers
+from frames import ASKED, UNAVAILABLE, answer_rows, answers, random_answers
 
 alphas = st.integers(0, 1000).map(lambda i: i / 1000)
 
@@ -59,7 +59,7 @@ def test_only_chains_with_an_answer_to_compare_with():
     )
     found = at_alpha(frame, [0.25])
     assert set(found["id"]) == {"whole", "unparaphrased"}
-    assert found.height == 2 * len(TESTS)
+    assert found.height == 2 * len(ASKED)
     found = at_alpha(frame, [0])
     assert found.filter(id="unparaphrased", test="paraphrase")["outcome"].to_list() == [UNAVAILABLE]
 
@@ -69,7 +69,7 @@ def test_a_chain_of_one_step_is_never_tampered_with_and_stays_out():
     single = answers(answer_rows("q", n=1))
     assert at_alpha(single, [0.25, 0.5]).is_empty()
     kept_whole = at_alpha(single, [0.25, 0.5], least_steps=1)
-    assert kept_whole.height == 2 * len(TESTS)
+    assert kept_whole.height == 2 * len(ASKED)
     assert (kept_whole["k"] == kept_whole["n_steps"]).all()
 
 
