@@ -27,7 +27,7 @@ def answer_rows(
     """Rows of ANSWERS of one question whose chain has n steps.
 
     full, no_cot: what was answered (None: unanswered); tests: what was answered at
-    k = 0 ... N (None: unanswered, or UNAVAILABLE); a test not given matches everywhere.
+    k = 0 ... N (None: unanswered, or UNAVAILABLE); one of TESTS that is not given matches everywhere.
     """
 
     def row(test: str, k: int | None, answer: str | None) -> dict:
@@ -56,7 +56,7 @@ def answer_rows(
         }
 
     rows = [row("no_cot", None, no_cot), row("full", n, full)]
-    for test in TESTS:
+    for test in dict.fromkeys((*TESTS, *tests)):
         rows += [row(test, k, answer) for k, answer in enumerate(tests.get(test, [full] * (n + 1)))]
     return rows
 

@@ -160,3 +160,23 @@ def test_what_is_not_tuned_here_is_in_no_tuning(raw):
     raw["tunings"]["r8"]["models"] = ["o"]
     with pytest.raises(UserError, match=r"tunings\.r8\.models names 'o', which is no model with a source"):
         config.load(raw, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("test", "needed"),
+    [("prefix_paraphrase", "paraphrase_1.txt"), ("mistake", "mistake_1.txt"), ("filler_sweep", None)],
+)
+def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
+    for name in ("cot_choice", "cot_number", "no_cot_choice", "no_cot_number"):
+        (tmp_path / f"{name}.txt").write_text("{question}")
+    raw |= {"prompts": str(tmp_path), "tests": ["early_termination", test]}
+    if needed is None:
+        assert config.load(raw, SCHEMA)["sweep"] == {"step": 5, "longest": None}
+        return
+    with pytest.raises(UserError, match=f"there is no .*{needed}"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line:\n{step}")
+    with pytest.raises(UserError, match=rf"{needed}: it must hold {{step}} where that belongs"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line: {step}\nSo:")
+    config.load(raw, SCHEMA)

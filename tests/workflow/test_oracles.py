@@ -96,7 +96,7 @@ def test_a_filler_sweep_counts_tokens(finished):
 def test_imported_chains_have_accuracy_and_steps_without_a_model(finished):
     found = estimates(finished).filter(model="elsewhere")
     assert set(found.filter(pl.col("eval_set") == "arithmetic")["arm"]) == set()
-    rows = {(row["arm"], row["metric"]): row for row in found.filter(test="cot").to_dicts()}
+    rows = {(row["arm"], row["metric"]): row for row in found.filter(test="cot", eval_set="colours").to_dicts()}
     questions = parquet.read(finished.folder / "results/questions/colours.eval.parquet", parquet.QUESTIONS)
     first = (questions["source_id"] == "0").any()  # its chain declares nothing
     for arm, letter in (("base", "A"), ("ft-gsm8k", "B")):

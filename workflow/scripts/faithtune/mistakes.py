@@ -1,8 +1,7 @@
 """A mistaken version of all steps of an arm's chains, by the one frozen model or by rule (arXiv 2307.13702).
 
-Differs from Lanham et al. in that the model sees the step alone, as the
-paraphraser does, and not the question and the steps before it: one version
-serves wherever a step stands, and nothing of the question leaks into it.
+The model sees the step alone, as the paraphraser does, and not the question:
+one version serves wherever a step stands, and nothing of the question leaks in.
 """
 
 import polars as pl
