@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-# Up to so many kinds of group, counting the draws of a kind is quicker than counting those of each group.
-_FEW_KINDS = 6
+# Up to so many kinds of group, drawing how often each kind comes is quicker than adding up drawn groups.
+_FEW_KINDS = 4
 # Drawn groups made at once: bounds the memory at a few tens of MB.
 _CHUNK = 1_000_000
 # Multiplications in one product: for more of them BLAS starts threads, which costs more than the product.
