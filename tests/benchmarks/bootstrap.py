@@ -53,8 +53,8 @@ def main() -> None:
     }
     contest.tell(result, args.json)
     print(
-        f"{len(figures)} figures in {seconds:.1f} s ({cpu_seconds:.1f} s of a core); one soft effect {result['ratio']:.0f} x as fast as"
-        f" scipy.stats.bootstrap, its interval {width:.3f} x as wide"
+        f"{len(figures)} figures in {seconds:.1f} s ({cpu_seconds:.1f} s of a core); one soft effect"
+        f" {result['ratio']:.0f} x as fast as scipy.stats.bootstrap, its interval {width:.3f} x as wide"
     )
 
 
@@ -91,7 +91,7 @@ class Cell:
         return [*found, self.make(statistics.effect, self.soft_changes, everyone)]
 
     def make(self, estimate: Callable, values: np.ndarray, chosen: np.ndarray, **options: object) -> Estimate:
-        return estimate(values[chosen], self.groups[chosen], SAMPLING, seeds=self.seeds[chosen], **options)
+        return estimate(np.where(chosen, values, np.nan), self.groups, SAMPLING, seeds=self.seeds, **options)
 
 
 def scipy_interval(values: np.ndarray):
