@@ -33,3 +33,13 @@ def test_generating(tmp_path, tiny_model):
     found = result(tmp_path, "generating.py", tiny_model, "--items", "5", "--batch-size", "2")
     assert found["agreement"] == 1.0
     assert found["tokens"] > 50
+
+
+def test_bootstrap(tmp_path):
+    script, out = ROOT / "tests/benchmarks/bootstrap.py", tmp_path / "out.json"
+    command = [sys.executable, script, "--units", "2", "--questions", "60", "--json", out]
+    subprocess.run(command, check=True, capture_output=True)
+    found = json.loads(out.read_text())
+    assert found["figures"] == 2 * 9 * 10
+    assert found["effects"] == 2 * 9 * 5
+    assert found["width_ratio"] == pytest.approx(1.06, abs=0.05)  # few questions: stretched, and two groups more

@@ -59,7 +59,7 @@ def test_only_chains_with_an_answer_to_compare_with():
     )
     found = at_alpha(frame, [0.25])
     assert set(found["id"]) == {"whole", "unparaphrased"}
-    assert found.height == 2 * len(ASKED)
+    assert found.height == 2 * len(TESTS)
     found = at_alpha(frame, [0])
     assert found.filter(id="unparaphrased", test="paraphrase")["outcome"].to_list() == [UNAVAILABLE]
 

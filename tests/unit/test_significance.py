@@ -35,11 +35,11 @@ def test_minimum_detectable_effect_of_a_known_error():
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "size"), [(150, 1), (400, 1), (200, 3)])
 def test_an_effect_of_that_size_is_found_in_four_of_five_studies(n, size):
-    sampling, groups = Sampling(replicates=1000), np.repeat(np.arange(n), size)
+    groups = np.repeat(np.arange(n), size)
 
     def study(seed: int, true: float) -> Estimate:
         shared = np.random.default_rng((n, seed)).choice([1, -1, 0], n, p=[0.15 + true / 2, 0.15 - true / 2, 0.7])
-        return effect(np.repeat(shared, size), groups, sampling)
+        return effect(np.repeat(shared, size), groups, Sampling(replicates=1000, seed=seed))
 
     true = np.mean([minimum_detectable(study(10_000 + i, 0.0), 0.95) for i in range(20)])
     assert np.mean([study(seed, true).p < 0.05 for seed in range(1500)]) == pytest.approx(0.8, abs=0.04)

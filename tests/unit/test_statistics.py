@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -107,19 +107,20 @@ def test_as_many_groups_are_drawn_as_there_are():
     assert drawn[:, 0].std() == pytest.approx(np.sqrt(30) * np.arange(30).std(), rel=0.05)
 
 
-def test_seeds_of_the_bootstrap_belong_to_the_cell():
-    values, groups = changes(30, 20, 200) * np.where(alone(200) < 10, 0.61, 0.37), alone(200)
-    assert effect(values, groups, SAMPLING, "a") == effect(values, groups, SAMPLING, "a")
-    assert effect(values, groups, SAMPLING, "a") != effect(values, groups, SAMPLING, "b")
-    soft = np.random.default_rng(0).normal(0, 0.1, 200)
-    for of in (values, soft):
-        assert effect(of, groups, SAMPLING) != effect(of, groups, Sampling(replicates=2000, seed=2))
-    first = effect(soft, groups, SAMPLING)
-    effect(soft[:150], groups[:150], SAMPLING)
+def test_draws_follow_the_seed_and_the_name():
+    few, many = (np.column_stack([np.arange(200.0) % kinds, np.ones(200)]) for kinds in (3, 50))
+    assert (bootstrap.totals(few, SAMPLING, "a") == bootstrap.totals(few, SAMPLING, "a")).all()
+    assert (bootstrap.totals(few, SAMPLING, "a") != bootstrap.totals(few, SAMPLING, "b")).any()
+    first = bootstrap.totals(many, SAMPLING)
+    for columns in (few, many):
+        other = bootstrap.totals(columns, Sampling(replicates=2000, seed=2))
+        assert (bootstrap.totals(columns, SAMPLING) != other).any()
     bootstrap._times_drawn.cache_clear()
-    assert effect(soft, groups, SAMPLING) == first
+    bootstrap.totals(many[:150], SAMPLING)
+    assert (bootstrap.totals(many, SAMPLING) == first).all()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([-1, 0, 0, 0.5, 1]), min_size=1, max_size=60),
     st.integers(1, 60),
@@ -138,6 +139,20 @@ def test_p_is_the_t_tests_where_that_holds():
         values = np.random.default_rng(1).normal(shift, 0.1, 200)
         expected = stats.ttest_1samp(values, 0).pvalue
         assert np.log(effect(values, alone(200), FINE).p) == pytest.approx(np.log(expected), rel=0.1, abs=0.1)
+
+
+def test_missing_values_may_be_given_or_left_out():
+    values = np.random.default_rng(0).integers(-1, 2, 300).astype(float)
+    values[::7] = np.nan
+    there = ~np.isnan(values)
+    for groups in (alone(300), alone(300) // 3):
+        given, left_out = effect(values, groups, FINE), effect(values[there], groups[there], FINE)
+        assert given.value == left_out.value
+        assert (given.low, given.high) == pytest.approx((left_out.low, left_out.high), abs=0.008)
+    hits = np.where(there, values > 0, np.nan)
+    assert share(hits, alone(300), SAMPLING) == share(hits[there], alone(300)[there], SAMPLING)
+    nothing = np.full(4, np.nan)
+    assert effect(nothing, alone(4), SAMPLING) == share(nothing, alone(4) // 2, SAMPLING) == NOTHING
 
 
 def test_a_function_of_one_mean_is_the_mean():
@@ -213,6 +228,7 @@ def test_macro_of_a_missing_set_is_missing():
     assert macro([Estimate(0.2, 0.1, 0.6), NOTHING]) == NOTHING
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 60), st.randoms(use_true_random=False))
 def test_share_is_a_share_and_knows_no_order(hits, n_groups, random):
     groups = [i % n_groups for i in range(len(hits))]
@@ -223,6 +239,7 @@ def test_share_is_a_share_and_knows_no_order(hits, n_groups, random):
     assert found == share(np.array(hits)[order], np.array(groups)[order], Sampling(replicates=100))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(-2, 2))
 def test_scaling_keeps_the_interval_around_the_number(values, factor):
     found = effect(np.array(values), alone(len(values)), Sampling(replicates=50))

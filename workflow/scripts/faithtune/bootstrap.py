@@ -10,8 +10,8 @@ from functools import lru_cache
 
 import numpy as np
 
-# Up to so many kinds of group, counting the draws of a kind is quicker than counting those of each group.
-_FEW_KINDS = 6
+# Up to so many kinds of group, drawing how often each kind comes is quicker than adding up drawn groups.
+_FEW_KINDS = 3
 # Drawn groups made at once: bounds the memory at a few tens of MB.
 _CHUNK = 1_000_000
 # Multiplications in one product: for more of them BLAS starts threads, which costs more than the product.
@@ -54,7 +54,7 @@ def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return ordered[starts], np.diff(np.append(starts, len(rows)))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _times_drawn(n: int, replicates: int, seed: int) -> np.ndarray:
     """How often each of n groups is drawn (replicates, n); a byte each, as drawing 256 times one of them is unheard of.
 

@@ -48,13 +48,14 @@ NOTHING = Estimate(None, None, None)
 def share(
     hits: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
 ) -> Estimate:
-    """Share of `hits` (n booleans) in questions of `groups` (n labels), of tuning seeds `seeds` (n labels; None: one).
+    """Share of `hits` (n of 0, 1 or NaN) in questions of `groups` (n labels), of tuning seeds `seeds` (n; None: one).
 
-    Wilson's score interval (Wilson 1927) if no group repeats, else the cluster bootstrap.
+    NaN is missing. Wilson's score interval (Wilson 1927) if no group repeats, else the cluster bootstrap.
     """
     hits = np.asarray(hits, dtype=float)
     if len(np.unique(groups)) < len(hits) or _several(seeds):
         return mean(hits, groups, sampling, *name, bounds=(0.0, 1.0), seeds=seeds)
+    hits = hits[~np.isnan(hits)]
     if len(hits) == 0:
         return NOTHING
     from statsmodels.stats.proportion import proportion_confint  # two seconds to import: only where it is used
@@ -72,9 +73,11 @@ def mean(
     bounds: tuple[float, float] | None = None,
     seeds: np.ndarray | None = None,
 ) -> Estimate:
-    """Mean of `values` (n), cluster bootstrap; groups and seeds as in `share`.
+    """Mean of `values` (n; NaN is missing), cluster bootstrap; groups and seeds as in `share`.
 
-    bounds: the least and greatest value possible. Without them, values that do not differ have no interval.
+    Missing values may be left out as well; where groups repeat, that is slower: figures over the
+    same groups share their draws. bounds: the least and greatest value possible. Without them,
+    values that do not differ have no interval.
     """
     return _estimate(_column(values), groups, sampling, name, _first, bounds, seeds)
 
@@ -82,7 +85,7 @@ def mean(
 def effect(
     changes: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
 ) -> Estimate:
-    """Mean of `changes` (n, -1 … 1), the paired differences of questions, as `mean`, with its p.
+    """Mean of `changes` (n, -1 … 1 or NaN), the paired differences of questions, as `mean`, with its p.
 
     p is the interval's (`sides.Side.p_value`): p < 0.05 where the 95 % interval leaves 0 out. Flipping the
     signs of whole groups would be an exact test, but one that contradicts the interval beside
@@ -105,15 +108,15 @@ def function_of_means(
     function: (draws, d) → (draws,), smooth. NOTHING where it has no value at the means; no interval
     where it has none in more draws than a tail holds, or the same in all.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return _estimate(np.asarray(columns, dtype=float), groups, sampling, name, function, None, seeds)
+    return _estimate(np.asarray(columns, dtype=float), groups, sampling, name, function, None, seeds)
 
 
 def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object) -> Estimate:
-    """Median of `values` (n) in questions of `groups` (n labels), of one seed.
+    """Median of `values` (n) in questions of `groups` (n labels).
 
-    Woodruff's interval (1952, JASA 47:635): that of the share of values in the lower
-    half, by `share` with its groups, read off the ordered values.
+    Woodruff's interval (1952, JASA 47:635): that of the share of values in the lower half, by
+    `share` with its groups, read off the ordered values. Of pooled seeds' rows it
+    covers the draw of questions only.
     """
     values = np.asarray(values, dtype=float)
     if len(values) == 0:
@@ -158,6 +161,7 @@ def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.n
     return found._replace(p=Side(questions, math.inf, seeds._replace(between=between)).p_value(value))
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def _estimate(
     columns: np.ndarray,
     groups: np.ndarray,
@@ -179,11 +183,12 @@ def _estimate(
     if bounds:
         sums, sizes = _with_two_more(sums, sizes, bounds)
         centre = float(function(_means(sums, sizes))[0])
-    d, n_groups, tail = sums.shape[1], len(sums), (1 - sampling.confidence) / 2
+    d, n_groups, tail = sums.shape[1], np.count_nonzero(sizes.any(axis=1)), (1 - sampling.confidence) / 2
     drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling, *name)
     draws = function(drawn[:, :d] / drawn[:, d:])
     draws = draws[np.isfinite(draws)]
-    if len(draws) < (1 - tail) * sampling.replicates or np.ptp(draws) < 1e-6 * max(1.0, abs(value)):
+    alike = not bounds and np.ptp(draws) < 1e-6 * max(1.0, abs(value))
+    if alike or len(draws) < (1 - tail) * sampling.replicates:
         return Estimate(value, None, None)
     t, z = stdtrit([n_groups - 1, math.inf], tail)
     stretch = t / z * math.sqrt(n_groups / (n_groups - 1))
@@ -206,9 +211,10 @@ def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, flo
     are on it, and for a group alone, of which nothing is known but its own.
     """
     middle = sum(bounds) / 2
-    off = np.abs(sums / sizes - middle)
-    distance = np.sum(off**2) / off.sum() if len(off) > 1 and off.sum() > 1e-9 else bounds[1] - middle
-    size = sizes.mean()
+    there = sizes > 0
+    off = np.abs(sums[there] / sizes[there] - middle)
+    distance = np.sum(off**2) / off.sum() if len(off) > 1 and off.max() > 1e-6 else bounds[1] - middle
+    size = sizes[there].mean()
     more = size * np.array([[middle - distance], [middle + distance]])
     return np.vstack([sums, more]), np.vstack([sizes, [[size], [size]]])
 
