@@ -42,7 +42,7 @@ def test_it_answers_real_questions_with_letters(real):
 def test_the_tuned_arm_is_another_arm(real):
     arms = [
         parquet.read(real.folder / f"results/answers/smollm2/{arm}/siqa.parquet", parquet.ANSWERS)
-        for arm in ("base", "qlora-arithmetic")
+        for arm in ("base", "qlora-arithmetic-42")
     ]
     no_cot = [arm.filter(test="no_cot")["option_mass"] for arm in arms]
     assert (no_cot[0] - no_cot[1]).abs().max() > 0

@@ -29,6 +29,16 @@ def test_another_rank_reruns_the_tuned_arm_only(study):
     assert study.planned() == {"tune": 1, **PER_SET, "figure": 2, **TABLES}
 
 
+def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
+    study.config["tunings"]["qlora"]["seeds"] = [42, 43]
+    assert study.planned() == {"tune": 1, **dict.fromkeys(PER_SET, 2), "figure": 2, **TABLES}
+
+
+def test_an_oracle_added_leaves_all_others_alone(study):
+    study.config["models"]["oracle"] = {"oracle": {"base": {}}}
+    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2, **TABLES}
+
+
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
     assert study.planned() == {"questions": 1, "tune": 1, **PER_SET, "figure": 2, **TABLES}
@@ -72,7 +82,7 @@ def edit(root, module: str, old: str, new: str) -> None:
 
 def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
     study, root = copied
-    edit(root, "extraction.py", "import re\n", "import re  # a comment\n")
+    edit(root, "numerals.py", "import re\n", "import re  # a comment\n")
     edit(root, "steps.py", '"""The steps', '"""All the steps')
     (root / "workflow/scripts/tune.py").touch()
     assert planned_with(study, root, monkeypatch) == {}
@@ -80,7 +90,7 @@ def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
 
 def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch):
     study, root = copied
-    edit(root, "table_layouts.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
+    edit(root, "table_cells.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
     assert planned_with(study, root, monkeypatch) == {"figure": 2, "provenance": 1, "table": len(tables.TABLES)}
 
 
