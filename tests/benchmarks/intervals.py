@@ -87,8 +87,8 @@ def figures() -> dict[str, tuple[Run, float]]:
 
 
 def sampling(rng: np.random.Generator) -> Sampling:
-    """Draws of its own for a study: fewer than a real one's, and their chance error is not that of all."""
-    return Sampling(replicates=1000, seed=int(rng.integers(2**31)))
+    """Fewer draws than a real study has, one of four sets of them: their chance error is not that of all studies."""
+    return Sampling(replicates=1000, seed=int(rng.integers(4)))
 
 
 def clusters(rng: np.random.Generator, n: int, largest: int) -> np.ndarray:

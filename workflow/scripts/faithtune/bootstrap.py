@@ -34,17 +34,18 @@ class Sampling:
 
 def totals(columns: np.ndarray, sampling: Sampling, *name: object) -> np.ndarray:
     """Sums of the rows of `columns` (groups, c) over as many groups as there are, redrawn: (replicates, c)."""
-    # Equal groups are of one kind, and how many of each kind are drawn is multinomial: for the
-    # differences of yes/no answers the same draw as one by one, without a table of draws.
+    # Equal groups are of one kind, and how often each kind is drawn is multinomial: no table is needed.
     kinds, counts = _kinds(columns)
     if len(kinds) <= _FEW_KINDS:
         drawn = sampling.generator(*name).multinomial(len(columns), counts / len(columns), size=sampling.replicates)
         return drawn @ kinds
-    table = _times_drawn(len(columns), sampling.replicates, sampling.seed)
-    single = columns.astype(np.float32)
-    rows = max(1, _PRODUCT // columns.size)
+    # Every draw that is none of the other groups is one of the commonest kind: only the others are counted.
+    commonest = kinds[counts.argmax()]
+    others = columns[(columns != commonest).any(axis=1)] - commonest
+    table = _times_drawn(len(columns), sampling.replicates, sampling.seed)[:, : len(others)]
+    single, rows = others.astype(np.float32), max(1, _PRODUCT // others.size)
     parts = [table[i : i + rows].astype(np.float32) @ single for i in range(0, len(table), rows)]
-    return np.concatenate(parts).astype(float)
+    return len(columns) * commonest + np.concatenate(parts)
 
 
 def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
