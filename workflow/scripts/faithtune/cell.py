@@ -54,9 +54,9 @@ class Cell:
 
     def share(self, metric: str, frame: pl.DataFrame, hit: pl.Expr, **counts: int) -> dict:
         """Share of the rows for which `hit` (boolean) is true."""
-        hits, groups, seeds = self._values(frame, hit.cast(pl.Float64))
+        hits, groups, seeds = _columns(frame, hit)
         estimate = statistics.share(hits, groups, *self._named(metric), seeds=seeds)
-        return self.row(metric, estimate, **{"n": len(hits), "by_seed": _by_seed(hits, seeds), **counts})
+        return self.row(metric, estimate, **_counted(hits, seeds) | counts)
 
     def mean(
         self,
@@ -67,22 +67,24 @@ class Cell:
         **counts: int,
     ) -> dict:
         """Mean of `value` (numeric), which lies within `bounds` where they are given."""
-        values, groups, seeds = self._values(frame, value.cast(pl.Float64))
+        values, groups, seeds = _columns(frame, value)
         estimate = statistics.mean(values, groups, *self._named(metric), bounds=bounds, seeds=seeds)
-        return self.row(metric, estimate, **{"n": len(values), "by_seed": _by_seed(values, seeds), **counts})
+        return self.row(metric, estimate, **_counted(values, seeds) | counts)
 
     def median(self, metric: str, frame: pl.DataFrame, value: pl.Expr) -> dict:
-        """Median of `value` (numeric)."""
-        values, groups, _ = self._values(frame, value.cast(pl.Float64))
-        return self.row(metric, statistics.median(values, groups, *self._named(metric)), n=len(values))
+        """Median of `value` (numeric); of pooled seeds the interval covers the draw of questions only."""
+        values, groups, _ = _columns(frame, value)
+        known = ~np.isnan(values)
+        estimate = statistics.median(values[known], groups[known], *self._named(metric))
+        return self.row(metric, estimate, n=int(known.sum()))
 
     def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, **counts: float) -> dict:
         """Mean of `change`, a paired difference within -1 … 1; with its p and minimum detectable effect."""
-        changes, groups, seeds = self._values(frame, change.cast(pl.Float64))
+        changes, groups, seeds = _columns(frame, change)
         estimate = statistics.effect(changes, groups, *self._named(metric), seeds=seeds)
         detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
-        found = {"n": len(changes), "p": estimate.p, "mde": detectable, "by_seed": _by_seed(changes, seeds)}
-        return self.row(metric, estimate, **found, **counts)
+        found = {"p": estimate.p, "mde": detectable, **_counted(changes, seeds)}
+        return self.row(metric, estimate, **found | counts)
 
     def function(
         self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
@@ -91,21 +93,23 @@ class Cell:
 
         The function takes an array (draws, columns) and returns one (draws,).
         """
-        values = frame.select(*(column.cast(pl.Float64).alias(str(i)) for i, column in enumerate(columns)))
-        groups, seeds = frame["group"].to_numpy(), frame["seed"].to_numpy()
-        estimate = statistics.function_of_means(
-            values.to_numpy(), groups, self.sampling, function, *self._named(metric)[1:], seeds=seeds
-        )
-        complete = values.drop_nulls().height
-        return self.row(metric, estimate, n=complete)
-
-    def _values(self, frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        frame = frame.select("group", "seed", value=value).drop_nulls("value")
-        return frame["value"].to_numpy(), frame["group"].to_numpy(), frame["seed"].fill_null(0).to_numpy()
+        parts = [_columns(frame, column) for column in columns]
+        values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
+        named = self._named(metric)[1:]
+        estimate = statistics.function_of_means(values, groups, self.sampling, function, *named, seeds=seeds)
+        return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
 
     def _named(self, metric: str) -> tuple:
         return (self.sampling, self.model, self.arm, self.eval_set, self.test, self.alpha, self.k, metric)
 
 
-def _by_seed(values: np.ndarray, seeds: np.ndarray) -> list[float]:
-    return [float(values[seeds == seed].mean()) for seed in np.unique(seeds)]
+def _columns(frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (NaN: missing), groups and seeds of all rows, so that figures over the same rows share their draws."""
+    frame = frame.select("group", pl.col("seed").fill_null(0), value=value.cast(pl.Float64).fill_null(float("nan")))
+    return frame["value"].to_numpy(), frame["group"].to_numpy(), frame["seed"].to_numpy()
+
+
+def _counted(values: np.ndarray, seeds: np.ndarray) -> dict:
+    known = ~np.isnan(values)
+    by_seed = [float(values[known & (seeds == seed)].mean()) for seed in np.unique(seeds[known])]
+    return {"n": int(known.sum()), "by_seed": by_seed}
