@@ -74,7 +74,8 @@ def test_paraphrases_replace_the_later_steps():
 def chains(*rows):
     """Chains of (id, steps, outcome)."""
     return pl.DataFrame(
-        [(i, "", steps, len(steps), 0, 9, outcome, None) for i, steps, outcome in rows], schema=CHAINS, orient="row"
+        [{"id": i, "steps": steps, "n_steps": len(steps), "outcome": outcome} for i, steps, outcome in rows],
+        schema=CHAINS,
     )
 
 

@@ -27,6 +27,7 @@ rule estimate:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
         chains=per_pair("chains"),
         paraphrases=per_pair("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
+        mistakes=per_pair("mistakes", kinds=ASKED) if is_needed("mistakes") else [],
         answers=per_pair("answers"),
         measures=per_pair("measures"),
     output:

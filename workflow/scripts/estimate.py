@@ -18,6 +18,7 @@ with job.logged(snakemake.log[0]):
         measures=read("measures", measures.MEASURES),
         chains=read("chains", parquet.CHAINS),
         paraphrases=read("paraphrases", parquet.PARAPHRASES),
+        mistakes=read("mistakes", parquet.MISTAKES),
         questions={
             name: parquet.read(path, parquet.QUESTIONS)
             for name, path in zip(spec["eval_sets"], snakemake.input.questions, strict=True)

@@ -13,7 +13,8 @@ metric — what it is; n
   option_mass        mean probability of all option letters together after the whole chain; choices
   parse_rate         answered of those asked, over all k; answers (test null: over all tests)
   chance             mean of 1 / options, null for numbers; questions with options
-  paraphrase_pass    steps of which some paraphrase passed the gate; steps
+  paraphrase_pass, mistake_pass   steps of which some paraphrase passed its gate, or that got a mistake; steps
+  mistake_by_rule    mistakes that no model made, a number changed by rule; mistakes
   unavailable        questions of the population without an intervention at α; the population
 Chains, answers, measures and paraphrases have a column `seed`.
 """
@@ -58,6 +59,8 @@ METRICS = (
     "chance",
     "above_chance",
     "paraphrase_pass",
+    "mistake_pass",
+    "mistake_by_rule",
     "unavailable",
 )
 
@@ -68,6 +71,7 @@ def rows(
     measures: pl.DataFrame,
     chains: pl.DataFrame,
     paraphrases: pl.DataFrame | None,
+    mistakes: pl.DataFrame | None,
     questions: pl.DataFrame,
     tests: list[str],
     alphas: list[float],
@@ -85,6 +89,10 @@ def rows(
     if paraphrases is not None:
         steps = _with_group(paraphrases, questions, cell)
         found.append(replace(cell, test="paraphrase").share("paraphrase_pass", steps, pl.col("text").is_not_null()))
+    if mistakes is not None:
+        steps, here = _with_group(mistakes, questions, cell), replace(cell, test="mistake")
+        found.append(here.share("mistake_pass", steps, pl.col("text").is_not_null()))
+        found.append(here.share("mistake_by_rule", steps, pl.col("made_by") == "rule"))
     return found
 
 

@@ -40,13 +40,14 @@ def build(
     confidence: float = 0.95,
     replicates: int = 10_000,
     seed: int = 42,
+    mistakes: dict[Key, pl.DataFrame] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(ESTIMATES, CHANGES) of a study.
 
     arms: as `study.arms` has them with their `eval_sets`, in the order of the tables, one
         `base` a model; UserError where a model has none.
     answers, measures (`measures.measure` at `alphas`), chains: a frame for each arm
-        and evaluation set; paraphrases: likewise, may lack any.
+        and evaluation set; paraphrases, mistakes: likewise, may lack any.
     questions: those of each evaluation set, in the order of the tables.
     """
     sampling = Sampling(confidence, replicates, seed)
@@ -54,7 +55,8 @@ def build(
     models = list(dict.fromkeys(arm["model"] for arm in arms))
     for model in set(models) - {arm["model"] for arm in arms if arm["arm"] == BASE}:
         raise UserError(f"arms: model {model!r} has no arm {BASE!r} to compare with")
-    answers, measures, chains, paraphrases = (pool(arms, one) for one in (answers, measures, chains, paraphrases))
+    answers, measures, chains = (pool(arms, frames) for frames in (answers, measures, chains))
+    paraphrases, mistakes = (pool(arms, frames) for frames in (paraphrases, mistakes or {}))
     asked = {key: accuracy.asked(answers[key], chains[key], questions[key[2]]) for key in answers}
     done = {model: set() for model in models}  # the tests that some arm of a model has; none where it is imported
     for (model, *_), frame in answers.items():
@@ -78,6 +80,7 @@ def build(
                 measures[key],
                 chains[key],
                 paraphrases.get(key),
+                mistakes.get(key),
                 questions[eval_set],
                 tests,
                 alphas,
