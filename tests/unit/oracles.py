@@ -24,20 +24,24 @@ COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "g
 
 
 class NoStore:
-    """In the place of a RowStore: computes whatever it is asked for."""
+    """In the place of a RowStore: computes whatever it is asked for, and its keys are not read."""
 
     def through(self, keys, compute):
         values = dict(compute(list(range(len(keys)))))
         return [values[i] for i in range(len(keys))]
 
 
-def made_up(n: int, options: int) -> pl.DataFrame:
-    """n QUESTIONS of so many options; 0: numbers."""
+def made_up(n: int, options: int, sharing: bool = False) -> pl.DataFrame:
+    """n QUESTIONS of so many options; 0: numbers, none of them one that a step adds.
+
+    sharing: one, two and three of them in turn have a context in common.
+    """
+    shelves = [f"The boxes of shelf {i} are heavy." if sharing else None for i in range(n) for _ in range(1 + i % 3)]
     rows = [
-        questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options])
+        questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options], context=shelf)
         if options
-        else questions.number(f"How much does box {i} weigh?", f"{3 * i - 7}.5" if i % 3 else str(i))
-        for i in range(n)
+        else questions.number(f"How much does box {i} weigh?", f"{3 * i - 7}.5" if i % 3 else str(i + 50), shelf)
+        for i, shelf in zip(range(n), shelves, strict=False)
     ]
     return questions.frame(rows, "boxes", "eval")
 
@@ -70,11 +74,11 @@ def arm(
 def estimate(
     arms: dict[str, dict[str, Arm]], asked: dict[str, pl.DataFrame], alphas: list[float], replicates: int, seed: int
 ) -> pl.DataFrame:
-    """ESTIMATES of arms by name (the first is base) and evaluation set."""
+    """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
-    sets = list(asked)
+    named = [(name, None if name == "base" else "elsewhere", name.partition("-")[2]) for name in arms]
     found, _ = estimates.build(
-        [arm_of("oracle", name, None if name == "base" else "elsewhere", sets) for name in arms],
+        [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
         {key: one.answers for key, one in made.items()},
         {key: measures.measure(one.answers, one.chains, asked[key[2]], alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
