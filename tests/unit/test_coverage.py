@@ -1,7 +1,8 @@
 """Every measure recovers the truth within its own 95 % interval: over many studies of oracles, at the nominal rate.
 
-A study is a base and a tuned oracle on choices and on numbers. Its arms go
-through all stages; whether the truth lies in its interval is a yes or no of
+A study is a base oracle and a tuned one in three seeds, on choices and on numbers, of
+which up to three share a context. Tables have the tuned one twice: its first seed alone, and all
+three pooled. The arms go through all stages; whether the truth lies in its interval is a yes or no of
 each estimate. All together must say yes as often as NOMINAL, and each metric but
 for the error of the simulation: the estimates of a study are not independent, so
 this is the standard error of the studies' own rates, ERRORS times over.
@@ -19,42 +20,46 @@ import pytest
 import oracles
 from truth import UNCHECKED, Truth, effects
 
-STUDIES = 400
+STUDIES = 200
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
 ERRORS = 4  # of a metric's rate, between it and NOMINAL: a false alarm once in some 10,000 metrics
 AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 CERTAIN = (0.0, 1.0)  # rates of what never or always happens
+# Of what takes few values, in steps, an interval cannot say no at a given rate: at most at that.
+IN_STEPS = ("alpha_star_median",)
 ALPHAS = [0.25, 0.5, 0.75]
-SETS = {"choices": 4, "numbers": 0}  # options
+SETS = {"choices": (4, False), "numbers": (0, True)}  # options, whether questions share contexts
 BASE = {"accuracy": 0.8, "faithful": 0.7, "noise": 0.1, "format_breaks": 0.1, "collapse": 0.1, "truncated": 0.1}
 TUNED = {"accuracy": 0.6, "faithful": 0.4, "noise": 0.15, "format_breaks": 0.15, "collapse": 0.2, "truncated": 0.1}
+SEEDS = (1, 2, 3)
 
 
 def truths() -> dict[tuple, float]:
-    """(eval_set, arm, metric, test, alpha)"""
+    """(eval_set, arm, metric, test, alpha, k)"""
     found = {}
-    for name, options in SETS.items():
+    for name, (options, _) in SETS.items():
         base, tuned = Truth(BASE, options, oracles.MAX_NEW_TOKENS), Truth(TUNED, options, oracles.MAX_NEW_TOKENS)
-        both = {"base": base.own(ALPHAS), "tuned": tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)}
+        after = tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)
+        both = {"base": base.own(ALPHAS), "tuned": after, "seeds": after}
         found |= {(name, arm, *key): value for arm, of in both.items() for key, value in of.items()}
-    averaged = {key[1:] for key in found if key[2] in AVERAGED}
+    averaged = {key[1:] for key in found if key[2] in AVERAGED and key[-1] is None}
     return found | {("average", *key): statistics.fmean(found[name, *key] for name in SETS) for key in averaged}
 
 
 def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
     """Estimate, low and high of all that is estimated in one study."""
-    asked = {name: oracles.made_up(QUESTIONS, options) for name, options in SETS.items()}
-    arms = {
-        arm: {
-            name: oracles.arm(questions, behaviour | {"seed": 2 * seed + (arm == "tuned")}, templates)
-            for name, questions in asked.items()
-        }
-        for arm, behaviour in (("base", BASE), ("tuned", TUNED))
-    }
+    asked = {name: oracles.made_up(QUESTIONS, *form) for name, form in SETS.items()}
+
+    def arm(behaviour: dict, which: int) -> dict[str, oracles.Arm]:
+        how = behaviour | {"seed": (1 + len(SEEDS)) * seed + which}
+        return {name: oracles.arm(questions, how, templates) for name, questions in asked.items()}
+
+    tuned = {f"seeds-{which}": arm(TUNED, which) for which in SEEDS}
+    arms = {"base": arm(BASE, 0), "tuned": next(iter(tuned.values())), **tuned}
     rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).drop_nulls("estimate").iter_rows(named=True)
-    keys = ("eval_set", "arm", "metric", "test", "alpha")
+    keys = ("eval_set", "arm", "metric", "test", "alpha", "k")
     return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
 
 
