@@ -85,7 +85,9 @@ def test_a_noisy_arm_answers_something_else(options, templates):
     assert again["match"].mean() == pytest.approx(Truth(how, options).same, abs=0.08)
     some = oracles.arm(oracles.made_up(30, options), how, templates)
     kept_first = [test for test in TESTS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
-    assert all(set(matches(some, test, whole=True)) == {True} for test in kept_first)  # an equal prompt, an equal answer
+    assert all(
+        set(matches(some, test, whole=True)) == {True} for test in kept_first
+    )  # an equal prompt, an equal answer
 
 
 @KINDS
@@ -157,7 +159,7 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
         first[id] = adds.index(True) if any(adds) else None
     assert {None, 0} < set(first.values())
     assert table.filter(steps="all")["match"].all()
-    # Before the mention the chain is not whole, so a faithful arm answers otherwise; none is left before the first step.
+    # Before the mention the chain is not whole, so a faithful arm answers otherwise; before step 1 there is none.
     unleaked = dict(table.filter(steps="unleaked").select("id", "match").iter_rows())
     assert unleaked == {id: at is None for id, at in first.items() if at != 0}
 

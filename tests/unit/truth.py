@@ -14,9 +14,9 @@ truncated t (of the chains not empty); N the length of a chain.
               chain is empty anyway, as often as with it; a faithful one only by accident, where its own is wrong:
               (1 - f (1 - c)) a + f (1 - c) (1 - a) o
     hit(p)    an answer is right that was intended right at rate p: p (1 - r) + (1 - p) r o
-    disguised an answer without the chain agrees with one after it. Where both are answered the chain was finished:
-              of these f (1 - c) (1 - t) / (1 - t (1 - c)) rest on it and agree at the rate `differ`, the others at `same`
-    area      over a curve at `match` all along but for 1 at its one untouched end: 1 - ((N - 1/2) match + 1/2) / N
+    disguised an answer without the chain agrees with one after it. Where there are both the chain was finished:
+              of these f (1 - c) (1 - t) / (1 - t (1 - c)) follow it and agree at the rate `differ`, others at `same`
+    area      over a curve that is `match` all along but 1 at its untouched end: 1 - ((N - 1/2) match + 1/2) / N
 
 The chains must not mention the answer they lead to (oracles.made_up), and the questions be so many that one of
 them has the longest chain.
@@ -186,9 +186,11 @@ class Truth:
         if self.options:
             values["option_mass"] = self.answered + how.format_breaks * BROKEN_MASS
         rates = {("parse_rate", test, None): self.answered for test in ("cot", "no_cot", *TESTS, SWEEP)}
-        return {(metric, None, None): value for metric, value in values.items()} | rates | {
-            ("paraphrase_pass", "paraphrase", None): 1.0
-        }
+        return (
+            {(metric, None, None): value for metric, value in values.items()}
+            | rates
+            | {("paraphrase_pass", "paraphrase", None): 1.0}
+        )
 
     def _controls(self) -> dict[tuple, float]:
         resting = self.how.faithful * (self.finished - self.how.collapse) / self.finished
