@@ -1,5 +1,6 @@
 """A study of oracles in one process: the workflow's stages on made-up questions, rows kept nowhere."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -31,13 +32,17 @@ class NoStore:
         return [values[i] for i in range(len(keys))]
 
 
-def made_up(n: int, options: int) -> pl.DataFrame:
-    """n QUESTIONS of so many options; 0: numbers."""
+def made_up(n: int, options: int, sharing: bool = False) -> pl.DataFrame:
+    """n QUESTIONS of so many options; 0: numbers, none of them one that a step adds.
+
+    sharing: one, two and three of them in turn have a context in common.
+    """
+    shelves = [f"The boxes of shelf {i} are heavy." if sharing else None for i in range(n) for _ in range(1 + i % 3)]
     rows = [
-        questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options])
+        questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options], context=shelf)
         if options
-        else questions.number(f"How much does box {i} weigh?", f"{3 * i - 7}.5" if i % 3 else str(i))
-        for i in range(n)
+        else questions.number(f"How much does box {i} weigh?", f"{3 * i - 7}.5" if i % 3 else str(i + 50), shelf)
+        for i, shelf in zip(range(n), shelves, strict=False)
     ]
     return questions.frame(rows, "boxes", "eval")
 
@@ -47,7 +52,7 @@ class Arm:
     """What an oracle wrote and answered."""
 
     chains: pl.DataFrame
-    paraphrases: pl.DataFrame
+    paraphrases: pl.DataFrame | None
     answers: pl.DataFrame
 
 
@@ -56,11 +61,16 @@ def arm(
 ) -> Arm:
     """All that is asked of an oracle; it rewrites its steps itself."""
     model, keep = OracleModel(asked, behaviour), (NoStore(), "oracle")
+    model.token_ids = lambda text: []  # part of the keys of rows, which are kept nowhere: a fifth of the time
     written = chains.write(model, keep, asked, templates, MAX_NEW_TOKENS, forced_start=True)
-    worded = paraphrasing.paraphrases(model, keep, asked, written, templates, 32, 0.5, 2.0)
-    mistaken = mistakes.mistakes(model, keep, asked, written, templates, 32, 0.5, 2.0)
-    rewritten = {"mistake": mistaken, "prefix_paraphrase": worded}
-    rewritten = {test: frame for test, frame in rewritten.items() if test in tests}
+
+    def rewrite(how: Callable) -> pl.DataFrame:
+        return how(model, keep, asked, written, templates, 32, 0.5, 2.0)
+
+    worded = rewrite(paraphrasing.paraphrases) if {"paraphrase", "prefix_paraphrase"} & set(tests) else None
+    rewritten = {"prefix_paraphrase": worded} if "prefix_paraphrase" in tests else {}
+    if "mistake" in tests:
+        rewritten["mistake"] = rewrite(mistakes.mistakes)
     rests = regeneration.regenerations(model, keep, asked, written, rewritten, templates, MAX_NEW_TOKENS)
     tampered = interventions.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
     answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again, shuffle=True)
@@ -70,15 +80,15 @@ def arm(
 def estimate(
     arms: dict[str, dict[str, Arm]], asked: dict[str, pl.DataFrame], alphas: list[float], replicates: int, seed: int
 ) -> pl.DataFrame:
-    """ESTIMATES of arms by name (the first is base) and evaluation set."""
+    """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
-    sets = list(asked)
+    named = [(name, None if name == "base" else "elsewhere", name.partition("-")[2]) for name in arms]
     found, _ = estimates.build(
-        [arm_of("oracle", name, None if name == "base" else "elsewhere", sets) for name in arms],
+        [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
         {key: one.answers for key, one in made.items()},
         {key: measures.measure(one.answers, one.chains, asked[key[2]], alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
-        {key: one.paraphrases for key, one in made.items()},
+        {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
         asked,
         alphas,
         replicates=replicates,

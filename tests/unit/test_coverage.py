@@ -1,7 +1,8 @@
 """Every measure recovers the truth within its own 95 % interval: over many studies of oracles, at the nominal rate.
 
-A study is a base and a tuned oracle on choices and on numbers. Its arms go
-through all stages; whether the truth lies in its interval is a yes or no of
+A study has a base oracle, a tuned one, and a tuning in three seeds that turn out more or less
+accurate and faithful, on choices and on numbers; of the numbers up to three share a context. The
+arms go through all stages; whether the truth lies in its interval is a yes or no of
 each estimate. All together must say yes as often as NOMINAL, and each metric but
 for the error of the simulation: the estimates of a study are not independent, so
 this is the standard error of the studies' own rates, ERRORS times over.
@@ -10,6 +11,7 @@ this is the standard error of the studies' own rates, ERRORS times over.
 import math
 import multiprocessing
 import os
+import random
 import statistics
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
@@ -19,42 +21,54 @@ import pytest
 import oracles
 from truth import UNCHECKED, Truth, effects
 
-STUDIES = 400
+STUDIES = 160
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
 ERRORS = 4  # of a metric's rate, between it and NOMINAL: a false alarm once in some 10,000 metrics
 AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 CERTAIN = (0.0, 1.0)  # rates of what never or always happens
+# Intervals that may hold the truth more often, and why.
+WIDE = {
+    "alpha_star_median": "α* takes few values, and most often the median is where many chains are",
+    "match_effect_same_length": "some ten pairs, so that what is added for small samples outweighs them",
+}
 ALPHAS = [0.25, 0.5, 0.75]
-SETS = {"choices": 4, "numbers": 0}  # options
+SETS = {"choices": (4, False), "numbers": (0, True)}  # options, whether questions share contexts
 BASE = {"accuracy": 0.8, "faithful": 0.7, "noise": 0.1, "format_breaks": 0.1, "collapse": 0.1, "truncated": 0.1}
 TUNED = {"accuracy": 0.6, "faithful": 0.4, "noise": 0.15, "format_breaks": 0.15, "collapse": 0.2, "truncated": 0.1}
+# The pooled arm: that three seeds alike cost width is the price of holding where they are not (sides.py).
+SEEDS = (1, 2, 3)
+# How far a seed's rates lie off TUNED's at most. All truths are linear in them, so TUNED's is the mean of the seeds'.
+SPREAD = {"accuracy": 0.2, "faithful": 0.2}
 
 
 def truths() -> dict[tuple, float]:
-    """(eval_set, arm, metric, test, alpha)"""
+    """(eval_set, arm, metric, test, alpha, k)"""
     found = {}
-    for name, options in SETS.items():
+    for name, (options, _) in SETS.items():
         base, tuned = Truth(BASE, options, oracles.MAX_NEW_TOKENS), Truth(TUNED, options, oracles.MAX_NEW_TOKENS)
-        both = {"base": base.own(ALPHAS), "tuned": tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)}
+        after = tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)
+        both = {"base": base.own(ALPHAS), "tuned": after, "seeds": after}
         found |= {(name, arm, *key): value for arm, of in both.items() for key, value in of.items()}
-    averaged = {key[1:] for key in found if key[2] in AVERAGED}
+    averaged = {key[1:] for key in found if key[2] in AVERAGED and key[-1] is None}
     return found | {("average", *key): statistics.fmean(found[name, *key] for name in SETS) for key in averaged}
 
 
 def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
     """Estimate, low and high of all that is estimated in one study."""
-    asked = {name: oracles.made_up(QUESTIONS, options) for name, options in SETS.items()}
-    arms = {
-        arm: {
-            name: oracles.arm(questions, behaviour | {"seed": 2 * seed + (arm == "tuned")}, templates)
-            for name, questions in asked.items()
-        }
-        for arm, behaviour in (("base", BASE), ("tuned", TUNED))
-    }
+    asked = {name: oracles.made_up(QUESTIONS, *form) for name, form in SETS.items()}
+    draw = random.Random(seed).uniform
+
+    def arm(behaviour: dict, which: int) -> dict[str, oracles.Arm]:
+        how = behaviour | {"seed": (len(SEEDS) + 2) * seed + which}
+        return {name: oracles.arm(questions, how, templates) for name, questions in asked.items()}
+
+    tuned = [TUNED | {rate: TUNED[rate] + draw(-off, off) for rate, off in SPREAD.items()} for _ in SEEDS]
+    arms = {"base": arm(BASE, 0), "tuned": arm(TUNED, len(SEEDS) + 1)}
+    arms |= {f"seeds-{which}": arm(behaviour, which) for which, behaviour in zip(SEEDS, tuned, strict=True)}
     rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).drop_nulls("estimate").iter_rows(named=True)
-    keys = ("eval_set", "arm", "metric", "test", "alpha")
+    keys = ("eval_set", "arm", "metric", "test", "alpha", "k")
     return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
 
 
@@ -67,52 +81,62 @@ def studies(templates) -> list[dict[tuple, tuple[float, float, float]]]:
             return list(pool.map(study, range(STUDIES), [templates] * STUDIES, chunksize=4))
 
 
-def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, list[bool]]:
-    """Whether the interval holds the truth, in each study that gives one."""
+def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, list[bool | None]]:
+    """Whether the interval holds the truth, in each study; None where it gives none (of too few pairs)."""
     found = defaultdict(list)
     for one in studies:
         for key, true in expected.items():
-            _, low, high = one[key]
-            found[key].append(low - 1e-9 <= true <= high + 1e-9)
+            _, low, high = one.get(key, (None, None, None))
+            found[key].append(None if low is None else low - 1e-9 <= true <= high + 1e-9)
     return found
+
+
+def certain() -> dict[tuple, float]:
+    return {key: true for key, true in truths().items() if true in CERTAIN and "median" not in key[2]}
 
 
 @pytest.mark.slow
 def test_every_estimate_has_a_truth_or_a_reason_for_none(studies):
-    found = {key for key in studies[0] if key[2] not in UNCHECKED and key[0] != "average_out_of_domain"}
+    found = {key for one in studies for key in one if key[2] not in UNCHECKED and key[0] != "average_out_of_domain"}
     assert found == set(truths())
 
 
 @pytest.mark.slow
 def test_what_is_certain_is_always_covered(studies):
-    certain = {key: true for key, true in truths().items() if true in CERTAIN}
-    assert len(certain) > 20
-    for key, found in covered(studies, certain).items():
+    assert len(certain()) > 50
+    for key, found in covered(studies, certain()).items():
         assert all(found), key
 
 
 @pytest.mark.slow
 def test_estimates_are_right_on_average(studies):
     for key, true in truths().items():
-        values = [one[key][0] for one in studies]
-        error = statistics.stdev(values) / math.sqrt(len(values))
-        assert abs(statistics.fmean(values) - true) <= 5 * error + 1e-9, key
+        values = [one[key][0] for one in studies if key in one]
+        if key[2] != "alpha_star_median":  # whose mean is another
+            error = statistics.stdev(values) / math.sqrt(len(values))
+            assert abs(statistics.fmean(values) - true) <= 5 * error + 1e-9, key
 
 
 @pytest.mark.slow
 def test_intervals_hold_the_truth_at_the_nominal_rate(studies):
-    uncertain = {key: true for key, true in truths().items() if true not in CERTAIN}
+    uncertain = {key: true for key, true in truths().items() if key not in certain()}
     by_metric = defaultdict(list)
     for key, found in covered(studies, uncertain).items():
-        by_metric[key[2]].append(found)
+        _, arm, metric, *_ = key
+        pooled = arm == "seeds"
+        by_metric[metric, pooled].append(found)
+        if metric not in WIDE:
+            by_metric["all", pooled].append(found)
     low, high = NOMINAL
-    overall = [found for cells in by_metric.values() for found in cells]
     wrong = []
-    for metric, cells in {**by_metric, "all": overall}.items():
-        rates = [statistics.fmean(study) for study in zip(*cells, strict=True)]
+    for (metric, pooled), cells in by_metric.items():
+        studied = [[yes for yes in study if yes is not None] for study in zip(*cells, strict=True)]
+        rates = [statistics.fmean(found) for found in studied if found]
         rate, error = statistics.fmean(rates), statistics.stdev(rates) / math.sqrt(len(rates))
-        print(f"{metric:28} {len(cells):4} cells: {rate:.3f} +- {error:.3f}")
+        seen = f"{metric:26} {'seeds' if pooled else '':5} {len(cells):4} cells: {rate:.3f} +- {error:.3f}"
+        print(seen)
         allowed = 0 if metric == "all" else ERRORS * error
-        if not low - allowed <= rate <= high + allowed:
-            wrong.append(f"{metric}: {rate:.3f} +- {error:.3f}")
+        highest = 1 if pooled or metric in WIDE else high + allowed
+        if not low - allowed <= rate <= highest:
+            wrong.append(seen)
     assert not wrong

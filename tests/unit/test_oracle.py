@@ -9,7 +9,7 @@ import oracles
 from faithtune import chains, extraction, interventions, line_gate, measures, paraphrase_gate, prompts, questions, steps
 from faithtune.backend import Ask
 from faithtune.errors import UserError
-from faithtune.interventions import TESTS
+from faithtune.interventions import SWEEP, TESTS
 from faithtune.oracle import SURE, OracleModel
 from faithtune.store import RowStore
 from truth import Truth
@@ -29,9 +29,10 @@ def matches(one: oracles.Arm, test: str, whole: bool = False) -> list[bool | Non
 def test_a_faithful_arm_answers_from_the_chain_alone(options, templates):
     asked = oracles.made_up(30, options)
     one = oracles.arm(asked, {"accuracy": 0.5}, templates)
-    for test in ("early_termination", "filler"):
+    for test in ("early_termination", "filler", "mistake"):
         assert set(matches(one, test)) == {False}
-    assert set(matches(one, "paraphrase")) == {True}
+    for test in ("paraphrase", "prefix_paraphrase"):
+        assert set(matches(one, test)) == {True}
     assert all(set(matches(one, test, whole=True)) == {True} for test in TESTS)
     assert set(one.chains["n_steps"]) == {3, 4, 5, 6}
     assert set(one.chains["outcome"]) == {"answered"}
@@ -47,7 +48,7 @@ def test_a_post_hoc_arm_ignores_the_chain(options, templates):
 
 @KINDS
 def test_a_mixed_arm_is_one_or_the_other_on_each_question(options, templates):
-    one = oracles.arm(oracles.made_up(200, options), {"faithful": 0.3}, templates)
+    one = oracles.arm(oracles.made_up(100, options), {"faithful": 0.3}, templates)
     table = measures.at_alpha(one.answers, [0.0]).filter(~pl.col("test").str.contains("paraphrase"))
     by_question = table.group_by("id").agg(pl.col("match").n_unique(), faithful=~pl.col("match").first())
     assert set(by_question["match"]) == {1}
@@ -56,7 +57,7 @@ def test_a_mixed_arm_is_one_or_the_other_on_each_question(options, templates):
 
 @KINDS
 def test_its_own_answer_is_right_at_its_accuracy(options, templates):
-    one = oracles.arm(oracles.made_up(200, options), {"accuracy": 0.7}, templates)
+    one = oracles.arm(oracles.made_up(200, options), {"accuracy": 0.7}, templates, tests=())
     full, without = (one.answers.filter(test=test)["correct"] for test in ("full", "no_cot"))
     assert full.mean() == pytest.approx(0.7, abs=0.1)
     # Without a chain a faithful arm is right by accident only, and never where its chain leads to the truth.
@@ -66,38 +67,40 @@ def test_its_own_answer_is_right_at_its_accuracy(options, templates):
 
 @KINDS
 def test_a_format_breaker_does_not_answer(options, templates):
-    one = oracles.arm(oracles.made_up(100, options), {"format_breaks": 1}, templates)
+    one = oracles.arm(oracles.made_up(20, options), {"format_breaks": 1}, templates)
     assert set(one.answers["outcome"]) == {"unanswered"}
     assert set(one.chains["outcome"]) == {"unanswered"}
-    some = oracles.arm(oracles.made_up(100, options), {"format_breaks": 0.2}, templates)
+    some = oracles.arm(oracles.made_up(60, options), {"format_breaks": 0.2}, templates)
     assert (some.answers["outcome"] == "unanswered").mean() == pytest.approx(0.2, abs=0.05)
     assert False not in matches(some, "paraphrase")  # what is answered is not changed
 
 
 @KINDS
 def test_a_noisy_arm_answers_something_else(options, templates):
-    asked = oracles.made_up(300, options)
-    one = oracles.arm(asked, {"faithful": 0, "noise": 0.2}, templates, again=300)
-    truth = Truth({"faithful": 0, "noise": 0.2}, options)
+    how = {"faithful": 0, "noise": 0.2}
+    one = oracles.arm(oracles.made_up(300, options), how, templates, again=300, tests=())
     assert one.answers.filter(test="no_cot")["correct"].mean() == pytest.approx(0.8, abs=0.08)
     again = one.answers.filter(test="again")
     assert again.height == 300
-    assert again["match"].mean() == pytest.approx(truth.same, abs=0.08)
+    assert again["match"].mean() == pytest.approx(Truth(how, options).same, abs=0.08)
+    some = oracles.arm(oracles.made_up(30, options), how, templates)
     kept_first = [test for test in TESTS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
-    assert all(set(matches(one, test, whole=True)) == {True} for test in kept_first)  # an equal prompt, an equal answer
+    assert all(
+        set(matches(some, test, whole=True)) == {True} for test in kept_first
+    )  # an equal prompt, an equal answer
 
 
 @KINDS
 def test_a_collapsed_chain_is_empty_and_a_truncated_one_is_cut(options, templates):
     asked = oracles.made_up(100, options)
-    empty = oracles.arm(asked, {"collapse": 1, "accuracy": 0.5}, templates)
+    empty = oracles.arm(asked, {"collapse": 1, "accuracy": 0.5}, templates, tests=())
     assert set(empty.chains["n_steps"]) == {0}
     assert set(empty.chains["outcome"]) == {"answered"}
     assert empty.answers.filter(test="full")["answer"].equals(empty.answers.filter(test="no_cot")["answer"])
-    cut = oracles.arm(asked, {"truncated": 1}, templates)
+    cut = oracles.arm(asked, {"truncated": 1}, templates, tests=())
     assert set(cut.chains["outcome"]) == {"truncated"}
     assert set(cut.chains["n_tokens"]) == {oracles.MAX_NEW_TOKENS}
-    both = oracles.arm(asked, {"collapse": 0.3, "truncated": 0.5}, templates).chains
+    both = oracles.arm(asked, {"collapse": 0.3, "truncated": 0.5}, templates, tests=()).chains
     assert (both["n_steps"] == 0).mean() == pytest.approx(0.3, abs=0.12)
     assert both.filter(pl.col("n_steps") > 0, outcome="truncated").height == pytest.approx(35, abs=15)
     assert both.filter(pl.col("n_steps") == 0, outcome="truncated").is_empty()
@@ -110,6 +113,66 @@ def test_the_probability_of_the_own_answer(options, templates):
     rest = (1 - SURE) / (options - 1) if options else 1 - SURE
     for match, p in answers.select("match", "p_reference").iter_rows():
         assert p == pytest.approx(SURE if match else rest)
+
+
+@pytest.mark.parametrize("faithful", [0, 1])
+@KINDS
+def test_estimates_of_an_arm_without_noise_are_exact(options, faithful, templates):
+    asked = oracles.made_up(30, options)
+    one = oracles.arm(asked, {"faithful": faithful, "accuracy": 0.5}, templates)
+    found = oracles.estimate({"base": {"boxes": one}}, {"boxes": asked}, [0.25, 0.75], replicates=50, seed=1)
+    found = found.filter(eval_set="boxes")
+
+    def of(metric: str, test: str | None) -> list[float]:
+        values = found.filter(pl.col("test").eq_missing(pl.lit(test)), metric=metric)["estimate"]
+        assert len(values)
+        return values.to_list()
+
+    half_a_step = (1 / (2 * one.chains["n_steps"])).mean()  # where the chain is untouched the curve is at 1
+    for test in ("early_termination", "filler", "mistake"):
+        assert of("alpha_star", test) == of("alpha_star_median", test) == [faithful]
+        assert of("match_k0", test) == [1 - faithful]
+        assert of("aoc", test) == pytest.approx([faithful * (1 - half_a_step)])
+        assert of("change_floored", test)[0] == faithful
+    for test in ("paraphrase", "prefix_paraphrase"):
+        assert of("match_k0", test) == [1]
+        assert of("aoc", test) == pytest.approx([0])
+    assert of("alpha_star", "paraphrase") == of("alpha_star_median", "paraphrase") == [0]
+    assert of("match_leak_free", "filler") == of("match", "filler")
+    assert of("disguised", None) == [1 - faithful]
+    if options:
+        assert of("shuffle_match", "no_cot") == [1]
+        assert of("disguised_normalised", None) == [1 - faithful]
+    swept = of("accuracy", SWEEP)
+    assert len(swept) == 9  # 0 ... 40 tokens; the longest chain has six steps of seven
+    assert set(swept) == set(of("accuracy", "no_cot"))
+
+
+def test_a_step_that_mentions_the_answer_gives_it_away(templates):
+    asked = questions.frame([questions.number(f"Box {i}?", str(i)) for i in range(1, 11)], "boxes", "eval")
+    one = oracles.arm(asked, {}, templates)
+    table = measures.measure(one.answers, one.chains, asked, [1.0]).filter(test="filler")
+    answers = dict(asked.select("id", "answer").iter_rows())
+    first = {}  # step that adds the answer itself, from 0
+    for id, written in one.chains.select("id", "steps").iter_rows():
+        adds = [f"Add {answers[id]} to the count." == step for step in written]
+        first[id] = adds.index(True) if any(adds) else None
+    assert {None, 0} < set(first.values())
+    assert table.filter(steps="all")["match"].all()
+    # Before the mention the chain is not whole, so a faithful arm answers otherwise; before step 1 there is none.
+    unleaked = dict(table.filter(steps="unleaked").select("id", "match").iter_rows())
+    assert unleaked == {id: at is None for id, at in first.items() if at != 0}
+
+
+def test_questions_of_one_context_share_what_is_drawn(templates):
+    asked = oracles.made_up(60, 4, sharing=True)
+    one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))
+    assert asked["group"].n_unique() == 30
+    cut = one.answers.filter(pl.col("k") == 0, test="early_termination").select("id", faithful=~pl.col("match"))
+    full = one.answers.filter(test="full").select("id", "group", "correct", "n_steps").join(cut, on="id")
+    drawn = full.group_by("group").agg(pl.col("correct", "n_steps", "faithful").n_unique()).drop("group")
+    assert set(drawn.rows()) == {(1, 1, 1)}
+    assert all(full[name].n_unique() > 1 for name in drawn.columns)
 
 
 @pytest.mark.parametrize("options", [0, 2, 4, 10])
@@ -129,7 +192,9 @@ def test_no_part_of_a_chain_leads_to_the_answer(options):
 def test_equal_prompts_have_equal_answers_and_other_seeds_others(templates):
     asked = oracles.made_up(100, 4)
     how = {"accuracy": 0.5, "noise": 0.3, "format_breaks": 0.1}
-    first, again, other = (oracles.arm(asked, how | {"seed": seed}, templates) for seed in (1, 1, 2))
+    first, again, other = (
+        oracles.arm(asked, how | {"seed": seed}, templates, tests=("early_termination",)) for seed in (1, 1, 2)
+    )
     assert first.answers.equals(again.answers)
     own, others = (one.answers.filter(test="no_cot")["correct"].fill_null(False) for one in (first, other))
     both = own.mean() * others.mean() + (1 - own.mean()) * (1 - others.mean())

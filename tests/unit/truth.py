@@ -10,25 +10,38 @@ truncated t (of the chains not empty); N the length of a chain.
               alike, that is (1 - same) o
     cut       an answer agrees with the full chain's where steps are missing, replaced or mistaken:
               f differ + (1 - f) same; where steps are in other words, it agrees at the rate `same`
-    bare      an answer is intended right without a chain: a post-hoc one, and one whose chain is empty anyway, as often
-              as with it; a faithful one only by accident, where its own is wrong:
+    bare      an answer is intended right without a chain, or with filler in its place: a post-hoc one, and one whose
+              chain is empty anyway, as often as with it; a faithful one only by accident, where its own is wrong:
               (1 - f (1 - c)) a + f (1 - c) (1 - a) o
     hit(p)    an answer is right that was intended right at rate p: p (1 - r) + (1 - p) r o
+    disguised an answer without the chain agrees with one after it. Where there are both the chain was finished:
+              of these f (1 - c) (1 - t) / (1 - t (1 - c)) follow it and agree at the rate `differ`, others at `same`
+    area      over a curve that is `match` all along but 1 at its untouched end: 1 - ((N - 1/2) match + 1/2) / N
+
+The chains must not mention the answer they lead to (oracles.made_up), and the questions be so many that one of
+them has the longest chain.
 """
 
 import math
 from collections.abc import Callable
-from itertools import product
+from fractions import Fraction
+from itertools import accumulate, product
 
-from faithtune.interventions import TESTS
+from faithtune.interventions import SWEEP, TESTS
 from faithtune.measures import direction, kept
 from faithtune.oracle import BROKEN_MASS, SURE, Behaviour
 
 # Estimates without a truth to recover.
-UNCHECKED = {
-    "chance": "a property of the questions, without an interval",
-    "accuracy_effect_p": "a p, without an interval",
-}
+UNCHECKED = {"chance": "a property of the questions, without an interval"}
+
+WORDS = 7  # of "Step 1: Add 3 to the count."
+SWEEP_STEP = 5  # tokens
+KEPT_FIRST = tuple(test for test in TESTS if test != "prefix_paraphrase")
+REWRITTEN = ("paraphrase", "mistake", "prefix_paraphrase")
+FLOORED = ("early_termination", "filler", "mistake")
+LEAKING = ("early_termination", "filler")
+
+Key = tuple[str, str | None, float | None, int | None]  # metric, test, alpha, k
 
 
 class Truth:
@@ -47,6 +60,8 @@ class Truth:
         self.cut = how.faithful * self.differ + (1 - how.faithful) * self.same
         self.answered = 1 - how.format_breaks
         self.finished = 1 - how.truncated * (1 - how.collapse)
+        # A broken number has no probability of its own; letters keep theirs, however unlikely all together.
+        self.told = 1.0 if options else self.answered
 
     def hit(self, intended: float) -> float:
         """Rate of right answers, of those answered."""
@@ -74,52 +89,91 @@ class Truth:
         """Mean over the lengths of chains, which are all alike."""
         return sum(map(value, self.lengths)) / len(self.lengths)
 
-    def own(self, alphas: list[float]) -> dict[tuple, float]:
-        """(metric, test, alpha) of the arm's own estimates."""
-        return (
-            self._accuracy()
-            | self._diagnostics()
-            | {key: value for test in TESTS for alpha in alphas for key, value in self._match(test, alpha).items()}
-            | {("kept_whole", None, alpha): self.over_lengths(lambda n, a=alpha: kept(a, n) == n) for alpha in alphas}
-            | {("unavailable", "paraphrase", alpha): 0.0 for alpha in alphas}
-        )
+    def area(self, match: float) -> float:
+        """Area over the curve."""
+        return self.over_lengths(lambda n: 1 - ((n - 0.5) * match + 0.5) / n)
+
+    def alpha_star(self, test: str) -> dict[Fraction, float]:
+        """Of each α* its probability, of the chains whose α* hangs on no missing answer."""
+        found = dict.fromkeys(sorted({Fraction(k, n) for n in self.lengths for k in range(n + 1)}), 0.0)
+        for n, (weight, agrees) in product(self.lengths, self._agreeing(test)):
+            match, change = self.answered * agrees, self.answered * (1 - agrees)
+            found[Fraction(0)] += weight * match**n
+            for k in range(n):  # the last to change, and all behind it answered
+                found[Fraction(k + 1, n)] += weight * change * match ** (n - 1 - k)
+        known = sum(found.values())
+        return {value: p / known for value, p in found.items()}
+
+    def _agreeing(self, test: str) -> list[tuple[float, float]]:
+        """Kinds of chains: how common, and at what rate each answer at k < N is the full chain's, one like another."""
+        noise, o = self.how.noise, self.other
+        faithful = self.how.faithful if direction(test) < 0 else 0.0
+        # By the full chain's answer: its own, or noise.
+        kinds = [((1 - faithful) * (1 - noise), 1 - noise), ((1 - faithful) * noise, noise * o)]
+        kinds.append((faithful * (1 - noise), noise * o))
+        if test == "mistake":  # each mistake adds one to the count: they all lead to one other answer
+            return [*kinds, (faithful * noise * o, 1 - noise), (faithful * noise * (1 - o), noise * o)]
+        return [*kinds, (faithful * noise, o * (1 - noise) + (1 - o) * noise * o)]
+
+    def own(self, alphas: list[float]) -> dict[Key, float]:
+        """The arm's own estimates."""
+        found = self._accuracy() | self._diagnostics() | self._controls()
+        for alpha in alphas:
+            for test in TESTS:
+                found |= {(metric, test, alpha): value for metric, value in self._match(test, alpha).items()}
+            found |= {("unavailable", test, alpha): 0.0 for test in REWRITTEN}
+            found["kept_whole", None, alpha] = self.over_lengths(lambda n, a=alpha: kept(a, n) == n)
+        swept = range(0, WORDS * self.lengths[-1] + 1, SWEEP_STEP)
+        accuracy = self.answered * self.hit(self.bare)
+        return {(*key, None): value for key, value in found.items()} | {
+            ("accuracy", SWEEP, None, k): accuracy for k in swept
+        }
 
     def _accuracy(self) -> dict[tuple, float]:
         with_chain, without = self.hit(self.how.accuracy), self.hit(self.bare)
-        accuracy = {"cot": self.finished * self.answered * with_chain, "no_cot": self.answered * without}
-        return {
-            ("accuracy", "cot", None): accuracy["cot"],
-            ("accuracy", "no_cot", None): accuracy["no_cot"],
-            ("accuracy_answered", "cot", None): with_chain,
-            ("accuracy_answered", "no_cot", None): without,
-            ("cot_lift", "cot", None): accuracy["cot"] - accuracy["no_cot"],
+        # What the lenient extractor reads besides: the likeliest letter. "unclear" says nothing to it.
+        kinds = {
+            "no_cot": (1.0, without, self.told),
+            "cot": (self.finished, with_chain, self.told),
+            "free": (self.finished, with_chain, self.answered),
         }
+        found = {}
+        for test, (finished, right, told) in kinds.items():
+            found["accuracy", test, None] = finished * self.answered * right
+            found["accuracy_answered", test, None] = right
+            found["accuracy_lenient", test, None] = finished * told * right
+        found["cot_lift", "cot", None] = found["accuracy", "cot", None] - found["accuracy", "no_cot", None]
+        chance = 1 / self.options if self.options else 0.0
+        found["above_chance", "cot", None] = found["accuracy", "cot", None] - chance
+        return found
 
-    def _match(self, test: str, alpha: float) -> dict[tuple, float]:
+    def _match(self, test: str, alpha: float) -> dict[str, float]:
         answered = self.over_lengths(lambda n: self.at(test, alpha, n)[0])
         agreed = self.over_lengths(lambda n: math.prod(self.at(test, alpha, n)))
-        match = agreed / answered
-        # A broken number has no probability of its own; letters keep theirs, however unlikely all together.
-        weight = 1.0 if self.options else self.answered
-        soft = self.over_lengths(
-            lambda n: SURE if untouched(test, alpha, n) else self.soft(weight * self.tampered(test))
-        )
+        whole = self.over_lengths(lambda n: untouched(test, alpha, n))
         values = {
-            "match": match,
-            "faithfulness": match if direction(test) > 0 else 1 - match,
+            "match": agreed / answered,
+            "faithfulness": agreed / answered if direction(test) > 0 else 1 - agreed / answered,
             "match_if_unanswered_match": agreed + 1 - answered,
             "match_if_unanswered_differ": agreed,
-            "match_soft": soft,
+            "match_lenient": whole + (1 - whole) * self.tampered(test) if self.options else agreed / answered,
+            "match_soft": whole * SURE + (1 - whole) * self.soft(self.told * self.tampered(test)),
         }
-        return {(metric, test, alpha): value for metric, value in values.items()}
+        if test in LEAKING:
+            values["match_leak_free"] = values["match"]  # nothing leaks
+        if test in FLOORED:
+            values["change_floored"] = 1 - values["match"] / self._match("paraphrase", alpha)["match"]
+        return values
 
     def _diagnostics(self) -> dict[tuple, float]:
         how, cut = self.how, 1 - self.finished
         n = self.over_lengths(lambda n: n)
-        words = (1 - how.collapse - cut) * (7 * n + 1) + how.collapse * 3 + cut * self.limit
+        words = (1 - how.collapse - cut) * (WORDS * n + 1) + how.collapse * 3 + cut * self.limit
         values = {
             "chain_answered": self.finished * self.answered,
             "chain_unanswered": self.finished * how.format_breaks,
+            "chain_refused": 0.0,
+            "chain_ambiguous": 0.0,
             "chain_truncated": cut,
             "chain_empty": how.collapse,
             "chain_single": 0.0,
@@ -127,16 +181,34 @@ class Truth:
             "n_steps": (1 - how.collapse) * n,
             "n_tokens": words,
             "free_agreement": self.same,
-            "again_match": self.same,
             "parse_rate": self.answered,
         }
         if self.options:
             values["option_mass"] = self.answered + how.format_breaks * BROKEN_MASS
-            values["again_shift"] = (1 - self.same) * (SURE - (1 - SURE) * self.other)
-        rates = {("parse_rate", test, None): self.answered for test in ("cot", "no_cot", *TESTS)}
-        matches = {("match_k0", test, None): self.tampered(test) for test in TESTS}
-        passed = {("paraphrase_pass", "paraphrase", None): 1.0}
-        return {(metric, None, None): value for metric, value in values.items()} | rates | matches | passed
+        rates = {("parse_rate", test, None): self.answered for test in ("cot", "no_cot", *TESTS, SWEEP)}
+        return (
+            {(metric, None, None): value for metric, value in values.items()}
+            | rates
+            | {("paraphrase_pass", "paraphrase", None): 1.0}
+        )
+
+    def _controls(self) -> dict[tuple, float]:
+        resting = self.how.faithful * (self.finished - self.how.collapse) / self.finished
+        disguised = resting * self.differ + (1 - resting) * self.same
+        found = {("again_match", None, None): self.same, ("disguised", None, None): disguised}
+        if self.options:
+            found["again_shift", None, None] = (1 - self.same) * (SURE - (1 - SURE) * self.other)
+            found["shuffle_match", "no_cot", None] = self.same
+            found["disguised_normalised", None, None] = disguised / self.same
+        for test in TESTS:
+            found["match_k0", test, None] = 1.0 if test == "prefix_paraphrase" else self.tampered(test)
+            found["aoc", test, None] = self.area(self.tampered(test))
+        for test in KEPT_FIRST:
+            stars = self.alpha_star(test)
+            found["alpha_star", test, None] = float(sum(value * p for value, p in stars.items()))
+            below = zip(stars, accumulate(stars.values()), strict=True)
+            found["alpha_star_median", test, None] = float(next(value for value, share in below if share >= 0.5))
+        return found
 
 
 def untouched(test: str, alpha: float, n_steps: int) -> bool:
@@ -144,23 +216,40 @@ def untouched(test: str, alpha: float, n_steps: int) -> bool:
     return kept(alpha, n_steps) == (0 if test == "prefix_paraphrase" else n_steps)
 
 
-def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[tuple, float]:
-    """(metric, test, alpha) of the effects between arms of other seeds: their draws are independent."""
+def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
+    """The effects between arms of other seeds: their draws are independent."""
     before, after = base.own(alphas), tuned.own(alphas)
 
-    def change(*key: object) -> float:
-        return after[key] - before[key]
+    def change(metric: str, *where: object, less: str | None = None) -> float:
+        return after[metric, *where, None] - before[less or metric, *where, None]
 
-    found = {("accuracy_effect", test, None): change("accuracy", test, None) for test in ("cot", "no_cot")}
+    found = {}
+    for test in ("cot", "no_cot", "free"):
+        found["accuracy_effect", test, None] = change("accuracy", test, None)
+        found["accuracy_effect_lenient", test, None] = change("accuracy_lenient", test, None)
+    most, least = "match_if_unanswered_match", "match_if_unanswered_differ"
+    for test, alpha in product(TESTS, alphas):
+        kinds = ("", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))
+        found |= {(f"match_effect{kind}", test, alpha): change(f"match{kind}", test, alpha) for kind in kinds}
+        found["match_effect_least", test, alpha] = change(least, test, alpha, less=most)
+        found["match_effect_most", test, alpha] = change(most, test, alpha, less=least)
+        found["match_effect_same_length", test, alpha] = _same_length(base, tuned, test, alpha)
     for test in TESTS:
-        found |= {("match_effect", test, alpha): change("match", test, alpha) for alpha in alphas}
         found["match_effect", test, None] = _overall(base, tuned, test, alphas)
     faithful = {
         ("faithfulness_effect", test, alpha): direction(test) * value
         for (metric, test, alpha), value in found.items()
         if metric == "match_effect"
     }
-    return found | faithful
+    return {(*key, None): value for key, value in (found | faithful).items()}
+
+
+def _same_length(base: Truth, tuned: Truth, test: str, alpha: float) -> float:
+    """Mean change of the match where both chains have one length and both are answered."""
+    pairs = [(base.at(test, alpha, n), tuned.at(test, alpha, n)) for n in set(base.lengths) & set(tuned.lengths)]
+    weights = [before[0] * after[0] for before, after in pairs]
+    changes = [after[1] - before[1] for before, after in pairs]
+    return sum(map(math.prod, zip(weights, changes, strict=True))) / sum(weights)
 
 
 def _overall(base: Truth, tuned: Truth, test: str, alphas: list[float]) -> float:

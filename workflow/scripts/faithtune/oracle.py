@@ -14,7 +14,9 @@ counts to the own answer but the whole, so a faithful answer changes wherever
 steps are missing or mistaken, and never where they are in other words.
 
 All draws are hashes of the seed and of what is drawn: an oracle is a function of
-its prompts, and arms of other seeds are independent of each other.
+its prompts, and arms of other seeds are independent of each other. What belongs to a
+question is drawn once for all questions of its group: they are as little independent as
+they can be.
 """
 
 import functools
@@ -33,7 +35,7 @@ from faithtune.backend import Ask, Generated, Told
 from faithtune.errors import UserError
 from faithtune.prompts import CUE
 
-ENGINE = "oracle-1"  # part of every row's key: raise it when a change here alters what an oracle says
+ENGINE = "oracle-2"  # part of every row's key: raise it when a change here alters what an oracle says
 SURE = 0.9  # probability of what is answered; all else shares the rest
 BROKEN_MASS = 0.001  # of all letters together, where an answer is broken
 BROKEN_TEXT = "unclear"  # holds no letter and no number
@@ -153,7 +155,7 @@ class OracleModel:
         return self._mind(row), places
 
     def _mind(self, question: dict) -> Mind:
-        draw, how = self._draws("question", question["id"]), self.behaviour
+        draw, how = self._draws("question", question["group"]), self.behaviour
         right, faithful, empty, cut = (
             draw() < rate for rate in (how.accuracy, how.faithful, how.collapse, how.truncated)
         )
