@@ -8,6 +8,7 @@ for the error of the simulation: the estimates of a study are not independent, s
 this is the standard error of the studies' own rates, ERRORS times over.
 """
 
+import functools
 import math
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ import pytest
 import oracles
 from truth import UNCHECKED, Truth, effects
 
-STUDIES = 160
+STUDIES = 120
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
@@ -43,6 +44,7 @@ SEEDS = (1, 2, 3)
 SPREAD = {"accuracy": 0.2, "faithful": 0.2}
 
 
+@functools.cache
 def truths() -> dict[tuple, float]:
     """(eval_set, arm, metric, test, alpha, k)"""
     found = {}
@@ -91,6 +93,7 @@ def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, li
     return found
 
 
+@functools.cache
 def certain() -> dict[tuple, float]:
     return {key: true for key, true in truths().items() if true in CERTAIN and "median" not in key[2]}
 
