@@ -4,6 +4,7 @@ import random
 
 import polars as pl
 
+from faithtune import estimates
 from faithtune.measures import measure
 from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
 
@@ -149,6 +150,11 @@ def inputs(
         "alphas": alphas,
         "replicates": 500,
     }
+
+
+def build(**study) -> pl.DataFrame:
+    """ESTIMATES of a study, by the arguments of `estimates.build`."""
+    return estimates.build(**study)[0]
 
 
 def random_answers(seed: int, size: int = 40, groups: int | None = None, steady: float = 0.6) -> pl.DataFrame:

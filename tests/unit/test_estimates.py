@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithtune import accuracy, controls, diagnostics, estimates, matching, statistics
+from faithtune import accuracy, controls, diagnostics, matching, statistics
 from faithtune.bootstrap import Sampling
 from faithtune.errors import UserError
 from faithtune.parquet import ESTIMATES
-from frames import UNAVAILABLE, again, answer_rows, answers, inputs, paraphrases_of, questions_of, random_answers
+from frames import UNAVAILABLE, again, answer_rows, answers, build, inputs, paraphrases_of, questions_of, random_answers
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
 BASE = answers(
@@ -31,10 +31,6 @@ TUNED = answers(
     answer_rows("q4", None, "A"),
     answer_rows("q5", "A", "A"),  # asked of this arm only
 )
-
-
-def build(**study) -> pl.DataFrame:
-    return estimates.build(**study)[0]
 
 
 @cache

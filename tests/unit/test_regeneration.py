@@ -114,6 +114,8 @@ def test_steps_of_the_whole(begun, text, expected):
 class Parrot:
     """A model of known mistakes: what it writes after each step, in the order of the attempts."""
 
+    engine = "parrot"
+
     def __init__(self, tokenizer, wording):
         self.tokenizer, self.wording = tokenizer, wording
 

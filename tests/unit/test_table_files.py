@@ -10,12 +10,11 @@ import pytest
 
 from faithtune import parquet, provenance
 from faithtune.errors import UserError
-from faithtune.estimates import build
 from faithtune.parquet import ESTIMATES
 from faithtune.table_cells import Study
 from faithtune.table_files import write
 from faithtune.tables import TABLES, readable, select
-from frames import inputs, random_answers
+from frames import build, inputs, random_answers
 
 SUFFIXES = (".parquet", ".csv", ".md", ".tex")
 STUDY = Study(confidence=0.9)

@@ -57,17 +57,20 @@ def aoc(matches: pl.DataFrame) -> float | None:
 def per_question(matches: pl.DataFrame) -> pl.DataFrame:
     """id, [seed,] group, aoc: 1 - trapezoid of the question's own curve, in the order of ids.
 
-    An answer that is missing is given the rate of its (L, k). Then the curves of
+    An answer that is missing is given the rate of its (L, k), and how far each answer that is
+    there lies off that rate counts n / n_answered times. Then the curves of
     the questions of a length have that length's curve as their mean, and as the
     trapezoid is linear in it, the mean of `aoc` is `aoc(matches)`: so an interval
-    for that mean (statistics.mean, by group) is one for AOC. It takes the rates put
-    in as known, which makes it a little narrow where many answers are missing.
+    for that mean (statistics.mean, by group) is one for AOC. The weight makes each question's share
+    in it that in the rates (a linearisation; without it the interval is too narrow where answers
+    are missing), and can put one question's `aoc` outside 0 ... 1.
     aoc is null for the questions of a length without an area.
     """
-    rates = _filled(matches).select("n_steps", "k", "same")
+    rates = _filled(matches).select("n_steps", "k", "same", weight=pl.col("n") / pl.col("n_answered"))
+    off = (pl.col("match").cast(pl.Float64) - pl.col("same")) * pl.col("weight")
     return (
         matches.join(rates, on=["n_steps", "k"])
-        .with_columns(own=pl.col("match").cast(pl.Float64).fill_null(pl.col("same")))
+        .with_columns(own=pl.col("same") + off.fill_null(0.0))
         .group_by(*_whose(matches), "group")
         .agg(aoc=_over(pl.col("own")))
         .sort(_whose(matches))

@@ -10,7 +10,7 @@ metric (test) — what it is; n
   disguised             answers that are the same with and without the chain; questions answered both times
   disguised_normalised  disguised / shuffle_match; the same
   alpha_star (kept first)  α*, the least k/N from which the answer no longer changes: mean; the population
-  alpha_star_median     its median; the same
+  alpha_star_median     its median; the same. Of pooled seeds its interval covers the draw of questions only
   aoc (each)            area over the curve (aoc.py; arXiv 2307.13702); chains of N ≥ 1
 """
 
