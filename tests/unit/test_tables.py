@@ -139,21 +139,15 @@ def test_accuracy_lies_arms_down_and_sets_across():
     sets = ("sums", "blogs", "average")
     tests = ("w/o CoT", "w/ CoT", "free text")
     assert found.columns == ["model", "arm", "metric", *(f"{name} {test}" for name in sets for test in tests)]
-    assert found.select("arm", "metric").rows() == [
-        ("base", "accuracy"),
-        ("base", "w/ CoT minus w/o"),
-        ("sums", "accuracy"),
-        ("sums", "change from base"),
-        ("sums", "w/ CoT minus w/o"),
-        ("life", "accuracy"),
-        ("life", "change from base"),
-        ("life", "w/ CoT minus w/o"),
-    ]
+    lines = ("accuracy", "change from base", "w/ CoT minus w/o", "above chance")
+    expected = [(arm, line) for arm in ("base", "sums", "life") for line in lines]
+    expected.remove(("base", "change from base"))
+    assert found.select("arm", "metric").rows() == expected
     marked = {
         (arm, column) for arm in ("base", "sums", "life") for column in found.columns[3:]
         if any("*" in cell for cell in found.filter(arm=arm)[column])
     }  # fmt: skip
-    assert marked == {("sums", "sums w/o CoT"), ("sums", "sums w/ CoT")}
+    assert marked == {("sums", f"sums {test}") for test in tests}
 
 
 def test_a_cell_at_chance_is_marked():
