@@ -143,6 +143,8 @@ def test_who_paraphrases(raw, tmp_path):
     imported = {"chains": {"base": {"sums": {"source": str(tmp_path / "chains.jsonl")}}}}
     raw["models"] = {"i": imported, **raw["models"], "o": {"oracle": {"base": {}}}}
     assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
+    raw["models"] = dict(sorted(raw["models"].items(), reverse=True))  # an oracle first
+    assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
     raw["paraphraser"] = {"model": "o"}
     with pytest.raises(UserError, match=r"paraphraser\.model is 'o', an oracle"):
         config.load(raw, SCHEMA)

@@ -135,6 +135,10 @@ rule figure:
         "../../envs/analysis.yaml"
     params:
         spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
-        | {"arms": ARMS, "seed": STUDY["seed"], "code": code("figure.py")},
+        | {
+            "arms": [arm | {"eval_sets": [wc.eval_set]} for arm in ARMS if wc.eval_set in arm["eval_sets"]],
+            "seed": STUDY["seed"],
+            "code": code("figure.py"),
+        },
     script:
         "../scripts/figure.py"

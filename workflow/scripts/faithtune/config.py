@@ -36,10 +36,12 @@ def load(raw: dict, schema: dict) -> dict:
     if error is not None:
         raise UserError(_message(error))
     config = _completed(raw, schema, schema)
-    kinds = {name: study.kind(model) for name, model in config["models"].items()}
-    config["paraphraser"].setdefault("model", next((name for name, kind in kinds.items() if kind != "chains"), None))
+    named = {kind: [] for kind in (*study.KINDS, None)}
+    for name, model in config["models"].items():
+        named[study.kind(model)].append(name)
+    config["paraphraser"].setdefault("model", next(iter([*named["source"], *named["oracle"]]), None))
     for tuning in config["tunings"].values():
-        tuning.setdefault("models", [name for name, kind in kinds.items() if kind == "source"])
+        tuning.setdefault("models", named["source"])
         tuning.setdefault("alpha", 2 * tuning["rank"])
         tuning.setdefault("micro_batch_size", tuning["batch_size"])
     for name, data_set in config["data_sets"].items():
