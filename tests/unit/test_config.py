@@ -149,7 +149,7 @@ def test_who_paraphrases(raw, tmp_path):
     with pytest.raises(UserError, match=r"paraphraser\.model is 'o', an oracle"):
         config.load(raw, SCHEMA)
     raw["paraphraser"] = {"model": "i"}
-    with pytest.raises(UserError, match=r"paraphraser\.model is 'i'; expected one of m, o"):
+    with pytest.raises(UserError, match=r"paraphraser\.model is 'i'; expected one of o, m"):
         config.load(raw, SCHEMA)
     raw["models"] = {"i": imported}
     raw["tunings"] = raw["paraphraser"] = {}
