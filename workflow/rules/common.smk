@@ -39,6 +39,8 @@ ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(S
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
 # The arms that are tuned here.
 TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The arms as the tables have them.
+TABLE_ARMS = study.table_arms(STUDY)
 # The kinds of models that can be asked anything.
 ASKED = ("source", "oracle")
 # The stages between chains and interventions, and the tests that need them.
@@ -146,6 +148,35 @@ def per_pair(stage, eval_set=None, kinds=study.KINDS):
         for name in arm["eval_sets"]
         if eval_set in (None, name) and KINDS[arm["model"]] in kinds
     ]
+
+
+def get_table_input(wildcards):
+    """What a table is made from, beside its provenance."""
+    return {
+        "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
+        "published": {"estimates": "results/estimates.parquet"},
+        "claims": {"claims": "results/claims.parquet"},
+        "data": {"questions": list(get_question_files().values())},
+        "hyper_parameters": {"arms": list(get_arm_cards().values())},
+        "prompts": {"templates": get_all_templates()},
+    }[tables.TABLES[wildcards.table].source]
+
+
+def get_data_parts():
+    """Each file of questions as table T10 describes it."""
+    parts = []
+    for name in get_question_files():
+        data_set, split = name.split(".")
+        part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
+        licence = getattr(data.module(STUDY["data_sets"][data_set]["reader"]), "LICENCE", None)
+        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
+    return parts
+
+
+def get_whole_code():
+    """The code of every job: when it changes, so may the commit that the results come from."""
+    readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
+    return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
 
 
 def get_all_outputs():

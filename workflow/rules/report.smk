@@ -1,35 +1,3 @@
-TABLE_ARMS = study.table_arms(STUDY)
-
-
-def get_table_input(wildcards):
-    """What a table is made from, beside its provenance."""
-    return {
-        "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
-        "published": {"estimates": "results/estimates.parquet"},
-        "claims": {"claims": "results/claims.parquet"},
-        "data": {"questions": list(get_question_files().values())},
-        "hyper_parameters": {"arms": list(get_arm_cards().values())},
-        "prompts": {"templates": get_all_templates()},
-    }[tables.TABLES[wildcards.table].source]
-
-
-def get_data_parts():
-    """Each file of questions as table T10 describes it."""
-    parts = []
-    for name in get_question_files():
-        data_set, split = name.split(".")
-        part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        licence = getattr(data.module(STUDY["data_sets"][data_set]["reader"]), "LICENCE", None)
-        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
-    return parts
-
-
-def get_whole_code():
-    """The code of every job: when it changes, so may the commit that the results come from."""
-    readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
-    return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
-
-
 rule claims:
     """The paper's claims, asked of this study."""
     input:
