@@ -1,6 +1,8 @@
 """Arms without weights through the whole DAG: oracles, whose truth is known, and chains written elsewhere."""
 
 import json
+import os
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -138,3 +140,25 @@ def test_bad_chains_end_in_one_line(finished, content, message):
     told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
     assert done.returncode != 0
     assert len(told) == 1 and message in told[0], done.stdout
+
+
+@pytest.mark.skipif("FAITHTUNE_DATA" not in os.environ, reason="FAITHTUNE_DATA does not name the folder of real files")
+def test_gpt_4_on_medqa(tmp_path):
+    """All of it by configuration: real questions, real chains, no model."""
+    data = Path(os.environ["FAITHTUNE_DATA"])
+    study = Study(tmp_path, tmp_path)
+    study.config |= {
+        "models": {
+            "gpt4": {"chains": {"base": {"medqa": {"source": str(data / "real_cots/medqa.cot.gpt-4-32k.jsonl")}}}}
+        },
+        "data_sets": {"medqa": {"eval": {"source": str(data / "medqa/phrases_no_exclude_test.jsonl")}}},
+        "eval_sets": ["medqa"],
+        "tunings": {},
+    }
+    study.run()
+    rows = estimates(study).filter(model="gpt4", eval_set="medqa", test="cot")
+    accuracy = rows.filter(metric="accuracy").row(0, named=True)
+    # Published: .8397, where the few texts without a letter count as A (tests/EXTRACTION.md).
+    assert accuracy["n"] == 1273 and 0.82 < accuracy["estimate"] < 0.8397
+    assert (study.folder / "results/tables/t1_accuracy.md").exists()
+    assert not (study.folder / "results/models").exists()
