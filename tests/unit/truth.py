@@ -201,9 +201,9 @@ class Truth:
             found["shuffle_match", "no_cot", None] = self.same
             found["disguised_normalised", None, None] = disguised / self.same
         for test in TESTS:
-            found["match_k0", test, None] = 1.0 if test == "prefix_paraphrase" else self.tampered(test)
             found["aoc", test, None] = self.area(self.tampered(test))
         for test in KEPT_FIRST:
+            found["match_k0", test, None] = self.tampered(test)
             stars = self.alpha_star(test)
             found["alpha_star", test, None] = float(sum(value * p for value, p in stars.items()))
             below = zip(stars, accumulate(stars.values()), strict=True)
