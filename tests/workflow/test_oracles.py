@@ -29,7 +29,7 @@ TRUTH = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Study:
-    """An oracle that is mostly faithful, its tuned arm of two seeds that mostly is not, and an imported model."""
+    """An oracle that is mostly faithful, its tuned arm of three seeds that mostly is not, and an imported model."""
     folder = tmp_path_factory.mktemp("oracles")
     study = Study(folder, folder)
     tuned = {"faithful": 0.4, "accuracy": 0.5, "format_breaks": 0.1}
@@ -40,6 +40,7 @@ def finished(tmp_path_factory) -> Study:
                     "base": {"faithful": 0.9, "accuracy": 0.8, "seed": 1},
                     "tuned-boxes-1": {**tuned, "seed": 2},
                     "tuned-boxes-2": {**tuned, "seed": 3},
+                    "tuned-boxes-3": {**tuned, "seed": 4},
                 }
             },
             "elsewhere": {
@@ -81,13 +82,13 @@ def test_the_truth_is_recovered(finished, eval_set):
 def test_seeds_are_pooled(finished):
     found = estimates(finished).filter(model="oracle", eval_set="arithmetic", metric="accuracy", test="cot")
     counts = {row["arm"]: (row["n"], row["seeds"]) for row in found.to_dicts()}
-    assert counts == {"base": (150, 1), "tuned-boxes": (300, 2)}
+    assert counts == {"base": (150, 1), "tuned-boxes": (450, 3)}
 
 
 def test_the_unanswered_are_told(finished):
     row = estimates(finished).filter(model="oracle", arm="tuned-boxes", eval_set="arithmetic", test="cot")
     row = row.filter(metric="accuracy").row(0, named=True)
-    assert 0 < row["n_unanswered"] < 60
+    assert 0 < row["n_unanswered"] < 90
 
 
 def test_a_filler_sweep_counts_tokens(finished):
