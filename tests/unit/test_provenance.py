@@ -36,12 +36,13 @@ def collected(tmp_path, monkeypatch) -> dict:
         [tmp_path / "cot_number.txt"],
         {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
         {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
+        {"elsewhere/base/life": tmp_path / "sums.parquet"},
     )
 
 
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
-        *("code", "configuration", "data", "prompts", "models", "arms", "packages", "hardware"),
+        *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages", "hardware"),
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {
@@ -57,6 +58,7 @@ def test_all_that_is_asked_for(collected):
     assert collected["arms"] == {"m/t-sums": {"weights_sha256": "bb", "settings": {"rank": 8}}}
     assert collected["configuration"]["measures"] == {"alphas": [0.25, 0.5]}
     assert collected["configuration"]["filler"] == " ..."
+    assert collected["imported_chains"] == {"elsewhere/base/life": questions}
     assert collected["packages"]["python"] == platform.python_version()
     assert collected["packages"]["polars"][0].isdigit()
     assert collected["hardware"]["cores"] == os.cpu_count()

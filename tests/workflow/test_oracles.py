@@ -116,6 +116,8 @@ def test_imported_chains_have_accuracy_and_steps_without_a_model(finished):
 def test_all_tables_are_written_and_claims_are_asked(finished):
     for name in tables.TABLES:
         parquet.read(finished.folder / f"results/tables/{name}.parquet", tables.table(name).schema)
+    origin = json.loads((finished.folder / "results/provenance.json").read_text())
+    assert set(origin["imported_chains"]) == {"elsewhere/base/colours", "elsewhere/ft-gsm8k-0/colours"}
     claims = finished.folder / "results/tables/claims.md"
     assert "C1" in claims.read_text() and "not testable" in claims.read_text()
 

@@ -140,6 +140,18 @@ def get_arm_cards():
     return {name: f"results/arms/{name}/arm.json" for name in tuned}
 
 
+def get_imported_files():
+    """The files of chains written elsewhere, by MODEL/ARM/SET."""
+    return {
+        f"{arm['model']}/{arm['arm']}/{name}": get_source_file(
+            STUDY["models"][arm["model"]]["chains"][arm["arm"]][name]
+        )
+        for arm in ARMS
+        if KINDS[arm["model"]] == "chains"
+        for name in arm["eval_sets"]
+    }
+
+
 def per_pair(stage, eval_set=None, kinds=study.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [

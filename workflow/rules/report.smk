@@ -32,6 +32,7 @@ rule provenance:
         templates=get_all_templates(),
         models=list(get_model_cards().values()),
         arms=list(get_arm_cards().values()),
+        imported=list(get_imported_files().values()),
     output:
         "results/provenance.json",
     log:
@@ -46,6 +47,7 @@ rule provenance:
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
+            "imported": list(get_imported_files()),
             "code": get_whole_code(),
         },
     script:

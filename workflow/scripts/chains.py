@@ -7,15 +7,8 @@ with job.logged(snakemake.log[0]):
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    with arms.ready(
-        spec["backend"],
-        questions,
-        snakemake.config["compute"],
-        snakemake.threads,
-        snakemake.wildcards.eval_set,
-        inputs.get("model"),
-        inputs.get("arm"),
-    ) as (model, keep):
+    compute, shelf = snakemake.config["compute"], snakemake.wildcards.eval_set
+    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
         frame = chains.write(
             model, keep, questions, prompts.read(inputs.templates), spec["max_new_tokens"], spec["forced_start"]
         )

@@ -7,14 +7,8 @@ with job.logged(snakemake.log[0]):
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    with arms.ready(
-        spec["backend"],
-        questions,
-        snakemake.config["compute"],
-        snakemake.threads,
-        "mistakes-{model}-{arm}-{eval_set}".format(**snakemake.wildcards),
-        inputs.get("model"),
-    ) as (model, keep):
+    compute, shelf = snakemake.config["compute"], "mistakes-{model}-{arm}-{eval_set}".format(**snakemake.wildcards)
+    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
         frame = mistakes.mistakes(
             model,
             keep,

@@ -12,5 +12,6 @@ with job.logged(snakemake.log[0]):
         given.templates,
         {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},
         {name: job.read_json(path) for name, path in zip(spec["arms"], given.arms, strict=True)},
+        dict(zip(spec["imported"], given.imported, strict=True)),
     )
     job.write_json(found, snakemake.output[0])

@@ -11,15 +11,8 @@ with job.logged(snakemake.log[0]):
     rewritten = {
         test: parquet.read(inputs.get(name), schema) for test, (name, schema) in sources.items() if inputs.get(name)
     }
-    with arms.ready(
-        spec["backend"],
-        questions,
-        snakemake.config["compute"],
-        snakemake.threads,
-        snakemake.wildcards.eval_set,
-        inputs.get("model"),
-        inputs.get("arm"),
-    ) as (model, keep):
+    compute, shelf = snakemake.config["compute"], snakemake.wildcards.eval_set
+    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
         frame = regeneration.regenerations(
             model,
             keep,

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import polars as pl
@@ -39,20 +39,21 @@ def ready(
     compute: dict,
     threads: int,
     shelf: str,
-    model_card: str | None = None,
-    arm_card: str | None = None,
+    cards: Mapping[str, str],
 ) -> Iterator[tuple[Model, tuple[RowStore, str]]]:
     """An arm (weights are loaded when first needed) with its row store and its fingerprint.
 
     `backend` is as `study.backend` has it, `compute` the configuration's section of that
-    name; an oracle needs the questions, an arm with weights its cards. A job keeps its
+    name; an oracle needs the questions, an arm with weights its `cards`: the paths of `model`
+    (model.json) and, where it is tuned, of `arm` (arm.json). A job keeps its
     rows on a shelf of its own in the arm's store: what jobs side by side find there must
     not hang on which was first, because the composition of a batch can change a near tie.
     """
     if "oracle" in backend:
         model, identity = _oracle(backend["oracle"], questions)
     else:
-        model, identity = _local(backend, compute, threads, job.read_json(model_card), job.read_json(arm_card))
+        model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
+        model, identity = _local(backend, compute, threads, model, arm)
     with RowStore(STORE / "rows" / identity[:32] / shelf) as rows:
         yield model, (rows, identity)
 
@@ -83,5 +84,5 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])
-    ready = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
-    return ready, fingerprint(model, arm, quantisation, dtype)
+    asked = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
+    return asked, fingerprint(model, arm, quantisation, dtype)

@@ -103,7 +103,15 @@ def _sweep(cell: Cell, answers: pl.DataFrame) -> list[dict]:
     return found
 
 
-def _changes(cell: Cell, own: dict, base: dict, measures: pl.DataFrame, before: pl.DataFrame, tests: list[str]):
+def _changes(
+    cell: Cell,
+    own: dict[str, pl.DataFrame],
+    base: dict[str, pl.DataFrame],
+    measures: pl.DataFrame,
+    before: pl.DataFrame,
+    tests: list[str],
+) -> pl.DataFrame:
+    """CHANGES of one arm on one evaluation set; `own` and `base` as `accuracy.asked` makes them."""
     pairs = own["cot"].join(base["cot"], on="id", suffix="_base")
     parts = [
         pairs.select("id", "seed", "group", what=pl.lit("accuracy"), change=accuracy.change("correct").cast(pl.Float64))

@@ -33,11 +33,12 @@ def collect(
     templates: Iterable[str | Path],
     models: Mapping[str, dict],
     arms: Mapping[str, dict],
+    imported: Mapping[str, str | Path],
 ) -> dict:
     """The provenance of a study.
 
     configuration: the completed one; questions: files by SET.SPLIT; templates: prompt files;
-    models, arms: contents of model.json and arm.json by name.
+    models, arms: contents of model.json and arm.json by name; imported: files of chains by MODEL/ARM/SET.
     """
     return {
         "code": code(WORKFLOW),
@@ -49,6 +50,7 @@ def collect(
         "prompts": {path.name: sha256(Path(path).read_bytes()) for path in sorted(map(Path, templates))},
         "models": {name: _without_path(card) for name, card in models.items()},
         "arms": {name: _without_path(card) for name, card in arms.items()},
+        "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "packages": {"python": platform.python_version()} | dict(_versions()),
         "hardware": hardware(),
     }
