@@ -171,6 +171,21 @@ def test_a_function_of_means_resamples_them_together():
     assert paired.high - paired.low == pytest.approx(2 * 1.96 * 0.01 / np.sqrt(200), rel=0.1)
 
 
+def test_shares_that_never_differ_get_a_width():
+    """Nothing changes under tampering, nothing under rewording: the share above that floor is 0, and not for sure."""
+
+    def floored(means):
+        return (means[:, 0] - means[:, 1]) / (1 - means[:, 1])
+
+    none = np.zeros((50, 2))
+    found = function_of_means(none, alone(50), SAMPLING, floored, shares=True)
+    assert found.value == 0 and -0.15 < found.low < -0.01 and 0.01 < found.high < 0.15
+    wide, narrow = (function_of_means(np.zeros((n, 2)), alone(n), SAMPLING, floored, shares=True) for n in (20, 200))
+    assert wide.low < found.low < narrow.low and narrow.high < found.high < wide.high
+    always = np.column_stack([np.ones(50), np.zeros(50)])
+    assert function_of_means(always, alone(50), SAMPLING, floored, shares=True).low < 1
+
+
 def test_a_mean_of_a_function_is_over_its_own_values():
     columns = np.array([[1.0, np.nan], [3.0, 2.0], [np.nan, 4.0], [5.0, np.nan], [2.0, 2.5]])
     found = function_of_means(columns, alone(5), SAMPLING, lambda m: m[:, 0] / m[:, 1])

@@ -89,14 +89,16 @@ class Cell:
     def function(
         self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
     ) -> dict:
-        """`function` of the means of several `columns` of the same questions, each over those where it is known.
+        """`function` of the shares of two `columns` (yes or no), each over the questions where it is known.
 
         The function takes an array (draws, columns) and returns one (draws,).
         """
         parts = [_columns(frame, column) for column in columns]
         values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
         named = self._named(metric)[1:]
-        estimate = statistics.function_of_means(values, groups, self.sampling, function, *named, seeds=seeds)
+        estimate = statistics.function_of_means(
+            values, groups, self.sampling, function, *named, shares=True, seeds=seeds
+        )
         return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
 
     def _named(self, metric: str) -> tuple:

@@ -100,6 +100,7 @@ def function_of_means(
     sampling: Sampling,
     function: Callable[[np.ndarray], np.ndarray],
     *name: object,
+    shares: bool = False,
     seeds: np.ndarray | None = None,
 ) -> Estimate:
     """function(means of the d `columns`), all resampled together; groups and seeds as in `share`.
@@ -107,8 +108,11 @@ def function_of_means(
     columns: (n, d); NaN is missing, and a mean is over its own values.
     function: (draws, d) → (draws,), smooth. NOTHING where it has no value at the means; no interval
     where it has none in more draws than a tail holds, or the same in all.
+    shares: there are two columns, of yes and no. Where all draws have the same value, two groups are
+    added, each with one column all yes and the other all no.
     """
-    return _estimate(np.asarray(columns, dtype=float), groups, sampling, name, function, None, seeds)
+    columns = np.asarray(columns, dtype=float)
+    return _estimate(columns, groups, sampling, name, function, None, seeds, shares=shares)
 
 
 def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object) -> Estimate:
@@ -171,25 +175,26 @@ def _estimate(
     bounds: tuple[float, float] | None,
     seeds: np.ndarray | None,
     test: bool = False,
+    shares: bool = False,
 ) -> Estimate:
     """function(means of `columns`) with its interval, of one column where `bounds` are given, and p where `test`."""
     if len(columns) == 0:
         return NOTHING
     labels, group = np.unique(groups, return_inverse=True)
     sums, sizes = sides.by_group(group, columns, len(labels))
-    value = centre = float(function(_means(sums, sizes))[0])
+    value = float(function(_means(sums, sizes))[0])
     if not math.isfinite(value):
         return NOTHING
     if bounds:
         sums, sizes = _with_two_more(sums, sizes, bounds)
-        centre = float(function(_means(sums, sizes))[0])
-    d, n_groups, tail = sums.shape[1], np.count_nonzero(sizes.any(axis=1)), (1 - sampling.confidence) / 2
-    drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling, *name)
-    draws = function(drawn[:, :d] / drawn[:, d:])
-    draws = draws[np.isfinite(draws)]
-    alike = not bounds and np.ptp(draws) < 1e-6 * max(1.0, abs(value))
-    if alike or len(draws) < (1 - tail) * sampling.replicates:
+    draws = _draws(sums, sizes, function, sampling, name)
+    if shares and _alike(draws):
+        sums, sizes = _with_two_discordant(sums, sizes)
+        draws = _draws(sums, sizes, function, sampling, name)
+    n_groups, tail = np.count_nonzero(sizes.any(axis=1)), (1 - sampling.confidence) / 2
+    if (not bounds and _alike(draws)) or len(draws) < (1 - tail) * sampling.replicates:
         return Estimate(value, None, None)
+    centre = float(function(_means(sums, sizes))[0])
     t, z = stdtrit([n_groups - 1, math.inf], tail)
     stretch = t / z * math.sqrt(n_groups / (n_groups - 1))
     low, high = centre + stretch * (np.quantile(draws, [tail, 1 - tail]) - centre)
@@ -201,6 +206,18 @@ def _estimate(
     if bounds:
         low, high = max(low, bounds[0]), min(high, bounds[1])
     return Estimate(value, low, high, (down if value > 0 else up).p_value(value) if test else None)
+
+
+def _draws(sums: np.ndarray, sizes: np.ndarray, function: Callable, sampling: Sampling, name: tuple) -> np.ndarray:
+    """The function's values in redrawn groups, where it has one."""
+    d = sums.shape[1]
+    drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling, *name)
+    values = function(drawn[:, :d] / drawn[:, d:])
+    return values[np.isfinite(values)]
+
+
+def _alike(draws: np.ndarray) -> bool:
+    return len(draws) > 0 and np.ptp(draws) < 1e-6 * max(1.0, abs(draws[0]))
 
 
 def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +234,12 @@ def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, flo
     size = sizes[there].mean()
     more = size * np.array([[middle - distance], [middle + distance]])
     return np.vstack([sums, more]), np.vstack([sizes, [[size], [size]]])
+
+
+def _with_two_discordant(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two groups of mean size more: in each, one of the two columns is all yes and the other all no."""
+    size = sizes[sizes.any(axis=1)].mean(axis=0)
+    return np.vstack([sums, np.diag(size)]), np.vstack([sizes, size, size])
 
 
 def _means(sums: np.ndarray, sizes: np.ndarray) -> np.ndarray:
