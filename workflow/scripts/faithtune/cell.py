@@ -55,7 +55,7 @@ class Cell:
     def share(self, metric: str, frame: pl.DataFrame, hit: pl.Expr, **counts: int) -> dict:
         """Share of the rows for which `hit` (boolean) is true."""
         hits, groups, seeds = _columns(frame, hit)
-        estimate = statistics.share(hits, groups, *self._named(metric), seeds=seeds)
+        estimate = statistics.share(hits, groups, self.sampling, seeds=seeds)
         return self.row(metric, estimate, **_counted(hits, seeds) | counts)
 
     def mean(
@@ -68,20 +68,20 @@ class Cell:
     ) -> dict:
         """Mean of `value` (numeric), which lies within `bounds` where they are given."""
         values, groups, seeds = _columns(frame, value)
-        estimate = statistics.mean(values, groups, *self._named(metric), bounds=bounds, seeds=seeds)
+        estimate = statistics.mean(values, groups, self.sampling, bounds=bounds, seeds=seeds)
         return self.row(metric, estimate, **_counted(values, seeds) | counts)
 
     def median(self, metric: str, frame: pl.DataFrame, value: pl.Expr) -> dict:
         """Median of `value` (numeric); of pooled seeds the interval covers the draw of questions only."""
         values, groups, _ = _columns(frame, value)
         known = ~np.isnan(values)
-        estimate = statistics.median(values[known], groups[known], *self._named(metric))
+        estimate = statistics.median(values[known], groups[known], self.sampling)
         return self.row(metric, estimate, n=int(known.sum()))
 
     def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, **counts: float) -> dict:
         """Mean of `change`, a paired difference within -1 … 1; with its p and minimum detectable effect."""
         changes, groups, seeds = _columns(frame, change)
-        estimate = statistics.effect(changes, groups, *self._named(metric), seeds=seeds)
+        estimate = statistics.effect(changes, groups, self.sampling, seeds=seeds)
         detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
         found = {"p": estimate.p, "mde": detectable, **_counted(changes, seeds)}
         return self.row(metric, estimate, **found | counts)
@@ -95,14 +95,8 @@ class Cell:
         """
         parts = [_columns(frame, column) for column in columns]
         values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
-        named = self._named(metric)[1:]
-        estimate = statistics.function_of_means(
-            values, groups, self.sampling, function, *named, shares=True, seeds=seeds
-        )
+        estimate = statistics.function_of_means(values, groups, self.sampling, function, shares=True, seeds=seeds)
         return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
-
-    def _named(self, metric: str) -> tuple:
-        return (self.sampling, self.model, self.arm, self.eval_set, self.test, self.alpha, self.k, metric)
 
 
 def _columns(frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,8 +9,9 @@ gone in large samples (tests/benchmarks/STATISTICS.md has the coverage measured)
   groups are that are off it. For pairs of yes/no answers this is one discordant pair of
   either kind, as Bonett & Price (2012, Journal of Educational and Behavioral
   Statistics 37:479) add. Values without bounds get no such groups.
-* Both sides are stretched by t/z × √(G/(G-1)) for G groups, after Hesterberg (2015,
-  The American Statistician 69:371), who moves the percentiles to the same end.
+* Both sides are stretched by t/z for G groups, after Hesterberg (2015, The American
+  Statistician 69:371), who moves the percentiles to the same end. His √(G/(G-1)) is not needed: the
+  Poisson bootstrap's number of drawn groups differs, which is as much.
 
 A share of questions that are all alone in their group gets Wilson's score interval.
 Where several tuning seeds are pooled, `sides` adds what the draw of seeds does.
@@ -45,16 +46,14 @@ class Estimate(NamedTuple):
 NOTHING = Estimate(None, None, None)
 
 
-def share(
-    hits: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
-) -> Estimate:
+def share(hits: np.ndarray, groups: np.ndarray, sampling: Sampling, seeds: np.ndarray | None = None) -> Estimate:
     """Share of `hits` (n of 0, 1 or NaN) in questions of `groups` (n labels), of tuning seeds `seeds` (n; None: one).
 
     NaN is missing. Wilson's score interval (Wilson 1927) if no group repeats, else the cluster bootstrap.
     """
     hits = np.asarray(hits, dtype=float)
     if len(np.unique(groups)) < len(hits) or _several(seeds):
-        return mean(hits, groups, sampling, *name, bounds=(0.0, 1.0), seeds=seeds)
+        return mean(hits, groups, sampling, bounds=(0.0, 1.0), seeds=seeds)
     hits = hits[~np.isnan(hits)]
     if len(hits) == 0:
         return NOTHING
@@ -69,7 +68,6 @@ def mean(
     values: np.ndarray,
     groups: np.ndarray,
     sampling: Sampling,
-    *name: object,
     bounds: tuple[float, float] | None = None,
     seeds: np.ndarray | None = None,
 ) -> Estimate:
@@ -79,19 +77,17 @@ def mean(
     same groups share their draws. bounds: the least and greatest value possible. Without them,
     values that do not differ have no interval.
     """
-    return _estimate(_column(values), groups, sampling, name, _first, bounds, seeds)
+    return _estimate(_column(values), groups, sampling, _first, bounds, seeds)
 
 
-def effect(
-    changes: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object, seeds: np.ndarray | None = None
-) -> Estimate:
+def effect(changes: np.ndarray, groups: np.ndarray, sampling: Sampling, seeds: np.ndarray | None = None) -> Estimate:
     """Mean of `changes` (n, -1 … 1 or NaN), the paired differences of questions, as `mean`, with its p.
 
     p is the interval's (`sides.Side.p_value`): p < 0.05 where the 95 % interval leaves 0 out. Flipping the
     signs of whole groups would be an exact test, but one that contradicts the interval beside
     it in close cases and knows nothing of seeds.
     """
-    return _estimate(_column(changes), groups, sampling, name, _first, (-1.0, 1.0), seeds, test=True)
+    return _estimate(_column(changes), groups, sampling, _first, (-1.0, 1.0), seeds, test=True)
 
 
 def function_of_means(
@@ -99,7 +95,6 @@ def function_of_means(
     groups: np.ndarray,
     sampling: Sampling,
     function: Callable[[np.ndarray], np.ndarray],
-    *name: object,
     shares: bool = False,
     seeds: np.ndarray | None = None,
 ) -> Estimate:
@@ -112,10 +107,10 @@ def function_of_means(
     added, each with one column all yes and the other all no.
     """
     columns = np.asarray(columns, dtype=float)
-    return _estimate(columns, groups, sampling, name, function, None, seeds, shares=shares)
+    return _estimate(columns, groups, sampling, function, None, seeds, shares=shares)
 
 
-def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: object) -> Estimate:
+def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling) -> Estimate:
     """Median of `values` (n) in questions of `groups` (n labels).
 
     Woodruff's interval (1952, JASA 47:635): that of the share of values in the lower half, by
@@ -127,7 +122,7 @@ def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling, *name: ob
         return NOTHING
     lower = np.empty(len(values))
     lower[np.argsort(values, kind="stable")] = np.arange(len(values)) < len(values) / 2
-    half = share(lower, groups, sampling, *name)
+    half = share(lower, groups, sampling)
     low, high = np.quantile(values, [half.low, half.high], method="inverted_cdf")
     value = float(np.median(values))
     return Estimate(value, min(float(low), value), max(float(high), value))
@@ -170,7 +165,6 @@ def _estimate(
     columns: np.ndarray,
     groups: np.ndarray,
     sampling: Sampling,
-    name: tuple,
     function: Callable[[np.ndarray], np.ndarray],
     bounds: tuple[float, float] | None,
     seeds: np.ndarray | None,
@@ -187,17 +181,17 @@ def _estimate(
         return NOTHING
     if bounds:
         sums, sizes = _with_two_more(sums, sizes, bounds)
-    draws = _draws(sums, sizes, function, sampling, name)
+    draws = _draws(sums, sizes, function, sampling)
     if shares and _alike(draws):
         sums, sizes = _with_two_discordant(sums, sizes)
-        draws = _draws(sums, sizes, function, sampling, name)
+        draws = _draws(sums, sizes, function, sampling)
     n_groups, tail = np.count_nonzero(sizes.any(axis=1)), (1 - sampling.confidence) / 2
-    if (not bounds and _alike(draws)) or len(draws) < (1 - tail) * sampling.replicates:
+    known = np.isfinite(draws)
+    if (not bounds and _alike(draws)) or known.mean() < 1 - tail:
         return Estimate(value, None, None)
     centre = float(function(_means(sums, sizes))[0])
     t, z = stdtrit([n_groups - 1, math.inf], tail)
-    stretch = t / z * math.sqrt(n_groups / (n_groups - 1))
-    low, high = centre + stretch * (np.quantile(draws, [tail, 1 - tail]) - centre)
+    low, high = centre + t / z * (np.quantile(draws[known], [tail, 1 - tail]) - centre)
     of_seeds = sides.seeds_of(columns, group, seeds, function) if _several(seeds) else Seeds()
     if not math.isfinite(of_seeds.between):
         return Estimate(value, None, None)
@@ -208,16 +202,16 @@ def _estimate(
     return Estimate(value, low, high, (down if value > 0 else up).p_value(value) if test else None)
 
 
-def _draws(sums: np.ndarray, sizes: np.ndarray, function: Callable, sampling: Sampling, name: tuple) -> np.ndarray:
-    """The function's values in redrawn groups, where it has one."""
+def _draws(sums: np.ndarray, sizes: np.ndarray, function: Callable, sampling: Sampling) -> np.ndarray:
+    """The function's values in redrawn groups."""
     d = sums.shape[1]
-    drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling, *name)
-    values = function(drawn[:, :d] / drawn[:, d:])
-    return values[np.isfinite(values)]
+    drawn = bootstrap.totals(np.hstack([sums, sizes]), sampling)
+    return function(drawn[:, :d] / drawn[:, d:])
 
 
 def _alike(draws: np.ndarray) -> bool:
-    return len(draws) > 0 and np.ptp(draws) < 1e-6 * max(1.0, abs(draws[0]))
+    finite = draws[np.isfinite(draws)]
+    return len(finite) > 0 and np.ptp(finite) < 1e-6 * max(1.0, abs(finite[0]))
 
 
 def _with_two_more(sums: np.ndarray, sizes: np.ndarray, bounds: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
