@@ -3,8 +3,9 @@
     python tests/benchmarks/bootstrap.py [--units N] [--questions N] [--json FILE]
 
 A unit is a tuned arm on an evaluation set: three tests at three α, ten figures each; every
-fourth set has questions that share contexts, every fifth arm is pooled over three seeds. Some answers are
-missing, so that figures differ in their number of questions.
+fourth set has questions that share contexts, every fifth arm is pooled over three seeds. Some chains have
+nothing to tamper with, so that cells differ in their number of questions (up to 6 % fewer), and some answers are
+missing, so that figures do.
 """
 
 import argparse
@@ -30,7 +31,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the result")
     args = parser.parse_args()
     rng = np.random.default_rng(0)
-    cells = [Cell(rng, args.questions, i) for i in range(args.units) for _ in range(TESTS * ALPHAS)]
+    sizes = rng.integers(args.questions * 94 // 100, args.questions, (args.units, TESTS * ALPHAS), endpoint=True)
+    cells = [Cell(rng, int(n), i) for i, row in enumerate(sizes) for n in row]
     before = time.process_time()
     figures, seconds = timed(lambda: [figure for cell in cells for figure in cell.figures()])
     cpu_seconds = time.process_time() - before
