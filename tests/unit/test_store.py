@@ -11,7 +11,7 @@ import pytest
 from faithtune import arms, parquet, store
 from faithtune.store import RowStore, row_key
 
-KEY = {"arm": "a", "token_ids": [1, 2], "task": {"do": "answer", "n_options": 4}, "engine": "1"}
+KEY = {"arm": "a", "prompt": [1, 2], "task": {"do": "answer", "n_options": 4}, "engine": "1"}
 
 
 def computing(calls):
@@ -139,7 +139,7 @@ def test_a_killed_job_loses_its_last_moment_at_most(tmp_path, round_):
 
 @pytest.mark.parametrize(
     "change",
-    [{"arm": "b"}, {"token_ids": [1, 3]}, {"task": {"do": "answer", "n_options": 3}}, {"engine": "2"}],
+    [{"arm": "b"}, {"prompt": [1, 3]}, {"task": {"do": "answer", "n_options": 3}}, {"engine": "2"}],
     ids=lambda change: next(iter(change)),
 )
 def test_each_field_of_the_key_counts(change):

@@ -9,7 +9,8 @@ rows are computed again.
 A row's key is the hash of everything that can change the row:
 
     arm       weights, adapter, quantisation, type (arms.fingerprint): base and tuned never alias
-    token ids the rendered prompt as the model sees it: template, question and intervention are in it
+    prompt    the rendered prompt as the model sees it, its token ids: template, question and intervention are in it;
+              its text where a host makes the tokens
     task      what is asked of it: decoding limits, options, reference
     engine    version of the code that computes (Model.engine)
 
@@ -37,9 +38,9 @@ ROWS = pl.Schema({"key": pl.String, "value": pl.String})
 FLUSH_SECONDS = 30.0
 
 
-def row_key(arm: str, token_ids: list[int], task: dict, engine: str) -> str:
-    """The key of a row: sha256 (hex) over all that can change it."""
-    return hashlib.sha256(json.dumps([arm, token_ids, task, engine], sort_keys=True).encode()).hexdigest()
+def row_key(arm: str, prompt: list[int] | str, task: dict, engine: str) -> str:
+    """The key of a row: sha256 (hex) over all that can change it; prompt: as `Model.prompt_key` has it."""
+    return hashlib.sha256(json.dumps([arm, prompt, task, engine], sort_keys=True).encode()).hexdigest()
 
 
 class RowStore:
