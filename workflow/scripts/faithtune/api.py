@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from faithtune import extraction, prompts
 from faithtune.backend import Ask, Generated, Told
-from faithtune.calls import Garbled, Request
+from faithtune.calls import Request
 from faithtune.errors import UserError
 from faithtune.host import Host
 from faithtune.questions import LETTERS
@@ -165,17 +165,10 @@ def estimated_tokens(text: str) -> int:
 
 
 def _read(response: dict) -> tuple[str, bool, list[tuple[str, dict[str, float]]]]:
-    """A response's text, whether it is finished, and its tokens with the likeliest ones' log-probabilities.
-
-    Raises Garbled where it holds no answer.
-    """
-    choice = next(iter(response.get("choices") or []), {})
+    """A response's text, whether it is finished, and its tokens with the likeliest ones' log-probabilities."""
+    [choice, *_] = response["choices"]
     message = choice.get("message") or {}
-    text = choice.get("text", message.get("content"))
-    if not isinstance(text, str):
-        if message.get("refusal"):
-            return message["refusal"], True, []
-        raise Garbled("a response without a text")
+    text = choice.get("text", message.get("content") or message.get("refusal"))
     logprobs = choice.get("logprobs") or {}
     if logprobs.get("content"):  # chat
         places = [

@@ -17,7 +17,7 @@ from typing import TypeVar
 import openai
 import tenacity
 
-from faithtune.errors import UserError
+from faithtune.errors import StopError, UserError
 
 ATTEMPTS = 10
 LONGEST_WAIT = 60.0  # seconds, where the host names none
@@ -74,8 +74,8 @@ def made(
 ) -> Iterator[tuple[int, Made | UserError]]:
     """(index, do(one)) of each of `given`, `concurrency` at a time, as they are finished.
 
-    A UserError of one is given out in its place, and the others go on. Any other error, and a UserError
-    with `stops`, ends the making: nothing new is begun, what is under way is given out, then it is raised.
+    A UserError of one is given out in its place, and the others go on. Any other error, and a StopError, ends
+    the making: nothing new is begun, what is under way is given out, then it is raised.
     """
     todo, stop = enumerate(given), None
     with ThreadPoolExecutor(concurrency) as pool:
@@ -89,7 +89,7 @@ def made(
                 index, error = running.pop(future), future.exception()
                 if error is None:
                     yield index, future.result()
-                elif isinstance(error, UserError) and not getattr(error, "stops", False):
+                elif isinstance(error, UserError) and not isinstance(error, StopError):
                     yield index, error
                 else:
                     stop = stop or error
@@ -117,9 +117,11 @@ def passes(error: BaseException) -> bool:
     return isinstance(error, Garbled | openai.APIConnectionError | openai.InternalServerError | openai.ConflictError)
 
 
-def is_free(error: BaseException) -> bool:
-    """Whether a call that ended so certainly cost nothing: the host said that it did not answer."""
-    return isinstance(error, openai.APIStatusError)
+def is_answer(response: dict) -> bool:
+    """Whether a host's JSON holds what was asked for: one choice with its text, or why it declines."""
+    choice = next(iter(response.get("choices") or []), {})
+    message = choice.get("message") or {}
+    return isinstance(choice.get("text", message.get("content") or message.get("refusal")), str)
 
 
 def retry_after(error: BaseException) -> float | None:

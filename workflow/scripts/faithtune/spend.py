@@ -25,7 +25,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune.errors import UserError
+from faithtune.errors import StopError, UserError
 from faithtune.parquet import SPEND
 
 BUSY_SECONDS = 60.0
@@ -57,7 +57,7 @@ _TABLES = (
 )
 
 
-class BudgetError(UserError):
+class BudgetError(StopError):
     """The next call could pass the budget. What has arrived is kept; nothing further may be asked."""
 
 
