@@ -40,6 +40,8 @@ ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(S
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
 # The arms that are tuned here.
 TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The models that a host answers for.
+HOSTED = list(config["hosts"])
 # The arms as the tables have them.
 TABLE_ARMS = study.table_arms(STUDY)
 # The kinds of models that can be asked anything.
@@ -99,11 +101,18 @@ def get_arm(model, arm):
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
 
 
+def get_card(wildcards):
+    """model.json of a model with weights; nothing for others."""
+    model = wildcards.model
+    return {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+
+
 def get_files_of(model):
     """What a model as it came is asked with: model.json; of a host what it says, and the templates of chats."""
-    if KINDS[model] == "api":
-        return {"host": f"results/hosts/{model}.json", "chat": get_templates("chat")}
-    return {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    if model in HOSTED:
+        card["host"] = f"results/hosts/{model}.json"
+    return card | ({"chat": get_templates("chat")} if KINDS[model] == "api" else {})
 
 
 def get_arm_files(wildcards):
@@ -202,7 +211,7 @@ def get_all_outputs():
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
     made = ("weights", "arm.json", "training.parquet")
     return [
-        *(f"results/hosts/{model}.json" for model, kind in KINDS.items() if kind == "api"),
+        *(f"results/hosts/{model}.json" for model in HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),

@@ -3,9 +3,9 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import host, hosted, tokens
+    from faithtune import arms, host, tokens
 
-    spec = snakemake.params.spec
-    model, settings = snakemake.wildcards.model, snakemake.config["hosts"][snakemake.wildcards.model]
-    count = tokens.counter("api", spec["tokenizer"]) if spec["tokenizer"] else None
-    job.write_json(host.check(hosted.of(spec, settings), count), snakemake.output[0])
+    api = arms.at_host(snakemake.params.spec, snakemake.input)
+    settings = snakemake.config["hosts"][snakemake.wildcards.model]
+    count = tokens.counter("api", api["tokenizer"]) if api["tokenizer"] else None
+    job.write_json(host.check(host.connect(api["name"], api | settings), count), snakemake.output[0])

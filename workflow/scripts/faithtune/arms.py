@@ -61,16 +61,31 @@ def ready(
         elif "api" in backend:
             from faithtune import hosted
 
-            settings, tuned = how["hosts"][backend["api"]["name"]], (job.read_json(cards.get("arm")) or {})
-            labels = {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
-            model, identity = open_while_asked.enter_context(
-                hosted.ready(backend["api"], settings, STORE, labels, cards["chat"], tuned.get("hosted_model"))
-            )
+            api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
+            settings, templates = how["hosts"][api["name"]], cards.get("chat", [])
+            model, identity = open_while_asked.enter_context(hosted.ready(api, settings, STORE, labels, templates))
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
         with RowStore(STORE / "rows" / identity[:32] / shelf, paid="api" in backend) as rows:
             yield model, (rows, identity)
+
+
+def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
+    """An arm's section `api`, completed by what its cards say.
+
+    Tuned by its host, it bears the name that the host gave it. Of weights that lie here and are served
+    elsewhere the tokenizer is known, and the name holds their fingerprint, so that no other adapter can answer.
+    """
+    api, model, arm = backend["api"], job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
+    if model is not None:
+        return api | {"model": served_name(api["name"], backend, model, arm), "tokenizer": model["path"]}
+    return api | ({"model": arm["hosted_model"]} if arm else {})
+
+
+def served_name(name: str, backend: dict, model: dict, arm: dict | None) -> str:
+    """What a server of one's own is to call an arm."""
+    return f"{name}-{fingerprint(model, arm, backend['quantisation'], backend['dtype'])[:16]}"
 
 
 def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:

@@ -256,6 +256,10 @@ def _check_tunings(config: dict) -> None:
         for model_name, model in config["models"].items():
             if model_name not in tuning["models"]:
                 continue
+            if tuning["method"] == "full" and "served" in model:
+                raise UserError(
+                    f"config: {where}.method is full, but models.{model_name} is served; a server takes adapters"
+                )
             if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
                 raise UserError(
                     f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"

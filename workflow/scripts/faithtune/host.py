@@ -84,8 +84,8 @@ class Host:
         return UserError(redacted(f"{where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
 
 
-def connect(name: str, api: dict, model: str | None = None) -> Host:
-    """The host of the model `name`, whose configuration `api` is; `model`: a tuned one's name at the host."""
+def connect(name: str, api: dict) -> Host:
+    """The host of the model `name`, whose completed configuration `api` is."""
     where, url, key = f"models.{name}.api", api.get("base_url"), None
     for part in ("base_url_env", "api_key_env"):
         variable = api.get(part)
@@ -101,10 +101,11 @@ def connect(name: str, api: dict, model: str | None = None) -> Host:
         timeout=api["timeout"],
         max_retries=0,  # calls.py waits as long as the host says
     )
-    known = model or api["model"]
-    if hidden := hides_chain(known):
-        raise UserError(f"{where}.model is {known!r}; {hidden}")
-    return Host(name, known, api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env"))
+    if hidden := hides_chain(api["model"]):
+        raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
+    return Host(
+        name, api["model"], api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env")
+    )
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:

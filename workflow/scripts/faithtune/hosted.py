@@ -14,7 +14,7 @@ from pathlib import Path
 from faithtune import paid, prices, tokens
 from faithtune.api import ApiModel
 from faithtune.calls import Gate
-from faithtune.host import Host, connect
+from faithtune.host import connect
 from faithtune.models import folder_fingerprint
 from faithtune.prompts import read
 from faithtune.spend import Ledger
@@ -23,43 +23,36 @@ from faithtune.spend import Ledger
 _MARGIN = 16
 
 
-def of(backend: dict, settings: dict, model: str | None = None) -> Host:
-    """The host of an arm: `backend` as `study.backend` has it, `settings` as `study.hosting`; model: a tuned one."""
-    return connect(backend["name"], backend | settings, model or backend["model"])
-
-
-def identity(backend: dict, model: str | None = None) -> str:
+def identity(api: dict) -> str:
     """What tells a hosted arm's rows from every other's: sha256 (hex)."""
-    kept = {key: value for key, value in backend.items() if key not in ("name", "tokenizer", "model")}
-    kept["abilities"] = sorted({"logprobs", "seed"}.intersection(backend["abilities"]))  # the others change no row
-    kept["tokenizer"] = backend["tokenizer"] and folder_fingerprint(backend["tokenizer"], ("*.json", "*.jinja"))
-    kept["model"] = model or backend["model"]
+    kept = {key: value for key, value in api.items() if key != "name"}
+    kept["abilities"] = sorted({"logprobs", "seed"}.intersection(api["abilities"]))  # the others change no row
+    kept["tokenizer"] = api["tokenizer"] and folder_fingerprint(api["tokenizer"], ("tokenizer*.json", "*.jinja"))
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
-def ready(
-    backend: dict, settings: dict, store: Path, job: dict, templates: list[str], model: str | None = None
-) -> Iterator[tuple[ApiModel, str]]:
-    """The model and its identity. job: {"stage", "arm", "eval_set"}, as the ledger has them.
+def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[str]) -> Iterator[tuple[ApiModel, str]]:
+    """The model and its identity.
 
-    settings: how the host is asked (`study.hosting`), with `budget_usd` and `prices`.
+    api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); labels:
+    {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with those of chats.
     """
-    host, tokenizer = of(backend, settings, model), _tokenizer(backend["tokenizer"])
+    host, tokenizer = connect(api["name"], api | settings), _tokenizer(api["tokenizer"])
     table = prices.load(settings["prices"])
     priced = prices.price_of(table, host.model)
     if settings["budget_usd"] is not None:
         priced = prices.required(table, host.model)
     with Ledger(store / "spend.sqlite", settings["budget_usd"]) as ledger:
-        count = tokens.counter("api", backend["tokenizer"])
+        count = tokens.counter("api", api["tokenizer"])
         most = count if tokenizer else lambda text: count(text) * 4 // 3
-        purse = paid.Purse(host, ledger, priced, count=lambda text: most(text) + _MARGIN, **job)
+        purse = paid.Purse(host, ledger, priced, count=lambda text: most(text) + _MARGIN, **labels)
         gate = Gate()
 
         def send(requests):
             return paid.made(purse, gate, settings["concurrency"], requests)
 
-        yield ApiModel(host, send, tokenizer, read(templates)), identity(backend, model)
+        yield ApiModel(host, send, tokenizer, read(templates)), identity(api)
 
 
 def _tokenizer(folder: str | None):

@@ -158,18 +158,26 @@ def backend(config: dict, model: str, arm: str) -> dict:
     asked = config["models"][model]
     if kind(asked) == "oracle":
         return {"oracle": asked["oracle"][arm]}
+    host = asked.get("api") or asked.get("served")
+    if host:
+        named = host.get("model") if arm == BASE else host.get("arms", {}).get(arm)  # None: its card says
+        host = {"api": {"name": model, "model": named} | {key: host[key] for key in OF_ROWS}}
     if kind(asked) == "api":
-        api = asked["api"]
-        known = {"name": model, "model": api["model"] if arm == BASE else api["arms"].get(arm)}
-        return {"api": known | {key: api[key] for key in OF_ROWS}}
-    return {key: asked[key] for key in ("quantisation", "dtype")}
+        return host
+    return (host or {}) | loading(config, model)
+
+
+def loading(config: dict, model: str) -> dict:
+    """How a model's weights are loaded, for tuning and measuring alike."""
+    return {key: config["models"][model][key] for key in ("quantisation", "dtype")}
 
 
 def hosting(config: dict) -> dict[str, dict]:
     """How each hosted model is asked, at what price: no part of what its rows are, so that no job is stale for it."""
     money = {key: config[key] for key in ("budget_usd", "prices")}
+    hosts = {name: model.get("api") or model.get("served") for name, model in config["models"].items()}
     return {
-        name: {key: value for key, value in model["api"].items() if key not in (*OF_ROWS, "model", "arms")} | money
-        for name, model in config["models"].items()
-        if kind(model) == "api"
+        name: {key: value for key, value in host.items() if key not in (*OF_ROWS, "model", "arms")} | money
+        for name, host in hosts.items()
+        if host
     }
