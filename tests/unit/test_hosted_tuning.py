@@ -211,6 +211,17 @@ def test_a_method_the_host_lacks_is_refused_in_its_words(host, tmp_path):
     with pytest.raises(UserError, match=r"models\.gpt\.api: the host refuses a request: .*'dpo' is not supported"):
         tune(host.url, tmp_path, method="hosted_dpo")
     assert [row["state"] for row in ledger(tmp_path)] == ["released"]
+    host.set(methods=["supervised", "dpo"])
+    assert tune(host.url, tmp_path, method="hosted_dpo")[0]["job"] == "ftjob-1"
+    assert len(host.journal.of(FILES)) == 2
+
+
+def test_files_that_are_gone_are_uploaded_anew(host, tmp_path):
+    host.script(JOBS, Fault("status", 401))
+    with pytest.raises(UserError):
+        tune(host.url, tmp_path)
+    host.files.objects.clear()
+    assert tune(host.url, tmp_path)[0]["files"] == {"training": "file-3", "validation": "file-4"}
 
 
 # What goes wrong

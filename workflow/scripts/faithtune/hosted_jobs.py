@@ -110,6 +110,8 @@ class Job:
         except openai.APIStatusError as error:
             if error.status_code < 500:
                 self.ledger.release(ticket)
+            if not calls.passes(error):
+                self.path.unlink(missing_ok=True)  # its files may be what is wrong: they are looked for again
             raise
 
     def _wait(self) -> tuple[dict, list[dict]]:
