@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import api, examples, prices
+from faithtune import examples, prices, tokens
 from faithtune.errors import UserError
 from faithtune.host import Host
 from faithtune.hosted_jobs import Job
@@ -62,7 +62,7 @@ def train(
     records: Path,
     sleep: Callable[[float], None] = time.sleep,
     arm: str = "tuned",
-    count: Callable[[str], int] = api.estimated_tokens,
+    count: Callable[[str], int] = tokens.estimated,
 ) -> tuple[dict, pl.DataFrame]:
     """Tune the host's model on training questions; returns the arm's card and its HOSTED_TRAINING log.
 
@@ -92,7 +92,7 @@ def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) ->
     return training, validation or None
 
 
-def training_tokens(training: bytes, count: Callable[[str], int] = api.estimated_tokens) -> int:
+def training_tokens(training: bytes, count: Callable[[str], int] = tokens.estimated) -> int:
     """About how many tokens one pass over a training file trains on, rather too many.
 
     A preference is its prompt twice, with each of the two outputs.
