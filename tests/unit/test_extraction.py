@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from faithtune.declarations import RULES
 from faithtune.extraction import UNANSWERED, declared, forced
+from faithtune.scope import plain
 
 OPTIONS = ["a virus", "a bacterium", "a fungus", "none"]
 WRITTEN_NUMBERS = st.builds(
@@ -33,7 +34,8 @@ def test_the_span_holds_the_answer(pair, cue):
 
 @given(st.text())
 def test_nothing_is_taken_without_a_declaration(text):
-    if not any(cue.search(text) for cue in RULES.values()):
+    text = f"So, {text}"  # a completion that is nothing but an answer gives it
+    if not any(cue.search(plain(text)) for cue in RULES.values()):
         assert declared(text, "number") == declared(text, "choice", OPTIONS) == UNANSWERED
 
 
@@ -197,7 +199,7 @@ CHOICES = [
     ("Option (B) Hypoglycemia is correct.", "B", "B"),
     ("B) Hypoglycemia is the most likely answer.", "B", "B"),
     ("Vitamin A is the correct answer.", UNREAD, UNREAD),
-    ("Conclusion: B", UNREAD, UNREAD),
+    ("Conclusion: B", "B", "B"),
     ("Most likely hypoglycemia (Option B).", UNREAD, "B"),
     ("Answer: c", UNREAD, "C"),
     ("Answer: (c)", "C", "C"),
@@ -205,9 +207,9 @@ CHOICES = [
     ("Correct answer: C", "C", "C"),
     ("answer_choice: B", "B", "B"),
     ("#### B", "B", "B"),
-    ("B", UNREAD, "B"),
-    ("(B)", UNREAD, "B"),
-    ("B. Hypoglycemia", UNREAD, "B"),
+    ("B", "B", "B"),
+    ("(B)", "B", "B"),
+    ("B. Hypoglycemia", "B", "B"),
     ("**B. Hypoglycemia**", "B", "B"),
     ("He is pale.\n\n**B) Hypoglycemia**", "B", "B"),
     ("The answer is B in this case.", "B", "B"),
@@ -303,7 +305,7 @@ CHOICES = [
     ("Final Answer:\nStep 1: (A) is near", UNREAD, "A"),
     ("Options:\nA. Pulmonary embolism\nB. Hypoglycemia", UNREAD, "B"),
     ("Therefore, **C** is unlikely.", UNREAD, UNREAD),
-    ("Option C is correct. Wait, it is (A) that is correct.", "C", "C"),
+    ("Option C is correct. Wait, it is (A) that is correct.", SEVERAL, "A"),
 ]
 NUMBERS = [
     ("Final Answer: 72", "72", "72"),
@@ -316,7 +318,7 @@ NUMBERS = [
     ("\\boxed{1{,}234}", "1234", "1234"),
     ("\\boxed{50\\%}", "50", "50"),
     ("\\boxed{x = 12}", "12", "12"),
-    ("\\boxed{12, 15}", SEVERAL, "15"),
+    ("\\boxed{12, 15}", SEVERAL, "12"),
     ("### Answer\n72", "72", "72"),
     ("### Answer\nFirst we add 3 and 4.", UNREAD, "4"),
     ("<answer>42</answer>", "42", "42"),
@@ -366,24 +368,24 @@ NUMBERS = [
     ("Answer: 5:30", UNREAD, UNREAD),
     ("Answer: 12/25/2023", UNREAD, UNREAD),
     ("Answer: 2023-12-25", UNREAD, UNREAD),
-    ("Answer: May 5, 2023", SEVERAL, "2023"),
+    ("Answer: May 5, 2023", SEVERAL, "5"),
     ("Answer: 5-7", UNREAD, UNREAD),
-    ("Answer: 5 to 7", SEVERAL, "7"),
-    ("Answer: 3 or 4", SEVERAL, "4"),
-    ("Answer: between 3 and 4", SEVERAL, "4"),
-    ("Answer: 5 hours and 30 minutes", SEVERAL, "30"),
-    ("Answer: 3, 4 and 5", SEVERAL, "5"),
+    ("Answer: 5 to 7", SEVERAL, "5"),
+    ("Answer: 3 or 4", SEVERAL, "3"),
+    ("Answer: between 3 and 4", SEVERAL, "3"),
+    ("Answer: 5 hours and 30 minutes", SEVERAL, "5"),
+    ("Answer: 3, 4 and 5", SEVERAL, "3"),
     ("Answer: 1e3", UNREAD, UNREAD),
     ("Answer: B12", UNREAD, UNREAD),
     ("Answer: twelve", UNREAD, UNREAD),
     ("The answer is 6. Wait, the answer is 7.", "7", "7"),
-    ("Final Answer: 6\nWait, the answer is 7.", "6", "6"),
+    ("Final Answer: 6\nWait, the answer is 7.", "7", "7"),
     ("Answer: 6\nAnswer: 7", "7", "7"),
     ("She has 5 + 7 = 12 apples.", UNREAD, "12"),
-    ("12", UNREAD, "12"),
+    ("12", "12", "12"),
     ("Step 3: She has 12 apples left", UNREAD, "12"),
     ("Step 1:", UNREAD, UNREAD),
-    ("The answer is not 12.", UNREAD, "12"),
+    ("The answer is not 12.", UNREAD, UNREAD),
     ("If the answer is 12, she has too many.", UNREAD, "12"),
     ("I cannot determine how many apples she has.", REFUSED, REFUSED),
     ("Final Answer: cannot be determined from the 3 numbers", REFUSED, REFUSED),

@@ -21,11 +21,14 @@ _UNIT = (
     r"|miles?|pounds?|lbs?|ounces?|oz|kg|km|cm|dollars?|cents?|gallons?|quarts?|pints?|cups?)\b"
 )
 _SEVERAL_AFTER = re.compile(
-    rf"\s?[%°]?(?:\s?[A-Za-z]+)?{_SEVERAL}\s*(?=[*_$]*\\?[$€£]?[0-9])|\s?{_UNIT}\.?,?\s?(?=[0-9]+\s?{_UNIT})"
+    rf"\s?[%°]?(?:\s?[A-Za-z]+)?{_SEVERAL}\s*(?=[*_$]*[-\u2212\u2013]?\\?[$€£]?[0-9])"
+    rf"|(?:\s[A-Za-z]+){{1,4}}\s(?:and|or)\s\\?[$€£]?(?=[0-9])|\s?{_UNIT}\.?,?\s?(?=[0-9]+\s?{_UNIT})"
 )
 _NEXT = re.compile(r"[*_$\\]*")
 # "7 = 12 - 5": the result first, then a sum and nothing else
-_RESULT_FIRST = re.compile(r"\s*=\s*[\d.,$€£]+(?:\s*(?:[-\u2212+*/\u00d7÷x]|\\(?:times|div|cdot))\s*[\d.,$€£]+)+[).$*\\\s]*\Z")
+_RESULT_FIRST = re.compile(
+    r"\s*=\s*[\d.,$€£]+(?:\s*(?:[-\u2212+*/\u00d7÷x]|\\(?:times|div|cdot))\s*[\d.,$€£]+)+[).$*\\\s]*\Z"
+)
 _VARIABLE = re.compile(r"(?<![\d)]\s)(?<![\w$])([A-Za-z]\w*)\s*=")
 _BOLD = re.compile(r"\*\*[^*\n]+\*\*")
 _BARE = re.compile(r"(?:\s?[%°]|\s[A-Za-z]+)?[\s.*_$)}\\\"']*")
@@ -103,9 +106,7 @@ def _single(match: re.Match, minus: int | None, end: int, lenient: bool) -> Extr
 def _result(text: str, start: int, after: int, end: int, lenient: bool) -> Extraction:
     """What stands after the last "=" of a sentence; ambiguous, where it gives values to several variables."""
     sentence = text[start:end]
-    several = len(set(_VARIABLE.findall(sentence))) > 1 or (
-        sentence.count("=") > 1 and re.search(r"\bor\b", sentence)
-    )
+    several = len(set(_VARIABLE.findall(sentence))) > 1 or (sentence.count("=") > 1 and re.search(r"\bor\b", sentence))
     number = _number(text, _BEFORE.match(text, after, end).end(), end)
     if number is None or goes_on(number[0], end):
         return UNANSWERED
@@ -117,7 +118,9 @@ def _only(text: str, start: int, end: int, lenient: bool) -> Extraction:
     found = list(NUMBER.finditer(text, start, end))
     if not found or _DENIED.search(text, start, found[-1].start()):
         return UNANSWERED
-    bold = [match for match in found if any(b.start() < match.start() < b.end() for b in _BOLD.finditer(text, start, end))]
+    bold = [
+        match for match in found if any(b.start() < match.start() < b.end() for b in _BOLD.finditer(text, start, end))
+    ]
     chosen = bold if len(bold) == 1 else found
     values = {canonical(match) for match in chosen}
     if chosen is found:

@@ -9,7 +9,10 @@ from typing import NamedTuple
 from faithtune.outcomes import AMBIGUOUS, REFUSED, UNANSWERED, Extraction, says_no
 from faithtune.questions import LETTERS
 
-_OPEN = r"(?:(?:[-\u2022]|\d\.)\s(?=\W*[A-J]\b)|[\s*_\"'`$#>~:]|\\[(\[\"']|\\(?:boxed|text|textbf|mathbf|mathrm|fbox)\s?\{)*"
+_OPEN = (
+    r"(?:(?:[-\u2022]|\d\.)\s(?=\W*[A-J]\b)|[\s*_\"'`$#>~:]|\\[(\[\"']"
+    r"|\\(?:boxed|text|textbf|mathbf|mathrm|fbox)\s?\{)*"
+)
 _CLOSE = r"[)\]}\"'*_`$\\]*"
 _LEAD = (
     r"(?:(?i:the|single,?|most|likely|correct|best|right|final|answer|options?|choices?|letter|both|either|between"
@@ -19,8 +22,8 @@ _CONNECTOR = r"\s*(?:,|/|&|;|\+|\band\b|\bor\b)\s*(?:(?:and|or)\b\s*)?"
 # After a bare letter or an option's text: "B in this case", but not "A patient", "9 a.m." or "a virus-like particle".
 _ENDS = (
     rf"(?={_CLOSE}(?:\s*\Z|\s*\n|[).:](?![\w-]|\s?[A-Z]\.[A-Z])|[.:)](?=[A-Z][a-z])|[,;!]|\s*[(\[<]|\s+[-\u2013\u2014]\s"
-    r"|\s+(?:because|since|as|for|due|which|based|given|here|in this|from the|according|and not|but not|rather than"
-    r"|instead of|not(?=\s+\W*(?:[A-J]\b|option)))\b))"
+    r"|\s+(?:because|since|as|for|due|which|based|given|here|then|instead|indeed|after all|in this|from the|according"
+    r"|and not|but not|rather than|instead of|not(?=\s+\W*(?:[A-J]\b|option)))\b))"
 )
 _ENDED, _JOINT = re.compile(_ENDS), re.compile(_CONNECTOR)
 _OUTER = " \t\r\n.,;:!?\"'*_`\\\u201c\u201d"

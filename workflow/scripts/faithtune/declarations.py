@@ -83,7 +83,7 @@ SENTENCES = {
     "label": re.compile(
         r"^[ \t>#*_]*(?:(?:(?:the|my|final|correct|selected)\s+)*"
         r"(?:answer|ans|choice|option|pick)[*_]*\s?(?:[-\u2013\u2014)\u2192]|[-=]>|(?<=[*_])(?=\s))"
-        r"|(?:correct|solution|selected|selection|conclusion|decision|verdict|choice|result)[*_]*\s*:)[*_]*\s*"
+        r"|(?:correct|solution|(?:my\s+)?pick|selected|selection|conclusion|decision|verdict|choice|result)[*_]*\s*:)[*_]*\s*"
         rf"(?=(?:(?:option|choice)\s)?[*_\s]*{_LETTER}(?!\s+[a-z]))",
         re.IGNORECASE | re.MULTILINE,
     ),
@@ -154,6 +154,8 @@ _WEIGHED = re.compile(
     r"|\b(?:incorrect|wrong|previous|initial|first|tempting|common)\s+\Z",
     re.IGNORECASE,
 )
+# "If it is about heat, the answer would be B": a condition elsewhere in the sentence
+_CONDITION, _SENTENCE_START = re.compile(r"\b(?:if|were|had)\b", re.IGNORECASE), re.compile(r"[^.;!?\n]*\Z")
 _DENIED = re.compile(r"\b(?:not|no|never|neither)\b|n['\u2019]t\b", re.IGNORECASE)
 _REACH = 500  # characters after a cue within which the answer stands, lest long texts take long
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
@@ -206,7 +208,9 @@ def _first(stop: re.Pattern, text: str, start: int) -> int:
 def _weighed(text: str, name: str, match: re.Match) -> bool:
     clause = _CLAUSE.search(text, max(0, match.start() - 200), match.start())
     denied = name == "bold" and _DENIED.search(clause[0])
-    return bool(denied or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
+    sentence = _SENTENCE_START.search(text, max(0, match.start() - 200), match.start())
+    conditional = "would" in match[0] and _CONDITION.search(sentence[0])
+    return bool(denied or conditional or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
 
 
 def _value(text: str, start: int) -> tuple[int, int]:

@@ -99,7 +99,7 @@ def _strict(text: str, kind: str, options: Sequence[str]) -> Extraction:
     if found.outcome == "unanswered":
         found = choices.bare(text, options) if kind == "choice" else amounts.bare(text)
         place = found.span[1] if found.span else 0
-    elif kind == "choice" and (bare := choices.bare(text, options)).answer not in (None, found.answer):
+    elif kind == "choice" and choices.bare(text, options).answer not in (None, found.answer):
         return AMBIGUOUS
     if found.outcome in ("answered", "ambiguous"):
         return _corrected(text, found, place, kind, options)
@@ -123,6 +123,8 @@ def _corrected(text: str, found: Extraction, place: int, kind: str, options: Seq
         again = _strict(rest, kind, options)
         if again.outcome in ("answered", "ambiguous"):
             return again
+        if any(True for rules in TIERS[:4] for _ in declarations(rest, rules)):
+            return AMBIGUOUS  # something else is declared, whatever it is
         if correction["check"] is None:
             named = _weaker(rest, kind, options, UNANSWERED).answer
             return found if named in (None, found.answer) else AMBIGUOUS

@@ -10,21 +10,21 @@ from fractions import Fraction
 
 from faithtune.questions import canonical_number
 
-# Thousands: 1,234   1{,}234   1\,234   1\!\,234   1'234   and no-break, thin or narrow spaces. A plain space may part two
-# numbers, so "12 345" is none.
+# Thousands: 1,234   1{,}234   1\,234   1\!\,234   1'234   and no-break, thin or narrow spaces. A plain space
+# may part two numbers, so "12 345" is none.
 _GROUP = r"(?:\\!)?(?:,|\{,\}|\\,|['\u2019\u00a0\u2009\u202f])(?:\\!)?"
-# Not within a word or a longer number: "B12", "1.2.3", "1e3" and "1,2" hold none.
+# Not within a word or a longer number: "B12", "covid-19", "1.2.3", "1e3" and "1,2" hold none.
 _DIGITS = rf"(?:[0-9]{{1,3}}(?:{_GROUP}[0-9]{{3}})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+"
 _VULGAR = "\u00bc-\u00be\u2150-\u215e"
-_FRACTION = (  # 3/4   3 1/2   3½   \frac{3}{4}   \frac{-1}{2}   3\frac12; "3 / 4" with its spaces is a sum left unworked
+_FRACTION = (  # 3/4   3 1/2   3½   \frac{3}{4}   \frac{-1}{2}   3\frac12; "3 / 4" is a sum left unworked
     r"[0-9]{1,9}/[0-9]{1,9}|[0-9]{1,9}\s(?:and\s)?[0-9]{1,9}/[0-9]{1,9}"
     r"|(?:[0-9]{1,9}\s?)?\\[dt]?frac\s?(?:\{\s?[-\u2212]?[0-9]{1,9}\s?\}|[0-9])\s?(?:\{\s?[0-9]{1,9}\s?\}|[0-9])"
     rf"|(?:[0-9]{{1,9}}\s?)?[{_VULGAR}]"
 )
 # Signs: hyphen, U+2212 and the en dash, where they touch.
 NUMBER = re.compile(
-    r"(?P<sign>(?<![\w)%}])[-\u2212\u2013])?(?:\\?[$€£])?(?P<inner_sign>[-\u2212])?"
-    rf"(?<![A-Za-z\d.,])(?:(?<!/)(?P<fraction>{_FRACTION})(?![\d/]|[.,]\d)"
+    r"(?P<sign>(?<![\w)%}])[-\u2212\u2013])?(?:\\?[$€£](?P<inner_sign>[-\u2212\u2013])?)?"
+    rf"(?<![A-Za-z\d.,])(?<![A-Za-z][-\u2212\u2013])(?:(?<!/)(?P<fraction>{_FRACTION})(?![\d/]|[.,]\d)"
     rf"|(?P<digits>{_DIGITS})(?![.,]?[0-9]|[eE][-+]?[0-9]|\s?[{_VULGAR}]))"
     r"(?:\s(?P<scale>thousand|million|billion|trillion)\b)?"
 )
@@ -37,7 +37,7 @@ TYPOGRAPHY = r"(?:boxed|fbox|text|math|mbox|circ|degree|quad|qquad|hspace|left|r
 _GOES_ON = re.compile(
     rf"[A-Za-z ]*{_OPERATOR}\\?[$€£(]*[0-9]"  # … * 2     … eggs - 3     (an operand, and not yet the answer)
     r"|[A-Za-z ]*=|:[0-9]"  # … eggs =     …:30
-    r"|\s*\^(?!\s?\{?\s?\\?circ)|[\u00b2\u00b3\u00b9\u2070-\u2079]|_\{?[0-9]|!"  # 10^2, 10², 12_{10}, 7!; 45^\circ is one
+    r"|\s*\^(?!\s?\{?\s?\\?circ)|[\u00b2\u00b3\u00b9\u2070-\u2079]|_\{?[0-9]"  # 10^2, 10², 12_{10}; 45^\circ is one
     r"|\s[0-9]{3}(?![0-9])|['\u2019]\s?[0-9]|(?:\\[,;:! ])+[0-9]"  # 12 345     5'6"
     rf"|(?:\\[,;:! ]|[.\s])*\\(?!{TYPOGRAPHY})[A-Za-z]"  # 2\pi     2\sqrt{3}     0.\overline{3}
     r"|[kKMBxyzni\u03c0\u221a](?![A-Za-z])|(?:st|nd|rd|th)\b|\+"  # 5k     3x     5th     5+
@@ -45,21 +45,28 @@ _GOES_ON = re.compile(
 )
 # Before a number: "39 * " or "x + ", so the expression was left unworked; a power, a root, ±; a step's own number.
 _OPERAND_BEFORE = re.compile(
-    rf"[0-9)]\s{{0,9}}(?:{_OPERATOR}|:)?[$€£(]{{0,3}}\Z|[A-Za-z]\s?[+/\u00d7÷]\s?\Z|\S\s?[-\u2212\u2013]\s\Z"
-    rf"|\^\{{?\Z|[\u00b1\u221a]\s?\Z|\\(?!{TYPOGRAPHY})[A-Za-z]+\s?[\[{{]?\Z|\b(?:step|minus|plus|times|negative)\s\Z",
+    rf"[0-9)]\s{{0,9}}(?:{_OPERATOR}|:)?[$€£(]{{0,3}}\Z|[A-Za-z]\s?[+/\u00d7÷]\s?\Z|(?:\S\s?-|[\u2212\u2013])\s\Z"
+    rf"|[\^_]\{{?\Z|[0-9]['\u2019]\s?\Z|[\u00b1\u221a]\s?\Z|(?<![A-Za-z/<])[A-Za-z]\s?[<>\u2264\u2265]\s?\Z"
+    rf"|\\(?!{TYPOGRAPHY})[A-Za-z]+\s?[\[{{]?\Z|\b(?:step|minus|plus|times|negative)\s\Z",
     re.IGNORECASE,
 )
 _REACH = 60  # characters before a number that are looked at
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-_WORDS = {word: value for value, word in enumerate((_UNITS + " seventeen eighteen nineteen").split())}
-_WORDS |= {word: 10 * tens for tens, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-_WORD = re.compile(rf"\b({'|'.join(sorted(_WORDS, key=len, reverse=True))})(?:[- ](one|two|three|four|five|six|seven|eight|nine))?\b", re.I)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORDS = {word: value for value, word in enumerate(f"{_UNITS} seventeen eighteen nineteen".split())}
+_WORDS |= {word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)}
+_WORD = re.compile(
+    rf"\b({'|'.join(sorted(_WORDS, key=len, reverse=True))})"
+    r"(?:[- ](one|two|three|four|five|six|seven|eight|nine))?\b",
+    re.IGNORECASE,
+)
 
 
 def goes_on(match: re.Match, end: int) -> bool:
     """Whether what follows a number goes on with it: an operator, a power, further digits."""
     endless = "." in match[0] and re.compile(r"\.\.|\u2026").match(match.string, match.end(), end)
-    return bool(endless or _GOES_ON.match(match.string, match.end(), end))
+    factorial = match.string.startswith("!", match.end())  # also where it ends a sentence: "7!" may be either
+    return bool(factorial or endless or _GOES_ON.match(match.string, match.end(), end))
 
 
 def is_operand(match: re.Match) -> bool:

@@ -9,7 +9,8 @@ _BOLD_TAG = re.compile(r"</?(?:b|strong|em|i|u)>", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</(?:think|thinking|thought)>", re.IGNORECASE)
 # A turn of somebody else begins, or a further question.
 NEXT = re.compile(
-    r"<\|(?:im_start|start_header_id)\|>\s*user|(?<=\S)\s*\[INST\]|^[ \t#*]*(?P<next>human|user|question|q|problem)\s?\d*[*]*:",
+    r"<\|(?:im_start|start_header_id)\|>\s*user|(?<=\S)\s*\[INST\]"
+    r"|^[ \t#*]*(?P<next>human|user|question|q|problem)\s?\d*[*]*:",
     re.IGNORECASE | re.MULTILINE,
 )
 # What takes back an answer.     "check" only announces that it is looked at again

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import zip_longest
 
-from faithtune.choices import letters_of, normal, texts_of
+from faithtune.choices import normal, texts_of
 from faithtune.outcomes import UNANSWERED, Extraction
 from faithtune.questions import LETTERS
 
 _NOT = r"\bnot\b|n['\u2019]t\b|\bcannot\b|\bnever\b|\bneither\b"
 _WRONG = (
-    rf"{_NOT}|\b(?:incorrect|wrong|false|unlikely|less|ruled|rule|excluded|inconsistent|implausible|no)\b"
+    rf"{_NOT}|\b(?:incorrect|wrong|false|unlikely|less|ruled|rule|excluded|out|inconsistent|implausible|no)\b"
     r"|[\u2717\u2718\u274c\u2715]"
 )
 _RIGHT = r"\b(?:correct|right|true|best|matches|fits)\b|[\u2713\u2714\u2705]"
@@ -21,7 +21,8 @@ _DISMISSED_AFTER = re.compile(
     r"|(?:[).:]\s*|\s+)[^\n.;]{0,60}(?:\s[-\u2013\u2014]|:)\s*(?:not|incorrect|wrong|false|unlikely|\u2717|\u2718|\u274c)"
 )
 _DISMISSED_BEFORE = re.compile(
-    r"(?:\bnot|n['\u2019]t|neither|nor|rather than|instead of|rules? out|exclud\w+|eliminat\w+|unlike)\s+[^.,;\n]{0,20}\Z",
+    r"(?:\bnot|n['\u2019]t|neither|nor|rather than|instead of|rules? out|exclud\w+|eliminat\w+|unlike)"
+    r"\s+[^.,;\n]{0,20}\Z",
     re.IGNORECASE,
 )
 _DENIES = re.compile(rf"{_WRONG}|\b(?:nor|rather than|instead of|unlike|\w*exclud\w+|eliminat\w+)\b", re.IGNORECASE)
@@ -30,7 +31,7 @@ _SENTENCE = re.compile(r"[^.!?\n][^\n]*?(?:[.!?](?=\s)|\n|\Z)")
 
 
 def option(text: str, options: Sequence[str]) -> Extraction:
-    """The only option that a list calls right; the last letter that stands as one; the only text of the last sentence."""
+    """The only option that a list calls right, else the last letter that stands, else the last sentence's only text."""
     for evidence in (_only_right, _last_standing, _only_text):
         if (found := evidence(text, options)).answer:
             return found
@@ -90,7 +91,7 @@ def _patterns(n_options: int) -> tuple[re.Pattern, re.Pattern]:
             re.MULTILINE,
         ),
         re.compile(
-            rf"\b(?i:option|choice|letter)\s+[(\[\"'*]*({letter})\b|[(\[]({letter})[)\]]|\*\*({letter})[.):]?\*\*"
+            rf"\b(?i:option|choice|letter)\s+[(\[\"'*]*({letter})\b|[(\[]({letter})[)\]]|\*\*\(?({letter})[.):]*(?:\s[^*\n]{{1,80}})?\*\*"
             rf"|\b(?i:answer|option|choice)(?i:\s+is\b)?[\s:*\"'(]+({either})\b(?=[^\w\n]*(?:\n|\Z))"
             rf"|\A\W*({letter})[.):](?=\s|\*|\Z)|^[^\w\n]*({either})[^\w\n]*$",
             re.MULTILINE,
