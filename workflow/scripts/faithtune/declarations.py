@@ -148,7 +148,7 @@ _BARE_VALUE_END = re.compile(r"\]|\}|,\s*[\"']|\n|\Z")
 _CLAUSE = re.compile(r"[^.,;:!?\n]*\Z")
 # What is weighed and not declared: "if the answer is B", "I don't think the answer is B", "the wrong answer is B".
 _WEIGHED = re.compile(
-    r"\b(?:if|whether|suppose|assum\w+|unless|doubt)\b"
+    r"\b(?:if|whether|suppose|assum\w+|unless|doubt|thought)\b"
     r"|(?:\bnot|n['\u2019]t|never|might|may|could|some|many|one)\s+(?:\w+\s+){0,2}?"
     r"(?:think|believe|agree|mean|say|argue|guess|expect|sure|certain|clear|true|follow|be that)\b"
     r"|\b(?:incorrect|wrong|previous|initial|first|tempting|common)\s+\Z",

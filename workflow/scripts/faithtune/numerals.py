@@ -26,9 +26,9 @@ NUMBER = re.compile(
     r"(?P<sign>(?<![\w)%}])[-\u2212\u2013])?(?:\\?[$€£](?P<inner_sign>[-\u2212\u2013])?)?"
     rf"(?<![A-Za-z\d.,])(?<![A-Za-z][-\u2212\u2013])(?:(?<!/)(?P<fraction>{_FRACTION})(?![\d/]|[.,]\d)"
     rf"|(?P<digits>{_DIGITS})(?![.,]?[0-9]|[eE][-+]?[0-9]|\s?[{_VULGAR}]))"
-    r"(?:\s(?P<scale>thousand|million|billion|trillion)\b)?"
+    r"(?:\s(?P<scale>hundred|thousand|million|billion|trillion)\b)?"
 )
-_SCALE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALE = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _OPERATOR = (
     r"(?:\*\*|[-\u2212\u2013+*/\u00d7÷\u00b1]|\\(?:times|div|cdot|pm)(?![A-Za-z])|(?<![A-Za-z])x(?![A-Za-z]))\s*"
 )
@@ -42,6 +42,7 @@ _GOES_ON = re.compile(
     rf"|(?:\\[,;:! ]|[.\s])*\\(?!{TYPOGRAPHY})[A-Za-z]"  # 2\pi     2\sqrt{3}     0.\overline{3}
     r"|[kKMBxyzni\u03c0\u221a](?![A-Za-z])|(?:st|nd|rd|th)\b|\+"  # 5k     3x     5th     5+
     r"|\s?(?:remainder|R)\s?[0-9]|\s?\\?%?\s+of\s+\\?[$€£]?[0-9]"  # 8 R 2     1/2 of 60
+    r"|\s(?:[a-z]+\s)?and\s(?:a|one|two|three)[ -](?:half|third|quarter|fourth)"  # 3 and a half
 )
 # Before a number: "39 * " or "x + ", so the expression was left unworked; a power, a root, ±; a step's own number.
 _OPERAND_BEFORE = re.compile(
