@@ -10,7 +10,9 @@ _BEFORE = re.compile(
     r"|(?:US|Rs\.?)(?=\s?[$\d])|\b(?:about|approximately|roughly|only|exactly)\s)*"
 )
 # Before a number: "minus 5"; "- 5" in a formula, as elsewhere the dash may be none of its own; "±3", ">5", "\sqrt{2}".
-_MINUS = re.compile(r"(?:minus|negative)\s+(?=\\?[$€£]?[\d.])|(?<=[{($=])\s?[-\u2212\u2013]\s+(?=\d)", re.IGNORECASE)
+_MINUS = re.compile(
+    r"(?:minus|negative)\s+(?=\\?[$€£]?[\d.])|(?:(?<=[{($=])|(?<=[{($=]\s))[-\u2212\u2013]\s+(?=\d)", re.IGNORECASE
+)
 _NO_NUMBER = re.compile(rf"[<>\u2264\u2265\u00b1\u221a]|[-\u2212\u2013]\s|\\(?!{TYPOGRAPHY}|[dt]?frac)[A-Za-z]+")
 _DENIED = re.compile(r"\bnot\b|n['\u2019]t\b|\bnever\b", re.IGNORECASE)
 _NOT = re.compile(r"\bnot\s(?:\w+\s)?\Z", re.IGNORECASE)

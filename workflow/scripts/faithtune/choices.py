@@ -136,7 +136,7 @@ def _by_letter(text: str, start: int, end: int, options: Sequence[str]) -> list[
     else:
         named += _by_text(text, rest, end, options)
         another = letters.another.search(text, label.end(), _REASON.search(text, rest, end).start())
-    if another and (another["joint"] or texts.any.match(text, another.end(), end)):
+    if another and another["other"] != letter and (another["joint"] or texts.any.match(text, another.end(), end)):
         named.append(("another", None))
     return named
 
@@ -174,7 +174,7 @@ def letters_of(n_options: int) -> Letters:
             r"(?=\s*(?:[)\].:,;*\"'/&<]|\Z|\n|and\b|or\b|are\b))"
         ),
         another=re.compile(
-            rf"{_CLOSE}(?:(?P<joint>{_CONNECTOR})|[.;]\s+)[(\[\"']*{letter}[)\].:](?!\s*(?:is|are|was|does|can|would)\b)\s*"
+            rf"{_CLOSE}(?:(?P<joint>{_CONNECTOR})|[.;]\s+)[(\[\"']*(?P<other>{letter})[)\].:](?!\s*(?:is|are|was|does|can|would)\b)\s*"
         ),
         subject=re.compile(rf"(?:(?:{before_subject})[\s*_\"']*[(\[]?|[(\[])({letter}){_CLOSE}\s*\Z"),
         lines=re.compile(rf"^[^\w\n]*(?:(?i:option|choice)\s)?[(\[*]*({letter})(?=[).:\]]|\W*$)", re.MULTILINE),

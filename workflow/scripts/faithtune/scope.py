@@ -15,11 +15,12 @@ NEXT = re.compile(
 )
 # What takes back an answer.     "check" only announces that it is looked at again
 CORRECTION = re.compile(
-    r"(?:(?<=[.!?\u2026\n,;:(\u2013\u2014*])|\A)\s*(?:(?:oh|but|hmm+|um|ah|well|so|and)\b[,.\s]*){0,2}"
+    r"(?:(?<=[.!?\u2026\n,;:(\u2013\u2014*])|\A)\s*(?:(?:oh|but|hmm+|um|ah|well|so|and|no)\b[,.\s]*){0,2}"
     r"(?:(?:wait|actually|hold on|hang on|on second thought|scratch that|correction|oops|my mistake|no(?=\s?[,:.])"
     r"|I (?:made|misread|miscounted|miscalculated|forgot|was wrong|need to correct|meant)"
     r"|(?:this|that)(?:['\u2019]s| is) (?:wrong|incorrect|not (?:right|correct)))\b"
-    r"|(?P<check>let me (?:re\w*|double|check|verify|think|look)|let['\u2019]s (?:re\w+|double|check|verify)|hmm+)\b)",
+    r"|(?P<check>let me (?:re\w*|double|check|verify|think|look)"
+    r"|let['\u2019]s (?:re\w+|double|check|verify)|hmm+)\b)[\s,:;.!\u2026]*",
     re.IGNORECASE,
 )
 

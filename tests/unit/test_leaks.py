@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from faithtune import mentions
+from faithtune import leaks
 from frames import answer_rows, answers, chains_of, questions_of
 
 OPTIONS = ["Aspirin", "Vitamin C", "An apple a day.", "None of the above"]
@@ -40,7 +40,7 @@ OPTIONS = ["Aspirin", "Vitamin C", "An apple a day.", "None of the above"]
     ],
 )
 def test_options(step, answer, found):
-    assert mentions.mentions(step, answer, OPTIONS) is found
+    assert leaks.mentions(step, answer, OPTIONS) is found
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_options(step, answer, found):
     ],
 )
 def test_numbers(step, answer, found):
-    assert mentions.mentions(step, answer, []) is found
+    assert leaks.mentions(step, answer, []) is found
 
 
 def test_steps_before_the_first_mention():
@@ -83,5 +83,5 @@ def test_steps_before_the_first_mention():
         "u": ["(A)", "x"],
     }
     chains = chains_of(frame).with_columns(steps=pl.Series([steps[i] for i in chains_of(frame)["id"]]))
-    found = mentions.unleaked(frame, chains, questions_of(frame))
+    found = leaks.unleaked(frame, chains, questions_of(frame))
     assert dict(found.rows()) == {"early": 0, "late": 2, "never": 3}
