@@ -120,7 +120,7 @@ ESTIMATES = pl.Schema(
     }
 )
 
-# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+# What tuning did to one question, a row for each arm, seed, thing that may change and test; claims rest on it.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -130,8 +130,12 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
+        "test": pl.String,  # null of accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
+        # Of accuracy: its bounds over what the unanswered and truncated of either arm could have been.
+        "least": pl.Float64,
+        "most": pl.Float64,
     }
 )
 

@@ -95,11 +95,16 @@ def target(tuning: dict, reader: str) -> str:
     return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
 
 
-def reasoning_sets(config: dict) -> list[str]:
-    """The data sets made of worked solutions, such as GSM8K."""
-    return [
-        name for name, data_set in config["data_sets"].items() if data.module(data_set["reader"]).RATIONALE == "native"
-    ]
+def reasoning(config: dict) -> dict[str, bool | None]:
+    """Of each set that is measured or tuned on, whether it is made of worked solutions, such as GSM8K.
+
+    A set that an arm of no tuning here names may be no data set of the configuration: then what the reader
+    of that name says, and None where there is none.
+    """
+    tuned_on = dict.fromkeys(arm["train_set"] for arm in arms(config) if arm["train_set"])
+    readers = {name: name if name in data.names() else None for name in tuned_on}
+    readers |= {name: data_set["reader"] for name, data_set in config["data_sets"].items()}
+    return {name: reader and data.module(reader).RATIONALE == "native" for name, reader in readers.items()}
 
 
 def files(config: dict) -> dict[str, dict]:
