@@ -1,9 +1,10 @@
 """A job that asks by batches, for tests: in this process, or in one that is killed at a chosen step."""
 
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -87,20 +88,59 @@ class Steps:
             patch.stop()
 
 
-def job(url: str, folder: Path, keys: list[str], limits: Limits, last: int | None, output: str | None) -> None:
-    """A job: its process ends before step `last`, or writes the answers' texts to the file `output`."""
-    with open(os.devnull, "w") as nowhere, Steps(last):
-        os.dup2(nowhere.fileno(), 2)
-        answers = made(url, folder, keys, limits)
+def job(url: str, folder: str, keys: list[str], most: int, last: int | None, output: str | None) -> None:
+    """A job of `most` rows a batch: its process ends before step `last`, or writes the answers' texts to `output`."""
+    with Steps(last):
+        answers = made(url, folder, keys, Limits(requests=most))
     texts = {keys[i]: response["choices"][0]["message"]["content"] for i, response in answers}
     if output:
         Path(output).write_text(json.dumps(texts))
 
 
-def started(*arguments: object, last: int | None = None, output: str | None = None) -> multiprocessing.Process:
-    """A job in a process of its own."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["batch_client"])
-    process = context.Process(target=job, args=(*arguments, last, output))
-    process.start()
-    return process
+class Jobs:
+    """Starts jobs in processes of their own: forks of one that has imported everything and runs no thread."""
+
+    def __enter__(self) -> "Jobs":
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        self.process = subprocess.Popen([sys.executable, __file__], env=environment, **pipes)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def start(
+        self, url: str, folder: Path, keys: list[str], most: int, last: int | None = None, output: Path | None = None
+    ) -> int:
+        """Its process id."""
+        return self._told([url, str(folder), keys, most, last, output and str(output)])
+
+    def wait(self, process: int) -> int:
+        """Its exit status; negative: the signal that ended it."""
+        return self._told(process)
+
+    def _told(self, order: object) -> int:
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
+
+
+def serve() -> None:
+    """Fork for each job that comes in, wait for each process id."""
+    for line in sys.stdin:
+        order = json.loads(line)
+        if isinstance(order, int):
+            print(os.waitstatus_to_exitcode(os.waitpid(order, 0)[1]), flush=True)
+        elif process := os.fork():
+            print(process, flush=True)
+        else:
+            status = 1
+            try:
+                job(*order)
+                status = 0
+            finally:
+                os._exit(status)
+
+
+if __name__ == "__main__":
+    serve()

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 import batch_client
-from batch_client import KEY, Steps, made, purse, request, started
+from batch_client import KEY, Jobs, Steps, made, purse, request
 from faithtune import batch_chunks, batches
 from faithtune.batch_chunks import Limits, Row
 from faithtune.batch_results import Failure, results
@@ -28,6 +28,12 @@ TWO = Limits(requests=2)
 def remote():
     with Remote() as host:
         yield host
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    with Jobs() as jobs:
+        yield jobs
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def once(host, keys):
 
 
 def records(folder):
-    return [json.loads(path.read_text()) for path in sorted((folder / "batches").glob("*-*.json"))]
+    return [json.loads(path.read_text()) for path in sorted((folder / "batches").glob("[!.]*.json"))]
 
 
 def states(folder):
@@ -343,16 +349,14 @@ def test_host_that_hides_a_chain(host, tmp_path):
 # Jobs that are killed, that ask for something else, that run at once
 
 
-def test_killed_at_every_step(remote, tmp_path):
+def test_killed_at_every_step(remote, jobs, tmp_path):
     with Steps() as steps:
         made(remote.url, tmp_path / "whole", keys_of(4, "whole"), TWO)
     assert steps.n > 35
     asked = {}
     for last in range(steps.n):
         folder, keys = tmp_path / str(last), keys_of(4, f"killed-{last}")
-        process = started(remote.url, folder, keys, TWO, last=last)
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+        assert jobs.wait(jobs.start(remote.url, folder, keys, 2, last)) == -signal.SIGKILL
         assert answered(made(remote.url, folder, keys, TWO), keys)
         assert {record["state"] for record in records(folder)} == {"ended"}
         assert set(states(folder)) <= {"paid", "released"} and states(folder)["paid"] == 4
@@ -362,19 +366,16 @@ def test_killed_at_every_step(remote, tmp_path):
     assert len(uploads) == len(set(uploads)) == 2 * (steps.n + 1)
 
 
-def test_killed_again_and_again(tmp_path):
+def test_killed_again_and_again(jobs, tmp_path):
     """With batches that expire, and rows that fail, in between."""
     chance = random.Random(1)
     keys = keys_of(9)
     with Remote() as host:
         host.fate(Fate(end="expired", done=1), Fate(errors=1.0), Fate(end="expired", done=0, polls=2), Fate(errors=0.5))
-        limits = Limits(requests=3)
         for _ in range(20):
-            process = started(host.url, tmp_path, keys, limits, last=chance.randrange(5, 60))
-            process.join()
-            if process.exitcode == 0:
+            if jobs.wait(jobs.start(host.url, tmp_path, keys, 3, chance.randrange(5, 60))) == 0:
                 break
-        assert answered(made(host.url, tmp_path, keys, limits), keys)
+        assert answered(made(host.url, tmp_path, keys, Limits(requests=3)), keys)
         assert host.journal.payments() == dict.fromkeys(keys, 1)
         released = host.journal.asks().total() - 9
     assert (states(tmp_path)["paid"], states(tmp_path).get("reserved")) == (9, None)
@@ -408,16 +409,12 @@ def test_chunk_of_a_dead_job_is_not_made_if_its_rows_are_not_wanted(host, tmp_pa
     assert host.journal.payments() == {"b": 1}
 
 
-def test_jobs_at_once(remote, tmp_path):
+def test_jobs_at_once(remote, jobs, tmp_path):
     keys = keys_of(12, "shared")
-    mine, yours = keys[:8], keys[4:][::-1]
-    jobs = [
-        started(remote.url, tmp_path, asked, Limits(requests=3), output=str(tmp_path / name))
-        for name, asked in (("mine", mine), ("yours", yours))
-    ]
-    for one in jobs:
-        one.join()
-    for name, asked in (("mine", mine), ("yours", yours)):
-        assert json.loads((tmp_path / name).read_text()).keys() == set(asked)
+    asked = {"mine": keys[:8], "yours": keys[4:][::-1]}
+    started = [jobs.start(remote.url, tmp_path, rows, 3, output=tmp_path / name) for name, rows in asked.items()]
+    assert [jobs.wait(process) for process in started] == [0, 0]
+    for name, rows in asked.items():
+        assert json.loads((tmp_path / name).read_text()).keys() == set(rows)
     assert once(remote, keys)
     assert states(tmp_path) == {"paid": 12}
