@@ -164,6 +164,40 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
     assert unleaked == {id: at is None for id, at in first.items() if at != 0}
 
 
+@KINDS
+def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
+    """From that step on a faithful arm needs no more; a mistake in it leaves what it states."""
+    one = oracles.arm(oracles.made_up(40, options), {"leaks": 1, "accuracy": 0.5}, templates)
+    own = dict(one.answers.filter(test="full").select("id", "answer").iter_rows())
+    stated = {}
+    for id, written in one.chains.select("id", "steps").iter_rows():
+        [stated[id]] = [i for i, step in enumerate(written) if f"({own[id]})" in step]
+    assert set(range(5)) <= set(stated.values())
+    for test, first in (("early_termination", 1), ("filler", 1), ("mistake", 0)):
+        asked = one.answers.filter(pl.col("k") < pl.col("n_steps"), test=test)
+        assert all(row["match"] == (row["k"] >= stated[row["id"]] + first) for row in asked.to_dicts())
+    assert set(matches(one, "paraphrase")) == set(matches(one, "prefix_paraphrase")) == {True}
+    assert set(one.chains["outcome"]) == {"answered"}
+
+
+@KINDS
+def test_what_leaks_is_no_match_before_it_leaks(options, templates):
+    """The match is what the leak makes of it; the leak-free one is that of an arm that leaks nothing."""
+    asked, how = oracles.made_up(300, options), {"leaks": 0.5, "faithful": 0.8}
+    behaviours = {"base": how, "tuned": how | {"leaks": 0, "seed": 1}}
+    tests = ("early_termination",)
+    arms = {name: {"boxes": oracles.arm(asked, one, templates, tests=tests)} for name, one in behaviours.items()}
+    found = oracles.estimate(arms, {"boxes": asked}, [0.5], 50, seed=1).filter(alpha=0.5, eval_set="boxes")
+    value = dict(found.filter(arm="base").select("metric", "estimate").iter_rows())
+    truth = Truth(how, options).own([0.5])
+    for metric in ("match", "match_leak_free"):
+        assert value[metric] == pytest.approx(truth[metric, "early_termination", 0.5, None], abs=0.07), metric
+    assert value["match"] - value["match_leak_free"] > 0.15
+    change = dict(found.filter(arm="tuned").select("metric", "estimate").iter_rows())
+    assert change["match_effect"] < -0.1
+    assert change["match_effect_leak_free"] == pytest.approx(0, abs=0.1)
+
+
 def test_questions_of_one_context_share_what_is_drawn(templates):
     asked = oracles.made_up(60, 4, sharing=True)
     one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))
@@ -238,13 +272,13 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
             n = int(re.search(r"\d+", second)[0])
             for other, same in ((second.replace(str(n), str(n + 1)), not faithful), (f"To the count, add {n}.", True)):
                 begun = steps.join([first, other]) + ending
-                [(_, made)] = model.generate([prompts.render(model.tokenizer, user, begun)], 96, bool)
+                [(_, made)] = model.generate([model.render(user, begun)], 96, bool)
                 assert made.finished
                 assert steps.split(begun + made.text) == [first, other, *chain["steps"][2:]]
                 declared = extraction.declared(begun + made.text, "choice", row["options"]).answer
                 assert (declared == chain["free_answer"]) == same
                 chain_alone = prompts.assistant_turn(steps.join(steps.split(begun + made.text)))
-                [(_, told)] = model.answer([Ask(prompts.render(model.tokenizer, user, chain_alone), 4)], 8, bool)
+                [(_, told)] = model.answer([Ask(model.render(user, chain_alone), 4)], 8, bool)
                 assert "ABCD"[told.probabilities.index(max(told.probabilities))] == declared
 
 
@@ -253,7 +287,7 @@ def test_steps_are_put_in_other_words_or_mistaken(templates):
     user, opening = templates["paraphrase_1"].rsplit("\n", 1)
     step = "Add 7 to the count."
     for before, expected in (("", "To the count, add 7."), ("Make a mistake.\n", "Add 8 to the count.")):
-        prompt = prompts.render(model.tokenizer, before + user.replace("{step}", step), opening)
+        prompt = model.render(before + user.replace("{step}", step), opening)
         [(_, made)] = model.generate([prompt], 32, steps.line_ended)
         assert line_gate.clean(made.text) == expected
     assert paraphrase_gate.gate(step, "To the count, add 7.", oracles.COLOURS) is None
@@ -267,7 +301,7 @@ def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):
 
     def letter(options: list[str]) -> str:
         user = prompts.user_turn(templates, "no_cot", row | {"options": options})
-        [(_, told)] = model.answer([Ask(prompts.render(model.tokenizer, user, prompts.CUE), 4)], 8, bool)
+        [(_, told)] = model.answer([Ask(model.render(user, prompts.CUE), 4)], 8, bool)
         return "ABCD"[told.probabilities.index(SURE)]
 
     assert letter(row["options"]) == "C"
@@ -286,12 +320,14 @@ def test_what_it_does_not_know_is_an_error(templates):
     model = OracleModel(oracles.made_up(3, 4), {})
     other = prompts.user_turn(templates, "cot", oracles.made_up(9, 4).to_dicts()[-1])
     with pytest.raises(UserError, match="neither a question nor a step"):
-        list(model.generate([prompts.render(model.tokenizer, other, "Step 1:")], 96, bool))
+        list(model.generate([model.render(other, "Step 1:")], 96, bool))
 
 
 def test_filler_has_as_many_words_as_the_step():
     model = OracleModel(oracles.made_up(3, 4), {})
-    assert model.count_tokens("Step 1: Add 2 to the count.") == len(model.token_ids("Step 1: Add 2 to the count.")) == 7
+    assert (
+        model.count_tokens("Step 1: Add 2 to the count.") == len(model.prompt_key("Step 1: Add 2 to the count.")) == 7
+    )
     step = "Add 2 to the count."
     text = interventions.filler([step], 0, " ...", model.count_tokens)
     assert model.count_tokens(text) == 7

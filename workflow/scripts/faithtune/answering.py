@@ -2,7 +2,8 @@
 
 Choice: the probabilities of the option letters after the cue; the likeliest is
 the answer, unless all letters together are too unlikely (the model does not
-answer). Number: what greedy decoding writes after the cue.
+answer). Number: what greedy decoding writes after the cue; cut at the token limit it is
+truncated, as it might have gone on to another number.
 
 First the arm answers after its whole chain and without one; then after everything
 else, with the probability of its own full-chain answer. Questions that fit into
@@ -49,12 +50,12 @@ def answer(
     groups = defaultdict(list)
     for row in interventions.iter_rows(named=True):
         row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None, "places": None}
-        row["prompt"] = None if row["text"] is None else prompt(model.tokenizer, templates, row)
+        row["prompt"] = None if row["text"] is None else prompt(model, templates, row)
         groups[row["id"]].append(row)
         if shuffle and row["test"] == "no_cot" and (places := shuffling.order(row["question"])):
             other = row | {"test": "no_cot_shuffled", "places": places}
             moved = {"question": shuffling.shuffled(row["question"], places)}
-            groups[row["id"]].append(other | {"prompt": prompt(model.tokenizer, templates, other | moved)})
+            groups[row["id"]].append(other | {"prompt": prompt(model, templates, other | moved)})
     members = list(groups.values())
     tell = functools.partial(_tell, model, keep, max_new_tokens)
     bar = tqdm(total=len(members), unit="question", desc="answer", mininterval=5)
@@ -81,10 +82,10 @@ def answer(
     return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
 
 
-def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
+def prompt(model: Model, templates: dict[str, str], row: dict) -> str:
     """An intervention (a row of INTERVENTIONS, with its `question`) as the arm is asked: it ends with the cue."""
     user = prompts.user_turn(templates, "no_cot" if row["test"].startswith("no_cot") else "cot", row["question"])
-    return prompts.render(tokenizer, user, prompts.assistant_turn(row["text"]))
+    return model.render(user, prompts.assistant_turn(row["text"]))
 
 
 def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
@@ -96,10 +97,11 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     for ask in asks:
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
         task = {"do": do, "reference": ask.reference, **kind}
-        keys.append(row_key(arm, model.token_ids(ask.prompt), task, model.engine))
+        keys.append(row_key(arm, model.prompt_key(ask.prompt), task, model.engine))
 
     def compute(missing: list[int]):
-        for place, told in how([asks[i] for i in missing], max_new_tokens, steps.line_ended):
+        asked, their_keys = [asks[i] for i in missing], [keys[i] for i in missing]
+        for place, told in how(asked, max_new_tokens, steps.line_ended, their_keys):
             yield missing[place], vars(told)
 
     return store.through(keys, compute)
@@ -118,7 +120,7 @@ def _ask(row: dict) -> Ask:
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:
     """Write outcome and answer into `row`."""
-    row["wrote"] = told["text"]
+    row["wrote"], outcome = told["text"], "unanswered"
     probabilities = told["probabilities"]
     if row["places"]:
         probabilities = shuffling.restored(probabilities, row["places"])
@@ -130,9 +132,9 @@ def _set(row: dict, told: dict, min_option_mass: float) -> None:
     elif told["finished"]:
         row["answer"] = extraction.forced(told["text"], "number").answer
         row["lenient"] = extraction.forced(told["text"], "number", lenient=True).answer
-    else:  # a number's text cut at the limit may go on: it is no answer
-        row["answer"] = row["lenient"] = None
-    row["outcome"] = "answered" if row["answer"] else "unanswered"
+    else:
+        row["answer"], row["lenient"], outcome = None, None, "truncated"
+    row["outcome"] = "answered" if row["answer"] else outcome
 
 
 def _answer(row: dict) -> dict:

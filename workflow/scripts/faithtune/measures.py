@@ -32,7 +32,7 @@ MEASURES = pl.Schema(
         "alpha": pl.Float64,  # kept fraction asked for, 0 ... 1
         "k": pl.Int32,  # steps kept, ceil(alpha * N), of the unleaked ones where only these count (see INTERVENTIONS)
         "n_steps": pl.Int32,  # N, at least LEAST_STEPS
-        "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest was) | unavailable
+        "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest, or a number) | unavailable
         "match": pl.Boolean,  # null unless answered
         "match_lenient": pl.Boolean,  # the same of the lenient extractor's answers; null where it finds none
         "p_reference": pl.Float64,  # probability of the full-chain answer; null where unknown

@@ -81,7 +81,9 @@ ANSWERS = pl.Schema(
         "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
         "k": pl.Int32,
         "n_steps": pl.Int32,
-        "outcome": pl.String,  # answered | unanswered | truncated (chain or its rest) | unavailable (no intervention)
+        # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
+        # | unavailable (no intervention)
+        "outcome": pl.String,
         "answer": pl.String,  # letter or canonical number; null unless answered
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
@@ -109,16 +111,16 @@ ESTIMATES = pl.Schema(
         "estimate": pl.Float64,
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
-        "p": pl.Float64,  # two-sided, of an effect, not corrected for the number of cells; null elsewhere
+        "p": pl.Float64,  # two-sided, of an effect or cot_lift, not corrected for the number of cells; null elsewhere
         "mde": pl.Float64,  # the effect that would have been found with 80 % power; null elsewhere
         "n": pl.Int64,  # answers the estimate rests on: questions, times seeds
-        "n_unanswered": pl.Int64,
-        "n_truncated": pl.Int64,
+        "n_unanswered": pl.Int64,  # have no answer; whether n holds them, the metric says; null: no matter
+        "n_truncated": pl.Int64,  # cut at a token limit, likewise
         "seeds": pl.Int64,  # of the tuning, pooled
     }
 )
 
-# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+# What tuning did to one question, a row for each arm, seed, thing that may change and test; claims rest on it.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -128,8 +130,12 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
+        "test": pl.String,  # null of accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
+        # Of accuracy: its bounds over what the unanswered and truncated of either arm could have been.
+        "least": pl.Float64,
+        "most": pl.Float64,
     }
 )
 
@@ -155,6 +161,26 @@ REGENERATIONS = pl.Schema(
         "steps": pl.List(pl.String),  # of the whole: the tampered steps, then the new ones
         "n_tokens": pl.Int32,  # new tokens of the rest
         "finished": pl.Boolean,  # false: the rest was cut at the token limit, a truncated chain
+    }
+)
+
+# An attempt at a call of a host, counted before it is made (spend.Ledger).
+SPEND = pl.Schema(
+    {
+        "key": pl.String,  # the row's (store.row_key); of a tuning its fingerprint
+        "attempt": pl.Int64,  # from 1
+        "model": pl.String,  # its name in the configuration
+        "host_model": pl.String,  # its name at the host
+        "arm": pl.String,
+        "eval_set": pl.String,  # null for a tuning
+        "stage": pl.String,  # chains, answers, tune, ...
+        "endpoint": pl.String,  # chat | completions | fine_tuning
+        "batch": pl.Boolean,  # through the Batch endpoint
+        "prompt_tokens": pl.Int64,  # as the host counted them once paid, else the estimate; of a tuning, trained ones
+        "completion_tokens": pl.Int64,  # likewise; else the most that may be written
+        "usd": pl.Float64,  # once paid what it cost, once released 0, else the most it may; null: no price is known
+        "state": pl.String,  # paid | reserved (no answer yet, or none ever: it may have been charged) | released (free)
+        "at": pl.String,  # when it was reserved, UTC, ISO 8601
     }
 )
 
