@@ -11,8 +11,25 @@ from pathlib import Path
 
 import jsonschema
 
-from faithtune import data, sources, study
+from faithtune import data, guards, sources, study
 from faithtune.errors import UserError
+from faithtune.redaction import redacted
+
+# Fields of a request that the study decides.
+_OWN_FIELDS = (
+    "model",
+    "messages",
+    "prompt",
+    "max_tokens",
+    "temperature",
+    "seed",
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "stop",
+    "stream",
+    "echo",
+)
 
 _EXPECTED = {
     "minimum": "at least {}",
@@ -39,7 +56,7 @@ def load(raw: dict, schema: dict) -> dict:
     named = {kind: [] for kind in (*study.KINDS, None)}
     for name, model in config["models"].items():
         named[study.kind(model)].append(name)
-    config["paraphraser"].setdefault("model", next(iter([*named["source"], *named["oracle"]]), None))
+    config["paraphraser"].setdefault("model", next(iter([*named["source"], *named["api"], *named["oracle"]]), None))
     for tuning in config["tunings"].values():
         tuning.setdefault("models", named["source"])
         tuning.setdefault("alpha", 2 * tuning["rank"])
@@ -56,7 +73,7 @@ def load(raw: dict, schema: dict) -> dict:
 
 def _message(error: jsonschema.ValidationError) -> str:
     where = ".".join(map(str, error.absolute_path)) or "the top level"
-    found = f"config: {where} is {error.instance!r}"
+    found = redacted(f"config: {where} is {error.instance!r}")
     limit = error.validator_value
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
@@ -169,12 +186,34 @@ def _check_models(config: dict) -> None:
             if model["source"].startswith("url:"):
                 raise UserError(f"config: {where}.source: a model comes from wheel:, hub:, a folder or a GGUF file")
             continue
+        if kind == "api":
+            _check_api(f"{where}.api", model["api"])
+            continue
         if study.BASE not in model[kind]:
             raise UserError(f"config: {where}.{kind} lacks the arm {study.BASE!r}, which the others are compared with")
         if kind == "oracle":
             _check_behaviours(where, model["oracle"])
         else:
             _check_chains(config, where, model["chains"])
+
+
+def _check_api(where: str, api: dict) -> None:
+    if (api["base_url"] is None) == (api["base_url_env"] is None):
+        raise UserError(f"config: {where} needs one of the keys base_url, base_url_env, and not both")
+    if study.BASE in api["arms"]:
+        raise UserError(f"config: {where}.arms names {study.BASE!r}, which is {where}.model")
+    for model in (api["model"], *api["arms"].values()):
+        if why := guards.hides_chain(model):
+            raise UserError(f"config: {where} names the model {model!r}; {why}")
+    if api["endpoint"] == "chat" and "continue" in api["abilities"]:
+        raise UserError(f"config: {where}.abilities names 'continue', but endpoint is chat; expected completions")
+    if api["mode"] == "batch" and "batch" not in api["abilities"]:
+        raise UserError(f"config: {where}.mode is batch, so {where}.abilities needs 'batch'")
+    for field in api["extra"]:
+        if field in _OWN_FIELDS:
+            raise UserError(f"config: {where}.extra names {field!r}, which faithtune sets itself; remove it")
+    if api["tokenizer"] is not None and not Path(api["tokenizer"], "tokenizer.json").is_file():
+        raise UserError(f"config: {where}.tokenizer is {api['tokenizer']!r}, but there is no tokenizer.json in it")
 
 
 def _check_behaviours(where: str, arms: dict) -> None:
@@ -202,7 +241,7 @@ def _check_paraphraser(config: dict) -> None:
         return
     if name not in asked:
         raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(asked)}")
-    if asked[name] == "oracle" and "source" in asked.values():
+    if asked[name] == "oracle" and set(asked.values()) != {"oracle"}:
         raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which puts only oracles' chains in words")
 
 
@@ -217,6 +256,10 @@ def _check_tunings(config: dict) -> None:
         for model_name, model in config["models"].items():
             if model_name not in tuning["models"]:
                 continue
+            if tuning["method"] == "full" and "served" in model:
+                raise UserError(
+                    f"config: {where}.method is full, but models.{model_name} is served; a server takes adapters"
+                )
             if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
                 raise UserError(
                     f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"
@@ -238,11 +281,13 @@ def _check_prompts(config: dict) -> None:
         if not tests.isdisjoint(config["tests"]):
             names = [path.name for path in folder.glob(f"{form}_*.txt")] or [f"{form}_1.txt"]
             needed |= dict.fromkeys(names, "{step}")
+    if any(model.get("api", {}).get("endpoint") == "chat" for model in config["models"].values()):
+        needed |= {"chat_answer.txt": "", "chat_continue.txt": ""}
     for name, field in needed.items():
         path = folder / name
         if not path.is_file():
             raise UserError(f"config: prompts is {config['prompts']!r}, but there is no {path}")
         lines = path.read_text(encoding="utf-8").strip().splitlines()
-        if field not in "\n".join(lines if field == "{question}" else lines[:-1]):
+        if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
             before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
             raise UserError(f"{path}: it must hold {field} where that belongs{before}")

@@ -10,3 +10,7 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+class StopError(UserError):
+    """Nothing more can be asked of a host; what has arrived is kept."""

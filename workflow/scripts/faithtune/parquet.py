@@ -162,6 +162,26 @@ REGENERATIONS = pl.Schema(
     }
 )
 
+# An attempt at a call of a host, counted before it is made (spend.Ledger).
+SPEND = pl.Schema(
+    {
+        "key": pl.String,  # the row's (store.row_key); of a tuning its fingerprint
+        "attempt": pl.Int64,  # from 1
+        "model": pl.String,  # its name in the configuration
+        "host_model": pl.String,  # its name at the host
+        "arm": pl.String,
+        "eval_set": pl.String,  # null for a tuning
+        "stage": pl.String,  # chains, answers, tune, ...
+        "endpoint": pl.String,  # chat | completions | fine_tuning
+        "batch": pl.Boolean,  # through the Batch endpoint
+        "prompt_tokens": pl.Int64,  # as the host counted them once paid, else the estimate; of a tuning, trained ones
+        "completion_tokens": pl.Int64,  # likewise; else the most that may be written
+        "usd": pl.Float64,  # once paid what it cost, once released 0, else the most it may; null: no price is known
+        "state": pl.String,  # paid | reserved (no answer yet, or none ever: it may have been charged) | released (free)
+        "at": pl.String,  # when it was reserved, UTC, ISO 8601
+    }
+)
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:

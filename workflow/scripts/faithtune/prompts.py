@@ -13,12 +13,15 @@ tokenizers the answer starts a new token wherever it stands.
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 from faithtune import questions
 from faithtune.errors import UserError
 
 CHAIN_START = "Step 1:"
 CUE = "Final Answer:"
+# In place of a tokenizer: turns are plain.
+PLAIN = SimpleNamespace(chat_template=None, bos_token=None)
 
 
 def read(paths: Iterable[str | Path]) -> dict[str, str]:
