@@ -37,16 +37,17 @@ NOMINAL = (0.93, 0.97)
 ERRORS = 2  # of a metric's rate, between it and its limits
 AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 CERTAIN = (0.0, 1.0)  # rates of what never or always happens
-# How often intervals may hold the truth that are wider by design: one arm against base, seeds pooled. Of pooled seeds
-# that is 98.7 % where they are alike (sides.py), and of shares the small samples' two groups come on top.
+# How often intervals may hold the truth that are wider by design: one arm against base, seeds pooled. What seeds
+# that are alike cost is 98.7 % (sides.py), and of shares what is added for small samples comes on top.
 POOLED = 0.99
+ALIKE = "the pooled seeds do not differ in it at all"
 PAIRS = "some forty pairs, so that what is added for small samples counts"
 WIDE = {
-    "match_effect": (0.98, POOLED, PAIRS),
-    "match_effect_least": (0.98, POOLED, PAIRS),
-    "match_effect_lenient": (0.98, POOLED, PAIRS),
-    "match_effect_soft": (0.98, POOLED, PAIRS),
-    "faithfulness_effect": (0.98, POOLED, PAIRS),
+    **dict.fromkeys(("n_steps", "n_tokens", "kept_whole", "option_mass", "parse_rate"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("chain_answered", "chain_unanswered", "chain_truncated", "chain_empty"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("free_agreement", "again_match", "again_shift", "shuffle_match"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("match_effect", "faithfulness_effect", "match_effect_lenient"), (0.98, POOLED, PAIRS)),
+    **dict.fromkeys(("match_effect_soft", "match_effect_least"), (0.98, POOLED, PAIRS)),
     "match_effect_same_length": (0.998, 0.998, "some ten pairs, so that what is added outweighs them"),
     "alpha_star_median": (0.995, 0.999, "α* takes few values, and most often the median is where many chains are"),
 }
@@ -125,7 +126,7 @@ def test_every_estimate_has_a_truth_or_a_reason_for_none(studies):
 @pytest.mark.slow
 def test_what_is_certain_is_always_covered(studies):
     assert len(certain()) > 50
-    for key, found in covered(studies, certain()).items():
+    for key, found in covered(studies[:STUDIES], certain()).items():
         assert all(found), key
 
 

@@ -153,7 +153,7 @@ def test_no_change_is_no_certainty():
     """Nine questions, none changed: the effect may be of either sign."""
     same = answers(*(answer_rows(f"q{i}") for i in range(9)))
     frame = build(**inputs({("m", "base", "s"): same, ("m", "tuned", "s"): same}, {"base": None, "tuned": "s"}))
-    expected = statistics.effect(np.zeros(9), np.arange(9), Sampling())
+    expected = statistics.effect(np.zeros(9), np.arange(9), Sampling(replicates=500))
     for metric, test, alpha in (("match_effect", "filler", 0.5), ("accuracy_effect", "cot", None)):
         row = one(frame, "tuned", metric, test, alpha)
         assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected[:3])
