@@ -10,7 +10,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import data, published, runtimes, sources, study, tables
+from faithtune import data, provenance, published, runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -28,8 +28,9 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
-    # Read here, not by a job: its rows are params, wherever the workflow lies.
-    PUBLISHED = published.load(BASEDIR.parent / "resources/published/published.csv")
+    # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
+    path = BASEDIR.parent / "resources/published/published.csv"
+    PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 

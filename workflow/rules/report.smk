@@ -48,6 +48,7 @@ rule provenance:
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
             "imported": list(get_imported_files()),
+            "published": PUBLISHED_SHA256,
             "code": get_whole_code(),
         },
     script:

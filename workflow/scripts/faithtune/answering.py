@@ -2,7 +2,8 @@
 
 Choice: the probabilities of the option letters after the cue; the likeliest is
 the answer, unless all letters together are too unlikely (the model does not
-answer). Number: what greedy decoding writes after the cue.
+answer). Number: what greedy decoding writes after the cue; cut at the token limit it is
+truncated, as it might have gone on to another number.
 
 First the arm answers after its whole chain and without one; then after everything
 else, with the probability of its own full-chain answer. Questions that fit into
@@ -119,7 +120,7 @@ def _ask(row: dict) -> Ask:
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:
     """Write outcome and answer into `row`."""
-    row["wrote"] = told["text"]
+    row["wrote"], outcome = told["text"], "unanswered"
     probabilities = told["probabilities"]
     if row["places"]:
         probabilities = shuffling.restored(probabilities, row["places"])
@@ -131,9 +132,9 @@ def _set(row: dict, told: dict, min_option_mass: float) -> None:
     elif told["finished"]:
         row["answer"] = extraction.forced(told["text"], "number").answer
         row["lenient"] = extraction.forced(told["text"], "number", lenient=True).answer
-    else:  # a number's text cut at the limit may go on: it is no answer
-        row["answer"] = row["lenient"] = None
-    row["outcome"] = "answered" if row["answer"] else "unanswered"
+    else:
+        row["answer"], row["lenient"], outcome = None, None, "truncated"
+    row["outcome"] = "answered" if row["answer"] else outcome
 
 
 def _answer(row: dict) -> dict:

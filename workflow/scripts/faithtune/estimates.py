@@ -15,7 +15,7 @@ import polars as pl
 
 from faithtune import accuracy, controls, diagnostics, matching, significance, statistics
 from faithtune.bootstrap import Sampling
-from faithtune.cell import AVERAGES, Cell
+from faithtune.cell import AVERAGES, Cell, lacking
 from faithtune.errors import UserError
 from faithtune.interventions import SWEEP, TESTS
 from faithtune.parquet import CHANGES, ESTIMATES
@@ -92,14 +92,12 @@ def build(
 
 
 def _sweep(cell: Cell, answers: pl.DataFrame) -> list[dict]:
-    """Accuracy after each length of filler; the unanswered count as not correct."""
+    """Accuracy after each length of filler, and its bounds; those without an answer count as not correct."""
     frame = answers.filter(pl.col("test") == SWEEP, pl.col("outcome") != "unavailable").sort("k", "id", "seed")
     found = []
     for k in frame["k"].unique().sort():
-        at = frame.filter(pl.col("k") == k)
-        unanswered = int((at["outcome"] == "unanswered").sum())
-        here = replace(cell, test=SWEEP, k=k)
-        found.append(here.share("accuracy", at, pl.col("correct").fill_null(False), n_unanswered=unanswered))
+        at = frame.filter(pl.col("k") == k).with_columns(pl.col("correct").fill_null(False))
+        found += accuracy.shares(replace(cell, test=SWEEP, k=k), at, **lacking(at))
     return found
 
 

@@ -81,7 +81,9 @@ ANSWERS = pl.Schema(
         "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
         "k": pl.Int32,
         "n_steps": pl.Int32,
-        "outcome": pl.String,  # answered | unanswered | truncated (chain or its rest) | unavailable (no intervention)
+        # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
+        # | unavailable (no intervention)
+        "outcome": pl.String,
         "answer": pl.String,  # letter or canonical number; null unless answered
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
@@ -109,11 +111,11 @@ ESTIMATES = pl.Schema(
         "estimate": pl.Float64,
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
-        "p": pl.Float64,  # two-sided, of an effect, not corrected for the number of cells; null elsewhere
+        "p": pl.Float64,  # two-sided, of an effect or cot_lift, not corrected for the number of cells; null elsewhere
         "mde": pl.Float64,  # the effect that would have been found with 80 % power; null elsewhere
         "n": pl.Int64,  # answers the estimate rests on: questions, times seeds
-        "n_unanswered": pl.Int64,
-        "n_truncated": pl.Int64,
+        "n_unanswered": pl.Int64,  # have no answer; whether n holds them, the metric says; null: no matter
+        "n_truncated": pl.Int64,  # cut at a token limit, likewise
         "seeds": pl.Int64,  # of the tuning, pooled
     }
 )
