@@ -90,7 +90,9 @@ def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, floa
     arms |= {f"seeds-{which}": arm(behaviour, which) for which, behaviour in zip(SEEDS, tuned, strict=True)}
     rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).drop_nulls("estimate").iter_rows(named=True)
     keys = ("eval_set", "arm", "metric", "test", "alpha", "k")
-    return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    found = {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    # Over all that is asked: of a short study that is something else.
+    return {key: one for key, one in found.items() if tests or key[2:4] != ("parse_rate", None)}
 
 
 @pytest.fixture(scope="module")
