@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,8 +13,8 @@ import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
 from faithtune import batch_chunks, batches
 from faithtune.batch_chunks import Limits, Row
-from faithtune.batch_results import Failure, results
-from faithtune.calls import Garbled, Request
+from faithtune.batch_results import Failure, is_whole, results
+from faithtune.calls import Request
 from faithtune.errors import StopError, UserError
 from faithtune.spend import BudgetError
 from standin.batching import Fate
@@ -58,7 +59,8 @@ def answered(given, keys):
 
 def once(host, keys):
     """Whether each row was submitted and paid once."""
-    asks, payments = host.journal.asks(), host.journal.payments()
+    journal = host.journal
+    asks, payments = journal.asks(), journal.payments()
     return all(asks[key] == payments[key] == 1 for key in keys)
 
 
@@ -154,8 +156,8 @@ def test_lines_in_and_out():
     assert found(response={"status_code": 429, "body": {"error": {"code": "insufficient_quota"}}}) == (False, True)
     assert found(response={"status_code": 0}) == (True, False)
     assert found(response=None, error={"code": "batch_expired"}) == (True, True)
-    with pytest.raises(Garbled):
-        list(results(b'{"custom_id": "k"}\n{"cust'))
+    assert list(results(b'[1]\n\n{"cust\n')) == []
+    assert [is_whole(data) for data in (b"", b'{"a": 1}', b'{"\n{}\n', b'{}\n{"a')] == [True, True, True, False]
 
 
 # What becomes of a batch
@@ -174,6 +176,12 @@ def test_rows_are_answered(host, tmp_path, endpoint):
     assert sorted(again, key=lambda one: one[0]) == sorted(given, key=lambda one: one[0])
     assert once(host, keys)
     assert states(tmp_path) == {"paid": 5}
+
+
+def test_equal_rows_are_asked_once(host, tmp_path):
+    given = made(host.url, tmp_path, ["a", "b", "a"], Limits())
+    assert [i for i, _ in sorted(given, key=lambda one: one[0])] == [0, 1, 2]
+    assert once(host, "ab")
 
 
 def test_no_rows_ask_nothing(host, tmp_path):
@@ -352,16 +360,18 @@ def test_host_that_hides_a_chain(host, tmp_path):
 def test_killed_at_every_step(remote, jobs, tmp_path):
     with Steps() as steps:
         made(remote.url, tmp_path / "whole", keys_of(4, "whole"), TWO)
-    assert steps.n > 35
-    asked = {}
-    for last in range(steps.n):
-        folder, keys = tmp_path / str(last), keys_of(4, f"killed-{last}")
-        assert jobs.wait(jobs.start(remote.url, folder, keys, 2, last)) == -signal.SIGKILL
-        assert answered(made(remote.url, folder, keys, TWO), keys)
+    assert steps.n > 30
+    keys = [keys_of(4, f"killed-{last}") for last in range(steps.n)]
+    folders = [tmp_path / str(last) for last in range(steps.n)]
+    started = [jobs.start(remote.url, folders[last], keys[last], 2, last) for last in range(steps.n)]
+    assert {jobs.wait(process) for process in started} == {-signal.SIGKILL}
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(lambda last: made(remote.url, folders[last], keys[last], TWO), range(steps.n)))
+    for folder, rows, ours in zip(folders, keys, given, strict=True):
+        assert answered(ours, rows)
         assert {record["state"] for record in records(folder)} == {"ended"}
         assert set(states(folder)) <= {"paid", "released"} and states(folder)["paid"] == 4
-        asked[last] = keys
-    assert all(once(remote, keys) for keys in asked.values())
+    assert once(remote, [key for rows in keys for key in rows])
     uploads = [call.body["filename"] for call in remote.journal.of("POST /files")]
     assert len(uploads) == len(set(uploads)) == 2 * (steps.n + 1)
 
