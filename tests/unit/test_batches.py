@@ -13,10 +13,11 @@ import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
 from faithtune import batch_chunks, batches
 from faithtune.batch_chunks import Limits, Row
+from faithtune.batch_records import Records
 from faithtune.batch_results import Failure, is_whole, results
 from faithtune.calls import Request
 from faithtune.errors import StopError, UserError
-from faithtune.spend import BudgetError
+from faithtune.spend import BudgetError, Ledger
 from standin.batching import Fate
 from standin.faults import Fault
 from standin.host import StandIn
@@ -204,15 +205,20 @@ def test_ten_thousand_rows(host, tmp_path):
     assert (states(tmp_path)["paid"], tries) == (10_000, host.journal.asks().total())
 
 
-def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path):
+def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path, monkeypatch):
     keys = keys_of(10)
     host.fate(Fate(missing=["row-2"], twice=["row-3"], shuffled=True))
     given = dict(made(host.url, tmp_path, keys, Limits()))
     assert "has no line" in str(given.pop(2))
     assert sorted(given) == [0, 1, *range(3, 10)]
     assert states(tmp_path) == {"paid": 9, "reserved": 1}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ledger, "reserve_many", lambda *_: interrupt())
+        made(host.url, tmp_path, keys, Limits())
+    assert "planned" in {record["state"] for record in records(tmp_path)}
     assert answered(made(host.url, tmp_path, keys, Limits()), keys)
     assert host.journal.asks() == {key: 1 + (key == "row-2") for key in keys}
+    assert states(tmp_path) == {"paid": 10, "reserved": 1}  # what may have been paid stays counted
 
 
 @pytest.mark.parametrize("ends", ["expired", "cancelled"])
@@ -411,20 +417,31 @@ def test_other_rows_than_those_under_way(host, tmp_path):
     assert once(host, first)
 
 
-def test_chunk_of_a_dead_job_is_not_made_if_its_rows_are_not_wanted(host, tmp_path):
-    host.script("POST /batches", Fault("key"))
-    with pytest.raises(StopError):
-        made(host.url, tmp_path, ["a"], TWO)
-    assert answered(made(host.url, tmp_path, ["b"], TWO), ["b"])
-    assert host.journal.payments() == {"b": 1}
+@pytest.mark.parametrize("step", ["uploaded", "created"])
+def test_other_rows_than_those_of_a_dead_job(host, tmp_path, monkeypatch, step):
+    """It died at the host's answer, which it could not write down any more."""
+    write = Records.write
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Records, "write", lambda self, one: interrupt() if one.state == step else write(self, one))
+        made(host.url, tmp_path, ["a", "b"], TWO)
+    assert [record["state"] for record in records(tmp_path)] == ["planned" if step == "uploaded" else "uploaded"]
+    assert answered(made(host.url, tmp_path, ["b", "c"], TWO), ["b", "c"])
+    assert once(host, ["b", "c"])
+    assert host.journal.asked("a") == (step == "created")
+    assert states(tmp_path) == ({"paid": 3} if step == "created" else {"released": 2, "paid": 2})
 
 
-def test_jobs_at_once(remote, jobs, tmp_path):
-    keys = keys_of(12, "shared")
+@pytest.mark.parametrize("expire", [False, True])
+def test_jobs_at_once(jobs, tmp_path, expire):
+    keys = keys_of(12)
     asked = {"mine": keys[:8], "yours": keys[4:][::-1]}
-    started = [jobs.start(remote.url, tmp_path, rows, 3, output=tmp_path / name) for name, rows in asked.items()]
-    assert [jobs.wait(process) for process in started] == [0, 0]
+    with Remote() as host:
+        host.fate(*[Fate(end="expired", done=1, polls=2)] * 3 * expire)
+        started = [jobs.start(host.url, tmp_path, rows, 3, output=tmp_path / name) for name, rows in asked.items()]
+        assert [jobs.wait(process) for process in started] == [0, 0]
+        assert host.journal.payments() == dict.fromkeys(keys, 1)
+        released = host.journal.asks().total() - 12
+    assert (released > 0) == expire
     for name, rows in asked.items():
         assert json.loads((tmp_path / name).read_text()).keys() == set(rows)
-    assert once(remote, keys)
-    assert states(tmp_path) == {"paid": 12}
+    assert states(tmp_path) == ({"paid": 12, "released": released} if expire else {"paid": 12})
