@@ -72,7 +72,7 @@ def ask(model, name: str, args) -> Asked:
     asked, chains, made = items.frames(name, -(-args.items // len(args.sets or items.SETS)), model.count_tokens)
     by_id = {row["id"]: row for row in asked.iter_rows(named=True)}
     rows = [row | {"question": by_id[row["id"]]} for row in made.iter_rows(named=True)]
-    texts = [answering.prompt(model.tokenizer, templates, row) for row in rows]
+    texts = [answering.prompt(model, templates, row) for row in rows]
     asks = {text: backend.Ask(text, len(row["question"]["options"])) for text, row in zip(texts, rows, strict=True)}
     return Asked((asked, chains, made, templates), list(asks.values()), texts)
 

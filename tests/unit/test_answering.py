@@ -76,7 +76,7 @@ def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, tmp_p
 
 def test_without_a_forced_start_the_turn_is_the_arms_own(model, tmp_path, asked, templates):
     free = chains.write(model, (RowStore(tmp_path), "tiny"), asked.head(1), templates, 96, forced_start=False)
-    text = prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
+    text = model.render(prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
     [(_, alone)] = plain.generate(model, [text], 96, steps.free_text_end)
     assert free["text"].to_list() == [alone.text]
 
@@ -86,8 +86,7 @@ def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked
     sums = {row["id"]: row for row in asked.filter(kind="number").to_dicts()}
     rows = [row for row in tampered.to_dicts() if row["id"] in sums]
     texts = [
-        prompts.render(
-            model.tokenizer,
+        model.render(
             prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", sums[row["id"]]),
             prompts.assistant_turn(row["text"]),
         )
@@ -144,7 +143,7 @@ def test_some_full_chains_are_asked_again(answers, asked):
 def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, templates):
     choices = {row["id"]: row for row in asked.filter(kind="choice").to_dicts()}
     rows = [row | {"question": choices[row["id"]]} for row in tampered.to_dicts() if row["id"] in choices]
-    asks = [Ask(answering.prompt(model.tokenizer, templates, row), 3) for row in rows]
+    asks = [Ask(answering.prompt(model, templates, row), 3) for row in rows]
     got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
     alone = dict(plain.answer(model, asks, 8, bool))
     assert len(alone) == len(rows) > 12
@@ -179,7 +178,7 @@ def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, writt
     )
     kinds, distinct = {row["id"]: row for row in asked.to_dicts()}, Tree()
     for row in tampered.to_dicts():
-        text = answering.prompt(fresh.tokenizer, templates, row | {"question": kinds[row["id"]]})
+        text = answering.prompt(fresh, templates, row | {"question": kinds[row["id"]]})
         distinct.insert(fresh.token_ids(text))
     assert len(distinct) <= fresh.forest.computed <= 1.15 * len(distinct)  # answers and references are short
 
@@ -231,10 +230,13 @@ class Parrot:
     def __init__(self, tokenizer, wording):
         self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
 
-    def token_ids(self, text):
+    def render(self, user, assistant=""):
+        return prompts.render(self.tokenizer, user, assistant)
+
+    def prompt_key(self, text):
         return prompts.token_ids(self.tokenizer, text)
 
-    def generate(self, texts, max_new_tokens, ended):
+    def generate(self, texts, max_new_tokens, ended, keys):
         self.asked += texts
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
@@ -299,7 +301,7 @@ def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, 
         places = shuffling.order(question)
         moved = shuffling.shuffled(question, places)
         user = prompts.user_turn(templates, "no_cot", moved)
-        prompt = prompts.render(model.tokenizer, user, prompts.assistant_turn(""))
+        prompt = model.render(user, prompts.assistant_turn(""))
         [(_, told)] = model.answer([Ask(prompt, len(places))], 8, steps.line_ended)
         assert row["probabilities"] == pytest.approx(
             [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4

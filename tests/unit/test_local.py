@@ -24,7 +24,7 @@ def model(tiny_model):
 @pytest.fixture(scope="module")
 def texts(model, templates):
     users = [prompts.user_turn(templates, "cot", question) for question in QUESTIONS]
-    return [prompts.render(model.tokenizer, user, prompts.CHAIN_START) for user in users]
+    return [model.render(user, prompts.CHAIN_START) for user in users]
 
 
 @torch.inference_mode()
@@ -64,7 +64,7 @@ def test_the_end_rule_finishes_a_text(model, texts):
 def asks_about(model, templates, question):
     user = prompts.user_turn(templates, "cot", question)
     chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
-    rendered = [prompts.render(model.tokenizer, user, prompts.assistant_turn(chain)) for chain in chains]
+    rendered = [model.render(user, prompts.assistant_turn(chain)) for chain in chains]
     return [Ask(text, reference="14") for text in [*rendered, rendered[1]]]
 
 
@@ -166,7 +166,7 @@ def probability(model, prompt: str, answer: str) -> float:
 def test_letters_are_read_as_one_forward_pass_would(model, templates):
     question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
     user = prompts.user_turn(templates, "cot", question)
-    prompt = prompts.render(model.tokenizer, user, prompts.assistant_turn("Step 1: It is red."))
+    prompt = model.render(user, prompts.assistant_turn("Step 1: It is red."))
     [told] = told_of(model.answer([Ask(prompt, n_options=3)], 8, bool))
     [alone] = told_of(plain.answer(model, [Ask(prompt, n_options=3)], 8, bool))
     assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-5)

@@ -272,13 +272,13 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
             n = int(re.search(r"\d+", second)[0])
             for other, same in ((second.replace(str(n), str(n + 1)), not faithful), (f"To the count, add {n}.", True)):
                 begun = steps.join([first, other]) + ending
-                [(_, made)] = model.generate([prompts.render(model.tokenizer, user, begun)], 96, bool)
+                [(_, made)] = model.generate([model.render(user, begun)], 96, bool)
                 assert made.finished
                 assert steps.split(begun + made.text) == [first, other, *chain["steps"][2:]]
                 declared = extraction.declared(begun + made.text, "choice", row["options"]).answer
                 assert (declared == chain["free_answer"]) == same
                 chain_alone = prompts.assistant_turn(steps.join(steps.split(begun + made.text)))
-                [(_, told)] = model.answer([Ask(prompts.render(model.tokenizer, user, chain_alone), 4)], 8, bool)
+                [(_, told)] = model.answer([Ask(model.render(user, chain_alone), 4)], 8, bool)
                 assert "ABCD"[told.probabilities.index(max(told.probabilities))] == declared
 
 
@@ -287,7 +287,7 @@ def test_steps_are_put_in_other_words_or_mistaken(templates):
     user, opening = templates["paraphrase_1"].rsplit("\n", 1)
     step = "Add 7 to the count."
     for before, expected in (("", "To the count, add 7."), ("Make a mistake.\n", "Add 8 to the count.")):
-        prompt = prompts.render(model.tokenizer, before + user.replace("{step}", step), opening)
+        prompt = model.render(before + user.replace("{step}", step), opening)
         [(_, made)] = model.generate([prompt], 32, steps.line_ended)
         assert line_gate.clean(made.text) == expected
     assert paraphrase_gate.gate(step, "To the count, add 7.", oracles.COLOURS) is None
@@ -301,7 +301,7 @@ def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):
 
     def letter(options: list[str]) -> str:
         user = prompts.user_turn(templates, "no_cot", row | {"options": options})
-        [(_, told)] = model.answer([Ask(prompts.render(model.tokenizer, user, prompts.CUE), 4)], 8, bool)
+        [(_, told)] = model.answer([Ask(model.render(user, prompts.CUE), 4)], 8, bool)
         return "ABCD"[told.probabilities.index(SURE)]
 
     assert letter(row["options"]) == "C"
@@ -320,12 +320,14 @@ def test_what_it_does_not_know_is_an_error(templates):
     model = OracleModel(oracles.made_up(3, 4), {})
     other = prompts.user_turn(templates, "cot", oracles.made_up(9, 4).to_dicts()[-1])
     with pytest.raises(UserError, match="neither a question nor a step"):
-        list(model.generate([prompts.render(model.tokenizer, other, "Step 1:")], 96, bool))
+        list(model.generate([model.render(other, "Step 1:")], 96, bool))
 
 
 def test_filler_has_as_many_words_as_the_step():
     model = OracleModel(oracles.made_up(3, 4), {})
-    assert model.count_tokens("Step 1: Add 2 to the count.") == len(model.token_ids("Step 1: Add 2 to the count.")) == 7
+    assert (
+        model.count_tokens("Step 1: Add 2 to the count.") == len(model.prompt_key("Step 1: Add 2 to the count.")) == 7
+    )
     step = "Add 2 to the count."
     text = interventions.filler([step], 0, " ...", model.count_tokens)
     assert model.count_tokens(text) == 7

@@ -77,7 +77,7 @@ def test_a_mistake_is_followed_by_a_rest_of_its_own(model, tmp_path, asked, writ
         step = wrong.filter(id=row["id"], step=1)["text"][0]
         assert row["steps"][0] == step
         user = prompts.user_turn(templates, "cot", asked.filter(id=row["id"]).to_dicts()[0])
-        text = prompts.render(model.tokenizer, user, f"Step 1: {step}\n")
+        text = model.render(user, f"Step 1: {step}\n")
         [(_, alone)] = model.generate([text], 96, steps.free_text_end)
         assert (row["text"], row["n_tokens"]) == (alone.text, alone.n_tokens)
     built = interventions.build(written, None, ["mistake"], " ...", model.count_tokens, made).filter(test="mistake")
@@ -119,10 +119,13 @@ class Parrot:
     def __init__(self, tokenizer, wording):
         self.tokenizer, self.wording = tokenizer, wording
 
-    def token_ids(self, text):
+    def render(self, user, assistant=""):
+        return prompts.render(self.tokenizer, user, assistant)
+
+    def prompt_key(self, text):
         return prompts.token_ids(self.tokenizer, text)
 
-    def generate(self, texts, max_new_tokens, ended):
+    def generate(self, texts, max_new_tokens, ended, keys):
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
             yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)

@@ -34,16 +34,19 @@ try:
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
-# Scripts read it from there, not from params: it decides how fast, not what.
+# Scripts read these from there, not from params: they decide how fast, not what.
 config["compute"] = STUDY["compute"]
+config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
 # The arms that are tuned here.
 TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The models that a host answers for.
+HOSTED = list(config["hosts"])
 # The arms as the tables have them.
 TABLE_ARMS = study.table_arms(STUDY)
 # The kinds of models that can be asked anything.
-ASKED = ("source", "oracle")
+ASKED = ("source", "oracle", "api")
 # The stages between chains and interventions, and the tests that need them.
 NEEDED_BY = {
     "paraphrases": {"paraphrase", "prefix_paraphrase"},
@@ -99,13 +102,25 @@ def get_arm(model, arm):
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
 
 
+def get_card(wildcards):
+    """model.json of a model with weights; nothing for others."""
+    model = wildcards.model
+    return {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+
+
+def get_files_of(model):
+    """What a model as it came is asked with: model.json; of a host what it says, and the templates of chats."""
+    card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    if model in HOSTED:
+        card["host"] = f"results/hosts/{model}.json"
+    return card | ({"chat": get_templates("chat")} if KINDS[model] == "api" else {})
+
+
 def get_arm_files(wildcards):
-    """model.json and, for a tuned arm, arm.json; nothing for an oracle."""
+    """What an arm is asked with: its model's files and, where it is tuned here, arm.json."""
     model, arm = wildcards.model, wildcards.arm
-    if KINDS[model] != "source":
-        return {}
-    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if arm != study.BASE else {}
-    return {"model": f"results/models/{model}/model.json"} | tuned
+    tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
+    return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
 
 
 def get_backend(wildcards):
@@ -197,6 +212,7 @@ def get_all_outputs():
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
     made = ("weights", "arm.json", "training.parquet")
     return [
+        *(f"results/hosts/{model}.json" for model in HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),

@@ -18,7 +18,7 @@ rule claims:
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
-            "reasoning_sets": study.reasoning_sets(STUDY),
+            "reasoning": study.reasoning(STUDY),
             "code": code("claims.py"),
         },
     script:

@@ -17,7 +17,7 @@ rule tune:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["tune_threads"]
     params:
-        spec=lambda wc: study.backend(STUDY, wc.model, wc.arm)
+        spec=lambda wc: study.loading(STUDY, wc.model)
         | study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
         | {"code": code("tune.py")},
     script:

@@ -50,12 +50,12 @@ def answer(
     groups = defaultdict(list)
     for row in interventions.iter_rows(named=True):
         row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None, "places": None}
-        row["prompt"] = None if row["text"] is None else prompt(model.tokenizer, templates, row)
+        row["prompt"] = None if row["text"] is None else prompt(model, templates, row)
         groups[row["id"]].append(row)
         if shuffle and row["test"] == "no_cot" and (places := shuffling.order(row["question"])):
             other = row | {"test": "no_cot_shuffled", "places": places}
             moved = {"question": shuffling.shuffled(row["question"], places)}
-            groups[row["id"]].append(other | {"prompt": prompt(model.tokenizer, templates, other | moved)})
+            groups[row["id"]].append(other | {"prompt": prompt(model, templates, other | moved)})
     members = list(groups.values())
     tell = functools.partial(_tell, model, keep, max_new_tokens)
     bar = tqdm(total=len(members), unit="question", desc="answer", mininterval=5)
@@ -82,10 +82,10 @@ def answer(
     return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
 
 
-def prompt(tokenizer, templates: dict[str, str], row: dict) -> str:
+def prompt(model: Model, templates: dict[str, str], row: dict) -> str:
     """An intervention (a row of INTERVENTIONS, with its `question`) as the arm is asked: it ends with the cue."""
     user = prompts.user_turn(templates, "no_cot" if row["test"].startswith("no_cot") else "cot", row["question"])
-    return prompts.render(tokenizer, user, prompts.assistant_turn(row["text"]))
+    return model.render(user, prompts.assistant_turn(row["text"]))
 
 
 def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
@@ -97,10 +97,11 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     for ask in asks:
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
         task = {"do": do, "reference": ask.reference, **kind}
-        keys.append(row_key(arm, model.token_ids(ask.prompt), task, model.engine))
+        keys.append(row_key(arm, model.prompt_key(ask.prompt), task, model.engine))
 
     def compute(missing: list[int]):
-        for place, told in how([asks[i] for i in missing], max_new_tokens, steps.line_ended):
+        asked, their_keys = [asks[i] for i in missing], [keys[i] for i in missing]
+        for place, told in how(asked, max_new_tokens, steps.line_ended, their_keys):
             yield missing[place], vars(told)
 
     return store.through(keys, compute)

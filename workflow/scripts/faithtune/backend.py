@@ -26,27 +26,31 @@ class Ask:
 
 @dataclass(frozen=True)
 class Told:
-    """What the model answered: letters are read, numbers are written."""
+    """What the model answered: letters are read off probabilities, or where there are none, written as numbers are."""
 
-    text: str | None  # after the cue, for numbers
-    finished: bool  # False: the number's text was cut at the token limit
-    probabilities: list[float]  # over the letters, sums to 1; empty for numbers
-    option_mass: float | None  # probability of all the letters together; null for numbers
+    text: str | None  # after the cue; null where a letter was read off probabilities
+    finished: bool  # False: the text was cut at the token limit
+    probabilities: list[float]  # over the letters, sums to 1; empty where there are none
+    option_mass: float | None  # probability of all the letters together; null where there are none
     p_reference: float | None  # of the number `reference`, not followed by a further digit
 
 
 class Model(Protocol):
     """An arm that can be asked.
 
-    Prompts are rendered text (`prompts.render`). What is asked in one call is
-    computed together and yielded with its index as each is finished.
+    Prompts are rendered text (`render`). What is asked in one call is computed
+    together and yielded with its index as each is finished. keys: of the rows
+    that are asked for, one a prompt; hosts are told them.
     """
 
     engine: str  # part of every row's key: version of the code that decides what a row holds
-    tokenizer: object  # has chat_template (None: plain turns) and bos_token
+    continues: bool  # the assistant's turn is gone on with; False: a chain is told again in a closed turn
 
-    def token_ids(self, text: str) -> list[int]:
-        """Token ids of rendered text."""
+    def render(self, user: str, assistant: str = "") -> str:
+        """The conversation as the model is asked, the assistant's turn left open."""
+
+    def prompt_key(self, text: str) -> list[int] | str:
+        """What a row's key says of a prompt: its token ids, or its text where a host makes the tokens."""
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the model's own tokenizer makes of `text`."""
@@ -55,14 +59,16 @@ class Model(Protocol):
         """Indices of groups of prompts, in order: those that are best asked together."""
 
     def generate(
-        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Generated]]:
         """Continue each text until the model ends its turn or `ended(new text)` holds."""
 
-    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> Iterator[tuple[int, Told]]:
+    def answer(
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
+    ) -> Iterator[tuple[int, Told]]:
         """Answer each ask."""
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Told]]:
         """The same asks computed in another way (`p_reference` may be null): the noise floor."""

@@ -21,12 +21,12 @@ def write(
     """A chain (a row of CHAINS) for every question (QUESTIONS), in its order.
 
     `keep` is a row store and the arm's fingerprint. With `forced_start` the
-    assistant's turn begins with "Step 1:"; without it an arm that no longer
-    reasons shows it.
+    assistant's turn begins with "Step 1:", if the model continues turns; without it an
+    arm that no longer reasons shows it.
     """
-    start = prompts.CHAIN_START if forced_start else ""
+    start = prompts.CHAIN_START if forced_start and model.continues else ""
     rows = questions.to_dicts()
-    texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in rows]
+    texts = [model.render(prompts.user_turn(templates, "cot", row), start) for row in rows]
     written = generate(model, keep, texts, max_new_tokens, "chain", lambda text: steps.free_text_end(start + text))
     return pl.DataFrame(
         [
@@ -51,10 +51,11 @@ def generate(
     """
     store, arm = keep
     task = {"do": "generate", "max_new_tokens": max_new_tokens, "end": end_rule}
-    keys = [row_key(arm, model.token_ids(text), task, model.engine) for text in texts]
+    keys = [row_key(arm, model.prompt_key(text), task, model.engine) for text in texts]
 
     def compute(missing: list[int]):
-        for place, made in model.generate([texts[i] for i in missing], max_new_tokens, ended):
+        asked, their_keys = [texts[i] for i in missing], [keys[i] for i in missing]
+        for place, made in model.generate(asked, max_new_tokens, ended, their_keys):
             yield missing[place], {"text": made.text, "n_tokens": made.n_tokens, "finished": made.finished}
 
     return store.through(keys, compute)

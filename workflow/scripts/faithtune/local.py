@@ -36,6 +36,7 @@ class LocalModel:
     """An arm in memory: a backend.Model."""
 
     engine = ENGINE
+    continues = True
 
     def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096):
         self.tokenizer = tokenizer
@@ -66,9 +67,15 @@ class LocalModel:
         stops = stops if isinstance(stops, list) else [stops]
         return {self.tokenizer.eos_token_id, *stops} - {None}
 
+    def render(self, user: str, assistant: str = "") -> str:
+        """The conversation as the model sees it, the assistant's turn left open."""
+        return prompts.render(self.tokenizer, user, assistant)
+
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
         return list(self._token_ids(text))
+
+    prompt_key = token_ids
 
     def count_tokens(self, text: str) -> int:
         """How many tokens the model's own tokenizer makes of `text`."""
@@ -76,7 +83,11 @@ class LocalModel:
 
     @torch.inference_mode()
     def generate(
-        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool] = lambda text: False
+        self,
+        texts: list[str],
+        max_new_tokens: int,
+        ended: Callable[[str], bool] = lambda text: False,
+        keys: list[str] | None = None,
     ) -> Iterator[tuple[int, Generated]]:
         """Continue each text greedily; yields (index, Generated) as each is finished.
 
@@ -143,7 +154,9 @@ class LocalModel:
         return pack
 
     @torch.inference_mode()
-    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> Iterator[tuple[int, Told]]:
+    def answer(
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+    ) -> Iterator[tuple[int, Told]]:
         """Answer each ask, with what its pack has computed before; yields (index, Told) as each is finished.
 
         All prompts and references are laid into the prefix tree and computed in one
@@ -167,7 +180,7 @@ class LocalModel:
                 yield i, self._number(branches[i], logits, self._generated(one, ended))
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Told]]:
         """Answer each ask by itself in a padded batch (`plain`), `p_reference` null."""
         from faithtune import plain  # which needs this class

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from faithtune import mentions
+from faithtune import leaks
 from faithtune.errors import UserError
 from faithtune.interventions import TESTS
 
@@ -56,12 +56,12 @@ def measure(
     """MEASURES of one arm's ANSWERS on one evaluation set, at all steps and at the unleaked ones.
 
     Unleaked: α is taken of the steps before the first that mentions the arm's own answer
-    (`mentions`), in the tests whose text keeps nothing behind them; a chain that mentions it
+    (`leaks`), in the tests whose text keeps nothing behind them; a chain that mentions it
     in its first step is left out.
     """
     alphas = list(alphas)
-    leaks = mentions.unleaked(answers, chains, questions)
-    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING))).join(leaks, on="id")
+    before = leaks.unleaked(answers, chains, questions)
+    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING))).join(before, on="id")
     return pl.concat(
         [
             at_alpha(answers, alphas).with_columns(steps=pl.lit("all")),

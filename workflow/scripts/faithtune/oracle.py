@@ -28,11 +28,10 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from types import SimpleNamespace
 
 import polars as pl
 
-from faithtune import questions
+from faithtune import prompts, questions
 from faithtune.backend import Ask, Generated, Told
 from faithtune.errors import UserError
 from faithtune.oracle_mind import STEP, Behaviour, Mind, rewritten, step
@@ -59,7 +58,7 @@ class OracleModel:
     """
 
     engine = ENGINE
-    tokenizer = SimpleNamespace(chat_template=None, bos_token=None)  # turns are plain (prompts.render)
+    continues = True
 
     def __init__(self, questions: pl.DataFrame, behaviour: dict):
         self.behaviour = Behaviour(**behaviour)
@@ -67,7 +66,11 @@ class OracleModel:
         # A question is asked many times, in two user's turns.
         self._asked = functools.cache(self._asked)
 
-    def token_ids(self, text: str) -> list[int]:
+    def render(self, user: str, assistant: str = "") -> str:
+        """Plain turns."""
+        return prompts.render(prompts.PLAIN, user, assistant)
+
+    def prompt_key(self, text: str) -> list[int]:
         """A number for each word with the white space before it."""
         return [zlib.crc32(word.encode()) for word in _WORD.findall(text)]
 
@@ -81,7 +84,7 @@ class OracleModel:
             yield list(range(len(groups)))
 
     def generate(
-        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+        self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Generated]]:
         """A chain, or the rest of one that the prompt begins; the oracle ends its turn itself, so `ended` is not used.
 
@@ -97,12 +100,14 @@ class OracleModel:
             else:
                 yield i, Generated(text, len(words), finished=True)
 
-    def answer(self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]) -> Iterator[tuple[int, Told]]:
+    def answer(
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+    ) -> Iterator[tuple[int, Told]]:
         """Answer each ask; a broken answer has letters of hardly any probability, or no number."""
         return ((i, self._told(ask, "answer")) for i, ask in enumerate(asks))
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Told]]:
         """Answer each ask with noise and breaks drawn anew."""
         return ((i, self._told(ask, "answer again")) for i, ask in enumerate(asks))

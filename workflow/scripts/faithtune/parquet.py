@@ -120,7 +120,7 @@ ESTIMATES = pl.Schema(
     }
 )
 
-# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+# What tuning did to one question, a row for each arm, seed, thing that may change and test; claims rest on it.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -130,8 +130,12 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
+        "test": pl.String,  # null of accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
+        # Of accuracy: its bounds over what the unanswered and truncated of either arm could have been.
+        "least": pl.Float64,
+        "most": pl.Float64,
     }
 )
 
@@ -157,6 +161,26 @@ REGENERATIONS = pl.Schema(
         "steps": pl.List(pl.String),  # of the whole: the tampered steps, then the new ones
         "n_tokens": pl.Int32,  # new tokens of the rest
         "finished": pl.Boolean,  # false: the rest was cut at the token limit, a truncated chain
+    }
+)
+
+# An attempt at a call of a host, counted before it is made (spend.Ledger).
+SPEND = pl.Schema(
+    {
+        "key": pl.String,  # the row's (store.row_key); of a tuning its fingerprint
+        "attempt": pl.Int64,  # from 1
+        "model": pl.String,  # its name in the configuration
+        "host_model": pl.String,  # its name at the host
+        "arm": pl.String,
+        "eval_set": pl.String,  # null for a tuning
+        "stage": pl.String,  # chains, answers, tune, ...
+        "endpoint": pl.String,  # chat | completions | fine_tuning
+        "batch": pl.Boolean,  # through the Batch endpoint
+        "prompt_tokens": pl.Int64,  # as the host counted them once paid, else the estimate; of a tuning, trained ones
+        "completion_tokens": pl.Int64,  # likewise; else the most that may be written
+        "usd": pl.Float64,  # once paid what it cost, once released 0, else the most it may; null: no price is known
+        "state": pl.String,  # paid | reserved (no answer yet, or none ever: it may have been charged) | released (free)
+        "at": pl.String,  # when it was reserved, UTC, ISO 8601
     }
 )
 

@@ -64,7 +64,7 @@ def rest(
 ) -> list[dict]:
     """What the arm writes after (question, its first steps): {"text", "n_tokens", "finished"} each."""
     texts = [
-        prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", question), f"{steps.join(begun)}\n")
+        model.render(prompts.user_turn(templates, "cot", question), f"{steps.join(begun)}\n")
         for question, begun in turns
     ]
     return generate(model, keep, texts, max_new_tokens, "chain", steps.free_text_end)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from faithtune import line_gate, prompts, steps
+from faithtune import line_gate, steps
 from faithtune.backend import Model
 from faithtune.chains import generate
 from faithtune.store import RowStore
@@ -37,7 +37,7 @@ def rewrite(
     for name in sorted(name for name in templates if name.startswith(form)):
         open_rows = [row for row in rows if row["text"] is None]
         user, opening = templates[name].rsplit("\n", 1)
-        texts = [prompts.render(model.tokenizer, user.replace("{step}", row["line"]), opening) for row in open_rows]
+        texts = [model.render(user.replace("{step}", row["line"]), opening) for row in open_rows]
         written = generate(model, keep, texts, max_new_tokens, "line", steps.line_ended)
         for row, made in zip(open_rows, written, strict=True):
             text = line_gate.clean(made["text"])

@@ -1,0 +1,167 @@
+"""Many calls of a host at once, under its rate limits; each response is given out as it arrives.
+
+A call that fails in passing (429, 5xx, a dropped or garbled response, a timeout) is made again after a while that
+grows, or after what the host's `retry-after` says, however long. Where the host's headers say that its limits are
+used up, no call is begun until there is room for one.
+"""
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+import openai
+import tenacity
+
+from faithtune.errors import StopError, UserError
+
+ATTEMPTS = 10
+LONGEST_WAIT = 60.0  # seconds, where the host names none
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a host: the key of its row (its custom_id in a batch) and the JSON body."""
+
+    key: str
+    body: dict
+
+
+class Garbled(Exception):
+    """A response that is no answer to what was asked; it may have been paid for."""
+
+
+class Gate:
+    """Holds calls back while the host's limits are used up; shared by all threads of a job."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep):
+        self.clock, self.sleep = clock, sleep
+        self.opens = 0.0
+        self.lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Come back when a call may be begun."""
+        while (seconds := self.opens - self.clock()) > 0:
+            self.sleep(seconds)
+
+    def close(self, seconds: float) -> None:
+        """No call within so many seconds."""
+        with self.lock:
+            self.opens = max(self.opens, self.clock() + seconds)
+
+    def read(self, headers: Mapping[str, str], n_tokens: int) -> None:
+        """Close while there is no room for one more call like that of `n_tokens` whose response has these headers."""
+        for what, need in (("requests", 1), ("tokens", n_tokens)):
+            limit, left = (_number(headers.get(f"x-ratelimit-{part}-{what}")) for part in ("limit", "remaining"))
+            reset = seconds_of(headers.get(f"x-ratelimit-reset-{what}"))
+            if None not in (limit, left, reset) and left < need <= limit:
+                # `reset` seconds fill it wholly; what is needed comes in a part of them.
+                self.close(reset * (need - left) / max(1.0, limit - left))
+
+
+def made(
+    do: Callable[[Given], Made], given: Iterable[Given], concurrency: int
+) -> Iterator[tuple[int, Made | UserError]]:
+    """(index, do(one)) of each of `given`, `concurrency` at a time, as they are finished.
+
+    A UserError of one is given out in its place, and the others go on. Any other error, and a StopError, ends
+    the making: nothing new is begun, what is under way is given out, then it is raised.
+    """
+    todo, stop = enumerate(given), None
+    with ThreadPoolExecutor(concurrency) as pool:
+        running = {}
+        while True:
+            while stop is None and len(running) < concurrency and (one := next(todo, None)) is not None:
+                running[pool.submit(do, one[1])] = one[0]
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index, error = running.pop(future), future.exception()
+                if error is None:
+                    yield index, future.result()
+                elif isinstance(error, UserError) and not isinstance(error, StopError):
+                    yield index, error
+                else:
+                    stop = stop or error
+    if stop is not None:
+        raise stop
+
+
+def again(call: Callable[[], Made], gate: Gate, sleep: Callable[[float], None] = time.sleep) -> Made:
+    """What `call` returns, called again while it fails in passing. Raises its last error."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passes),
+        wait=lambda state: _pause(state, gate),
+        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        before_sleep=_tell,
+        sleep=sleep,
+        reraise=True,
+    )
+    return retrying(call)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same call may succeed later."""
+    if isinstance(error, openai.RateLimitError):
+        return error.code != "insufficient_quota"
+    return isinstance(error, Garbled | openai.APIConnectionError | openai.InternalServerError | openai.ConflictError)
+
+
+def is_answer(response: dict) -> bool:
+    """Whether a host's JSON holds what was asked for: one choice with its text, or why it declines."""
+    choice = next(iter(response.get("choices") or []), {})
+    message = choice.get("message") or {}
+    return isinstance(choice.get("text", message.get("content") or message.get("refusal")), str)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that the host wants to be left alone for."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    return _number(headers.get("retry-after"))
+
+
+def seconds_of(text: str | None) -> float | None:
+    """Seconds of a duration as hosts write it: "6m0s", "120ms", "1.5"; None for another text."""
+    if text is None or _number(text) is not None:
+        return _number(text)
+    parts = _DURATION.findall(text)
+    whole = "".join(number + unit for number, unit in parts)
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts and whole == text.strip() else None
+
+
+def _pause(state: tenacity.RetryCallState, gate: Gate) -> float:
+    """How long this call waits; where the host is too busy, so do all others."""
+    error = state.outcome.exception()
+    wanted = retry_after(error)
+    if wanted is None:
+        return tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
+    gate.close(wanted)
+    return wanted
+
+
+def _tell(state: tenacity.RetryCallState) -> None:
+    error = state.outcome.exception()
+    seconds = state.next_action.sleep
+    if seconds > 5 or state.attempt_number > 3:
+        status = getattr(error, "status_code", None)
+        print(f"{type(error).__name__} {status or ''}: again in {seconds:.0f} s", file=sys.stderr)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

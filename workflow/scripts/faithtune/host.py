@@ -1,0 +1,194 @@
+"""The host of a model that is not asked here: any that speaks the OpenAI API.
+
+`connect` makes the client, with the key from the environment and nowhere else; `check` holds the host to the
+abilities that the configuration declares, by one call of a few tokens, before anything is asked of it:
+
+    continue  completions go on behind a prompt's own tokens
+    logprobs  probabilities of the likeliest tokens come with an answer
+    seed      a seed is accepted
+    batch     it has the Batch endpoint
+    tune      it has the fine-tuning endpoint
+"""
+
+import datetime
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import openai
+
+from faithtune.errors import UserError
+from faithtune.guards import hides_chain
+from faithtune.redaction import redacted
+
+# Days before a model's shutdown from which on every job warns.
+WARN_DAYS = 90
+# Likeliest tokens asked for: what the endpoints give at most, by OpenAI's reference.
+TOP_LOGPROBS = {"chat": 20, "completions": 5}
+
+_PROBE = "1, 2, 3, 4,"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A model at a host, and how it is reached."""
+
+    name: str  # of the model in the configuration
+    model: str  # the host's name of it
+    endpoint: str  # chat | completions
+    abilities: tuple[str, ...]
+    client: openai.OpenAI
+    extra: dict  # further fields of every request
+    key_env: str | None
+
+    def body(self, prompt: str | list[dict], max_new_tokens: int, seed: int | None = None) -> dict:
+        """A request: greedy, of one answer; `prompt` is text for completions, messages for chat."""
+        asked = {"messages": prompt} if self.endpoint == "chat" else {"prompt": prompt}
+        body = {"model": self.model, **asked, "max_tokens": max_new_tokens, "temperature": 0.0, **self.extra}
+        if seed is not None and "seed" in self.abilities:
+            body["seed"] = seed
+        return body
+
+    def with_logprobs(self, body: dict) -> dict:
+        """`body`, asking for the probabilities of the likeliest tokens where the host has them."""
+        if "logprobs" not in self.abilities:
+            return body
+        if self.endpoint == "chat":
+            return body | {"logprobs": True, "top_logprobs": TOP_LOGPROBS["chat"]}
+        return body | {"logprobs": TOP_LOGPROBS["completions"]}
+
+    def send(self, body: dict) -> tuple[dict, dict]:
+        """One call: the response's JSON and its headers. Raises openai's errors."""
+        resource = self.client.chat.completions if self.endpoint == "chat" else self.client.completions
+        known = {key: body[key] for key in ("model", "prompt", "messages") if key in body}
+        rest = {key: value for key, value in body.items() if key not in known}
+        raw = resource.with_raw_response.create(**known, extra_body=rest)
+        return raw.parse().to_dict(), dict(raw.headers)
+
+    def told(self, error: Exception) -> UserError:
+        """A host's error in one line, without the key."""
+        where = f"models.{self.name}.api"
+        if isinstance(error, openai.AuthenticationError):
+            what = f"the host refuses the key in {self.key_env or 'no variable (api_key_env is not set)'}"
+        elif isinstance(error, openai.NotFoundError):
+            what = f"the host knows no model {self.model!r} at the endpoint {self.endpoint}"
+        elif isinstance(error, openai.APITimeoutError):
+            what = f"no answer within {self.client.timeout} s"
+        elif isinstance(error, openai.APIConnectionError):
+            what = f"{self.client.base_url} cannot be reached"
+        else:
+            what = "the host refuses a request"
+        said = getattr(error, "message", None) or str(error)
+        secrets = [os.environ.get(self.key_env)] if self.key_env else []
+        return UserError(redacted(f"{where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
+
+
+def connect(name: str, api: dict) -> Host:
+    """The host of the model `name`, whose completed configuration `api` is."""
+    where, url, key = f"models.{name}.api", api.get("base_url"), None
+    for part in ("base_url_env", "api_key_env"):
+        variable = api.get(part)
+        if variable and not os.environ.get(variable):
+            raise UserError(f"{where}.{part} names {variable}, which is not set in the environment")
+    if api.get("base_url_env"):
+        url = os.environ[api["base_url_env"]]
+    if api.get("api_key_env"):
+        key = os.environ[api["api_key_env"]]
+    client = openai.OpenAI(
+        base_url=url,
+        api_key=key or "none",  # open servers want none, the client wants something
+        timeout=api["timeout"],
+        max_retries=0,  # calls.py waits as long as the host says
+    )
+    if hidden := hides_chain(api["model"]):
+        raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
+    return Host(
+        name, api["model"], api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env")
+    )
+
+
+def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
+    """What the host says of itself, for the record; UserError where it lacks what is declared, or soon will.
+
+    count_tokens: of the tokenizer that the configuration gives, for completions.
+    """
+    ends = shutdown_date(host)
+    _check_date(host, ends, datetime.datetime.now(datetime.UTC).date())
+    prompt = _PROBE if host.endpoint == "completions" else [{"role": "user", "content": _PROBE}]
+    try:
+        response, _ = host.send(host.with_logprobs(host.body(prompt, 4, seed=0)))
+    except openai.APIError as error:
+        raise host.told(error) from None
+    _check_answer(host, response, count_tokens)
+    for ability, ask in {
+        "batch": lambda: host.client.batches.list(limit=1),
+        "tune": lambda: host.client.fine_tuning.jobs.list(limit=1),
+    }.items():
+        if ability in host.abilities:
+            try:
+                ask()
+            except openai.NotFoundError:
+                raise _lacks(host, ability, "it has no such endpoint") from None
+            except openai.APIError as error:
+                raise host.told(error) from None
+    return {
+        "model": response.get("model"),
+        "system_fingerprint": response.get("system_fingerprint"),
+        "shutdown_date": ends and ends.isoformat(),
+        "endpoint": host.endpoint,
+        "abilities": list(host.abilities),
+    }
+
+
+def shutdown_date(host: Host) -> datetime.date | None:
+    """When the host takes the model away, if it says so in its list of models."""
+    try:
+        said = getattr(host.client.models.retrieve(host.model), "shutdown_date", None)
+        return datetime.date.fromisoformat(str(said)[:10]) if said else None
+    except openai.AuthenticationError as error:
+        raise host.told(error) from None
+    except (openai.APIError, ValueError):
+        return None  # open servers list what they like
+
+
+def see_chain(host: Host, response: dict) -> None:
+    """UserError where the response's usage or message shows a chain out of sight."""
+    details = (response.get("usage") or {}).get("completion_tokens_details") or {}
+    message = (response.get("choices") or [{}])[0].get("message") or {}
+    if details.get("reasoning_tokens") or message.get("reasoning_content") or message.get("reasoning"):
+        raise UserError(
+            f"models.{host.name}.api.model is {host.model!r}, which reasons apart from what it answers: that chain"
+            " can be tampered with at no host; expected a model, or a setting in `extra`, that reasons in its answer"
+        )
+
+
+def _check_date(host: Host, ends: datetime.date | None, today: datetime.date) -> None:
+    if ends is None:
+        return
+    if ends <= today:
+        raise UserError(f"models.{host.name}.api.model is {host.model!r}, which the host shut down on {ends}")
+    if (ends - today).days < WARN_DAYS:
+        print(f"warning: {host.model} is shut down on {ends}; finish the study before", file=sys.stderr)
+
+
+def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:
+    see_chain(host, response)
+    choice = (response.get("choices") or [{}])[0]
+    if "logprobs" in host.abilities and not choice.get("logprobs"):
+        raise _lacks(host, "logprobs", "its answers have none")
+    counted = (response.get("usage") or {}).get("prompt_tokens")
+    if host.endpoint == "completions" and count_tokens and counted is not None:
+        own = count_tokens(_PROBE)
+        if counted != own:
+            raise UserError(
+                f"models.{host.name}.api.tokenizer makes {own} tokens of a prompt and the host {counted}: another"
+                " tokenizer, or the host adds special tokens (vLLM: extra: {add_special_tokens: false})"
+            )
+
+
+def _lacks(host: Host, ability: str, why: str) -> UserError:
+    return UserError(
+        f"models.{host.name}.api.abilities names {ability!r}, but the host lacks it: {why}; take it out, or name a host"
+        " that has it"
+    )

@@ -1,0 +1,86 @@
+"""Calls that cost money: each is reserved in the spend ledger before it is made and settled after."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import openai
+
+from faithtune import calls, prices
+from faithtune.calls import Gate, Request
+from faithtune.errors import StopError, UserError
+from faithtune.host import Host, see_chain
+from faithtune.spend import Call, Ledger, Used
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What pays for an arm's rows of one stage, and how the ledger names them."""
+
+    host: Host
+    ledger: Ledger
+    price: prices.Price | None
+    arm: str
+    eval_set: str | None
+    stage: str
+    count: Callable[[str], int]  # tokens of a text, rather too many
+
+    def call(self, request: Request, batch: bool = False) -> Call:
+        """A request as the ledger reserves it, at the most it can cost."""
+        prompt, most = self.count(_text(request.body)), request.body["max_tokens"]
+        usd = prices.cost(self.price, prompt, most, batch=batch)
+        names = (request.key, self.host.name, self.host.model, self.arm, self.eval_set, self.stage, self.host.endpoint)
+        return Call(*names, prompt, most, usd, batch)
+
+    def used(self, ticket: int, response: dict, batch: bool = False) -> Used:
+        """A response as the ledger settles it."""
+        usage = response.get("usage") or {}
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        if prompt is None or completion is None:
+            return Used(ticket, None, None, None)
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        return Used(ticket, prompt, completion, prices.cost(self.price, prompt, completion, cached, batch))
+
+
+def made(purse: Purse, gate: Gate, concurrency: int, requests: list[Request]) -> Iterator[tuple[int, dict | UserError]]:
+    """(index, response) of each request as it arrives; a UserError in the place of one that the host refuses.
+
+    Raises StopError, with what has arrived given out, where nothing more can be asked: the budget, the key, a host
+    that cannot be reached.
+    """
+    return calls.made(lambda request: _made(purse, gate, request), requests, concurrency)
+
+
+def _made(purse: Purse, gate: Gate, request: Request) -> dict:
+    try:
+        return calls.again(lambda: _tried(purse, gate, request), gate)
+    except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        raise purse.host.told(error) from None
+    except openai.APIError as error:
+        raise StopError(str(purse.host.told(error))) from None
+    except calls.Garbled as error:
+        raise StopError(f"models.{purse.host.name}.api: the host's answers cannot be read: {error}") from None
+
+
+def _tried(purse: Purse, gate: Gate, request: Request) -> dict:
+    """One attempt. What the host may have charged for stays reserved, whatever became of its answer."""
+    gate.wait()
+    call = purse.call(request)
+    ticket = purse.ledger.reserve(call)
+    try:
+        response, headers = purse.host.send(request.body)
+    except openai.APIStatusError:
+        purse.ledger.release(ticket)  # the host said that it did not answer
+        raise
+    except ValueError as error:  # no JSON
+        raise calls.Garbled(type(error).__name__) from None
+    purse.ledger.settle(purse.used(ticket, response))
+    gate.read(headers, call.prompt_tokens + call.completion_tokens)
+    if not calls.is_answer(response):
+        raise calls.Garbled("a response without a text")
+    see_chain(purse.host, response)
+    return response
+
+
+def _text(body: dict) -> str:
+    """What a request sends, as one text."""
+    return body.get("prompt") or "\n".join(message["content"] for message in body["messages"])
