@@ -1,7 +1,7 @@
 """All estimates of a study, one a row; every table is a selection of them.
 
 What the metrics are stands at the top of `accuracy`, `matching`, `controls` and
-`diagnostics`; in the filler sweep (arXiv 2307.13702) it is `accuracy` at each k,
+`diagnostics`; in the filler sweep (arXiv 2307.13702) it is `accuracy` with its bounds at each k,
 the tokens of filler that stand in the place of the chain. eval_set `average` is the
 unweighted mean over the evaluation sets, `average_out_of_domain` that without the
 arm's own training set; null where one of the sets has no estimate.
