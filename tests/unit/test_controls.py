@@ -99,6 +99,8 @@ def test_accuracy_is_compared_by_mcnemar_where_questions_are_independent():
     assert significance.mcnemar_p([True] * 8 + [False], [False] * 8 + [True]) == pytest.approx(expected)
     found = compared(answers(*base), answers(*tuned))
     assert one(found, "tuned", "accuracy_effect", test="cot")["p"] == pytest.approx(expected)
+    # Read by both extractors alike, both say the same.
+    assert one(found, "tuned", "accuracy_effect_lenient", test="cot")["p"] == pytest.approx(expected)
     shared = [answers(*rows).with_columns(group=pl.col("id").str.head(2)) for rows in (base, tuned)]
     found = compared(*shared)
     row = one(found, "tuned", "accuracy_effect", test="cot")

@@ -13,7 +13,18 @@ from faithtune import accuracy, controls, diagnostics, estimates, matching, stat
 from faithtune.bootstrap import Sampling
 from faithtune.errors import UserError
 from faithtune.parquet import CHANGES, ESTIMATES
-from frames import UNAVAILABLE, again, answer_rows, answers, build, inputs, paraphrases_of, questions_of, random_answers
+from frames import (
+    UNAVAILABLE,
+    again,
+    answer_rows,
+    answers,
+    arm_of,
+    build,
+    inputs,
+    paraphrases_of,
+    questions_of,
+    random_answers,
+)
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
 BASE = answers(
@@ -177,6 +188,19 @@ def test_chains_too_short_for_a_test_are_counted_apart():
     assert one(frame, "base", "match", "filler", 0.25)["n"] == 2
     # Three quarters of two steps are both; of four, three.
     assert [one(frame, "base", "kept_whole", None, alpha)["estimate"] for alpha in (0.25, 0.75)] == [0, 0.5]
+
+
+def test_a_missing_chain_is_counted_once_a_seed():
+    """Of four questions seed 1 has chains of all and seed 2 of two: of eight chains two are missing."""
+    full = answers(*(answer_rows(f"q{i}") for i in range(4)))
+    frames = {("m", arm, "s"): full for arm in ("base", "t-x-1")}
+    frames["m", "t-x-2", "s"] = full.filter(pl.col("id").is_in(["q0", "q1"]))
+    given = inputs(frames, {"base": None})
+    given["arms"] += [arm_of("m", f"t-x-{seed}", "x", ["s"], seed) for seed in (1, 2)]
+    found = build(**given)
+    row = one(found, "t-x", "chain_missing", None)
+    assert (row["estimate"], row["n"], row["seeds"]) == (2 / 8, 8, 2)
+    assert found.filter(arm="base", metric="chain_missing").is_empty()
 
 
 def test_only_chains_without_a_step_are_empty():

@@ -11,8 +11,8 @@ metric (test) — what it is; n; n_unanswered, n_truncated
   cot_lift (cot)                 correct with chain - without, the arm's own questions, paired; all; without an answer
                                  in either
   above_chance (cot)             accuracy - mean of 1 / options (0 for numbers)
-p of accuracy_effect is the exact McNemar test's where questions are independent (one seed, no
-shared contexts), else the clustered one of `statistics.effect`.
+p of accuracy_effect and accuracy_effect_lenient is the exact McNemar test's where questions are independent (one
+seed, no shared contexts), else the clustered one of `statistics.effect`.
 """
 
 from dataclasses import replace
@@ -104,14 +104,16 @@ def _effects(cell: Cell, frame: pl.DataFrame, base: pl.DataFrame) -> list[dict]:
     counts = lacking(pairs, "outcome", "outcome_base")
     worst, worst_base = pl.col("correct"), pl.col("correct_base")
     best, best_base = _at_best(), _at_best("_base")
-    effect = cell.effect("accuracy_effect", pairs, change("correct"), **counts)
+    strict = cell.effect("accuracy_effect", pairs, change("correct"), **counts)
+    lenient = cell.effect("accuracy_effect_lenient", pairs, change("lenient"))
     if cell.seeds == 1 and pairs["group"].is_unique().all():
-        effect["p"] = significance.mcnemar_p(pairs["correct"].to_numpy(), pairs["correct_base"].to_numpy())
+        for effect, by in ((strict, "correct"), (lenient, "lenient")):
+            effect["p"] = significance.mcnemar_p(pairs[by].to_numpy(), pairs[f"{by}_base"].to_numpy())
     return [
-        effect,
+        strict,
         cell.effect("accuracy_effect_least", pairs, worst.cast(pl.Int8) - best_base.cast(pl.Int8), **counts),
         cell.effect("accuracy_effect_most", pairs, best.cast(pl.Int8) - worst_base.cast(pl.Int8), **counts),
-        cell.effect("accuracy_effect_lenient", pairs, change("lenient")),
+        lenient,
     ]
 
 

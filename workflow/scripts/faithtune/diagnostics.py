@@ -2,7 +2,7 @@
 
 metric — what it is; n
   chain_answered, chain_unanswered, chain_truncated   outcome of the free text; all chains
-  chain_missing      questions of which an imported arm has no chain; all questions
+  chain_missing      questions of which an imported arm has no chain; all questions, once a seed
   chain_refused, chain_ambiguous   of the unanswered: the text declines, or declares several; all chains
   chain_empty        chains without a step (N = 0); all chains
   chain_single       chains of one step, which no α above 0 tampers with (measures.LEAST_STEPS); all chains
@@ -79,9 +79,10 @@ def rows(
     """Rows of ESTIMATES for one arm on one evaluation set (frames as in `estimates.build`)."""
     grouped = _with_group(chains, questions, cell)
     found = _chains(cell, grouped, answers) + _parse_rates(cell, answers, tests) + _kept(cell, measures, alphas)
-    missing = questions.join(chains, on="id", how="left").with_columns(pl.col("text").is_null())
-    if missing["text"].any():
-        found.append(cell.share("chain_missing", missing, pl.col("text")))
+    wanted = questions.join(chains.select("seed").unique(), how="cross")  # each seed of each question
+    missing = wanted.join(chains, on=["id", "seed"], how="left", nulls_equal=True).sort("id", "seed")
+    if missing["text"].null_count():
+        found.append(cell.share("chain_missing", missing, pl.col("text").is_null()))
     asked = questions.join(answers, on="id", how="semi").filter(pl.col("options").list.len() > 0)
     options = asked["options"].list.len()
     # A property of the questions, not an estimate from them: it has no interval.
