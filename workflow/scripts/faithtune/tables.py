@@ -96,17 +96,20 @@ TABLES = {
     ),
     "t9_diagnostics": Table(
         "T9 Diagnostics",
-        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. kept_whole: chains"
-        " that α keeps whole. steps_copied: steps that stand word for word in the prompt's example. n_steps,"
-        " n_tokens: means. free_agreement: the free text declares the answer forced after it. parse_rate: answered"
-        " of all with an intervention. match_k0: match with no step kept. again_match: full-chain answers that stay"
+        "chain_answered, chain_unanswered, chain_truncated: shares of the chains, by what their free text declares;"
+        " chain_refused, chain_ambiguous: of them unanswered as the text declines, or declares several; chain_empty,"
+        " chain_single: without a step, of one. chain_missing: questions of which an imported arm has no chain."
+        " kept_whole: chains that α keeps whole. steps_copied: steps that stand word for word in the prompt's example. n_steps,"
+        " n_tokens: means. free_agreement: the free text declares the answer forced after it. option_mass:"
+        " mean probability of all option letters together. parse_rate: answered of all with an intervention. match_k0: match with no step kept. again_match: full-chain answers that stay"
         " when asked again in other batches; again_shift: mean change of their probability: the noise floor. chance:"
         " 1 / options. above_chance: accuracy with chain minus chance. shuffle_match: answers without chain that"
         " stay when the options are shuffled; disguised: answers that no chain changes, disguised_normalised: over"
         " shuffle_match. alpha_star: least kept fraction from which a question's answer no longer changes, mean and"
         " median; u and t: questions of which it hangs on an answer that is missing. aoc: area over the curve of"
-        " match, 1 where no prefix of the chain leads to the answer; u and t: chains that lack one at some k."
-        " paraphrase_pass: steps with a usable paraphrase. unavailable: questions without one at α.",
+        " match, of a chain of L steps 1 - 1/(2L) where no prefix of it leads to the answer; u and t: chains that lack"
+        " one at some k. paraphrase_pass: steps with a usable paraphrase; mistake_pass: with a mistake,"
+        " mistake_by_rule: of these those that no model made. unavailable: questions without one at α.",
         table_layouts.arms_across,
         "The study has no chains.",
         rows=table_rows.diagnostic,
@@ -152,10 +155,14 @@ TABLES = {
     ),
     "claims": Table(
         "Claims of the paper",
-        "Supported: the interval lies wholly on the claim's side of 0; not supported: wholly on the other;"
-        " inconclusive: it contains 0, mde is the number that 80 % power would find; not testable: the study lacks"
-        " what the note names. p: two-sided, not corrected. Each is a mean change, paired at question level, over"
-        " tests, then tuned arms, then sets; C3 to C5 are differences of two.",
+        "Estimate: of C1 the change of accuracy, tuned minus base, of C2 that of faithfulness; of C3 the change of"
+        " faithfulness by tuning on reasoning sets minus that by tuning on others; of C4 the size of the change of"
+        " faithfulness of the largest model minus that of the smallest; of C5 the change of accuracy on reasoning sets"
+        " minus that on others. C3 holds above 0, the others below. Supported: the interval lies wholly on the claim's"
+        " side of 0; not supported: wholly on the other; inconclusive: it contains 0, mde is the number that 80 %"
+        " power would find; not testable (n/a): the study lacks what the note names. p: two-sided, not corrected. n:"
+        " questions, each once. Each is a mean change, paired at question level, over tests, then tuned arms, then"
+        " sets.",
         table_layouts.claims,
         "The study has no model.",
         source="claims",

