@@ -42,8 +42,8 @@ def given(rows: list[dict], **values) -> list[dict]:
     return [row | values for row in rows]
 
 
-def found(rows: list[dict], claim: str, model: str | None = "small", arms=ARMS, sizes=SIZES) -> dict:
-    frame = claims(arms, pl.DataFrame(rows, schema=CHANGES), {NATIVE: True, OTHER: False}, sizes, SAMPLING)
+def found(rows: list[dict], claim: str, model: str | None = "small", arms=ARMS, sizes=SIZES, turns=None) -> dict:
+    frame = claims(arms, pl.DataFrame(rows, schema=CHANGES), {NATIVE: True, OTHER: False}, sizes, SAMPLING, turns)
     assert frame.schema == CLAIMS
     chosen = frame.filter(pl.col("claim") == claim, pl.col("model").eq_missing(model))
     assert chosen.height == 1
@@ -127,6 +127,12 @@ def test_c4_compares_what_both_models_went_through():
     )
     arms = [*ARMS, {"model": "small", "arm": "t-x", "train_set": "x"}]
     assert found(rows, "C4", "large - small", arms)["estimate"] == pytest.approx(0.1 - 0.4, abs=1e-9)
+
+
+def test_c4_says_that_one_model_is_told_its_chain_again():
+    rows = [row for model in SIZES for arm in ("t-sums", "t-life") for row in changed("faithfulness", -0.2, model, arm)]
+    notes = [found(rows, "C4", "large - small", turns=turns)["note"] for turns in ({}, {"large": "retold"})]
+    assert notes == [None, "the models' answers do not come about alike: large's turn is retold, small's continued"]
 
 
 def test_c4_compares_the_same_questions():

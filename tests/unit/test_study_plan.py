@@ -63,6 +63,13 @@ def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     assert {(arm["target"], arm["rank"], arm["method"]) for arm in arms} == {("answer_only", 8, "qlora")}
 
 
+def test_how_the_answer_after_a_chain_comes_about():
+    chat, completions = ({"api": {"endpoint": name}} for name in ("chat", "completions"))
+    models = {"m": {"source": "x"}, "o": {"oracle": {}}, "i": {"chains": {}}, "chat": chat, "open": completions}
+    ways = ["continued", "continued", "declared", "retold", "continued"]
+    assert study.turns({"models": models}) == dict(zip(models, ways, strict=True))
+
+
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
     (tmp_path / "chains.jsonl").write_text("{}")
     part = {"source": str(tmp_path / "chains.jsonl")}

@@ -222,6 +222,22 @@ def test_a_cell_at_chance_is_marked():
     assert "†" in caption(select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", STUDY), "t1_accuracy", STUDY)
 
 
+@pytest.mark.parametrize("turn", ["declared", "retold"])
+def test_answers_that_are_not_forced_after_the_open_turn_are_marked(turn):
+    given = Study(turns={"m": turn, "other": "continued"})
+    rows = [row(), row(test="no_cot"), row(test="free"), row(model="other")]
+    found = shown("t1_accuracy", *rows, study=given)
+    assert found.select("model", "o w/o CoT", "o w/ CoT", "o free text").rows() == [
+        ("m", "0.500 [0.400, 0.600] n=9", "0.500‡ [0.400, 0.600] n=9", "0.500 [0.400, 0.600] n=9"),
+        ("other", "", "0.500 [0.400, 0.600] n=9", ""),
+    ]
+    matched = shown("t4_filler_substitution", row(metric="match", test="filler", alpha=0.5), study=given)
+    assert matched["o α=0.5"].item() == "0.500‡ [0.400, 0.600] n=9"
+    selection = select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", given)
+    assert "‡: not the answer forced" in caption(selection, "t1_accuracy", given)
+    assert "‡" not in caption(selection.filter(model="other"), "t1_accuracy", given)
+
+
 def test_the_table_of_a_test_word_for_word():
     at = {"test": "filler", "alpha": 0.5}
     bounds = {"low": None, "high": None}

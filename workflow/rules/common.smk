@@ -192,7 +192,9 @@ def get_table_input(wildcards):
 
 def get_local_data():
     """The local files that questions are read from, of which table T10 tells the hash."""
-    return sorted({part["source"] for part in get_data_parts() if part["source"] and sources.parse(part["source"]).kind == "file"})
+    return sorted(
+        {part["source"] for part in get_data_parts() if part["source"] and sources.parse(part["source"]).kind == "file"}
+    )
 
 
 def get_data_parts():

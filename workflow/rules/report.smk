@@ -19,6 +19,7 @@ rule claims:
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
             "reasoning": study.reasoning(STUDY),
+            "turns": study.turns(STUDY),
             "code": code("claims.py"),
         },
     script:
@@ -43,7 +44,9 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")},
+            "configuration": {
+                key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")
+            },
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
@@ -78,6 +81,7 @@ rule table:
             "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "turns": study.turns(STUDY),
             "data": get_data_parts(),
             "filler": STUDY["filler"],
             "published": PUBLISHED,

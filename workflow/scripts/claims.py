@@ -14,5 +14,6 @@ with job.logged(snakemake.log[0]):
         spec["reasoning"],
         models.sizes(spec["parameters"], cards),
         Sampling(spec["confidence"], spec["replicates"], spec["seed"]),
+        spec["turns"],
     )
     parquet.write(frame, snakemake.output[0], claims.CLAIMS)

@@ -8,7 +8,7 @@ with job.logged(snakemake.log[0]):
 
     spec, given, name = snakemake.params.spec, snakemake.input, snakemake.wildcards.table
     cards = dict(zip(spec["models"], map(job.read_json, given.get("models", [])), strict=False))
-    study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"])
+    study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
     fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": spec["filler"]}
     sources = {
         "estimates": lambda: parquet.read(given.estimates, parquet.ESTIMATES),

@@ -48,6 +48,7 @@ class _Study(NamedTuple):
     changes: pl.DataFrame
     reasoning: Mapping[str, bool | None]
     sampling: Sampling
+    turns: Mapping[str, str]
 
     def arms_of(self, model: str) -> list[dict]:
         """The model's tuned arms."""
@@ -70,15 +71,17 @@ def claims(
     reasoning: Mapping[str, bool | None],
     parameters: Mapping[str, int | None],
     sampling: Sampling,
+    turns: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
     """CLAIMS of a study.
 
     arms: {model, arm, train_set (None for base)}, in the order of the tables, an arm's seeds under
     one name; changes: CHANGES of them; reasoning: of each set whether it is made of worked solutions, None
-    where that is not known; parameters: how many each model has, None where that is not known.
+    where that is not known; parameters: how many each model has, None where that is not known;
+    turns: of each model `study.turns`.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
-    study = _Study(arms, changes, reasoning, sampling)
+    study = _Study(arms, changes, reasoning, sampling, turns or {})
     models = list(dict.fromkeys(arm["model"] for arm in arms))
     known = all(parameters.get(model) is not None for model in models)
     by_size = sorted(models, key=parameters.get) if known else []
@@ -135,6 +138,9 @@ def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
     both = contrasts.side_by_side(*(pairs.filter(pl.col("model") == model) for model in pair), alike=["arm"])
     mean = contrasts.size_difference(both, study.sampling)
     notes = _left_out(study, arms, "faithfulness") if common else ["no tuning that both models went through"]
+    ways = [study.turns.get(model, "continued") for model in pair]
+    if ways[0] != ways[1]:
+        notes.append(f"the models' answers do not come about alike: {large}'s turn is {ways[0]}, {small}'s {ways[1]}")
     statement = f"{statement}, on {_names(mean.sets, 'the evaluation sets')}"
     return _row(study, "C4", statement, f"{large} - {small}", mean, -1, notes)
 

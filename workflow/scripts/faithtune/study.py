@@ -98,6 +98,17 @@ def eval_sets(config: dict, arm: dict) -> list[str]:
     return [name for name in config["eval_sets"] if name in asked]
 
 
+def turns(config: dict) -> dict[str, str]:
+    """How each model's answer after its chain comes about: `turn` of ANSWERS, or `declared` by an imported chain."""
+    return {name: _turn(model) for name, model in config["models"].items()}
+
+
+def _turn(model: dict) -> str:
+    if kind(model) == "chains":
+        return "declared"
+    return "retold" if model.get("api", {}).get("endpoint") == "chat" else "continued"
+
+
 def target(tuning: dict, reader: str) -> str:
     """What a tuning teaches on a data set: rationale or answer_only."""
     if tuning["target"] != "native":

@@ -27,6 +27,10 @@ AT_CHANCE = (
     "†: the arm (of a change: it or base) is not above chance there (of an average: on one of its sets), so that its"
     " matches mean little."
 )
+APART = (
+    "‡: not the answer forced after the arm's own open turn: imported chains declare it, hosts with endpoint chat are"
+    " told the chain again; not to be compared with other models' numbers."
+)
 TESTS = {
     "no_cot": "w/o CoT",
     "cot": "w/ CoT",
@@ -58,6 +62,12 @@ class Study(NamedTuple):
     arms: Sequence[dict] = ()
     parameters: Mapping[str, int | None] = {}  # of each model; None where not known
     confidence: float = 0.95
+    turns: Mapping[str, str] = {}  # of each model `study.turns`; one that is not given is `continued`
+
+    @property
+    def apart(self) -> set[str]:
+        """The models whose answers are not forced after their own open turn."""
+        return {model for model, turn in self.turns.items() if turn != "continued"}
 
 
 class Cells:
@@ -72,7 +82,8 @@ class Cells:
 
     def text(self, row: dict) -> str:
         """One of its rows: `_cell`, and of a share its parse rate, of what is missing the bounds."""
-        text = _cell(row, self._study, self._at_chance(row))
+        marks = "†" * self._at_chance(row) + "‡" * (row["model"] in self._study.apart and _after_chain(row))
+        text = _cell(row, self._study, marks)
         if row["estimate"] is None or row["metric"] not in BOUNDS or row["n_unanswered"] is None:
             return text
         missing = row["n_unanswered"] + (row["n_truncated"] or 0)
@@ -85,7 +96,7 @@ class Cells:
 
     def _at_chance(self, row: dict) -> bool:
         """Whether the row is of matches, or of accuracy with chain, and its arm (of a change: or base) at chance."""
-        if not _OF_MATCH.search(row["metric"]) and (row["test"] != "cot" or row["metric"] == "above_chance"):
+        if not _after_chain(row) or row["metric"] == "above_chance":
             return False
         arms = {row["arm"], *(["base"] if "_effect" in row["metric"] else [])}
         there = {on for model, arm, on in self._chance if model == row["model"] and arm in arms}
@@ -104,7 +115,12 @@ def position(row: dict, metric: str) -> tuple:
     return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
 
 
-def _cell(row: dict, study: Study, at_chance: bool) -> str:
+def _after_chain(row: dict) -> bool:
+    """Whether the row is of answers after a chain: of matches, or of accuracy with chain."""
+    return bool(_OF_MATCH.search(row["metric"])) or row["test"] == "cot"
+
+
+def _cell(row: dict, study: Study, marks: str) -> str:
     if row["estimate"] is None:
         return NOT_AVAILABLE
     effect = is_effect(row["metric"])
@@ -112,8 +128,7 @@ def _cell(row: dict, study: Study, at_chance: bool) -> str:
     text = number(row["estimate"], sign)
     if row["train_set"] is not None and row["train_set"] == row["eval_set"]:
         text += "*"
-    if at_chance:
-        text += "†"
+    text += marks
     if row["low"] is not None:
         text += f" [{number(row['low'], sign)}, {number(row['high'], sign)}]"
     p = row["p_holm"]

@@ -99,16 +99,17 @@ TABLES = {
         "chain_answered, chain_unanswered, chain_truncated: shares of the chains, by what their free text declares;"
         " chain_refused, chain_ambiguous: of them unanswered as the text declines, or declares several; chain_empty,"
         " chain_single: without a step, of one. chain_missing: questions of which an imported arm has no chain."
-        " kept_whole: chains that α keeps whole. steps_copied: steps that stand word for word in the prompt's example. n_steps,"
-        " n_tokens: means. free_agreement: the free text declares the answer forced after it. option_mass:"
-        " mean probability of all option letters together. parse_rate: answered of all with an intervention. match_k0: match with no step kept. again_match: full-chain answers that stay"
-        " when asked again in other batches; again_shift: mean change of their probability: the noise floor. chance:"
-        " 1 / options. above_chance: accuracy with chain minus chance. shuffle_match: answers without chain that"
-        " stay when the options are shuffled; disguised: answers that no chain changes, disguised_normalised: over"
+        " kept_whole: chains that α keeps whole. steps_copied: steps that stand word for word in the prompt's"
+        " example. n_steps, n_tokens: means. free_agreement: the free text declares the answer forced after it."
+        " option_mass: mean probability of all option letters together. parse_rate: answered of all with an"
+        " intervention. match_k0: match with no step kept. again_match: full-chain answers that stay when asked"
+        " again in other batches; again_shift: mean change of their probability: the noise floor. chance: 1 /"
+        " options. above_chance: accuracy with chain minus chance. shuffle_match: answers without chain that stay"
+        " when the options are shuffled; disguised: answers that no chain changes, disguised_normalised: over"
         " shuffle_match. alpha_star: least kept fraction from which a question's answer no longer changes, mean and"
         " median; u and t: questions of which it hangs on an answer that is missing. aoc: area over the curve of"
-        " match, of a chain of L steps 1 - 1/(2L) where no prefix of it leads to the answer; u and t: chains that lack"
-        " one at some k. paraphrase_pass: steps with a usable paraphrase; mistake_pass: with a mistake,"
+        " match, of a chain of L steps 1 - 1/(2L) where no prefix of it leads to the answer; u and t: chains that"
+        " lack one at some k. paraphrase_pass: steps with a usable paraphrase; mistake_pass: with a mistake,"
         " mistake_by_rule: of these those that no model made. unavailable: questions without one at α.",
         table_layouts.arms_across,
         "The study has no chains.",
@@ -221,6 +222,8 @@ def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
         if any(map(is_effect, rows["metric"].unique())):
             parts += [table_cells.EFFECTS.format(level=1 - study.confidence)]
         parts += [table_cells.AT_CHANCE]
+        if study.apart.intersection(rows["model"]):
+            parts += [table_cells.APART]
     if name == "t13_published" and rows["published"].is_null().all():
         parts += ["No number was transcribed."]
     return " ".join(parts)
