@@ -90,6 +90,7 @@ def test_prompts(tmp_path):
         (tmp_path / name).write_text(content)
     found = prompts([tmp_path / "b.txt", tmp_path / "a.txt"], {"filler": " …"})
     assert found.schema == PROMPTS
+    assert readable(found, "t12_prompts", Study())["begins"].to_list()[-1] == '" …"'
     digest = hashlib.sha256(content.encode()).hexdigest()
     assert found.rows() == [
         ("a.txt", digest, len(content), "Think: {question}"),

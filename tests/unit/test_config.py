@@ -172,7 +172,7 @@ ODD = {
         "data_sets names 'a\\n'; expected at most 80 lower-case",
     ),
     "a long name": ("data_sets." + "x" * 81, {"reader": "siqa"}, "expected at most 80 lower-case letters"),
-    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no nosuch/cot_choice.txt"),
+    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no folder nosuch; with --directory give"),
     "prompts of too long a name": ("prompts", "p" * 300, "config: prompts: 'ppp"),
     "a long value": ("eval_sets", "x" * 1000, " ...; expected array"),
     "nothing to tune": ("models", {"o": {"oracle": {"base": {}}}}, "config: tunings.r16: no model has a source"),
@@ -228,6 +228,7 @@ def test_numbers_come_out_in_the_schemas_type(raw):
     [
         ({}, r"models\.o needs one of the keys source, chains, oracle"),
         ({"source": "x.gguf", "oracle": {"base": {}}}, r"models\.o needs one of the keys"),
+        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is of weights, and it has none"),
         ({"oracle": {"ft-sums-1": {}}}, r"models\.o\.oracle lacks the arm 'base'"),
         ({"oracle": {"base": {}, "ft": {}}}, r"'ft' is no name of|models\.o\.oracle.*'ft'"),
         ({"oracle": {"base": {"faithful": 1.5}}}, r"models\.o\.oracle\.base\.faithful is 1\.5; expected at most 1"),

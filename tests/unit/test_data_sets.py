@@ -47,8 +47,10 @@ def test_a_licence_is_of_a_source_not_of_its_form(name, source, licence):
 
 
 def test_an_unknown_data_set():
-    with pytest.raises(UserError, match="'gsm8000' is not known; known are arithmetic, asdiv"):
+    with pytest.raises(UserError, match=r"there is no reader 'gsm8000'; did you mean gsm8k\?"):
         data.module("gsm8000")
+    with pytest.raises(UserError, match="there is no reader 'mine'; there are arithmetic, asdiv"):
+        data.module("mine")
 
 
 @pytest.mark.parametrize("module", [asdiv, cosmosqa, gsm8k, medmcqa, medqa, siqa])

@@ -11,7 +11,7 @@ from faithtune.errors import UserError
 from faithtune.parquet import ESTIMATES
 from faithtune.published import COLUMNS, COMPARISON, compare, load
 from faithtune.table_cells import Study
-from faithtune.tables import caption, readable
+from faithtune.tables import readable
 
 SHIPPED = Path(__file__).parents[2] / "resources/published/published.csv"
 # Made-up values, of no paper.
@@ -143,8 +143,7 @@ def test_nothing_published_is_never_a_guess():
     for name in ("published", "source_version", "checked", "inside", "sign_agrees"):
         assert found[0][name] is None
     frame = pl.DataFrame(found, schema=COMPARISON)
-    assert readable(frame, "t13_published", Study())["published"].to_list() == ["n/a"]
-    assert caption(frame, "t13_published", Study()).endswith("No number was transcribed.")
+    assert readable(frame, "t13_published", Study()).item().startswith("No published number was transcribed")
 
 
 def test_a_number_meets_the_cell_of_its_rank(tmp_path):

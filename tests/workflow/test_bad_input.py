@@ -25,7 +25,7 @@ CASES = {
         "tunings.qlora.target is rationale, but colours has none; expected answer_only",
     ),
     "another base": (("tunings", "qlora", "method"), "full", "expected qlora with nf4, lora or full with none"),
-    "no such prompts": (("prompts",), "nosuch", "prompts: there is no nosuch/cot_choice.txt"),
+    "no such prompts": (("prompts",), "nosuch", "prompts: there is no folder nosuch; with --directory"),
     "no finite number": (
         ("tunings", "qlora", "learning_rate"),
         "NaN",
@@ -85,7 +85,7 @@ def test_published_numbers_that_are_no_text(fresh, tmp_path):
         (json.dumps({"passage": "?"}), "siqa: its rows have the columns passage; expected one of"),
         (
             json.dumps({"passage": "?", "question": 5, "options": "A. a", "answer": "A. a"}),
-            "siqa: row 61: question is 5",
+            "data_sets.colours.eval: siqa: row 61: question is 5",
         ),
         ("[" * 100_000, "choices.jsonl: from line 61 on: its brackets are nested too deeply"),
     ],

@@ -3,7 +3,7 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import data, parquet, questions, sources
+    from faithtune import data, errors, parquet, questions, sources
 
     spec = snakemake.params.spec
     module = data.module(spec["reader"])
@@ -14,7 +14,8 @@ with job.logged(snakemake.log[0]):
         if "source" not in part:
             return questions.frame(module.generate(module.MOST, spec["seed"]), spec["data_set"], split)
         records = sources.read(part["source"], snakemake.input.get(split))
-        return questions.frame(module.questions(records), spec["data_set"], split, records)
+        with errors.telling(f"data_sets.{spec['data_set']}.{split}"):
+            return questions.frame(module.questions(records), spec["data_set"], split, records)
 
     parts = spec["parts"]
     if spec["one_source"]:

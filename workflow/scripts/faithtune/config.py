@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from faithtune import data, formats, guards, prompts, schemas, sources, study
-from faithtune.errors import UserError, shown
+from faithtune.errors import UserError, shown, telling
 
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
     config = schemas.completed(raw, schema)
+    guards.check_loading(raw["models"])  # before the defaults are in
     named = {kind: [] for kind in (*study.KINDS, None)}
     for name, model in config["models"].items():
         named[study.kind(model)].append(name)
@@ -40,9 +41,8 @@ def load(raw: dict, schema: dict) -> dict:
 def _telling(where: str) -> Iterator[None]:
     """Name the place in the configuration that an error of the block comes from."""
     try:
-        yield
-    except UserError as error:
-        raise UserError(f"config: {where}: {error}") from None
+        with telling(f"config: {where}"):
+            yield
     except OSError as error:  # a name that is too long, a folder that is closed
         raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
 
@@ -241,6 +241,8 @@ def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
 def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
     _check_path(config["prompts"])
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; with --directory give the absolute path of one")
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():

@@ -1,5 +1,8 @@
 """The one exception a user may see: bad input, told in one line."""
 
+import contextlib
+from collections.abc import Iterator
+
 
 def shown(value: object, most: int = 100) -> str:
     """A value as a message quotes it: its repr, cut where it is long."""
@@ -23,3 +26,12 @@ class UserError(Exception):
 
 class StopError(UserError):
     """Nothing more can be asked of a host; what has arrived is kept."""
+
+
+@contextlib.contextmanager
+def telling(where: str) -> Iterator[None]:
+    """Name the place that a UserError of the block comes from."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{where}: {error}") from None

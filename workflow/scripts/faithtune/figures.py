@@ -32,6 +32,7 @@ CURVES = pl.Schema(
         "n_truncated": pl.Int64,  # of them cut at a token limit, left out likewise
     }
 )
+_NOTHING = "no chain here could be tampered with: imported, or all too short, cut or unanswered"
 FRACTIONS = tuple(i / 20 for i in range(21))
 
 # Okabe & Ito's colours, told apart by the colour-blind; the lines and markers differ too, for grey.
@@ -104,6 +105,8 @@ def _draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> Figure:
     handles, labels = panels[0, 0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
+    if frame.is_empty():
+        figure.text(0.5, 0.5, _NOTHING, ha="center", va="center")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""What can be told to be wrong with a host's configuration before the host is asked."""
+"""What can be told to be wrong with a model's configuration, a host's above all, before it is asked."""
 
 import re
 from pathlib import Path
@@ -38,3 +38,11 @@ def hides_chain(model: str) -> str | None:
             "it reasons out of sight, so that its chain can neither be read nor tampered with; expected another model"
         )
     return None
+
+
+def check_loading(models: dict) -> None:
+    """How weights are loaded means nothing where there are none; of models as the user wrote them."""
+    for name, model in models.items():
+        for key in ("quantisation", "dtype"):
+            if key in model and "source" not in model:
+                raise UserError(f"config: models.{name}.{key} is of weights, and it has none; remove the key")

@@ -14,10 +14,11 @@ from faithtune.cell import AVERAGES
 
 NOT_AVAILABLE = "n/a"
 READING = (
-    "Brackets: {confidence:g} % interval; n: questions the number rests on; u: unanswered, t: cut at a token limit;"
-    " parse: the share of n that is neither; in parentheses what the number would be at least and at most, whatever"
-    " those had been; s: tuning seeds pooled, where more than one; *: on the arm's own training set;"
-    f" {NOT_AVAILABLE}: nothing to estimate it from."
+    "Brackets: {confidence:g} % interval; n: questions the number rests on; u: unanswered, t: cut at a token limit,"
+    " both among n where parse stands, in changes of accuracy and in parse_rate, beside it elsewhere; parse: the share"
+    " of n that is neither; in parentheses what the number would be at least and at most, whatever those had been; s:"
+    " tuning seeds pooled, where more than one; *: on the arm's own training set;"
+    f" {NOT_AVAILABLE}: nothing to estimate it from; blank: there is no such number there."
 )
 EFFECTS = (
     "p: two-sided, corrected by Holm's method over the effects of this table; mde: the change that 80 % power"

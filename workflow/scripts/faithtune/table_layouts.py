@@ -146,6 +146,16 @@ def claims(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     return pl.DataFrame(lines)
 
 
+def prompts(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """As `plain`, the beginnings in quotation marks: the blank before the filler counts."""
+    return plain(rows.with_columns(begins=pl.format('"{}"', "begins")), study)
+
+
+def published(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """As `plain`, the cells of which a number was transcribed."""
+    return plain(rows.drop_nulls("published"), study)
+
+
 def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows as they are: numbers to three decimals, yes and no, n/a for null."""
     columns = {name.replace("_", " "): [_text(value) for value in rows[name]] for name in rows.columns}

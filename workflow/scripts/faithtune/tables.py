@@ -42,7 +42,7 @@ def _of_test(number: str, test: str) -> Table:
         " share of changed answers beyond that under paraphrase, of the questions answered after both; same length,"
         " chains of one length in both arms; options shuffled, without chain.",
         table_layouts.matches,
-        f"The study has no test {TESTS[test]}.",
+        f"The study has no test {TESTS[test]}, or all chains are imported, which nobody tampers with.",
         rows=table_rows.matches(test),
     )
 
@@ -138,18 +138,18 @@ TABLES = {
     "t12_prompts": Table(
         "T12 Prompts",
         "The templates that questions are filled into, and the fixed texts; sha256 of the file, or of the fixed text.",
-        table_layouts.plain,
+        table_layouts.prompts,
         "The study has no prompts.",
         source="prompts",
         schema=about.PROMPTS,
     ),
     "t13_published": Table(
         "T13 Reproduced against published",
-        "published: what a person transcribed into resources/published/published.csv, checked: by a second person;"
-        " n/a: nobody transcribed that cell. inside: the published number lies in our interval; sign agrees: of a"
-        " change.",
-        table_layouts.plain,
-        "The study has no figure that the paper could hold.",
+        "published: what a person transcribed into resources/published/published.csv, checked: by a second person."
+        " Cells that nobody transcribed stand in the Parquet file alone. inside: the published number lies in our"
+        " interval; sign agrees: of a change.",
+        table_layouts.published,
+        "No published number was transcribed, so there is nothing to hold this study's against.",
         source="published",
         schema=published.COMPARISON,
         long=True,
@@ -214,8 +214,10 @@ def readable(rows: pl.DataFrame, name: str, study: Study) -> pl.DataFrame:
 
 
 def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
-    """The caption of a table of these rows, with what is needed to read its cells."""
+    """The caption of a table of these rows, with what is needed to read its cells; none where there is no row."""
     chosen = table(name)
+    if rows.is_empty():
+        return ""
     parts = [chosen.caption]
     if chosen.source == "estimates":
         parts += [table_cells.READING.format(confidence=100 * study.confidence)]
@@ -224,6 +226,4 @@ def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
         parts += [table_cells.AT_CHANCE]
         if study.apart.intersection(rows["model"]):
             parts += [table_cells.APART]
-    if name == "t13_published" and rows["published"].is_null().all():
-        parts += ["No number was transcribed."]
     return " ".join(parts)

@@ -13,6 +13,7 @@ A module states
 Modules are imported one by one, so what is never asked for is never loaded.
 """
 
+import difflib
 import importlib
 import pkgutil
 from types import ModuleType
@@ -26,9 +27,11 @@ def names() -> list[str]:
 
 
 def module(name: str) -> ModuleType:
-    """The module of the data set `name`; UserError where there is none."""
+    """The module of the data set `name`; UserError where there is none of that name."""
     if name not in names():
-        raise UserError(f"data set {name!r} is not known; known are {', '.join(names())}")
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
+        raise UserError(f"there is no reader {name!r}; {hint}")
     return importlib.import_module(f"faithtune.data.{name}")
 
 
