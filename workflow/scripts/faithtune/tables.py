@@ -118,7 +118,8 @@ TABLES = {
     ),
     "t10_data": Table(
         "T10 Data",
-        "revision: wheel version, hub commit or checksum. groups: of questions that share a context. characters: mean"
+        "revision: wheel version, hub commit or checksum, of a local file its sha256. licence: of a source that the"
+        " reader knows, n/a for others. groups: of questions that share a context. characters: mean"
         " length with context and options. rationales: share with a worked solution. majority: share of the commonest"
         " answer. overlap: questions that also stand in the other split of any data set.",
         table_layouts.plain,
