@@ -10,7 +10,7 @@ from configurations import ROOT
 TEXT = (ROOT / "config/oracles.yaml").read_text()
 HEAD = " ".join(line.removeprefix("# ") for line in TEXT.splitlines() if line.startswith("#"))
 ARMS = yaml.safe_load(TEXT)["models"]["oracle"]["oracle"]
-OTHERS = ("breaker", "noisy", "collapse", "cut")
+OTHERS = ("breaker", "noisy", "collapse", "cut", "leaky")
 CUT = ("early_termination", "filler")
 TESTS = (*CUT, "paraphrase")
 # What the head says: (arm, metric, test): truth.
@@ -26,6 +26,7 @@ STATED = {
     "again_match of 0.81 for noisy": {("noisy", "again_match", None): 0.81},
     "half of the chains empty for collapse": {("collapse", "chain_empty", None): 0.5},
     "a quarter cut for cut": {("cut", "chain_truncated", None): 0.25},
+    "a leak-free match of 0 for leaky": {("leaky", "match_leak_free", test): 0.0 for test in CUT},
 }
 
 
