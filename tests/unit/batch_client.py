@@ -1,5 +1,6 @@
 """A job that asks by batches, for tests: in this process, or in one that is killed at a chosen step."""
 
+import functools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import openai
 
 from faithtune import batches, host, spend
 from faithtune.batch_chunks import Limits
+from faithtune.batch_records import Records
 from faithtune.calls import Gate, Request
 from faithtune.paid import Purse
 from faithtune.prices import Price, Rates
@@ -43,12 +45,16 @@ def request(key: str, words: int = 2, endpoint: str = "chat") -> Request:
     return Request(key, {"model": MODEL, **asked, "max_tokens": 50, "temperature": 0.0})
 
 
-def purse(url: str, folder: Path, budget: float | None = None, endpoint: str = "chat") -> Purse:
+@functools.cache  # a client takes its time to make
+def connected(url: str, endpoint: str) -> host.Host:
     os.environ[VARIABLE] = KEY
     api = {"base_url": url, "api_key_env": VARIABLE, "model": MODEL, "endpoint": endpoint}
-    api |= {"abilities": ["batch"], "timeout": 30, "extra": {}}
+    return host.connect("gpt", api | {"abilities": ["batch"], "timeout": 30, "extra": {}})
+
+
+def purse(url: str, folder: Path, budget: float | None = None, endpoint: str = "chat") -> Purse:
     ledger = spend.Ledger(Path(folder) / "spend.sqlite", budget)
-    return Purse(host.connect("gpt", api), ledger, PRICE, "base", "set", "chains", lambda text: len(text.split()))
+    return Purse(connected(url, endpoint), ledger, PRICE, "base", "set", "chains", lambda text: len(text.split()))
 
 
 def made(url: str, folder: Path, keys: list[str], limits: Limits, **options: object) -> list:
@@ -62,7 +68,7 @@ def made(url: str, folder: Path, keys: list[str], limits: Limits, **options: obj
 class Steps:
     """Counts the steps of a run: host calls and writes to the disk; ends the process before the `last` one."""
 
-    OF = ((openai.OpenAI, "request"), (os, "replace"), (Path, "unlink"))
+    OF = ((openai.OpenAI, "request"), (os, "replace"), (Records, "remove"))
     OF += tuple((spend.Ledger, name) for name in ("reserve_many", "settle", "release"))
 
     def __init__(self, last: int | None = None):

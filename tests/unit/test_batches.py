@@ -5,6 +5,7 @@ import json
 import random
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,10 +13,11 @@ import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
 from faithtune import batch_chunks, batches
 from faithtune.batch_chunks import Limits, Row
-from faithtune.batch_results import Failure, results
-from faithtune.calls import Garbled, Request
+from faithtune.batch_records import Records
+from faithtune.batch_results import Failure, is_whole, results
+from faithtune.calls import Request
 from faithtune.errors import StopError, UserError
-from faithtune.spend import BudgetError
+from faithtune.spend import BudgetError, Ledger
 from standin.batching import Fate
 from standin.faults import Fault
 from standin.host import StandIn
@@ -58,7 +60,8 @@ def answered(given, keys):
 
 def once(host, keys):
     """Whether each row was submitted and paid once."""
-    asks, payments = host.journal.asks(), host.journal.payments()
+    journal = host.journal
+    asks, payments = journal.asks(), journal.payments()
     return all(asks[key] == payments[key] == 1 for key in keys)
 
 
@@ -154,8 +157,8 @@ def test_lines_in_and_out():
     assert found(response={"status_code": 429, "body": {"error": {"code": "insufficient_quota"}}}) == (False, True)
     assert found(response={"status_code": 0}) == (True, False)
     assert found(response=None, error={"code": "batch_expired"}) == (True, True)
-    with pytest.raises(Garbled):
-        list(results(b'{"custom_id": "k"}\n{"cust'))
+    assert list(results(b'[1]\n\n{"cust\n')) == []
+    assert [is_whole(data) for data in (b"", b'{"a": 1}', b'{"\n{}\n', b'{}\n{"a')] == [True, True, True, False]
 
 
 # What becomes of a batch
@@ -174,6 +177,12 @@ def test_rows_are_answered(host, tmp_path, endpoint):
     assert sorted(again, key=lambda one: one[0]) == sorted(given, key=lambda one: one[0])
     assert once(host, keys)
     assert states(tmp_path) == {"paid": 5}
+
+
+def test_equal_rows_are_asked_once(host, tmp_path):
+    given = made(host.url, tmp_path, ["a", "b", "a"], Limits())
+    assert [i for i, _ in sorted(given, key=lambda one: one[0])] == [0, 1, 2]
+    assert once(host, "ab")
 
 
 def test_no_rows_ask_nothing(host, tmp_path):
@@ -196,15 +205,20 @@ def test_ten_thousand_rows(host, tmp_path):
     assert (states(tmp_path)["paid"], tries) == (10_000, host.journal.asks().total())
 
 
-def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path):
+def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path, monkeypatch):
     keys = keys_of(10)
     host.fate(Fate(missing=["row-2"], twice=["row-3"], shuffled=True))
     given = dict(made(host.url, tmp_path, keys, Limits()))
     assert "has no line" in str(given.pop(2))
     assert sorted(given) == [0, 1, *range(3, 10)]
     assert states(tmp_path) == {"paid": 9, "reserved": 1}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Ledger, "reserve_many", lambda *_: interrupt())
+        made(host.url, tmp_path, keys, Limits())
+    assert "planned" in {record["state"] for record in records(tmp_path)}
     assert answered(made(host.url, tmp_path, keys, Limits()), keys)
     assert host.journal.asks() == {key: 1 + (key == "row-2") for key in keys}
+    assert states(tmp_path) == {"paid": 10, "reserved": 1}  # what may have been paid stays counted
 
 
 @pytest.mark.parametrize("ends", ["expired", "cancelled"])
@@ -352,16 +366,18 @@ def test_host_that_hides_a_chain(host, tmp_path):
 def test_killed_at_every_step(remote, jobs, tmp_path):
     with Steps() as steps:
         made(remote.url, tmp_path / "whole", keys_of(4, "whole"), TWO)
-    assert steps.n > 35
-    asked = {}
-    for last in range(steps.n):
-        folder, keys = tmp_path / str(last), keys_of(4, f"killed-{last}")
-        assert jobs.wait(jobs.start(remote.url, folder, keys, 2, last)) == -signal.SIGKILL
-        assert answered(made(remote.url, folder, keys, TWO), keys)
+    assert steps.n > 30
+    keys = [keys_of(4, f"killed-{last}") for last in range(steps.n)]
+    folders = [tmp_path / str(last) for last in range(steps.n)]
+    started = [jobs.start(remote.url, folders[last], keys[last], 2, last) for last in range(steps.n)]
+    assert {jobs.wait(process) for process in started} == {-signal.SIGKILL}
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(lambda last: made(remote.url, folders[last], keys[last], TWO), range(steps.n)))
+    for folder, rows, ours in zip(folders, keys, given, strict=True):
+        assert answered(ours, rows)
         assert {record["state"] for record in records(folder)} == {"ended"}
         assert set(states(folder)) <= {"paid", "released"} and states(folder)["paid"] == 4
-        asked[last] = keys
-    assert all(once(remote, keys) for keys in asked.values())
+    assert once(remote, [key for rows in keys for key in rows])
     uploads = [call.body["filename"] for call in remote.journal.of("POST /files")]
     assert len(uploads) == len(set(uploads)) == 2 * (steps.n + 1)
 
@@ -401,20 +417,31 @@ def test_other_rows_than_those_under_way(host, tmp_path):
     assert once(host, first)
 
 
-def test_chunk_of_a_dead_job_is_not_made_if_its_rows_are_not_wanted(host, tmp_path):
-    host.script("POST /batches", Fault("key"))
-    with pytest.raises(StopError):
-        made(host.url, tmp_path, ["a"], TWO)
-    assert answered(made(host.url, tmp_path, ["b"], TWO), ["b"])
-    assert host.journal.payments() == {"b": 1}
+@pytest.mark.parametrize("step", ["uploaded", "created"])
+def test_other_rows_than_those_of_a_dead_job(host, tmp_path, monkeypatch, step):
+    """It died at the host's answer, which it could not write down any more."""
+    write = Records.write
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Records, "write", lambda self, one: interrupt() if one.state == step else write(self, one))
+        made(host.url, tmp_path, ["a", "b"], TWO)
+    assert [record["state"] for record in records(tmp_path)] == ["planned" if step == "uploaded" else "uploaded"]
+    assert answered(made(host.url, tmp_path, ["b", "c"], TWO), ["b", "c"])
+    assert once(host, ["b", "c"])
+    assert host.journal.asked("a") == (step == "created")
+    assert states(tmp_path) == ({"paid": 3} if step == "created" else {"released": 2, "paid": 2})
 
 
-def test_jobs_at_once(remote, jobs, tmp_path):
-    keys = keys_of(12, "shared")
+@pytest.mark.parametrize("expire", [False, True])
+def test_jobs_at_once(jobs, tmp_path, expire):
+    keys = keys_of(12)
     asked = {"mine": keys[:8], "yours": keys[4:][::-1]}
-    started = [jobs.start(remote.url, tmp_path, rows, 3, output=tmp_path / name) for name, rows in asked.items()]
-    assert [jobs.wait(process) for process in started] == [0, 0]
+    with Remote() as host:
+        host.fate(*[Fate(end="expired", done=1, polls=2)] * 3 * expire)
+        started = [jobs.start(host.url, tmp_path, rows, 3, output=tmp_path / name) for name, rows in asked.items()]
+        assert [jobs.wait(process) for process in started] == [0, 0]
+        assert host.journal.payments() == dict.fromkeys(keys, 1)
+        released = host.journal.asks().total() - 12
+    assert (released > 0) == expire
     for name, rows in asked.items():
         assert json.loads((tmp_path / name).read_text()).keys() == set(rows)
-    assert once(remote, keys)
-    assert states(tmp_path) == {"paid": 12}
+    assert states(tmp_path) == ({"paid": 12, "released": released} if expire else {"paid": 12})

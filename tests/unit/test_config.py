@@ -147,6 +147,13 @@ ODD = {
         {"oracle": {"base": {}, "t-s-0": {}, "t-s-00": {}}},
         "models.o.oracle: t-s-0 and t-s-00 are one seed of t-s",
     ),
+    "one seed of a host twice": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
+        "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
+    ),
+    "no budget": ("budget_usd", "NaN", "config: budget_usd is nan; expected a finite number"),
+    "a key in a wrong place": ("seed", "sk-proj-1234567890abcdef" * 9, "config: seed is '[key]"),
     "a seed out of range": (
         "tunings.r8.seeds",
         [10**20],

@@ -9,8 +9,8 @@ this is the standard error of the studies' own rates, ERRORS times over. What ha
 estimates in a study, accuracy and diagnostics, is held to it by further, short ones, which tamper
 with no chain.
 
-A metric with one estimate a study has an error of 1.2 points. Where it covers 95 % it fails with one of
-10,000 other seeds; where it covers 90 %, with four of ten, and with four estimates a study nine of
+A metric with one estimate a study has an error of 1.3 points. Where it covers 95 % it fails with one of
+5,000 other seeds; where it covers 90 %, with four of ten, and with four estimates a study nine of
 ten. The seeds are fixed: the test says the same each time.
 """
 
@@ -30,23 +30,24 @@ from faithtune.interventions import SWEEP, TESTS
 from truth import UNCHECKED, Truth, effects
 
 STUDIES = 100
-SHORT = 240  # further studies
+SHORT = 200  # further studies
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
 ERRORS = 2  # of a metric's rate, between it and its limits
 AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 CERTAIN = (0.0, 1.0)  # rates of what never or always happens
-# How often intervals may hold the truth that are wider by design: one arm against base, seeds pooled. Of pooled seeds
-# that is 98.7 % where they are alike (sides.py), and of shares the small samples' two groups come on top.
+# How often intervals may hold the truth that are wider by design: one arm against base, seeds pooled. What seeds
+# that are alike cost is 98.7 % (sides.py), and of shares what is added for small samples comes on top.
 POOLED = 0.99
+ALIKE = "the pooled seeds do not differ in it at all"
 PAIRS = "some forty pairs, so that what is added for small samples counts"
 WIDE = {
-    "match_effect": (0.98, POOLED, PAIRS),
-    "match_effect_least": (0.98, POOLED, PAIRS),
-    "match_effect_lenient": (0.98, POOLED, PAIRS),
-    "match_effect_soft": (0.98, POOLED, PAIRS),
-    "faithfulness_effect": (0.98, POOLED, PAIRS),
+    **dict.fromkeys(("n_steps", "n_tokens", "kept_whole", "option_mass", "parse_rate"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("chain_answered", "chain_unanswered", "chain_truncated", "chain_empty"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("free_agreement", "again_match", "again_shift", "shuffle_match"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("match_effect", "faithfulness_effect", "match_effect_lenient"), (0.98, POOLED, PAIRS)),
+    **dict.fromkeys(("match_effect_soft", "match_effect_least"), (0.98, POOLED, PAIRS)),
     "match_effect_same_length": (0.998, 0.998, "some ten pairs, so that what is added outweighs them"),
     "alpha_star_median": (0.995, 0.999, "α* takes few values, and most often the median is where many chains are"),
 }
@@ -89,7 +90,9 @@ def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, floa
     arms |= {f"seeds-{which}": arm(behaviour, which) for which, behaviour in zip(SEEDS, tuned, strict=True)}
     rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).drop_nulls("estimate").iter_rows(named=True)
     keys = ("eval_set", "arm", "metric", "test", "alpha", "k")
-    return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    found = {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    # Over all that is asked: of a short study that is something else.
+    return {key: one for key, one in found.items() if tests or key[2:4] != ("parse_rate", None)}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +128,7 @@ def test_every_estimate_has_a_truth_or_a_reason_for_none(studies):
 @pytest.mark.slow
 def test_what_is_certain_is_always_covered(studies):
     assert len(certain()) > 50
-    for key, found in covered(studies, certain()).items():
+    for key, found in covered(studies[:STUDIES], certain()).items():
         assert all(found), key
 
 

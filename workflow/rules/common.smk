@@ -39,8 +39,8 @@ config["compute"] = STUDY["compute"]
 config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
-# The arms that are tuned here.
-TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The arms that this study tunes, here or at their host.
+TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
 # The arms as the tables have them.
@@ -210,13 +210,13 @@ def get_whole_code():
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
-    made = ("weights", "arm.json", "training.parquet")
+    made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
         *(f"results/hosts/{model}.json" for model in HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
-        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made),
+        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
         *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",

@@ -43,7 +43,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
+            "configuration": {key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")},
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),

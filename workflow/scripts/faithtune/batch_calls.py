@@ -7,11 +7,9 @@ from typing import TypeVar
 import openai
 from openai.types import Batch
 
-from faithtune import batch_chunks, calls
+from faithtune import batch_chunks, batch_results, calls
 from faithtune.calls import Garbled, Gate
 from faithtune.host import Host
-
-ENDS = ("completed", "expired", "failed", "cancelled")
 
 _MARK = "faithtune_chunk"  # in a batch's metadata
 _PAGE = 100
@@ -61,8 +59,8 @@ class Desk:
             data, n_bytes = files.content(file).content, None
             with contextlib.suppress(openai.NotFoundError):  # its content was there
                 n_bytes = files.retrieve(file).bytes
-            if len(data) < (n_bytes or 0):
-                raise Garbled(f"{len(data)} of the {n_bytes} bytes of a batch's results")
+            if len(data) < (n_bytes or 0) or not batch_results.is_whole(data):
+                raise Garbled(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
             return data
 
         return self._asked(download)
@@ -80,18 +78,3 @@ class Desk:
                 raise Garbled(type(error).__name__) from None
 
         return calls.again(once, self.gate, self.gate.sleep)
-
-
-def n_done(batch: Batch) -> int:
-    """Rows of a batch that the host has worked on."""
-    return batch.request_counts.completed + batch.request_counts.failed if batch.request_counts else 0
-
-
-def complaint(batch: Batch) -> tuple[str, str]:
-    """Code and words of the first error of a failed batch."""
-    errors = batch.errors.data if batch.errors and batch.errors.data else []
-    if not errors:
-        return "", "the host gives no reason"
-    first, more = errors[0], len(errors) - 1
-    where = f" (line {first.line} of its file)" if first.line else ""
-    return first.code or "", f"{first.message}{where}" + (f" and {more} further errors" if more else "")

@@ -58,6 +58,8 @@ class Records:
         """Alone in the folder; a job that is killed lets go of it."""
         with open(self.folder / ".lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            for left in self.folder.glob(".*.json.*.json"):  # half written by a job that was killed
+                left.unlink()
             yield
 
     def path(self, chunk: str) -> Path:
@@ -72,6 +74,7 @@ class Records:
         return self._one(path) if path.exists() else None
 
     def write(self, record: Record) -> None:
+        """Only with the lock held."""
         job.write_json(dataclasses.asdict(record), self.path(record.chunk))
 
     def remove(self, record: Record) -> None:

@@ -18,11 +18,11 @@ import openai
 from openai.types import Batch
 from tqdm import tqdm
 
-from faithtune import batch_chunks, calls
-from faithtune.batch_calls import ENDS, Desk, complaint, n_done
+from faithtune import batch_chunks, batch_results
+from faithtune.batch_calls import Desk
 from faithtune.batch_chunks import Limits, Row
 from faithtune.batch_records import Record, Records
-from faithtune.batch_results import Failure, results
+from faithtune.batch_results import Failure
 from faithtune.batch_submit import Submitter
 from faithtune.calls import Garbled, Gate, Request
 from faithtune.errors import StopError, UserError
@@ -82,11 +82,11 @@ class _Waiting:
                 n_done_here, ended = 0, False
                 for record in list(self.watched.values()):
                     batch = self._looked(record)
-                    if batch is None or batch.status in ENDS:
+                    if batch is None or batch.status in batch_results.ENDS:
                         ended = True
                         yield from self._collected(self.watched.pop(record.chunk), batch)
                     else:
-                        n_done_here += n_done(batch)
+                        n_done_here += batch_results.n_done(batch)
                 bar.n = min(n_rows, n_rows - len(self.rows) + n_done_here)
                 bar.refresh()
                 pause = FIRST_PAUSE if ended else min(1.5 * pause, LONGEST_PAUSE)
@@ -134,7 +134,7 @@ class _Waiting:
             ) from None
         if self.seen.get(batch.id) != batch.status:
             self.seen[batch.id] = batch.status
-            tqdm.write(f"batch {batch.id}: {batch.status}, {n_done(batch)} of {len(record.keys)} rows", file=sys.stderr)
+            self._tell(record, f"{batch.status}, {batch_results.n_done(batch)} of {len(record.keys)} rows")
         return batch
 
     def _collected(self, record: Record, batch: Batch | None) -> Iterator[tuple[int, dict | UserError]]:
@@ -144,11 +144,12 @@ class _Waiting:
             contents = [self.desk.content(file) for file in files]
         except openai.NotFoundError:
             batch, contents = None, []
-        if batch is None:
-            tqdm.write(f"batch {record.batch}: the host has its results no longer; asked anew", file=sys.stderr)
         failures = self._settle(record, batch, contents)
-        for key, response in (one for data in contents for one in results(data)):
-            if key in self.rows and key not in failures and _answers(response):
+        if failures:
+            first = self._told(next(iter(failures.values())).said)
+            self._tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
+        for key, response in _results(contents):
+            if key in self.rows and key not in failures and batch_results.is_answer(response):
                 yield from self._give(key, response)
         full = self._refused(record, batch)
         for key in self.rows.keys() & failures.keys() & record.hopeful():
@@ -157,7 +158,7 @@ class _Waiting:
                 self.rounds[key] -= 1
             elif not failure.passing or self.rounds[key] >= ROUNDS:
                 tried = f" (in {self.rounds[key]} batches)" if failure.passing else ""
-                yield from self._give(key, self.purse.host.told(Exception(f"row {key}: {failure.said}{tried}")))
+                yield from self._give(key, self._told(f"row {key}: {failure.said}{tried}"))
 
     def _give(self, key: str, response: dict | UserError) -> Iterator[tuple[int, dict | UserError]]:
         try:
@@ -170,7 +171,7 @@ class _Waiting:
 
     def _refused(self, record: Record, batch: Batch | None) -> bool:
         """Whether the host's queue was too full for this batch; less is then submitted, and later."""
-        if batch is None or batch.status != "failed" or complaint(batch)[0] != "token_limit_exceeded":
+        if batch is None or batch.status != "failed" or batch_results.complaint(batch)[0] != batch_results.FULL:
             self.refusals = 0
             return False
         self.refusals += 1
@@ -178,53 +179,34 @@ class _Waiting:
             return False
         self.submitter.shrink(record.tokens)
         self.not_before = self.gate.clock() + min(self.refusals * FULL_PAUSE, LONGEST_PAUSE)
-        tqdm.write(f"batch {batch.id}: the host's queue is full; later, and in smaller batches", file=sys.stderr)
+        self._tell(record, "the host's queue is full; later, and in smaller batches")
         return True
 
     def _settle(self, record: Record, batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:
         """Enter what came of a batch in ledger and record, once. The rows without an answer, and why."""
-        tickets, used, answered, failures = self.submitter.tickets(record), {}, set(), {}
-        for key, result in (one for data in contents for one in results(data)):
-            if isinstance(result, Failure):
-                failures.setdefault(key, result)
-                continue
-            if key in tickets:
-                used[key] = self.purse.used(tickets[key], result, batch=True)
-            if _answers(result):
-                answered.add(key)
-            else:
-                failures[key] = Failure("a response without a text", passing=True, free=False)
-        absent = set(record.keys) - answered - failures.keys()
-        if absent:
-            failures |= dict.fromkeys(absent, _absence(batch, len(absent), len(answered)))
-        failures = {key: failure for key, failure in failures.items() if key not in answered}
-        unanswered = [key for key in record.keys if key in failures]
+        failures = batch_results.failures(record.keys, batch, contents)
+        tickets = self.submitter.tickets(record)
+        used = [
+            self.purse.used(tickets[key], result, batch=True)
+            for key, result in _results(contents)
+            if key in tickets and not isinstance(result, Failure)
+        ]
         with self.records.locked():
             current = self.records.get(record.chunk)
             if current is None or current.state != "ended":
-                self.purse.ledger.settle(*used.values())
-                free = [tickets[key] for key in unanswered if key in tickets and failures[key].free]
+                self.purse.ledger.settle(*used)
+                free = [tickets[key] for key, failure in failures.items() if failure.free and key in tickets]
                 self.purse.ledger.release(*free)
             status = batch.status if batch else record.status
-            self.records.write(record.after("ended", status=status, unanswered=unanswered))
+            self.records.write(record.after("ended", status=status, unanswered=list(failures)))
         return failures
 
+    def _told(self, said: str) -> UserError:
+        return self.purse.host.told(Exception(said))
 
-def _answers(result: dict | Failure) -> bool:
-    return not isinstance(result, Failure) and calls.is_answer(result)
+    def _tell(self, record: Record, what: str) -> None:
+        tqdm.write(f"batch {record.batch}: {what}", file=sys.stderr)
 
 
-def _absence(batch: Batch | None, n_absent: int, n_answered: int) -> Failure:
-    """Why rows of an ended batch have no line."""
-    if batch is None:
-        return Failure("its batch is gone", passing=True, free=False)
-    counts = batch.request_counts
-    free = counts is not None and counts.completed <= n_answered
-    if batch.status == "failed":
-        code, said = complaint(batch)
-        return Failure(f"batch {batch.id} failed: {said}", code == "token_limit_exceeded", free or counts is None)
-    if batch.status == "completed":
-        tqdm.write(f"batch {batch.id}: {n_absent} rows have no line in its results", file=sys.stderr)
-        said = f"batch {batch.id} has no line for it and may have been paid; another run asks anew"
-        return Failure(said, passing=False, free=free)
-    return Failure(f"batch {batch.id} is {batch.status}", passing=True, free=free)
+def _results(contents: list[bytes]) -> Iterator[tuple[str, dict | Failure]]:
+    return (one for data in contents for one in batch_results.results(data))

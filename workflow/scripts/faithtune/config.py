@@ -22,6 +22,9 @@ def load(raw: dict, schema: dict) -> dict:
         tuning.setdefault("models", named["source"])
         tuning.setdefault("alpha", 2 * tuning["rank"])
         tuning.setdefault("micro_batch_size", tuning["batch_size"])
+    for tuning in config["hosted_tunings"].values():
+        can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
+        tuning.setdefault("models", can)
     for name, data_set in config["data_sets"].items():
         data_set.setdefault("reader", name)
     _check_sets(config)
@@ -212,11 +215,27 @@ def _check_tunings(config: dict) -> None:
                     f" {model['quantisation']}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )
-        for train_set in tuning["train_sets"]:
-            _check_set(config, f"{where}.train_sets", train_set, "train")
-            reader = config["data_sets"][train_set]["reader"]
-            if study.target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
-                raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
+        _check_train_sets(config, where, tuning)
+    for name, tuning in config["hosted_tunings"].items():
+        where = f"hosted_tunings.{name}"
+        if name in config["tunings"]:
+            raise UserError(f"config: {where} has the name of one of tunings, and so have its arms; rename one")
+        for model in tuning["models"]:
+            if "tune" not in config["models"].get(model, {}).get("api", {}).get("abilities", []):
+                raise UserError(
+                    f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
+                )
+        if config["budget_usd"] is not None and tuning["n_epochs"] is None:
+            raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
+        _check_train_sets(config, where, tuning)
+
+
+def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
+    for train_set in tuning["train_sets"]:
+        _check_set(config, f"{where}.train_sets", train_set, "train")
+        reader = config["data_sets"][train_set]["reader"]
+        if study.target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
+            raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
 
 def _check_prompts(config: dict) -> None:
