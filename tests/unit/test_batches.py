@@ -205,6 +205,13 @@ def test_ten_thousand_rows(host, tmp_path):
     assert (states(tmp_path)["paid"], tries) == (10_000, host.journal.asks().total())
 
 
+def test_results_that_come_in_part_are_fetched_again(host, tmp_path):
+    host.script("GET /files/*/content", Fault("garbled"), Fault("cut"), Fault("status", 500))
+    assert answered(made(host.url, tmp_path, keys_of(10), Limits()), keys_of(10))
+    assert len(host.journal.of("GET /files/*/content")) == 4
+    assert once(host, keys_of(10))
+
+
 def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path, monkeypatch):
     keys = keys_of(10)
     host.fate(Fate(missing=["row-2"], twice=["row-3"], shuffled=True))
