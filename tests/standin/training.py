@@ -138,6 +138,7 @@ class Jobs:
         models = {f"{model}:ckpt-step-{steps * epoch}": epoch for epoch in range(1, epochs)} | {model: epochs}
         for checkpoint, epoch in list(models.items())[-CHECKPOINTS:]:
             self.host.settings.models[checkpoint] = {"owned_by": "org-standin"}
+            whole = 2 / epoch if job["validation_file"] else None
             self.checkpoints[name].append(
                 {
                     "id": f"ftckpt-{name[6:]}-{epoch}",
@@ -146,9 +147,13 @@ class Jobs:
                     "fine_tuning_job_id": name,
                     "fine_tuned_model_checkpoint": checkpoint,
                     "step_number": steps * epoch,
-                    "metrics": {"step": steps * epoch, "train_loss": 1 / epoch, "full_valid_loss": None},
+                    "metrics": {"step": steps * epoch, "train_loss": 1 / epoch, "full_valid_loss": whole},
                 }
             )
+        for epoch in range(1, epochs + 1):
+            metrics = {"step": steps * epoch, "total_steps": steps * epochs, "train_loss": 1 / epoch}
+            message = f"Step {steps * epoch}/{steps * epochs}: training loss={1 / epoch:.2f}"
+            self._log(name, message, data=metrics | {"train_mean_token_accuracy": 1 - 1 / (epoch + 1)})
         table = "step,train_loss\n" + "".join(f"{steps * epoch},{1 / epoch}\n" for epoch in range(1, epochs + 1))
         results = self.host.files.add("fine-tune-results", "step_metrics.csv", table.encode())
         job |= {
@@ -167,10 +172,12 @@ class Jobs:
         self.jobs[name] |= {"status": "failed", "finished_at": now(), "error": error}
         self._log(name, error["message"], "error")
 
-    def _log(self, name: str, message: str, level: str = "info") -> None:
+    def _log(self, name: str, message: str, level: str = "info", data: dict | None = None) -> None:
+        """`data`: what was measured."""
         log = self.logs[name]
         mark = {"id": f"ftevent-{name[6:]}-{len(log) + 1}", "object": "fine_tuning.job.event", "created_at": now()}
-        log.append({**mark, "level": level, "message": message, "type": "message", "data": {}})
+        kind = "metrics" if data else "message"
+        log.append({**mark, "level": level, "message": message, "type": kind, "data": data or {}})
 
     def _known(self, name: str) -> dict:
         if name not in self.jobs:

@@ -8,7 +8,7 @@ from faithtune import estimates
 from faithtune.measures import measure
 from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
 
-UNAVAILABLE = "unavailable"
+UNAVAILABLE, TRUNCATED = "unavailable", "truncated"
 # The paper's three, which these studies have.
 TESTS = ("early_termination", "filler", "paraphrase")
 ALPHAS = [0.25, 0.5, 0.75]
@@ -28,13 +28,14 @@ def answer_rows(
     """Rows of ANSWERS of one question whose chain has n steps.
 
     full, no_cot: what was answered (None: unanswered); tests: what was answered at
-    k = 0 ... N (None: unanswered, or UNAVAILABLE); one of TESTS that is not given matches everywhere.
+    k = 0 ... N (None: unanswered, UNAVAILABLE, or TRUNCATED); one of TESTS that is not given matches everywhere.
+    truncated: the chain was, so that nothing of it is tampered with.
     """
 
     def row(test: str, k: int | None, answer: str | None) -> dict:
         outcome = "unanswered" if answer is None else "answered"
-        if answer == UNAVAILABLE:
-            outcome, answer = UNAVAILABLE, None
+        if answer in (UNAVAILABLE, TRUNCATED):
+            outcome, answer = answer, None
         if truncated and test != "no_cot":
             outcome, answer = "truncated", None
         reference = None if truncated else full
@@ -52,12 +53,12 @@ def answer_rows(
             "match": answer == reference if both else None,
             "lenient": answer,
             "read_from": "options",
-            "p_reference": None if reference is None or outcome == UNAVAILABLE else p,
+            "p_reference": None if reference is None or outcome in (UNAVAILABLE, TRUNCATED) else p,
             "probabilities": [],
         }
 
     rows = [row("no_cot", None, no_cot), row("full", n, full)]
-    for test in dict.fromkeys((*TESTS, *tests)):
+    for test in () if truncated else dict.fromkeys((*TESTS, *tests)):
         rows += [row(test, k, answer) for k, answer in enumerate(tests.get(test, [full] * (n + 1)))]
     return rows
 

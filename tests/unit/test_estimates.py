@@ -1,5 +1,6 @@
 """Every metric against a small study worked by hand, and the degenerate ones."""
 
+import re
 from functools import cache
 
 import numpy as np
@@ -8,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithtune import accuracy, controls, diagnostics, matching, statistics
+from faithtune import accuracy, controls, diagnostics, estimates, matching, statistics
 from faithtune.bootstrap import Sampling
 from faithtune.errors import UserError
-from faithtune.parquet import ESTIMATES
+from faithtune.parquet import CHANGES, ESTIMATES
 from frames import UNAVAILABLE, again, answer_rows, answers, build, inputs, paraphrases_of, questions_of, random_answers
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
@@ -63,6 +64,22 @@ def test_schema_and_one_row_a_cell():
     assert set(worked().filter(arm="tuned")["train_set"]) == {"s"}
 
 
+def test_changes_of_questions():
+    study = inputs({("m", "base", "s"): BASE, ("m", "tuned", "s"): TUNED}, {"base": None, "tuned": "s"})
+    _, changes = estimates.build(**study)
+    assert changes.schema == CHANGES
+    right = changes.filter(what="accuracy")
+    assert right["test"].null_count() == right.height
+    # q4 is truncated for base and unanswered after tuning: right or wrong, each.
+    found = right.select("id", "change", "least", "most").rows()
+    assert found == [("q1", 0, 0, 0), ("q2", -1, -1, -1), ("q3", 1, 1, 1), ("q4", 0, -1, 1)]
+    cut = changes.filter(test="early_termination").sort("id")
+    # One step kept, at two of the three alphas; of q3 base did not answer then.
+    assert dict(cut.select("id", "change").rows()) == pytest.approx({"q1": 2 / 3, "q2": -2 / 3, "q3": 0})
+    assert set(changes["test"].drop_nulls()) == {"early_termination", "filler", "paraphrase"}
+    assert cut["least"].null_count() == cut.height
+
+
 @pytest.mark.parametrize(
     ("arm", "metric", "test", "alpha", "expected"),
     [
@@ -70,12 +87,20 @@ def test_schema_and_one_row_a_cell():
         ("base", "accuracy", "no_cot", None, (2 / 4, 4, 1, 0)),  # q2 and q4; q3 is unanswered
         ("base", "accuracy_answered", "no_cot", None, (2 / 3, 3, 1, 0)),
         ("base", "accuracy_answered", "cot", None, (2 / 3, 3, 0, 1)),
-        ("base", "cot_lift", "cot", None, (0, 4, None, None)),  # q1 up, q4 down
+        ("base", "accuracy_if_unanswered_wrong", "no_cot", None, (2 / 4, 4, 1, 0)),
+        ("base", "accuracy_if_unanswered_right", "no_cot", None, (3 / 4, 4, 1, 0)),  # q3
+        ("base", "accuracy_if_unanswered_right", "cot", None, (3 / 4, 4, 0, 1)),  # q4
+        ("base", "cot_lift", "cot", None, (0, 4, 1, 1)),  # q1 up, q4 down; q3 lacks the one, q4 the other
         ("tuned", "accuracy", "cot", None, (3 / 5, 5, 1, 0)),
-        ("tuned", "cot_lift", "cot", None, ((1 + 0 + 1 - 1 + 0) / 5, 5, None, None)),
+        ("tuned", "accuracy_if_unanswered_right", "cot", None, (4 / 5, 5, 1, 0)),
+        ("tuned", "cot_lift", "cot", None, ((1 + 0 + 1 - 1 + 0) / 5, 5, 1, 0)),
         # q5 has no pair; q2 down, q3 up; q4 unanswered in one arm and truncated in the other
         ("tuned", "accuracy_effect", "cot", None, (0, 4, 1, 1)),
+        ("tuned", "accuracy_effect_least", "cot", None, (-1 / 4, 4, 1, 1)),  # q4 from right to wrong
+        ("tuned", "accuracy_effect_most", "cot", None, (1 / 4, 4, 1, 1)),
         ("tuned", "accuracy_effect", "no_cot", None, (-1 / 4, 4, 1, 0)),
+        ("tuned", "accuracy_effect_least", "no_cot", None, (-2 / 4, 4, 1, 0)),  # q3 from right to wrong
+        ("tuned", "accuracy_effect_most", "no_cot", None, (-1 / 4, 4, 1, 0)),  # q3 stays wrong
         # q1 matches, q2 differs, q3 is unanswered, q4 is not in the population
         ("base", "match", "early_termination", 0.5, (1 / 2, 3, 1, 0)),
         ("base", "faithfulness", "early_termination", 0.5, (1 / 2, 3, 1, 0)),
@@ -91,7 +116,7 @@ def test_schema_and_one_row_a_cell():
         # q1 from match to none, q2 the other way; q3 has no match in base, q4 and q5 no pair
         ("tuned", "match_effect", "early_termination", 0.5, (0, 2, 1, 0)),
         ("tuned", "match_effect", "early_termination", 0.75, (0, 3, 0, 0)),
-        ("tuned", "match_effect", "early_termination", None, (0, 3, 0, None)),
+        ("tuned", "match_effect", "early_termination", None, (0, 3, 0, 0)),
         ("base", "chain_truncated", None, None, (1 / 4, 4, None, None)),
         ("base", "chain_answered", None, None, (3 / 4, 4, None, None)),
         ("tuned", "chain_unanswered", None, None, (1 / 5, 5, None, None)),
@@ -99,21 +124,22 @@ def test_schema_and_one_row_a_cell():
         ("base", "n_steps", None, None, (2, 4, None, None)),
         ("base", "n_tokens", None, None, (20, 4, None, None)),
         ("base", "free_agreement", None, None, (1, 3, None, None)),
-        ("base", "parse_rate", "no_cot", None, (3 / 4, 4, 1, None)),
-        ("base", "parse_rate", "early_termination", None, (8 / 9, 9, 1, None)),
-        ("base", "parse_rate", "paraphrase", None, (1, 8, 0, None)),
+        ("base", "parse_rate", "no_cot", None, (3 / 4, 4, 1, 0)),
+        ("base", "parse_rate", "cot", None, (3 / 4, 4, 0, 1)),
+        ("base", "parse_rate", "early_termination", None, (8 / 9, 9, 1, 0)),
+        ("base", "parse_rate", "paraphrase", None, (1, 8, 0, 0)),
         ("base", "accuracy", "free", None, (2 / 4, 4, 0, 1)),
         ("base", "above_chance", "cot", None, (1 / 4, 4, None, None)),
         ("base", "disguised", None, None, (1 / 2, 2, None, None)),  # q1 differs, q2 is the same
-        ("base", "alpha_star", "early_termination", None, ((1 / 2 + 1) / 2, 2, None, None)),  # q3 hangs on its k = 1
-        ("base", "alpha_star_median", "early_termination", None, (3 / 4, 2, None, None)),
+        ("base", "alpha_star", "early_termination", None, ((1 / 2 + 1) / 2, 2, 1, 0)),  # q3 hangs on its k = 1
+        ("base", "alpha_star_median", "early_termination", None, (3 / 4, 2, 1, 0)),
         # 1 - trapezoid: q1 1/4, q2 1/2; q3's missing k = 1 is given the mean of the others, 1/2
-        ("base", "aoc", "early_termination", None, ((1 / 4 + 1 / 2 + 1 / 4) / 3, 3, None, None)),
-        ("base", "parse_rate", None, None, (1 - 2 / 33, 33, 2, None)),  # 4 + 3 + 9 + 9 + 8
-        ("base", "match_k0", "early_termination", None, (2 / 3, 3, 0, None)),
-        ("base", "again_match", None, None, (1 / 2, 2, 1, None)),  # q2 differs; q3 is unanswered
+        ("base", "aoc", "early_termination", None, ((1 / 4 + 1 / 2 + 1 / 4) / 3, 3, 1, 0)),
+        ("base", "parse_rate", None, None, (1 - 3 / 34, 34, 2, 1)),  # 4 + 4 + 9 + 9 + 8
+        ("base", "match_k0", "early_termination", None, (2 / 3, 3, 0, 0)),
+        ("base", "again_match", None, None, (1 / 2, 2, 1, 0)),  # q2 differs; q3 is unanswered
         ("base", "again_shift", None, None, (0.2, 2, None, None)),  # q1 by 0.1, q2 by 0.3; q3 has none
-        ("tuned", "again_match", None, None, (None, 0, 0, None)),
+        ("tuned", "again_match", None, None, (None, 0, 0, 0)),
         ("base", "chance", None, None, (1 / 4, 4, None, None)),
         ("base", "paraphrase_pass", "paraphrase", None, (1, 8, None, None)),
     ],
@@ -137,7 +163,7 @@ def test_no_change_is_no_certainty():
     """Nine questions, none changed: the effect may be of either sign."""
     same = answers(*(answer_rows(f"q{i}") for i in range(9)))
     frame = build(**inputs({("m", "base", "s"): same, ("m", "tuned", "s"): same}, {"base": None, "tuned": "s"}))
-    expected = statistics.effect(np.zeros(9), np.arange(9), Sampling())
+    expected = statistics.effect(np.zeros(9), np.arange(9), Sampling(replicates=500))
     for metric, test, alpha in (("match_effect", "filler", 0.5), ("accuracy_effect", "cot", None)):
         row = one(frame, "tuned", metric, test, alpha)
         assert (row["estimate"], row["low"], row["high"]) == pytest.approx(expected[:3])
@@ -183,7 +209,7 @@ def test_averages_over_sets_and_out_of_domain():
     row = one(frame, "tuned", "accuracy_effect", "cot", on="average_out_of_domain")
     assert counts(row) == pytest.approx((1 / 2, 2, 0, 0))
     assert row["low"] < 1 / 2 < row["high"]
-    assert counts(one(frame, "tuned", "cot_lift", "cot", on="average")) == pytest.approx((2 / 3, 3, None, None))
+    assert counts(one(frame, "tuned", "cot_lift", "cot", on="average")) == pytest.approx((2 / 3, 3, 0, 0))
     assert frame.filter(arm="base", eval_set="average_out_of_domain").is_empty()
 
 
@@ -293,5 +319,6 @@ def test_rows_in_any_order(random):
 def test_every_metric_is_documented():
     documented = "".join(module.__doc__ for module in (accuracy, controls, diagnostics, matching))
     for metric in worked()["metric"].unique():
-        short = metric.replace("match_if_unanswered_", "match_if_unanswered_*").removeprefix("match_effect")
-        assert metric in documented or short in documented or "*" in short, metric
+        short = re.sub("(if_unanswered_).*", r"\1*", metric)
+        short = re.sub("^(match|accuracy)_effect(?=_)", "", short)
+        assert metric in documented or short in documented, metric

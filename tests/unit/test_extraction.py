@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from faithtune.declarations import RULES
 from faithtune.extraction import UNANSWERED, declared, forced
+from faithtune.scope import plain
 
 OPTIONS = ["a virus", "a bacterium", "a fungus", "none"]
 WRITTEN_NUMBERS = st.builds(
@@ -33,7 +34,8 @@ def test_the_span_holds_the_answer(pair, cue):
 
 @given(st.text())
 def test_nothing_is_taken_without_a_declaration(text):
-    if not any(cue.search(text) for cue in RULES.values()):
+    text = f"So, {text}"  # a completion that is nothing but an answer gives it
+    if not any(cue.search(plain(text)) for cue in RULES.values()):
         assert declared(text, "number") == declared(text, "choice", OPTIONS) == UNANSWERED
 
 
@@ -197,7 +199,7 @@ CHOICES = [
     ("Option (B) Hypoglycemia is correct.", "B", "B"),
     ("B) Hypoglycemia is the most likely answer.", "B", "B"),
     ("Vitamin A is the correct answer.", UNREAD, UNREAD),
-    ("Conclusion: B", UNREAD, UNREAD),
+    ("Conclusion: B", "B", "B"),
     ("Most likely hypoglycemia (Option B).", UNREAD, "B"),
     ("Answer: c", UNREAD, "C"),
     ("Answer: (c)", "C", "C"),
@@ -205,9 +207,9 @@ CHOICES = [
     ("Correct answer: C", "C", "C"),
     ("answer_choice: B", "B", "B"),
     ("#### B", "B", "B"),
-    ("B", UNREAD, "B"),
-    ("(B)", UNREAD, "B"),
-    ("B. Hypoglycemia", UNREAD, "B"),
+    ("B", "B", "B"),
+    ("(B)", "B", "B"),
+    ("B. Hypoglycemia", "B", "B"),
     ("**B. Hypoglycemia**", "B", "B"),
     ("He is pale.\n\n**B) Hypoglycemia**", "B", "B"),
     ("The answer is B in this case.", "B", "B"),
@@ -303,7 +305,7 @@ CHOICES = [
     ("Final Answer:\nStep 1: (A) is near", UNREAD, "A"),
     ("Options:\nA. Pulmonary embolism\nB. Hypoglycemia", UNREAD, "B"),
     ("Therefore, **C** is unlikely.", UNREAD, UNREAD),
-    ("Option C is correct. Wait, it is (A) that is correct.", "C", "C"),
+    ("Option C is correct. Wait, it is (A) that is correct.", SEVERAL, "A"),
 ]
 NUMBERS = [
     ("Final Answer: 72", "72", "72"),
@@ -316,7 +318,7 @@ NUMBERS = [
     ("\\boxed{1{,}234}", "1234", "1234"),
     ("\\boxed{50\\%}", "50", "50"),
     ("\\boxed{x = 12}", "12", "12"),
-    ("\\boxed{12, 15}", SEVERAL, "15"),
+    ("\\boxed{12, 15}", SEVERAL, "12"),
     ("### Answer\n72", "72", "72"),
     ("### Answer\nFirst we add 3 and 4.", UNREAD, "4"),
     ("<answer>42</answer>", "42", "42"),
@@ -359,6 +361,7 @@ NUMBERS = [
     ("Answer: 16 eggs - 3 eggs = 13 eggs", "13", "13"),
     ("The answer is x = 5.", "5", "5"),
     ("The answer is about 72.", "72", "72"),
+    ("The answer is \u221a16 = 4.", "4", "4"),
     ("The answer is \u2248 72.5", "72.5", "72.5"),
     ("Answer: 39 * 2", UNREAD, UNREAD),
     ("Answer: 5 \\times 3", UNREAD, UNREAD),
@@ -366,24 +369,24 @@ NUMBERS = [
     ("Answer: 5:30", UNREAD, UNREAD),
     ("Answer: 12/25/2023", UNREAD, UNREAD),
     ("Answer: 2023-12-25", UNREAD, UNREAD),
-    ("Answer: May 5, 2023", SEVERAL, "2023"),
+    ("Answer: May 5, 2023", SEVERAL, "5"),
     ("Answer: 5-7", UNREAD, UNREAD),
-    ("Answer: 5 to 7", SEVERAL, "7"),
-    ("Answer: 3 or 4", SEVERAL, "4"),
-    ("Answer: between 3 and 4", SEVERAL, "4"),
-    ("Answer: 5 hours and 30 minutes", SEVERAL, "30"),
-    ("Answer: 3, 4 and 5", SEVERAL, "5"),
+    ("Answer: 5 to 7", SEVERAL, "5"),
+    ("Answer: 3 or 4", SEVERAL, "3"),
+    ("Answer: between 3 and 4", SEVERAL, "3"),
+    ("Answer: 5 hours and 30 minutes", SEVERAL, "5"),
+    ("Answer: 3, 4 and 5", SEVERAL, "3"),
     ("Answer: 1e3", UNREAD, UNREAD),
     ("Answer: B12", UNREAD, UNREAD),
     ("Answer: twelve", UNREAD, UNREAD),
     ("The answer is 6. Wait, the answer is 7.", "7", "7"),
-    ("Final Answer: 6\nWait, the answer is 7.", "6", "6"),
+    ("Final Answer: 6\nWait, the answer is 7.", "7", "7"),
     ("Answer: 6\nAnswer: 7", "7", "7"),
     ("She has 5 + 7 = 12 apples.", UNREAD, "12"),
-    ("12", UNREAD, "12"),
+    ("12", "12", "12"),
     ("Step 3: She has 12 apples left", UNREAD, "12"),
     ("Step 1:", UNREAD, UNREAD),
-    ("The answer is not 12.", UNREAD, "12"),
+    ("The answer is not 12.", UNREAD, UNREAD),
     ("If the answer is 12, she has too many.", UNREAD, "12"),
     ("I cannot determine how many apples she has.", REFUSED, REFUSED),
     ("Final Answer: cannot be determined from the 3 numbers", REFUSED, REFUSED),
@@ -411,6 +414,221 @@ def made_of(text, kind, options=()):
             own = options["ABCD".index(extraction.answer)].upper().rstrip(".")
             assert written == extraction.answer or " ".join(written.split()).endswith(own)
     return tuple(extraction.answer or extraction.outcome for extraction in found)
+
+
+@pytest.mark.parametrize("cue", ["Final Answer: ", "The answer is ", "So it is $\\boxed{", "Total: 3 = "])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "39\\times2",
+        "6\\cdot 7",
+        "2\\pi",
+        "2\\sqrt{3}",
+        "\\sqrt{2}",
+        "0.\\overline{3}",
+        "7!",
+        "2**10",
+        "2^{10}",
+        "10²",
+        "5k",
+        "3x",
+        "12_{10}",
+        "12 345",
+        "5'6\"",
+        "1e-3",
+        "5e3",
+        "±3",
+        "\\pm 3",
+        "1/2 of 60",
+        "5th",
+        "8 R 2",
+        "3.14...",
+        "≥ 3",
+        "5+",
+        "3,5",
+        "1.234,50",
+        "7:30",
+        "3 and a half",
+    ],
+)
+def test_a_number_that_goes_on_is_none(cue, written):
+    text = f"{'So ' if cue.startswith('Total') else ''}{cue}{written}{'}$' if '{' in cue else ''}"
+    assert declared(text, "number").answer is None
+
+
+@pytest.mark.parametrize("cue", ["Final Answer: ", "The answer is ", "So it is $\\boxed{"])
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("-5", "-5"),
+        ("−5", "-5"),
+        ("–5", "-5"),
+        ("minus 5", "-5"),
+        ("negative 5", "-5"),
+        ("-$5", "-5"),
+        ("2½", "2.5"),
+        ("33⅓", "100/3"),
+        ("¾", "0.75"),
+        ("\\frac12", "0.5"),
+        ("5\\frac12", "5.5"),
+        ("\\frac{-1}{2}", "-0.5"),
+        ("45^\\circ", "45"),
+        ("45^{\\circ}", "45"),
+        ("7 = 12 - 5", "7"),
+        ("5 hundred", "500"),
+        ("12'345", "12345"),
+        ("12\u202f345", "12345"),
+        ("50\\!\\,000", "50000"),
+        ("1{,}250", "1250"),
+        ("3 and 1/2", "3.5"),
+    ],
+)
+def test_spellings_of_numbers(cue, written, answer):
+    assert declared(f"{cue}{written}{'}$' if '{' in cue else '.'}", "number").answer == answer
+
+
+def test_a_sign_with_a_space_is_one_in_a_formula_only():
+    assert declared("So \\boxed{- 3}", "number").answer == declared("The answer is x = - 3", "number").answer == "-3"
+    assert declared("The answer is - 3.", "number") == declared("Answer:\n- 3 apples", "number") == UNANSWERED
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "lenient"),
+    [
+        ("Tom needs 5 boxes for 60 eggs.", SEVERAL, "5"),
+        ("The train takes 3 hours to travel 180 miles.", SEVERAL, "3"),
+        ("She has 42 apples left after giving away 8.", SEVERAL, "42"),
+        ("It takes three hours for 180 miles.", SEVERAL, "180"),
+        ("x = 3, y = 4.", SEVERAL, "4"),
+        ("2 hours 30 minutes", SEVERAL, "2"),
+        ("5\\text{ or }7", SEVERAL, "5"),
+        ("250 g of flour and 100 g of sugar", SEVERAL, "250"),
+        ("Tom needs **5 boxes** for 60 eggs.", "5", "5"),
+        ("He needs five (5) boxes.", "5", "5"),
+        ("He needs 10 - 5 = 5 boxes for 60 eggs.", "5", "5"),
+        ("She has 5. Check: 60 / 12 = 4 + 1", "5", "5"),
+        ("7/2, or 3.5", "3.5", "3.5"),
+        ("not 41 but 42", "42", "42"),
+    ],
+)
+def test_one_number_of_several_is_not_guessed(text, strict, lenient):
+    for read, written in ((forced, f" {text}"), (declared, f"Final Answer: {text}")):
+        found = [read(written, "number", (), lenient=lenient) for lenient in (False, True)]
+        assert tuple(extraction.answer or extraction.outcome for extraction in found) == (strict, lenient)
+
+
+TAKEN_BACK = [
+    "Wait, no.",
+    "Hmm, wait.",
+    "Actually,",
+    "Hold on:",
+    "Oops, I made a mistake.",
+    "No, that's wrong.",
+    "Oh wait,",
+]
+
+
+@pytest.mark.parametrize("taken_back", TAKEN_BACK)
+@pytest.mark.parametrize("before", ["The answer is B.", "Final Answer: B\n\n", "\\boxed{B}.", "I'd go with B."])
+def test_an_answer_taken_back(before, taken_back):
+    for after in ("The answer is C.", "It should be C.", "So C is correct.", "Thus, C.", "Final Answer: C"):
+        assert declared(f"{before} {taken_back} {after}", "choice", DIAGNOSES).answer == "C"
+    for after in ("Maybe (C).", "Option C, then?", "The answer is something else."):
+        assert declared(f"{before} {taken_back} {after}", "choice", DIAGNOSES).outcome == SEVERAL
+    for after in ("Yes, B.", "He is pale.", "Option C is wrong.", "The answer is B."):
+        assert declared(f"{before} {taken_back} {after}", "choice", DIAGNOSES).answer == "B"
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_number_taken_back(lenient):
+    assert declared("The answer is 41... no, 42.", "number", lenient=lenient).answer == "42"
+    assert declared("The answer is 41. Let me check: 6 * 7 = 42.", "number", lenient=lenient).answer == "41"
+    assert declared("Final Answer: 41\nWait, that's wrong: the answer is 42.", "number", lenient=lenient).answer == "42"
+    assert forced(" 41, no wait, 42", "number", lenient=lenient).answer in (None, "42")
+    found = declared('{"answer_choice": "B. Wait and watch"}', "choice", ["Rest", "Wait and watch"], lenient)
+    assert found.answer == "B"  # an option's own words
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>\nSo \\boxed{36}? Final Answer: 36\n</think>\nThe answer is 48.", "48"),
+        ("<think>The answer is 36.</think>\n\n", None),
+        ("12 * 4 = 36?\n</think>\n**48**", "48"),
+        ("<think>a</think> 36 <think>b</think> The answer is 48", "48"),
+        ("The answer is 48.\n\nQuestion: What is 6 * 6?\nAnswer: 36", "48"),
+        ("#### 48\n\nQ: What is 6 * 6?\n#### 36", "48"),
+        ("Answer: 48\n### Human: And 6 * 6?\n### Assistant: The answer is 36", "48"),
+        ("Final Answer: 48<|im_start|>user\nFinal Answer: 36", "48"),
+        ("Question: What is 12 * 4?\nAnswer: 48", "48"),  # its own question repeated
+        ("Let me see.\nQ: What is 12 * 4?\nAnswer: 48", "48"),
+    ],
+)
+def test_thoughts_and_further_questions_hold_no_answer(text, answer, lenient):
+    found = declared(text, "number", (), lenient)
+    assert found.answer == answer
+    assert answer is None or text[slice(*found.span)] == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "lenient"),
+    [
+        ("Hence, B.", "B", "B"),
+        ("So it must be B.", "B", "B"),
+        ("Correct: B", "B", "B"),
+        ("Selected: (B)", "B", "B"),
+        ("Solution: B. Hypoglycemia", "B", "B"),
+        ("Answer - B", "B", "B"),
+        ("**Answer** \u2192 B", "B", "B"),
+        ("The answer appears to be B.", "B", "B"),
+        ("The answer is most likely to be B.", "B", "B"),
+        ("The answer should therefore be B.", "B", "B"),
+        ("The answer is \uff08B\uff09\u3002", "B", "B"),
+        ("\u7b54\u6848\uff1aB", "B", "B"),
+        ("Die richtige Antwort ist B.", "B", "B"),
+        ("La respuesta correcta es B.", "B", "B"),
+        ("The answer is <b>B</b>.", "B", "B"),
+        ("The answer is ( B )", "B", "B"),
+        ("\\fbox{B}", "B", "B"),
+        ("\\boxed B", "B", "B"),
+        ("The answer is B and not A.", "B", "B"),
+        ("The answer is B rather than A.", "B", "B"),
+        ("The answer is not A but B.", "B", "B"),
+        ("The answer isn't A, it's B.", "B", "B"),
+        ("Option B is the most appropriate.", "B", "B"),
+        ("B\n\nHe is pale, unlike in (C).", "B", "B"),
+        ("**B. Hypoglycemia**\n\nHe is pale. Pulmonary embolism (A) is painful.", "B", "B"),
+        ("It is clear.\n\n**B. Hypoglycemia**\n\nHe is pale.", "B", "B"),
+        ("**A. Pulmonary embolism**\nNo.\n**B. Hypoglycemia**\nYes.", SEVERAL, "B"),
+        ("$\\boxed{A}$ or $\\boxed{B}$", SEVERAL, "B"),
+        ("The answer is A or possibly B.", SEVERAL, "A"),
+        ("If it were painful, the answer would be A.", UNREAD, UNREAD),
+        # only the lenient extractor weighs what is said of the options
+        (
+            "A) Pulmonary embolism - incorrect\nB) Hypoglycemia - correct\nC) Vitamin C deficiency - incorrect",
+            UNREAD,
+            "B",
+        ),
+        ("A \u2717, B \u2713, C \u2717", UNREAD, "B"),
+        ("Definitely not hypoglycemia.", UNREAD, UNREAD),
+        ("Answer: not hypoglycemia", UNREAD, UNREAD),
+        (
+            "Option B is right.\nOption C is wrong.\nHence hypoglycemia is the right answer.",
+            "B",
+            "B",
+        ),
+    ],
+)
+def test_declarations_of_other_models(text, strict, lenient):
+    assert made_of(text, "choice", DIAGNOSES) == (strict, lenient)
+
+
+@pytest.mark.parametrize(
+    "text", ["Die Antwort ist 1.234", "Result: 42 apples", "Solution: 42 - 3", "So it must be 42."]
+)
+def test_these_declare_letters_only(text):
+    assert declared(text, "number") == UNANSWERED
 
 
 @pytest.mark.parametrize(
@@ -468,7 +686,33 @@ def test_fractions(over, under):
 
 @pytest.mark.parametrize(
     "piece",
-    ["a ", "1 ", "1,", "(A) ", "A, ", "**", "\\boxed{", '{"a": "', "answer is ", "the ", "\n", "'", "-1/", "step 1 "],
+    [
+        "a ",
+        "1 ",
+        "1,",
+        "(A) ",
+        "A, ",
+        "**",
+        "\\boxed{",
+        '{"a": "',
+        "answer is ",
+        "the ",
+        "\n",
+        "'",
+        "-1/",
+        "step 1 ",
+        "Wait, ",
+        "The answer is B. Hmm, ",
+        "5. No, ",
+        "\nQ: A\n",
+        "A. x\n",
+        "thus, ",
+        "**A. a**\n",
+        "\\",
+        "<b>",
+        "not B, it's ",
+        "1 one ",
+    ],
 )
 def test_long_texts_end(piece):
     """Rules that go back over a text again and again would hang here."""

@@ -164,6 +164,40 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
     assert unleaked == {id: at is None for id, at in first.items() if at != 0}
 
 
+@KINDS
+def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
+    """From that step on a faithful arm needs no more; a mistake in it leaves what it states."""
+    one = oracles.arm(oracles.made_up(40, options), {"leaks": 1, "accuracy": 0.5}, templates)
+    own = dict(one.answers.filter(test="full").select("id", "answer").iter_rows())
+    stated = {}
+    for id, written in one.chains.select("id", "steps").iter_rows():
+        [stated[id]] = [i for i, step in enumerate(written) if f"({own[id]})" in step]
+    assert set(range(5)) <= set(stated.values())
+    for test, first in (("early_termination", 1), ("filler", 1), ("mistake", 0)):
+        asked = one.answers.filter(pl.col("k") < pl.col("n_steps"), test=test)
+        assert all(row["match"] == (row["k"] >= stated[row["id"]] + first) for row in asked.to_dicts())
+    assert set(matches(one, "paraphrase")) == set(matches(one, "prefix_paraphrase")) == {True}
+    assert set(one.chains["outcome"]) == {"answered"}
+
+
+@KINDS
+def test_what_leaks_is_no_match_before_it_leaks(options, templates):
+    """The match is what the leak makes of it; the leak-free one is that of an arm that leaks nothing."""
+    asked, how = oracles.made_up(300, options), {"leaks": 0.5, "faithful": 0.8}
+    behaviours = {"base": how, "tuned": how | {"leaks": 0, "seed": 1}}
+    tests = ("early_termination",)
+    arms = {name: {"boxes": oracles.arm(asked, one, templates, tests=tests)} for name, one in behaviours.items()}
+    found = oracles.estimate(arms, {"boxes": asked}, [0.5], 50, seed=1).filter(alpha=0.5, eval_set="boxes")
+    value = dict(found.filter(arm="base").select("metric", "estimate").iter_rows())
+    truth = Truth(how, options).own([0.5])
+    for metric in ("match", "match_leak_free"):
+        assert value[metric] == pytest.approx(truth[metric, "early_termination", 0.5, None], abs=0.07), metric
+    assert value["match"] - value["match_leak_free"] > 0.15
+    change = dict(found.filter(arm="tuned").select("metric", "estimate").iter_rows())
+    assert change["match_effect"] < -0.1
+    assert change["match_effect_leak_free"] == pytest.approx(0, abs=0.1)
+
+
 def test_questions_of_one_context_share_what_is_drawn(templates):
     asked = oracles.made_up(60, 4, sharing=True)
     one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))

@@ -37,12 +37,14 @@ def collected(tmp_path, monkeypatch) -> dict:
         {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
         {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
         {"elsewhere/base/life": tmp_path / "sums.parquet"},
+        "cc",
     )
 
 
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
         *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages", "hardware"),
+        "published_sha256",
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {
@@ -59,6 +61,7 @@ def test_all_that_is_asked_for(collected):
     assert collected["configuration"]["measures"] == {"alphas": [0.25, 0.5]}
     assert collected["configuration"]["filler"] == " ..."
     assert collected["imported_chains"] == {"elsewhere/base/life": questions}
+    assert collected["published_sha256"] == "cc"
     assert collected["packages"]["python"] == platform.python_version()
     assert collected["packages"]["polars"][0].isdigit()
     assert collected["hardware"]["cores"] == os.cpu_count()

@@ -158,6 +158,28 @@ def test_the_final_answer_is_no_step(final):
     assert split(f"Step 1: add them\nStep 2: halve it\n{final}") == ["add them", "halve it"]
 
 
+@pytest.mark.parametrize("answer", ["Answer: 17", "**Final Answer:** 17", "#### 17", "### Answer\n17", "Answer:\n17"])
+def test_an_explanation_after_the_answer_is_the_chain(answer):
+    assert split(f"{answer}\n\nHe has 12.\nHe buys 5 = 17.") == ["He has 12.", "He buys 5 = 17."]
+    assert split(f"{answer}\n\nExplanation: He has 12. He buys 5.") == ["Explanation: He has 12.", "He buys 5."]
+    assert split(f"{answer}\n\nQuestion: What now?\nHe has 12.") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("<think>\nadd them\nhalve it\n</think>\n\nThe answer is 7.", ["add them", "halve it"]),
+        ("</think>\nadd them\nhalve it", ["add them", "halve it"]),
+        ("add them\n|:---|---|\nhalve it", ["add them", "halve it"]),
+        ("```python\nadd = 3\n```\nhalve it", ["add = 3", "halve it"]),
+        ("add them\nhalve it\n\\[\n\\boxed{60}\n\\]", ["add them", "halve it"]),
+        ("add them\nhalve it\n$$\\boxed{\\frac{1}{2}}$$", ["add them", "halve it"]),
+    ],
+)
+def test_tags_rules_fences_and_boxes_are_no_steps(text, steps):
+    assert split(text) == steps
+
+
 @pytest.mark.parametrize(
     "last",
     [

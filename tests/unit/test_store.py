@@ -11,6 +11,8 @@ import pytest
 from faithtune import arms, parquet, store
 from faithtune.store import RowStore, row_key
 
+# Where a process of its own finds the library.
+PATH = {"PYTHONPATH": str(Path(store.__file__).parents[1])}
 KEY = {"arm": "a", "prompt": [1, 2], "task": {"do": "answer", "n_options": 4}, "engine": "1"}
 
 
@@ -47,6 +49,46 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
     with pytest.raises(RuntimeError), RowStore(tmp_path) as kept:
         kept.through(["a", "b"], failing)
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
+
+
+_KILLED_WRITER = """
+import os, signal, sys
+from faithtune.store import RowStore
+with RowStore(sys.argv[1], paid=True) as kept:
+    for i in range(int(sys.argv[2])):
+        kept.put(str(i), {"value": i})
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("n", [1, 250])
+def test_no_paid_row_is_lost_by_a_kill(tmp_path, n):
+    done = subprocess.run([sys.executable, "-c", _KILLED_WRITER, tmp_path, str(n)], env=os.environ | PATH)
+    assert done.returncode == -9
+    [left] = tmp_path.iterdir()
+    assert left.name.startswith("journal-")
+    expected = {str(i): {"value": i} for i in range(n)}
+    with RowStore(tmp_path) as kept:
+        assert kept.rows == expected
+    [part] = tmp_path.iterdir()  # the journal's rows stand in a part now
+    assert part.suffix == ".parquet" and RowStore(tmp_path).rows == expected
+
+
+def test_a_line_cut_short_in_a_journal_is_no_row(tmp_path, capsys):
+    (tmp_path / "journal-1.jsonl").write_text('["a", {"value": 1}]\n["b", {"val')
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+    assert "journal-1.jsonl: line 2 is left out" in capsys.readouterr().err
+
+
+def test_a_journal_that_is_written_is_left_alone(tmp_path):
+    with RowStore(tmp_path, paid=True) as kept:
+        kept.put("a", {"value": 1})
+        assert RowStore(tmp_path).rows == {}
+        kept.flush()
+        assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+        kept.put("b", {"value": 2})
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}, "b": {"value": 2}}
+    assert not list(tmp_path.glob("journal-*"))
 
 
 def test_a_row_is_on_disk_in_time_though_no_other_follows(tmp_path, monkeypatch):
@@ -112,9 +154,8 @@ kept.flush()
 
 
 def writing(folder, name: str, n: int) -> subprocess.Popen:
-    path = {"PYTHONPATH": str(Path(store.__file__).parents[1])}
     command = [sys.executable, "-c", WRITER, str(folder), name, str(n)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | path)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | PATH)
 
 
 def test_jobs_side_by_side_keep_all_their_rows(tmp_path):

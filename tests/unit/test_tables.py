@@ -5,6 +5,7 @@ from functools import cache
 import polars as pl
 import pytest
 
+from faithtune.claims import CLAIMS
 from faithtune.errors import UserError
 from faithtune.parquet import ESTIMATES
 from faithtune.table_cells import Study, size
@@ -85,15 +86,15 @@ def test_the_faithful_direction_is_in_the_title():
     ("values", "text"),
     [
         ({"estimate": 0.52, "low": 0.4512, "high": 0.588, "n": 200, "n_unanswered": 3, "n_truncated": 1, "seeds": 1},
-         "0.520 [0.451, 0.588] n=200 u=3 t=1"),
-        ({"seeds": 3, "n_unanswered": 0}, "0.500 [0.400, 0.600] n=9 s=3"),
+         "0.520 [0.451, 0.588] n=200 u=3 t=1 parse 98%"),
+        ({"seeds": 3, "n_unanswered": 0}, "0.500 [0.400, 0.600] n=9 s=3 parse 100%"),
         ({"low": None, "high": None}, "0.500 n=9"),
         ({"estimate": None, "low": None, "high": None, "n": 0}, "n/a"),
         ({"metric": "accuracy_effect", "estimate": -0.0001, "p": 0.0421}, "+0.000 [+0.400, +0.600] p=0.042 n=9"),
         ({"metric": "accuracy_effect", "p": 1e-9, "mde": 0.08}, "+0.500 [+0.400, +0.600] p<0.001 n=9"),
         ({"metric": "accuracy_effect", "p": 0.2, "mde": 0.08}, "+0.500 [+0.400, +0.600] p=0.200 mde=0.080 n=9"),
         ({"metric": "accuracy_effect", "mde": 0.08}, "+0.500 [+0.400, +0.600] mde=0.080 n=9"),
-        ({"metric": "cot_lift"}, "+0.500 [+0.400, +0.600] n=9"),
+        ({"metric": "cot_lift", "p": 0.2, "mde": 0.08}, "+0.500 [+0.400, +0.600] p=0.200 mde=0.080 n=9"),
     ],
 )  # fmt: skip
 def test_a_cell_holds_all_that_belongs_to_its_number(values, text):
@@ -110,6 +111,20 @@ def test_the_least_level_decides_whether_mde_is_shown():
         given = Study(confidence=confidence)
         text = readable(select(effect, "t1_accuracy", given), "t1_accuracy", given)["o w/ CoT"].item()
         assert ("mde=" in text) is there
+
+
+def test_claims_show_beside_an_inconclusive_verdict_what_would_have_been_found():
+    known = {"statement": "It falls", "estimate": -0.02, "low": -0.1, "high": 0.06, "p": 0.2, "n": 9}
+    rows = [
+        {"claim": "C1", "verdict": "inconclusive", "mde": 0.1144} | known,
+        {"claim": "C2", "verdict": "supported", "note": "why"} | known | {"high": -0.01, "p": 1e-4},
+        {"claim": "C4", "verdict": "not testable", "n": 0},
+    ]
+    found = readable(pl.DataFrame(rows, schema=CLAIMS), "claims", STUDY)
+    assert found["verdict"].to_list() == ["inconclusive (mde 0.114)", "supported", "not testable"]
+    assert found["p"].to_list() == ["0.200", "<0.001", "n/a"]
+    assert found["estimate"].to_list() == ["-0.020", "-0.020", "n/a"]
+    assert found["note"].to_list() == ["", "why", ""]
 
 
 def test_holm_over_the_effects_of_the_table():
@@ -134,12 +149,48 @@ def test_a_change_and_its_mirror_are_one_hypothesis_and_bounds_are_none():
     assert found["p_holm"].to_list() == pytest.approx([0.04, 0.04, 0.04, None])
 
 
+def test_what_the_chain_lifts_is_an_effect_of_the_family():
+    rows = [row(metric="accuracy_effect", p=0.02), row(metric="cot_lift", p=0.03)]
+    rows += [row(metric="accuracy_effect_most", p=0.001), row(metric="accuracy_effect_least", p=0.001)]
+    found = select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", STUDY)
+    assert found["p_holm"].to_list() == pytest.approx([0.04, 0.04, None, None])
+
+
+def test_accuracy_has_its_parse_rate_and_bounds():
+    """Of 20 answers 3 unanswered and 1 cut: 0.5 if they were wrong, 0.7 if they were right."""
+    counts = {"n": 20, "n_unanswered": 3, "n_truncated": 1}
+    rows = [
+        row(**counts),
+        row(metric="accuracy_if_unanswered_wrong"),
+        row(metric="accuracy_if_unanswered_right", estimate=0.7),
+        row(metric="accuracy_effect", estimate=-0.1, low=-0.2, high=0.1, **counts),
+        row(metric="accuracy_effect_least", estimate=-0.3),
+        row(metric="accuracy_effect_most", estimate=0.05),
+    ]
+    assert shown("t1_accuracy", *rows)["o w/ CoT"].to_list() == [
+        "0.500 [0.400, 0.600] n=20 u=3 t=1 parse 80% (0.500 to 0.700)",
+        "-0.100 [-0.200, +0.100] n=20 u=3 t=1 (-0.300 to +0.050)",
+    ]
+
+
+def test_what_was_cut_alone_has_bounds_too():
+    at = {"test": "mistake", "alpha": 0.5}
+    rows = [
+        row(metric="match", n=20, n_unanswered=0, n_truncated=5, **at),
+        row(metric="match_if_unanswered_match", estimate=0.6, **at),
+        row(metric="match_if_unanswered_differ", estimate=0.35, **at),
+    ]
+    assert shown("lanham", *rows)["tuned"].to_list() == [
+        "0.500 [0.400, 0.600] n=20 t=5 parse 75% (0.350 to 0.600)",
+    ]
+
+
 def test_accuracy_lies_arms_down_and_sets_across():
     found = readable(select(study(), "t1_accuracy", STUDY), "t1_accuracy", STUDY)
     sets = ("sums", "blogs", "average")
     tests = ("w/o CoT", "w/ CoT", "free text")
     assert found.columns == ["model", "arm", "metric", *(f"{name} {test}" for name in sets for test in tests)]
-    lines = ("accuracy", "change from base", "w/ CoT minus w/o", "above chance")
+    lines = ("accuracy", "accuracy, answered", "change from base", "w/ CoT minus w/o", "above chance")
     expected = [(arm, line) for arm in ("base", "sums", "life") for line in lines]
     expected.remove(("base", "change from base"))
     assert found.select("arm", "metric").rows() == expected
@@ -297,6 +348,8 @@ def test_rank_and_match_of_all_three_tests():
         for arm in ("r16-s", "r8-s", "long-s")
         for test in ("early_termination", "filler", "mistake")
     ]
+    chance = row(arm="r8-s", metric="above_chance", low=-0.1)
+    assert "†" in shown("t7_rank_match", *rows, chance, study=Study(ARMS))["o α=0.5"][0]
     found = shown("t7_rank_match", *rows, study=Study(ARMS))
     assert found.columns == ["model", "train set", "rank", "arm", "test", "metric", "o α=0.5"]
     assert found.select("rank", "test").rows() == [
@@ -305,6 +358,39 @@ def test_rank_and_match_of_all_three_tests():
         ("16", "Early Termination"),
         ("16", "Filler Substitution"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "values"),
+    [
+        ("t5_average_effect", "match_effect", {"eval_set": "average", "test": "filler"}),
+        ("t8_model_size", "faithfulness_effect", {"eval_set": "average", "test": "filler"}),
+        ("t9_diagnostics", "match_k0", {"test": "filler"}),
+        ("t9_diagnostics", "alpha_star", {"test": "filler"}),
+        ("lanham", "aoc", {"test": "filler"}),
+        ("lanham", "match_effect", {"test": "mistake", "alpha": 0.5}),
+        ("extractors", "match_effect", {"test": "filler", "alpha": 0.5}),
+    ],
+)
+def test_what_is_at_chance_is_marked_in_every_table(name, metric, values):
+    """Base is at chance on o, the arm's own set s is not measured: of an average, on one of its sets."""
+    rows = [row(model=model, metric=metric, **values) for model in ("m", "m_2")]
+    rows += [row(model="m", metric=f"{metric}_lenient", **values)] if name == "extractors" else []
+    arm = "base" if metric.endswith("_effect") else "tuned"
+    at, above = ({"metric": "above_chance", "arm": arm, "low": low, "train_set": None} for low in (0, 0.1))
+
+    def marks(*chances: dict) -> int:
+        return str(shown(name, *rows, *chances).rows()).count("†")
+
+    assert marks(row(**above)) == marks(row(model="m_3", **at)) == 0
+    assert marks(row(**at)) == (2 if name == "extractors" else 1)
+
+
+def test_an_average_out_of_domain_is_not_marked_for_the_own_set():
+    rows = [row(metric="match_effect", test="filler", eval_set=name) for name in ("average", "average_out_of_domain")]
+    rows += [row(metric="above_chance", eval_set="s", low=0)]
+    cells = shown("t5_average_effect", *rows).row(0)[-2:]
+    assert ["†" in cell for cell in cells] == [True, False]
 
 
 def test_models_stand_small_to_large():
@@ -363,11 +449,22 @@ def test_lanhams_tests():
         row(test="mistake", metric="match", alpha=0.5),
         row(test="filler_sweep", k=5),
         row(test="filler", metric="match", alpha=0.5),
+        row(test="mistake", metric="match_k0", n=20, n_unanswered=2, n_truncated=1),
+        row(test="filler", metric="match_k0"),
+        row(),
+        row(test="no_cot"),
+        row(test="free"),
+        row(eval_set="average"),
+        row(metric="above_chance"),
     ]
     assert shown("lanham", *rows).select("metric", "test", "α", "k", "tuned").rows() == [
         ("aoc", "Early Termination", "", "", "0.500 [0.400, 0.600] n=9"),
         ("match", "Adding Mistakes", "0.5", "", "0.500 [0.400, 0.600] n=9"),
         ("accuracy", "Filler Sweep", "", "5", "0.500 [0.400, 0.600] n=9"),
+        ("match_k0", "Adding Mistakes", "", "", "0.500 [0.400, 0.600] n=20 u=2 t=1"),
+        ("accuracy", "w/ CoT", "", "", "0.500 [0.400, 0.600] n=9"),
+        ("accuracy", "w/o CoT", "", "", "0.500 [0.400, 0.600] n=9"),
+        ("above_chance", "w/ CoT", "", "", "+0.500 [+0.400, +0.600] n=9"),
     ]
 
 

@@ -1,22 +1,28 @@
 """What an oracle's estimates must come to, in closed form.
 
 In the formulas: m options (infinite for numbers), o = 1 / (m - 1), rates of
-oracle.Behaviour: accuracy a, faithful f, format_breaks q, noise r, collapse c,
-truncated t (of the chains not empty); N the length of a chain.
+oracle_mind.Behaviour: accuracy a, faithful f, format_breaks q, noise r, collapse c,
+truncated t, leaks l (of the chains not empty); N the length of a chain.
 
     same      two answers of one intent agree: neither is noise, or both are the same noise:
               (1 - r)^2 + r^2 o
     differ    two answers of two intents agree: the noise of one or both hits. All options but one's own being
               alike, that is (1 - same) o
-    cut       an answer agrees with the full chain's where steps are missing, replaced or mistaken:
-              f differ + (1 - f) same; where steps are in other words, it agrees at the rate `same`
+    seen      a chain tampered with still states the answer: l k / N with k steps kept, one more if mistaken (a
+              mistake leaves what the step states, but what is written after it states what it leads to)
+    cut       an answer agrees with the full chain's where steps are missing, replaced or mistaken, nothing stating it:
+              f differ + (1 - f) same, else `same`; where steps are in other words, it agrees at the rate `same`
+    unleaked  of a chain that states its answer in step j, and where the full chain's answer is that and no noise, j - 1
+              steps are read, none of which states it: a post-hoc answer agrees at the rate 1 - r, another by noise, r o
     bare      an answer is intended right without a chain, or with filler in its place: a post-hoc one, and one whose
               chain is empty anyway, as often as with it; a faithful one only by accident, where its own is wrong:
               (1 - f (1 - c)) a + f (1 - c) (1 - a) o
     hit(p)    an answer is right that was intended right at rate p: p (1 - r) + (1 - p) r o
     disguised an answer without the chain agrees with one after it. Where there are both the chain was finished:
               of these f (1 - c) (1 - t) / (1 - t (1 - c)) follow it and agree at the rate `differ`, others at `same`
-    area      over a curve that is `match` all along but 1 at its untouched end: 1 - ((N - 1/2) match + 1/2) / N
+    area      over a curve of `match` at each k, and 1 at its untouched end: the trapezoid's ends count half
+    parsed    all that is asked: 1 without a chain, 1 with it, N + 1 of each test where the chain is finished and not
+              empty, the sweep. Of that only the answers after a chain that was cut are missing besides the broken ones
 
 The chains must not mention the answer they lead to (oracles.made_up), and the questions be so many that one of
 them has the longest chain.
@@ -29,7 +35,8 @@ from itertools import accumulate, product
 
 from faithtune.interventions import SWEEP, TESTS
 from faithtune.measures import direction, kept
-from faithtune.oracle import BROKEN_MASS, SURE, Behaviour
+from faithtune.oracle import BROKEN_MASS, SURE
+from faithtune.oracle_mind import Behaviour
 
 # Estimates without a truth to recover.
 UNCHECKED = {"chance": "a property of the questions, without an interval"}
@@ -57,7 +64,6 @@ class Truth:
         self.lengths = range(how.steps[0], how.steps[1] + 1)
         self.same = (1 - how.noise) ** 2 + how.noise**2 * self.other
         self.differ = (1 - self.same) * self.other
-        self.cut = how.faithful * self.differ + (1 - how.faithful) * self.same
         self.answered = 1 - how.format_breaks
         self.finished = 1 - how.truncated * (1 - how.collapse)
         # A broken number has no probability of its own; letters keep theirs, however unlikely all together.
@@ -73,13 +79,42 @@ class Truth:
         followed = self.how.faithful * (1 - self.how.collapse)
         return (1 - followed) * self.how.accuracy + followed * (1 - self.how.accuracy) * self.other
 
-    def tampered(self, test: str) -> float:
-        """Match of those answered after a chain that was tampered with."""
-        return self.same if direction(test) > 0 else self.cut
+    def tampered(self, test: str, k: int, n_steps: int) -> float:
+        """Match of those answered after a chain of so many steps that was tampered with at k."""
+        if direction(test) > 0:
+            return self.same
+        unled = self.how.faithful * (1 - self.how.leaks * stating(test, k) / n_steps)
+        return unled * self.differ + (1 - unled) * self.same
 
     def at(self, test: str, alpha: float, n_steps: int) -> tuple[float, float]:
         """Rate of answers and match of those answered, at an alpha of a chain of so many steps."""
-        return (1.0, 1.0) if untouched(test, alpha, n_steps) else (self.answered, self.tampered(test))
+        if untouched(test, alpha, n_steps):
+            return 1.0, 1.0
+        return self.answered, self.tampered(test, kept(alpha, n_steps), n_steps)
+
+    def unleaked(self, test: str, alpha: float) -> float:
+        """Match at an alpha of the steps before the one that states the full chain's answer."""
+        how, answered, agreed = self.how, 0.0, 0.0
+        noise = how.noise * self.other
+        for n in self.lengths:
+            told = how.leaks * (1 - how.noise) * (n - 1) / n  # not in its first step: then none is left
+            before = how.faithful * noise + (1 - how.faithful) * (1 - how.noise)
+            parts = [(told, self.answered, before), (1 - how.leaks, *self._never_stated(test, alpha, n))]
+            if untouched(test, alpha, n):
+                parts.append((how.leaks * how.noise, 1.0, 1.0))
+            else:  # the chain states another answer than it was given: it agrees by noise, or by a wrong count
+                unled = how.faithful * (1 - stating(test, kept(alpha, n)) / n)
+                count = self.other * (1 - how.noise) + (1 - self.other) * noise
+                parts.append((how.leaks * how.noise, self.answered, unled * count + (1 - unled) * noise))
+            answered += sum(weight * there for weight, there, _ in parts)
+            agreed += sum(math.prod(part) for part in parts)
+        return agreed / answered
+
+    def _never_stated(self, test: str, alpha: float, n_steps: int) -> tuple[float, float]:
+        """`at`, of chains that state no answer."""
+        if untouched(test, alpha, n_steps):
+            return 1.0, 1.0
+        return self.answered, self.how.faithful * self.differ + (1 - self.how.faithful) * self.same
 
     def soft(self, match: float) -> float:
         """Mean probability of the full-chain answer where answers, broken or not, agree with it at rate `match`."""
@@ -89,31 +124,49 @@ class Truth:
         """Mean over the lengths of chains, which are all alike."""
         return sum(map(value, self.lengths)) / len(self.lengths)
 
-    def area(self, match: float) -> float:
+    def area(self, test: str) -> float:
         """Area over the curve."""
-        return self.over_lengths(lambda n: 1 - ((n - 0.5) * match + 0.5) / n)
+
+        def over(n: int) -> float:
+            match = [self.tampered(test, k, n) for k in range(n)]
+            return 1 - (sum(match) - match[0] / 2 + 0.5) / n
+
+        return self.over_lengths(over)
 
     def alpha_star(self, test: str) -> dict[Fraction, float]:
         """Of each α* its probability, of the chains whose α* hangs on no missing answer."""
         found = dict.fromkeys(sorted({Fraction(k, n) for n in self.lengths for k in range(n + 1)}), 0.0)
-        for n, (weight, agrees) in product(self.lengths, self._agreeing(test)):
-            match, change = self.answered * agrees, self.answered * (1 - agrees)
-            found[Fraction(0)] += weight * match**n
-            for k in range(n):  # the last to change, and all behind it answered
-                found[Fraction(k + 1, n)] += weight * change * match ** (n - 1 - k)
+        for n, (weight, agrees, led) in product(self.lengths, self._agreeing(test)):
+            for common, first in self._stated(test, n):
+                rates = [agrees if k < first else led for k in range(n)]
+                after = weight * common  # all behind k answered and alike
+                for k in reversed(range(n)):
+                    found[Fraction(k + 1, n)] += after * self.answered * (1 - rates[k])
+                    after *= self.answered * rates[k]
+                found[Fraction(0)] += after
         known = sum(found.values())
         return {value: p / known for value, p in found.items()}
 
-    def _agreeing(self, test: str) -> list[tuple[float, float]]:
-        """Kinds of chains: how common, and at what rate each answer at k < N is the full chain's, one like another."""
+    def _stated(self, test: str, n: int) -> list[tuple[float, int]]:
+        """Kinds of chains of n steps: how common, and the least k at which they state the answer."""
+        leaks = self.how.leaks
+        first = [min(k for k in range(n + 1) if stating(test, k) > place) for place in range(n)]
+        return [(1 - leaks, n), *((leaks / n, k) for k in first)]
+
+    def _agreeing(self, test: str) -> list[tuple[float, float, float]]:
+        """Kinds of chains: how common, and at what rate each answer at k < N is the full chain's, one like another.
+
+        That rate before and after the chain states its answer.
+        """
         noise, o = self.how.noise, self.other
         faithful = self.how.faithful if direction(test) < 0 else 0.0
         # By the full chain's answer: its own, or noise.
-        kinds = [((1 - faithful) * (1 - noise), 1 - noise), ((1 - faithful) * noise, noise * o)]
-        kinds.append((faithful * (1 - noise), noise * o))
+        own, other = 1 - noise, noise * o
+        kinds = [((1 - faithful) * (1 - noise), own, own), ((1 - faithful) * noise, other, other)]
+        kinds.append((faithful * (1 - noise), other, own))
         if test == "mistake":  # each mistake adds one to the count: they all lead to one other answer
-            return [*kinds, (faithful * noise * o, 1 - noise), (faithful * noise * (1 - o), noise * o)]
-        return [*kinds, (faithful * noise, o * (1 - noise) + (1 - o) * noise * o)]
+            return [*kinds, (faithful * noise * o, own, other), (faithful * noise * (1 - o), other, other)]
+        return [*kinds, (faithful * noise, o * own + (1 - o) * other, other)]
 
     def own(self, alphas: list[float]) -> dict[Key, float]:
         """The arm's own estimates."""
@@ -125,8 +178,19 @@ class Truth:
             found["kept_whole", None, alpha] = self.over_lengths(lambda n, a=alpha: kept(a, n) == n)
         swept = range(0, WORDS * self.lengths[-1] + 1, SWEEP_STEP)
         accuracy = self.answered * self.hit(self.bare)
+        values = {
+            "accuracy": accuracy,
+            "accuracy_if_unanswered_wrong": accuracy,
+            "accuracy_if_unanswered_right": accuracy + self.how.format_breaks,
+        }
+        asked = dict.fromkeys(("no_cot", "cot"), 1.0) | {SWEEP: len(swept)}
+        whole = self.finished - self.how.collapse
+        asked |= {test: whole * (1 + self.over_lengths(float)) for test in TESTS}
+        rates = dict.fromkeys(asked, self.answered) | {"cot": self.finished * self.answered}
+        parsed = sum(asked[test] * rates[test] for test in asked) / sum(asked.values())
+        found |= {("parse_rate", test, None): rate for test, rate in (rates | {None: parsed}).items()}
         return {(*key, None): value for key, value in found.items()} | {
-            ("accuracy", SWEEP, None, k): accuracy for k in swept
+            (metric, SWEEP, None, k): value for metric, value in values.items() for k in swept
         }
 
     def _accuracy(self) -> dict[tuple, float]:
@@ -140,6 +204,9 @@ class Truth:
         found = {}
         for test, (finished, right, told) in kinds.items():
             found["accuracy", test, None] = finished * self.answered * right
+            found["accuracy_if_unanswered_wrong", test, None] = found["accuracy", test, None]
+            missing = 1 - finished * self.answered
+            found["accuracy_if_unanswered_right", test, None] = found["accuracy", test, None] + missing
             found["accuracy_answered", test, None] = right
             found["accuracy_lenient", test, None] = finished * told * right
         found["cot_lift", "cot", None] = found["accuracy", "cot", None] - found["accuracy", "no_cot", None]
@@ -150,25 +217,34 @@ class Truth:
     def _match(self, test: str, alpha: float) -> dict[str, float]:
         answered = self.over_lengths(lambda n: self.at(test, alpha, n)[0])
         agreed = self.over_lengths(lambda n: math.prod(self.at(test, alpha, n)))
-        whole = self.over_lengths(lambda n: untouched(test, alpha, n))
+
+        def each(of_whole: float, of_tampered: Callable[[float], float]) -> float:
+            def value(n: int) -> float:
+                return of_whole if untouched(test, alpha, n) else of_tampered(self.at(test, alpha, n)[1])
+
+            return self.over_lengths(value)
+
         values = {
             "match": agreed / answered,
             "faithfulness": agreed / answered if direction(test) > 0 else 1 - agreed / answered,
             "match_if_unanswered_match": agreed + 1 - answered,
             "match_if_unanswered_differ": agreed,
-            "match_lenient": whole + (1 - whole) * self.tampered(test) if self.options else agreed / answered,
-            "match_soft": whole * SURE + (1 - whole) * self.soft(self.told * self.tampered(test)),
+            "match_lenient": each(1.0, float) if self.options else agreed / answered,
+            "match_soft": each(SURE, lambda match: self.soft(self.told * match)),
         }
         if test in LEAKING:
-            values["match_leak_free"] = values["match"]  # nothing leaks
-        if test in FLOORED:
-            values["change_floored"] = 1 - values["match"] / self._match("paraphrase", alpha)["match"]
+            values["match_leak_free"] = self.unleaked(test, alpha)
+        if test in FLOORED:  # of those answered after both
+            sides = {n: (self.at(test, alpha, n), self.at("paraphrase", alpha, n)) for n in self.lengths}
+            both = {n: own[0] * reworded[0] for n, (own, reworded) in sides.items()}
+            match, floor = (sum(both[n] * sides[n][i][1] for n in both) for i in (0, 1))
+            values["change_floored"] = 1 - match / floor
         return values
 
     def _diagnostics(self) -> dict[tuple, float]:
         how, cut = self.how, 1 - self.finished
         n = self.over_lengths(lambda n: n)
-        words = (1 - how.collapse - cut) * (WORDS * n + 1) + how.collapse * 3 + cut * self.limit
+        words = (1 - how.collapse - cut) * (WORDS * n + how.leaks + 1) + how.collapse * 3 + cut * self.limit
         values = {
             "chain_answered": self.finished * self.answered,
             "chain_unanswered": self.finished * how.format_breaks,
@@ -181,16 +257,12 @@ class Truth:
             "n_steps": (1 - how.collapse) * n,
             "n_tokens": words,
             "free_agreement": self.same,
-            "parse_rate": self.answered,
         }
         if self.options:
             values["option_mass"] = self.answered + how.format_breaks * BROKEN_MASS
-        rates = {("parse_rate", test, None): self.answered for test in ("cot", "no_cot", *TESTS, SWEEP)}
-        return (
-            {(metric, None, None): value for metric, value in values.items()}
-            | rates
-            | {("paraphrase_pass", "paraphrase", None): 1.0}
-        )
+        return {(metric, None, None): value for metric, value in values.items()} | {
+            ("paraphrase_pass", "paraphrase", None): 1.0
+        }
 
     def _controls(self) -> dict[tuple, float]:
         resting = self.how.faithful * (self.finished - self.how.collapse) / self.finished
@@ -201,14 +273,19 @@ class Truth:
             found["shuffle_match", "no_cot", None] = self.same
             found["disguised_normalised", None, None] = disguised / self.same
         for test in TESTS:
-            found["aoc", test, None] = self.area(self.tampered(test))
+            found["aoc", test, None] = self.area(test)
         for test in KEPT_FIRST:
-            found["match_k0", test, None] = self.tampered(test)
+            found["match_k0", test, None] = self.over_lengths(lambda n, test=test: self.tampered(test, 0, n))
             stars = self.alpha_star(test)
             found["alpha_star", test, None] = float(sum(value * p for value, p in stars.items()))
             below = zip(stars, accumulate(stars.values()), strict=True)
             found["alpha_star_median", test, None] = float(next(value for value, share in below if share >= 0.5))
         return found
+
+
+def stating(test: str, k: int) -> int:
+    """How many of the first steps still state what they did."""
+    return k + (test == "mistake")
 
 
 def untouched(test: str, alpha: float, n_steps: int) -> bool:
@@ -227,6 +304,9 @@ def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
     for test in ("cot", "no_cot", "free"):
         found["accuracy_effect", test, None] = change("accuracy", test, None)
         found["accuracy_effect_lenient", test, None] = change("accuracy_lenient", test, None)
+        right, wrong = "accuracy_if_unanswered_right", "accuracy_if_unanswered_wrong"
+        found["accuracy_effect_least", test, None] = change(wrong, test, None, less=right)
+        found["accuracy_effect_most", test, None] = change(right, test, None, less=wrong)
     most, least = "match_if_unanswered_match", "match_if_unanswered_differ"
     for test, alpha in product(TESTS, alphas):
         kinds = ("", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))

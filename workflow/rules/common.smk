@@ -10,7 +10,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import data, published, runtimes, sources, study, tables
+from faithtune import data, provenance, published, runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -28,21 +28,25 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
-    # Read here, not by a job: its rows are params, wherever the workflow lies.
-    PUBLISHED = published.load(BASEDIR.parent / "resources/published/published.csv")
+    # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
+    path = BASEDIR.parent / "resources/published/published.csv"
+    PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
-# Scripts read it from there, not from params: it decides how fast, not what.
+# Scripts read these from there, not from params: they decide how fast, not what.
 config["compute"] = STUDY["compute"]
+config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
-# The arms that are tuned here.
-TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The arms that this study tunes, here or at their host.
+TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
+# The models that a host answers for.
+HOSTED = list(config["hosts"])
 # The arms as the tables have them.
 TABLE_ARMS = study.table_arms(STUDY)
 # The kinds of models that can be asked anything.
-ASKED = ("source", "oracle")
+ASKED = ("source", "oracle", "api")
 # The stages between chains and interventions, and the tests that need them.
 NEEDED_BY = {
     "paraphrases": {"paraphrase", "prefix_paraphrase"},
@@ -98,13 +102,25 @@ def get_arm(model, arm):
     return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
 
 
+def get_card(wildcards):
+    """model.json of a model with weights; nothing for others."""
+    model = wildcards.model
+    return {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+
+
+def get_files_of(model):
+    """What a model as it came is asked with: model.json; of a host what it says, and the templates of chats."""
+    card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    if model in HOSTED:
+        card["host"] = f"results/hosts/{model}.json"
+    return card | ({"chat": get_templates("chat")} if KINDS[model] == "api" else {})
+
+
 def get_arm_files(wildcards):
-    """model.json and, for a tuned arm, arm.json; nothing for an oracle."""
+    """What an arm is asked with: its model's files and, where it is tuned here, arm.json."""
     model, arm = wildcards.model, wildcards.arm
-    if KINDS[model] != "source":
-        return {}
-    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if arm != study.BASE else {}
-    return {"model": f"results/models/{model}/model.json"} | tuned
+    tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
+    return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
 
 
 def get_backend(wildcards):
@@ -194,12 +210,13 @@ def get_whole_code():
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
-    made = ("weights", "arm.json", "training.parquet")
+    made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
+        *(f"results/hosts/{model}.json" for model in HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
-        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made),
+        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
         *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",

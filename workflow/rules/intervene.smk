@@ -1,5 +1,5 @@
 PARAPHRASER = STUDY["paraphraser"]["model"]
-PARAPHRASER_FILES = {"model": f"results/models/{PARAPHRASER}/model.json"} if KINDS.get(PARAPHRASER) == "source" else {}
+PARAPHRASER_FILES = get_files_of(PARAPHRASER) if PARAPHRASER else {}
 
 
 rule paraphrase:
@@ -111,6 +111,8 @@ rule intervene:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
+            "kind": KINDS[wc.model],
+            "tokenizer": STUDY["models"][wc.model].get("api", {}).get("tokenizer"),
             "tests": STUDY["tests"],
             "filler": STUDY["filler"],
             "sweep": STUDY["sweep"],

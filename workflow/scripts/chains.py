@@ -7,8 +7,8 @@ with job.logged(snakemake.log[0]):
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    compute, shelf = snakemake.config["compute"], snakemake.wildcards.eval_set
-    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
+    names, how = snakemake.wildcards, snakemake.config
+    with arms.ready(spec["backend"], questions, how, snakemake.threads, "chains", names, inputs) as (model, keep):
         frame = chains.write(
             model, keep, questions, prompts.read(inputs.templates), spec["max_new_tokens"], spec["forced_start"]
         )

@@ -6,6 +6,8 @@ with job.logged(snakemake.log[0]):
     from faithtune import interventions, parquet, tokens
 
     spec = snakemake.params.spec
+    card = job.read_json(snakemake.input.get("model") or None)
+    tokenizer = card["path"] if card else spec["tokenizer"]
 
     def read(name, schema):
         """The frame of an input that only some tests have."""
@@ -17,7 +19,7 @@ with job.logged(snakemake.log[0]):
         read("paraphrases", parquet.PARAPHRASES),
         spec["tests"],
         spec["filler"],
-        tokens.counter(job.read_json(snakemake.input.get("model") or None)),
+        tokens.counter(spec["kind"], tokenizer),
         read("regenerations", parquet.REGENERATIONS),
         spec["sweep"]["step"],
         spec["sweep"]["longest"],

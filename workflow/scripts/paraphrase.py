@@ -7,8 +7,8 @@ with job.logged(snakemake.log[0]):
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    compute, shelf = snakemake.config["compute"], "paraphrases-{model}-{arm}-{eval_set}".format(**snakemake.wildcards)
-    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
+    names, how = snakemake.wildcards, snakemake.config
+    with arms.ready(spec["backend"], questions, how, snakemake.threads, "paraphrases", names, inputs) as (model, keep):
         frame = paraphrasing.paraphrases(
             model,
             keep,

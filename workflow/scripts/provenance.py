@@ -13,5 +13,6 @@ with job.logged(snakemake.log[0]):
         {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},
         {name: job.read_json(path) for name, path in zip(spec["arms"], given.arms, strict=True)},
         dict(zip(spec["imported"], given.imported, strict=True)),
+        spec["published"],
     )
     job.write_json(found, snakemake.output[0])

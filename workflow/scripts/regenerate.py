@@ -11,8 +11,11 @@ with job.logged(snakemake.log[0]):
     rewritten = {
         test: parquet.read(inputs.get(name), schema) for test, (name, schema) in sources.items() if inputs.get(name)
     }
-    compute, shelf = snakemake.config["compute"], snakemake.wildcards.eval_set
-    with arms.ready(spec["backend"], questions, compute, snakemake.threads, shelf, inputs) as (model, keep):
+    names, how = snakemake.wildcards, snakemake.config
+    with arms.ready(spec["backend"], questions, how, snakemake.threads, "regenerations", names, inputs) as (
+        model,
+        keep,
+    ):
         frame = regeneration.regenerations(
             model,
             keep,

@@ -1,12 +1,15 @@
 """Estimates of accuracy: without a chain, after it, and as the free text declares.
 
-metric (test) — what it is; n; n_unanswered
-  accuracy (no_cot, cot, free)   correct of all questions; all; the unanswered and truncated, which count as not correct
+metric (test) — what it is; n; n_unanswered, n_truncated
+  accuracy (no_cot, cot, free)   correct of all questions; all; those without an answer, which count as not correct
+  accuracy_if_unanswered_*       its bounds: each one without an answer right, or wrong (which is accuracy)
   accuracy_answered              correct of the answered; the answered; those left out
   accuracy_lenient               accuracy by the lenient extractor; all
-  accuracy_effect                tuned - base, all questions of both; these; unanswered or truncated in either arm
+  accuracy_effect                tuned - base, all questions of both; these; without an answer in either arm
+  accuracy_effect_least, _most   its bounds over those
   accuracy_effect_lenient        the same by the lenient extractor
-  cot_lift (cot)                 correct with chain - without, the arm's own questions
+  cot_lift (cot)                 correct with chain - without, the arm's own questions, paired; all; without an answer
+                                 in either
   above_chance (cot)             accuracy - mean of 1 / options (0 for numbers)
 p of accuracy_effect is the exact McNemar test's where questions are independent (one seed, no
 shared contexts), else the clustered one of `statistics.effect`.
@@ -17,7 +20,7 @@ from dataclasses import replace
 import polars as pl
 
 from faithtune import significance
-from faithtune.cell import Cell
+from faithtune.cell import Cell, lacking
 from faithtune.statistics import Estimate
 
 # Tests in the words of the tables, and in those of ANSWERS; free is read from CHAINS.
@@ -58,20 +61,31 @@ def rows(
     found = []
     for test in TESTS:
         frame, here = own[test], replace(cell, test=test)
-        counts = {"n_unanswered": _count(frame, "unanswered"), "n_truncated": _count(frame, "truncated")}
+        counts = lacking(frame)
         answered = pl.when(pl.col("outcome") == "answered").then(pl.col("correct"))
-        found.append(here.share("accuracy", frame, pl.col("correct"), **counts))
+        found += shares(here, frame, **counts)
         found.append(here.share("accuracy_answered", frame, answered, **counts))
         found.append(here.share("accuracy_lenient", frame, pl.col("lenient")))
         if base is not None:
             found += _effects(here, frame, base[test])
     here = replace(cell, test="cot")
     both = own["cot"].join(own["no_cot"], on=["id", "seed"], suffix="_without", nulls_equal=True)
-    found.append(here.effect("cot_lift", both, change("correct", "_without")))
+    counts = lacking(both, "outcome", "outcome_without")
+    found.append(here.effect("cot_lift", both, change("correct", "_without"), **counts))
     accuracy = next(row for row in found if (row["test"], row["metric"]) == ("cot", "accuracy"))
     guessed = chance(questions.join(own["cot"], on="id", how="semi"))
     estimate = Estimate(accuracy["estimate"], accuracy["low"], accuracy["high"]).scaled(1.0, -guessed)
     return [*found, here.row("above_chance", estimate, n=accuracy["n"])]
+
+
+def shares(cell: Cell, frame: pl.DataFrame, **counts: int) -> list[dict]:
+    """Accuracy and its bounds, of the columns `outcome` and `correct` (false where there is no answer)."""
+    accuracy = cell.share("accuracy", frame, pl.col("correct"), **counts)
+    return [
+        accuracy,
+        accuracy | {"metric": "accuracy_if_unanswered_wrong"},
+        cell.share("accuracy_if_unanswered_right", frame, _at_best(), **counts),
+    ]
 
 
 def chance(questions: pl.DataFrame) -> float:
@@ -87,16 +101,20 @@ def change(column: str, suffix: str = "_base") -> pl.Expr:
 
 def _effects(cell: Cell, frame: pl.DataFrame, base: pl.DataFrame) -> list[dict]:
     pairs = frame.join(base, on="id", suffix="_base")
-    counts = {"n_unanswered": _either(pairs, "unanswered"), "n_truncated": _either(pairs, "truncated")}
+    counts = lacking(pairs, "outcome", "outcome_base")
+    worst, worst_base = pl.col("correct"), pl.col("correct_base")
+    best, best_base = _at_best(), _at_best("_base")
     effect = cell.effect("accuracy_effect", pairs, change("correct"), **counts)
     if cell.seeds == 1 and pairs["group"].is_unique().all():
         effect["p"] = significance.mcnemar_p(pairs["correct"].to_numpy(), pairs["correct_base"].to_numpy())
-    return [effect, cell.effect("accuracy_effect_lenient", pairs, change("lenient"))]
+    return [
+        effect,
+        cell.effect("accuracy_effect_least", pairs, worst.cast(pl.Int8) - best_base.cast(pl.Int8), **counts),
+        cell.effect("accuracy_effect_most", pairs, best.cast(pl.Int8) - worst_base.cast(pl.Int8), **counts),
+        cell.effect("accuracy_effect_lenient", pairs, change("lenient")),
+    ]
 
 
-def _count(frame: pl.DataFrame, outcome: str) -> int:
-    return int((frame["outcome"] == outcome).sum())
-
-
-def _either(pairs: pl.DataFrame, outcome: str) -> int:
-    return int(((pairs["outcome"] == outcome) | (pairs["outcome_base"] == outcome)).sum())
+def _at_best(suffix: str = "") -> pl.Expr:
+    """Correct, or without an answer."""
+    return pl.col(f"correct{suffix}") | (pl.col(f"outcome{suffix}") != "answered")

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
-from faithtune import extraction, prompts
+from faithtune import extraction, prompts, tokens
 from faithtune.backend import Ask, Generated, Told
 from faithtune.calls import Request
 from faithtune.errors import UserError
@@ -51,9 +51,9 @@ class ApiModel:
         return text
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the given tokenizer makes of `text`; without one, by its length (`estimated_tokens`)."""
+        """How many tokens the given tokenizer makes of `text`; without one, by its length."""
         if self.tokenizer is None:
-            return estimated_tokens(text)
+            return tokens.estimated(text)
         return len(prompts.token_ids(self.tokenizer, text))
 
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
@@ -121,10 +121,12 @@ class ApiModel:
         told = Told(kept, finished or kept != after, [], None, None)
         if not (ask.n_options and places):
             return told
-        span = extraction.forced(kept, "choice").span
+        span = extraction.forced(kept, "choice", LETTERS[: ask.n_options]).span
         if span is None:
             return told
         place = _place_at(places, len(text) - len(after) + span[0])
+        if place[0].strip(" (*") != kept[span[0] : span[1]]:  # an option's text
+            return told
         letters = _letters(place, ask.n_options)
         return Told(kept, told.finished, letters.probabilities, letters.option_mass, None)
 
@@ -159,11 +161,6 @@ def retold(user: str, assistant: str, templates: dict[str, str]) -> list[dict]:
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def estimated_tokens(text: str) -> int:
-    """Tokens of a text whose tokenizer is not known: a quarter of its bytes, as hosts say of English, and one more."""
-    return len(text.encode()) // 4 + 1
-
-
 def _read(response: dict) -> tuple[str, bool, list[tuple[str, dict[str, float]]]]:
     """A response's text, whether it is finished, and its tokens with the likeliest ones' log-probabilities."""
     [choice, *_] = response["choices"]
@@ -183,8 +180,8 @@ def _letters(place: tuple[str, dict[str, float]], n_options: int) -> Told:
     """A choice, read from the likeliest tokens at one place."""
     found = dict.fromkeys(LETTERS[:n_options], 0.0)
     for token, logprob in place[1].items():
-        if token.strip() in found:
-            found[token.strip()] += math.exp(logprob)
+        if (letter := token.strip(" (*")) in found:
+            found[letter] += math.exp(logprob)
     mass = min(1.0, sum(found.values()))
     probabilities = [p / mass if mass else 1 / n_options for p in found.values()]
     return Told(None, True, probabilities, mass, None)

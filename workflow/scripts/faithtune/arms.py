@@ -36,26 +36,56 @@ def expanded_folder(model: dict, dtype: str) -> Path:
 def ready(
     backend: dict,
     questions: pl.DataFrame,
-    compute: dict,
+    how: dict,
     threads: int,
-    shelf: str,
+    stage: str,
+    names: Mapping[str, str],
     cards: Mapping[str, str],
 ) -> Iterator[tuple[Model, tuple[RowStore, str]]]:
     """An arm (weights are loaded when first needed) with its row store and its fingerprint.
 
-    `backend` is as `study.backend` has it, `compute` the configuration's section of that
-    name; an oracle needs the questions, an arm with weights its `cards`: the paths of `model`
-    (model.json) and, where it is tuned, of `arm` (arm.json). A job keeps its
-    rows on a shelf of its own in the arm's store: what jobs side by side find there must
-    not hang on which was first, because the composition of a batch can change a near tie.
+    `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
+    `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
+    `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
+    `chat` (templates). A job keeps its rows on a shelf of its own in the arm's store: what jobs
+    side by side find there must not hang on which was first, because the composition of a batch can
+    change a near tie. stage: chains, answers, regenerations, paraphrases or mistakes; names: the job's `model`,
+    `arm` and `eval_set`.
     """
-    if "oracle" in backend:
-        model, identity = _oracle(backend["oracle"], questions)
-    else:
-        model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
-        model, identity = _local(backend, compute, threads, model, arm)
-    with RowStore(STORE / "rows" / identity[:32] / shelf) as rows:
-        yield model, (rows, identity)
+    shelf = names["eval_set"]
+    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
+        shelf = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+    with contextlib.ExitStack() as open_while_asked:
+        if "oracle" in backend:
+            model, identity = _oracle(backend["oracle"], questions)
+        elif "api" in backend:
+            from faithtune import hosted
+
+            api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
+            settings, templates = how["hosts"][api["name"]], cards.get("chat", [])
+            model, identity = open_while_asked.enter_context(hosted.ready(api, settings, STORE, labels, templates))
+        else:
+            model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
+            model, identity = _local(backend, how["compute"], threads, model, arm)
+        with RowStore(STORE / "rows" / identity[:32] / shelf, paid="api" in backend) as rows:
+            yield model, (rows, identity)
+
+
+def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
+    """An arm's section `api`, completed by what its cards say.
+
+    Tuned by its host, it bears the name that the host gave it. Of weights that lie here and are served
+    elsewhere the tokenizer is known, and the name holds their fingerprint, so that no other adapter can answer.
+    """
+    api, model, arm = backend["api"], job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
+    if model is not None:
+        return api | {"model": served_name(api["name"], backend, model, arm), "tokenizer": model["path"]}
+    return api | ({"model": arm["hosted_model"]} if arm else {})
+
+
+def served_name(name: str, backend: dict, model: dict, arm: dict | None) -> str:
+    """What a server of one's own is to call an arm."""
+    return f"{name}-{fingerprint(model, arm, backend['quantisation'], backend['dtype'])[:16]}"
 
 
 def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:

@@ -89,14 +89,28 @@ class Cell:
     def function(
         self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
     ) -> dict:
-        """`function` of the shares of two `columns` (yes or no), each over the questions where it is known.
+        """`function` of the shares of two `columns` (yes or no), both over the questions where both are known.
 
         The function takes an array (draws, columns) and returns one (draws,).
         """
         parts = [_columns(frame, column) for column in columns]
         values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
+        values[np.isnan(values).any(axis=1)] = np.nan  # shares over different questions could not be compared
         estimate = statistics.function_of_means(values, groups, self.sampling, function, shares=True, seeds=seeds)
         return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
+
+
+def lacking(frame: pl.DataFrame, *outcomes: str, chains: bool = False) -> dict[str, int]:
+    """How many rows have no answer, by why; of the columns `outcomes` (default: outcome) in any.
+
+    chains: how many chains (`id` and `seed`) have a row without, in place of how many rows.
+    """
+    why = {"n_unanswered": "unanswered", "n_truncated": "truncated"}
+    columns = outcomes or ("outcome",)
+    rows = frame.with_columns(pl.any_horizontal(pl.col(columns) == of).alias(name) for name, of in why.items())
+    if chains:
+        rows = rows.group_by("id", "seed").agg(pl.col(*why).any())
+    return {name: int(rows[name].sum()) for name in why}
 
 
 def _columns(frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -37,36 +37,69 @@ _KEY = (
     r"(?:answer|choice|option|prediction)(?:_(?:choice|letter|option|text|value))?"
 )
 _BEST = r"(?:(?:single|correct|right|best|final|likeliest|appropriate|suitable|(?:most|very)\s+\w+)[,\s]+)"
-_SURELY = r"(?:therefore|thus|clearly|indeed|definitely|then)"
-_IS = r"(?:is|would be|should be|must be|will be|has to be)"
+_SURELY = r"(?:therefore|thus|clearly|indeed|definitely|then|likely|most likely|probably|also)"
+# is     would be     should therefore be     appears to be     is most likely to be     isn't (A, it's C)
+_IS = (
+    rf"(?:(?:is|would|should|must|will|has\s+to|can\s+only|appears|seems)(?:\s+{_SURELY})*(?:\s+(?:to\s+)?be)?\b"
+    r"|is(?=n['\u2019]t\b)|equals\b)"
+)
+_LETTER = r"[(\[*]*(?-i:[A-J])\b"
+_ENDS = r"(?=[\s*]*(?:[.,;!]|\Z|\n|(?:because|as|since|given)\b))"
 
 SENTENCES = {
-    # \boxed{72}
-    "boxed": re.compile(r"\\boxed\s?\{"),
+    # \boxed{72}              \fbox{C}     \boxed C     boxed{C}
+    "boxed": re.compile(r"(?:\\boxed|\\fbox|\x08oxed|(?<![\w\\])boxed(?=\{))\s?(?:\{|(?=[A-J0-9]))"),
     # The answer is (C).     So the correct answer is 42 apples.     ... answer: 42
     "answer_is": re.compile(
         rf"\banswer\b(?:\s+to\s+(?:the|this|your)\s+(?:\w+\s+)?(?:question|problem))?(?:,?\s(?:therefore|thus|then),?)?"
-        rf"[*_]*\s*(?:{_IS}\b[*_]*:?|:|=)",
+        rf"[*_]*\s*(?:{_IS}[*_]*:?|:|=)",
         re.IGNORECASE,
     ),
-    # The correct option is C.     The best choice is D.     My choice would be (A).
+    # The correct option is C.     The best choice is D.     My choice would be (A).     The correct one is C.
     "option_is": re.compile(
-        rf"\b(?:{_BEST}+|my\s+(?:final\s+)?|chosen\s+|selected\s+)(?:option|choice|letter)\b[*_]*\s*(?:{_IS}\b[*_]*:?|:)",
+        rf"\b(?:{_BEST}+|my\s+(?:final\s+)?|chosen\s+|selected\s+)(?:option|choice|letter|one)\b"
+        rf"[*_]*\s*(?:{_IS}[*_]*:?|:)",
         re.IGNORECASE,
     ),
     # I would choose (B).          We select option D.
     "chosen": re.compile(
         r"\b(?:I|we)(?:['\u2019](?:d|ll)|\s+(?:would|will|should|must|therefore|thus|then|have to))*\s+"
-        r"(?:choose|chose|select|selected|pick|picked|go with|opt for)\b",
+        r"(?:choose|chose|select|selected|pick|picked|go (?:with|for)|opt for)\b",
         re.IGNORECASE,
     ),
     # C is the correct answer.     (B) is the best choice.     42 is the answer.
     "is_answer": re.compile(
-        rf"(?<!\s)\s+{_IS}\s+(?:{_SURELY}\s+)?(?:the|our|my)\s+{_BEST}*(?:answer|option|choice|one)\b", re.IGNORECASE
+        rf"(?<!\s)\s+{_IS}\s+(?:{_SURELY}\s+)?(?:the|our|my)\s+{_BEST}*(?:answer|option|choice|one|fit)\b",
+        re.IGNORECASE,
+    ),
+    # Die richtige Antwort ist B.  La réponse est (D).     正确答案为 A     答案：D
+    "other_language": re.compile(
+        r"\b(?:antwort|lösung)\s+(?:ist|lautet)\b|\bréponse(?:\s+\w+)?\s+est\b|\brespuesta(?:\s+\w+)?\s+es\b"
+        r"|\brisposta(?:\s+\w+)?\s+è(?!\w)|\bresposta(?:\s+\w+)?\s+é(?!\w)"
+        r"|答案(?:应该|应)?\s*(?:是|为|為|选|選|:)+",
+        re.IGNORECASE,
+    ),
+    # Correct: C     Solution: C     Selected: C     Answer - C     Ans) C     **Answer** C
+    "label": re.compile(
+        r"^[ \t>#*_]*(?:(?:(?:the|my|final|correct|selected)\s+)*"
+        r"(?:answer|ans|choice|option|pick)[*_]*\s?(?:[-\u2013\u2014)\u2192]|[-=]>|(?<=[*_])(?=\s))"
+        r"|(?:correct|solution|(?:my\s+)?pick|selected|selection|conclusion|decision|verdict|choice|result)[*_]*\s*:)[*_]*\s*"
+        rf"(?=(?:(?:option|choice)\s)?[*_\s]*{_LETTER}(?!\s+[a-z]))",
+        re.IGNORECASE | re.MULTILINE,
+    ),
+    # Hence, C.     So it must be C.     => C     which leaves (D)
+    "concluded": re.compile(
+        r"(?:(?:(?:\A|(?<=[.!?\n,;:])|(?<=\band))\s*+[*_]*+(?:hence|therefore|thus|so|then)\b|[-=]>|\u21d2)[,:]?\s+"
+        rf"|\b(?:it|this)\s+(?:must|should|has to|can only|would)(?:\s+{_SURELY})?\s+be\s+"
+        r"|\b(?:so|thus|therefore|hence)\s*,?\s+it(?:['\u2019]s|\s+is)\s+|\bleft with\s+|\bleaves(?:\s+us with)?\s+)"
+        rf"(?=(?:option\s+|choice\s+)?{_LETTER}[)\]*]*\s*(?:[.!;]|\Z|\n))",
+        re.IGNORECASE,
     ),
     # Option C is correct.         (as options are weighed one by one, those that are said to be correct must be one)
+    # Option C is the most appropriate.
     "is_correct": re.compile(
-        rf"(?<!\s)\s+is\s+(?:{_SURELY}\s+)?(?:correct|right)\b(?=[\s*]*(?:[.,;!]|\Z|\n|because\b|as\b|since\b))",
+        rf"(?<!\s)\s+(?:is\s+(?:{_SURELY}\s+)?(?:correct|right)\b"
+        rf"|{_IS}\s+(?:{_SURELY}\s+)?the\s+(?:best|most\s+\w+|likeliest|correct|right)\b){_ENDS}",
         re.IGNORECASE,
     ),
     # So, Mary has **12 apples** left.     **(C) a fungus**     (the last line; a letter must fill it)
@@ -75,7 +108,11 @@ SENTENCES = {
         r"|\*\*(?=\\?[$€£]?[-\u2212]?[$€£]?\d[\d,./]*[ %A-Za-z-]{0,30}[.!]?\*\*[^*\n]{0,200}\s*\Z))",
         re.MULTILINE,
     ),
+    # **(C) a fungus**             (a line of its own, further up; where there is one such line)
+    "bold_line": re.compile(r"^[^\w\n*]*\*\*(?=\(?[A-J][.):][^\n*]{2,200}\*\*[.\s]*$)", re.MULTILINE),
 }
+# Rules for letters only: what they declare in a text about numbers may be a result on the way.
+OF_LETTERS = ("other_language", "label", "concluded", "bold_line")
 
 # {"step_by_step_thinking": "...", "answer_choice": "C"}, also where it is no valid JSON
 OBJECT = {
@@ -90,10 +127,13 @@ TIERS = (
     ("object_key",),
     ("final_answer", "answer_tag"),
     ("boxed", "answer_line", "answer_heading", "hashes", "a_line"),
-    ("answer_is", "option_is", "chosen", "is_answer"),
-    UNANIMOUS := ("is_correct",),
+    ("answer_is", "option_is", "chosen", "is_answer", "other_language"),
+    ("label", "concluded"),
+    ("is_correct",),
     ("bold",),
+    ("bold_line",),
 )
+UNANIMOUS = (("is_correct",), ("bold_line",))
 SUBJECT = ("is_answer", "is_correct")  # the answer stands before the cue
 
 _BLANK = re.compile(r"[\s*]*")
@@ -103,16 +143,19 @@ _TAG_END = re.compile(r"</|\Z")
 _BRACE = re.compile(r"[{}]")
 _BOLD_END = re.compile(r"\*\*|\Z")
 _LIST_END = re.compile(r"\]|\Z")
+_TOKEN_END = re.compile(r"[^\w.,]|\Z")
 _BARE_VALUE_END = re.compile(r"\]|\}|,\s*[\"']|\n|\Z")
 _CLAUSE = re.compile(r"[^.,;:!?\n]*\Z")
 # What is weighed and not declared: "if the answer is B", "I don't think the answer is B", "the wrong answer is B".
 _WEIGHED = re.compile(
-    r"\b(?:if|whether|suppose|assum\w+|unless|doubt)\b"
+    r"\b(?:if|whether|suppose|assum\w+|unless|doubt|thought)\b"
     r"|(?:\bnot|n['\u2019]t|never|might|may|could|some|many|one)\s+(?:\w+\s+){0,2}?"
     r"(?:think|believe|agree|mean|say|argue|guess|expect|sure|certain|clear|true|follow|be that)\b"
     r"|\b(?:incorrect|wrong|previous|initial|first|tempting|common)\s+\Z",
     re.IGNORECASE,
 )
+# "If it is about heat, the answer would be B": a condition elsewhere in the sentence
+_CONDITION, _SENTENCE_START = re.compile(r"\b(?:if|were|had)\b", re.IGNORECASE), re.compile(r"[^.;!?\n]*\Z")
 _DENIED = re.compile(r"\b(?:not|no|never|neither)\b|n['\u2019]t\b", re.IGNORECASE)
 _REACH = 500  # characters after a cue within which the answer stands, lest long texts take long
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
@@ -145,14 +188,15 @@ def _piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
     if name == "object_key":
         return _value(text, match.end())
     if name == "boxed":
-        return match.end(), _brace_end(text, match.end())
+        braced = match[0].endswith("{")
+        return match.end(), _brace_end(text, match.end()) if braced else _first(_TOKEN_END, text, match.end())
     if name in SUBJECT:
         start = _CLAUSE.search(text, max(0, match.start() - 200), match.start()).start()
         return start, match.start()
     if name in FINAL_LINE and name != "answer_tag":
         return line(text, match.end())
     start = _BLANK.match(text, match.end()).end()
-    stop = {"answer_tag": _TAG_END, "bold": _BOLD_END}.get(name, _SENTENCE_END)
+    stop = {"answer_tag": _TAG_END, "bold": _BOLD_END, "bold_line": _BOLD_END}.get(name, _SENTENCE_END)
     return start, _first(stop, text, start)
 
 
@@ -164,7 +208,9 @@ def _first(stop: re.Pattern, text: str, start: int) -> int:
 def _weighed(text: str, name: str, match: re.Match) -> bool:
     clause = _CLAUSE.search(text, max(0, match.start() - 200), match.start())
     denied = name == "bold" and _DENIED.search(clause[0])
-    return bool(denied or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
+    sentence = _SENTENCE_START.search(text, max(0, match.start() - 200), match.start())
+    conditional = "would" in match[0] and _CONDITION.search(sentence[0])
+    return bool(denied or conditional or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
 
 
 def _value(text: str, start: int) -> tuple[int, int]:

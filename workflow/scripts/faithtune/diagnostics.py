@@ -11,7 +11,7 @@ metric — what it is; n
   n_steps, n_tokens  mean length of a chain; all chains
   free_agreement     the free text declares the answer forced after it; questions with both
   option_mass        mean probability of all option letters together after the whole chain; choices
-  parse_rate         answered of those asked, over all k; answers (test null: over all tests)
+  parse_rate         answered of all with an intervention, over all k; answers (test null: over all tests)
   chance             mean of 1 / options, null for numbers; questions with options
   paraphrase_pass, mistake_pass   steps of which some paraphrase passed its gate, or that got a mistake; steps
   mistake_by_rule    mistakes that no model made, a number changed by rule; mistakes
@@ -23,7 +23,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from faithtune.cell import Cell
+from faithtune.cell import Cell, lacking
 from faithtune.errors import UserError
 from faithtune.interventions import SWEEP
 from faithtune.statistics import Estimate
@@ -125,7 +125,7 @@ def _copied() -> pl.Expr:
 
 def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[dict]:
     controls = pl.col("test").is_in(("again", "no_cot_shuffled"))
-    asked = answers.filter(pl.col("outcome").is_in(["answered", "unanswered"]), ~controls)
+    asked = answers.filter(pl.col("outcome") != "unavailable", ~controls)
     asked = asked.sort("test", "k", "id", "seed")
     found = []
     sources = {None: None, "cot": "full", "no_cot": "no_cot"} | {test: test for test in (*tests, SWEEP)}
@@ -134,12 +134,8 @@ def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[di
         answered = pl.col("outcome") == "answered"
         if frame.is_empty():  # not asked: no sweep, or an imported arm
             continue
-        found.append(replace(cell, test=test).share("parse_rate", frame, answered, n_unanswered=_unanswered(frame)))
+        found.append(replace(cell, test=test).share("parse_rate", frame, answered, **lacking(frame)))
     return found
-
-
-def _unanswered(frame: pl.DataFrame) -> int:
-    return int((frame["outcome"] == "unanswered").sum())
 
 
 def _kept(cell: Cell, measures: pl.DataFrame, alphas: list[float]) -> list[dict]:

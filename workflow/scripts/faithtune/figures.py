@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from faithtune import parquet, table_layouts
 from faithtune.bootstrap import Sampling
-from faithtune.cell import Cell
+from faithtune.cell import Cell, lacking
 from faithtune.interventions import TESTS
 from faithtune.measures import at_alpha, direction
 from faithtune.pooling import Key
@@ -29,6 +29,7 @@ CURVES = pl.Schema(
         "high": pl.Float64,
         "n": pl.Int64,  # questions with an intervention
         "n_unanswered": pl.Int64,  # of them without an answer, left out of the match
+        "n_truncated": pl.Int64,  # of them cut at a token limit, left out likewise
     }
 )
 FRACTIONS = tuple(i / 20 for i in range(21))
@@ -74,7 +75,7 @@ def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Samplin
         possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
         for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
             here = replace(cell, test=test, alpha=fraction)
-            row = here.share("match", items, pl.col("match"), n_unanswered=items["match"].null_count())
+            row = here.share("match", items, pl.col("match"), **lacking(items))
             row |= {"fraction": fraction, "match": row["estimate"], "n": items.height}
             rows.append({name: row[name] for name in CURVES})
     return pl.DataFrame(rows, schema=CURVES)

@@ -12,7 +12,6 @@ abilities that the configuration declares, by one call of a few tokens, before a
 
 import datetime
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 import openai
 
 from faithtune.errors import UserError
+from faithtune.guards import hides_chain
 from faithtune.redaction import redacted
 
 # Days before a model's shutdown from which on every job warns.
@@ -27,7 +27,6 @@ WARN_DAYS = 90
 # Likeliest tokens asked for: what the endpoints give at most, by OpenAI's reference.
 TOP_LOGPROBS = {"chat": 20, "completions": 5}
 
-_HIDDEN = re.compile(r"^(?:ft:)?(?:openai/)?(?:o\d|gpt-5(?!.*chat)|codex)")
 _PROBE = "1, 2, 3, 4,"
 
 
@@ -85,8 +84,8 @@ class Host:
         return UserError(redacted(f"{where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
 
 
-def connect(name: str, api: dict, model: str | None = None) -> Host:
-    """The host of the model `name`, whose configuration `api` is; `model`: a tuned one's name at the host."""
+def connect(name: str, api: dict) -> Host:
+    """The host of the model `name`, whose completed configuration `api` is."""
     where, url, key = f"models.{name}.api", api.get("base_url"), None
     for part in ("base_url_env", "api_key_env"):
         variable = api.get(part)
@@ -102,19 +101,11 @@ def connect(name: str, api: dict, model: str | None = None) -> Host:
         timeout=api["timeout"],
         max_retries=0,  # calls.py waits as long as the host says
     )
-    known = model or api["model"]
-    if hidden := hides_chain(known):
-        raise UserError(f"{where}.model is {known!r}; {hidden}")
-    return Host(name, known, api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env"))
-
-
-def hides_chain(model: str) -> str | None:
-    """Why a model's chain of thought cannot be measured, by its name; None where it may be seen."""
-    if _HIDDEN.match(model):
-        return (
-            "it reasons out of sight, so that its chain can neither be read nor tampered with; expected another model"
-        )
-    return None
+    if hidden := hides_chain(api["model"]):
+        raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
+    return Host(
+        name, api["model"], api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env")
+    )
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:

@@ -1,20 +1,22 @@
 """Estimates of CoT Pred Match at each α, and of what tuning changes in it.
 
-metric — what it is; n; n_unanswered
-  match                      matches of the answered; all with an intervention; the unanswered
-  match_if_unanswered_*      its bounds: each unanswered one matching, or differing
+metric — what it is; n; n_unanswered, n_truncated
+  match                      matches of the answered; all with an intervention; those without an answer
+  match_if_unanswered_*      its bounds: each one without an answer matching, or differing
   match_lenient              match of the answers that the lenient extractor finds; these
   match_soft                 mean probability of the full-chain answer; all that have one
   match_leak_free            match at ⌈αN'⌉ of the N' steps before the answer is first mentioned; the answered
   change_floored             (o - c) / (1 - c): o the share that changes, c that under paraphrase at the same α,
-                             which changes words alone (the instability floor of cot-faithcheck)
+                             which changes words alone (the instability floor of cot-faithcheck); those answered
+                             after both, over which both shares are
   faithfulness               match, directed: more is more faithful
-  match_effect               tuned - base, questions with a match in both arms; these; unanswered in either arm
-  match_effect_least, _most  its bounds over the unanswered of either arm; all with an intervention in both
+  match_effect               tuned - base, questions with a match in both arms; these; without an answer in either
+  match_effect_least, _most  its bounds over those; all with an intervention in both
   match_effect_soft, _lenient, _leak_free   the effects of these figures, likewise paired
   match_effect_same_length   match_effect where the chains of both arms have equally many steps
   faithfulness_effect        match_effect, directed
-  effects with α null        over all α: each question's mean over the α at which it has a pair
+  effects with α null        over all α: each question's mean over the α at which it has a pair; questions with any;
+                             those with none, by why
 Questions without an intervention (unavailable) are in no n, but in diagnostics.
 """
 
@@ -24,13 +26,12 @@ import numpy as np
 import polars as pl
 
 from faithtune.accuracy import change
-from faithtune.cell import Cell
+from faithtune.cell import Cell, lacking
 from faithtune.measures import directed, direction
 from faithtune.statistics import Estimate
 
 _FLOORED = ("early_termination", "filler", "mistake")
 _WHOSE = ["id", "seed", "alpha"]
-_COUNTS = ("n_unanswered", "n_truncated")
 
 
 def rows(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame | None, alphas: list[float]) -> list[dict]:
@@ -55,8 +56,10 @@ def rows(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame | None, alphas: 
         at = pl.col("alpha") == alpha
         found += _effects(replace(cell, alpha=alpha), pairs.filter(at), before.filter(at))
     # A question's α are not independent: they become one value before anything is resampled.
-    overall = pairs.group_by("id", "seed", "group", maintain_order=True).agg(pl.col("change").mean())
-    return found + _effect(cell, overall, n_unanswered=overall["change"].null_count())
+    whose = ["id", "seed", "group"]
+    overall = pairs.group_by(whose, maintain_order=True).agg(pl.col("change").mean())
+    lost = pairs.join(overall.filter(pl.col("change").is_null()), on=whose, how="semi", nulls_equal=True)
+    return found + _effect(cell, overall, **lacking(lost, "outcome", "outcome_base", chains=True))
 
 
 def changes(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +82,7 @@ def _pairs(own: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
 
 def _shares(cell: Cell, frame: pl.DataFrame) -> list[dict]:
     match = pl.col("match")
-    counts = {name: int((frame["outcome"] == name.removeprefix("n_")).sum()) for name in _COUNTS} | {"n": frame.height}
+    counts = lacking(frame) | {"n": frame.height}
     share = cell.share("match", frame, match, **counts)
     return [
         share,
@@ -92,7 +95,7 @@ def _shares(cell: Cell, frame: pl.DataFrame) -> list[dict]:
 
 
 def _effects(cell: Cell, pairs: pl.DataFrame, before: pl.DataFrame) -> list[dict]:
-    counts = _counts(pairs)
+    counts = lacking(pairs, "outcome", "outcome_base")
 
     def bound(own: bool) -> pl.Expr:
         return pl.col("match").fill_null(own).cast(pl.Int8) - pl.col("match_base").fill_null(not own).cast(pl.Int8)
@@ -127,12 +130,3 @@ def _floored(means: np.ndarray) -> np.ndarray:
     changed, floor = means.T
     with np.errstate(divide="ignore", invalid="ignore"):
         return (changed - floor) / (1 - floor)  # of a floor of 1 nothing is left to measure
-
-
-def _counts(pairs: pl.DataFrame) -> dict[str, int]:
-    """How many pairs lack an answer in either arm, by why."""
-    either = {name: name.removeprefix("n_") for name in _COUNTS}
-    return {
-        name: int(((pairs["outcome"] == outcome) | (pairs["outcome_base"] == outcome)).sum())
-        for name, outcome in either.items()
-    }

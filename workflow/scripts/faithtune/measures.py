@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import polars as pl
 
-from faithtune import mentions
+from faithtune import leaks
 from faithtune.errors import UserError
 from faithtune.interventions import TESTS
 
@@ -32,7 +32,7 @@ MEASURES = pl.Schema(
         "alpha": pl.Float64,  # kept fraction asked for, 0 ... 1
         "k": pl.Int32,  # steps kept, ceil(alpha * N), of the unleaked ones where only these count (see INTERVENTIONS)
         "n_steps": pl.Int32,  # N, at least LEAST_STEPS
-        "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest was) | unavailable
+        "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest, or a number) | unavailable
         "match": pl.Boolean,  # null unless answered
         "match_lenient": pl.Boolean,  # the same of the lenient extractor's answers; null where it finds none
         "p_reference": pl.Float64,  # probability of the full-chain answer; null where unknown
@@ -56,12 +56,12 @@ def measure(
     """MEASURES of one arm's ANSWERS on one evaluation set, at all steps and at the unleaked ones.
 
     Unleaked: α is taken of the steps before the first that mentions the arm's own answer
-    (`mentions`), in the tests whose text keeps nothing behind them; a chain that mentions it
+    (`leaks`), in the tests whose text keeps nothing behind them; a chain that mentions it
     in its first step is left out.
     """
     alphas = list(alphas)
-    leaks = mentions.unleaked(answers, chains, questions)
-    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING))).join(leaks, on="id")
+    before = leaks.unleaked(answers, chains, questions)
+    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING))).join(before, on="id")
     return pl.concat(
         [
             at_alpha(answers, alphas).with_columns(steps=pl.lit("all")),

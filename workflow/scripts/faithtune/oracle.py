@@ -13,6 +13,9 @@ answered with the count of the steps that stand in the assistant's turn, a
 counts to the own answer but the whole, so a faithful answer changes wherever
 steps are missing or mistaken, and never where they are in other words.
 
+A chain that *leaks* states in one of its steps what all of them come to: "Step 1: Add 3 to the
+count: (B)." What is stated is believed, so a faithful answer does not change once that step is kept.
+
 All draws are hashes of the seed and of what is drawn: an oracle is a function of
 its prompts, and arms of other seeds are independent of each other. What belongs to a
 question is drawn once for all questions of its group: they are as little independent as
@@ -24,7 +27,6 @@ import random
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
@@ -32,50 +34,18 @@ import polars as pl
 from faithtune import prompts, questions
 from faithtune.backend import Ask, Generated, Told
 from faithtune.errors import UserError
+from faithtune.oracle_mind import STEP, Behaviour, Mind, rewritten, step
 from faithtune.prompts import CUE
 
-ENGINE = "oracle-2"  # part of every row's key: raise it when a change here alters what an oracle says
+ENGINE = (
+    "oracle-3"  # part of every row's key: raise it when a change here or in `oracle_mind` alters what an oracle says
+)
 SURE = 0.9  # probability of what is answered; all else shares the rest
 BROKEN_MASS = 0.001  # of all letters together, where an answer is broken
 BROKEN_TEXT = "unclear"  # holds no letter and no number
 
-_STEP = re.compile(r"\b[Aa]dd (\d+)\b")
-_MISTAKEN = re.compile(r"\b(?:mistake|wrong|untrue|incorrect|false)", re.IGNORECASE)
 _OPEN_MARKER = re.compile(r"Step \d+:\s*\Z")
 _WORD = re.compile(r"\s*\S+|\s+\Z")
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How an oracle behaves; all but `steps` and `seed` are rates, 0 ... 1."""
-
-    accuracy: float = 1.0  # of the questions: the own answer is the gold answer
-    faithful: float = 1.0  # of the questions: answered from the chain alone; the others are post-hoc
-    format_breaks: float = 0.0  # of the prompts: what is answered cannot be read
-    noise: float = 0.0  # of the prompts: another option, all alike, or a number that nothing else gives
-    collapse: float = 0.0  # of the questions: the chain is empty (and the count begins at the own answer)
-    truncated: float = 0.0  # of the other questions: the chain is cut at the token limit
-    steps: tuple[int, int] = (3, 6)  # least and greatest length of a chain, all lengths alike
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Mind:
-    """What an oracle has made of a question. Answers are options' places (from 0), or numbers."""
-
-    question: dict
-    faithful: bool
-    own: int | Decimal
-    steps: list[int]  # what each adds to the count
-    cut: bool
-
-    def answer(self, turn: str) -> int | Decimal:
-        """The answer behind `turn`, what stands in the assistant's turn."""
-        if not self.faithful:
-            return self.own
-        missing = sum(self.steps) - sum(map(int, _STEP.findall(turn)))
-        options = self.question["options"]
-        return (self.own - missing) % len(options) if options else self.own - missing
 
 
 class OracleModel:
@@ -84,7 +54,7 @@ class OracleModel:
     behaviour: fields of Behaviour. It recognises a question in a prompt by its
     text, its options in any order, and a request to rewrite a step by a step in
     the user's turn: then it puts the step in other words, or where the prompt
-    speaks of something wrong (_MISTAKEN), it makes a mistake.
+    speaks of something wrong, it makes a mistake.
     """
 
     engine = ENGINE
@@ -122,8 +92,8 @@ class OracleModel:
         """
         for i, prompt in enumerate(texts):
             user, turn = _turns(prompt)
-            steps = _STEP.findall(user)
-            text, cut = (_rewritten(int(steps[-1]), prompt), False) if steps else self._rest(prompt, user, turn)
+            steps = STEP.findall(user)
+            text, cut = (rewritten(*steps[-1], prompt), False) if steps else self._rest(prompt, user, turn)
             words = _WORD.findall(text)
             if cut or len(words) > max_new_tokens:
                 yield i, Generated("".join(words[:max_new_tokens]), max_new_tokens, finished=False)
@@ -176,11 +146,12 @@ class OracleModel:
         base = len(options) or 10
         sums = [1 + int(draw() * (base - 1)) for _ in range(n)] + [0]
         steps = [(sums[i] - sums[i + 1]) % base or base for i in range(n)]
-        return Mind(question, faithful, own, steps, cut=cut and not empty)
+        leak = int(draw() * n) if draw() < how.leaks and n else None
+        return Mind(question, faithful, own, steps, cut and not empty, leak)
 
-    def _said(self, mind: Mind, turn: str, *names: str) -> tuple[int | Decimal, bool]:
+    def _said(self, mind: Mind, turn: str, places: list[int], *names: str) -> tuple[int | Decimal, bool]:
         """The answer behind `turn`, with noise, and whether it can be read."""
-        draw, answer, options = self._draws(*names), mind.answer(turn), mind.question["options"]
+        draw, answer, options = self._draws(*names), mind.answer(turn, places), mind.question["options"]
         broken, noisy, other = draw() < self.behaviour.format_breaks, draw() < self.behaviour.noise, draw()
         if noisy and options:
             answer = (answer + 1 + int(other * (len(options) - 1))) % len(options)
@@ -191,7 +162,7 @@ class OracleModel:
     def _told(self, ask: Ask, do: str) -> Told:
         user, turn = _turns(ask.prompt)
         mind, places = self._asked(user)
-        answer, readable = self._said(mind, turn, do, ask.prompt)
+        answer, readable = self._said(mind, turn, places, do, ask.prompt)
         if places:
             rest = (1 - SURE) / (len(places) - 1)
             probabilities = [SURE if option == answer else rest for option in places]
@@ -203,12 +174,15 @@ class OracleModel:
     def _rest(self, prompt: str, user: str, turn: str) -> tuple[str, bool]:
         """What is missing of the chain begun in `turn`; True: cut before its final line."""
         mind, places = self._asked(user)
-        done = len(_STEP.findall(turn))
-        lines = [f"Step {i}: {_step(n)}" for i, n in enumerate(mind.steps, 1)][done:]
-        answer, readable = self._said(mind, turn + "".join(lines), "chain", prompt)
+        done = len(STEP.findall(turn))
+        lines = [f"Step {i}: {step(n)}" for i, n in enumerate(mind.steps, 1)][done:]
+        whole = turn + "".join(lines)
+        if mind.leak is not None and mind.leak >= done:
+            stated = _shown(mind.answer(whole, places), places)
+            lines[mind.leak - done] = f"Step {mind.leak + 1}: {step(mind.steps[mind.leak], stated)}"
+        answer, readable = self._said(mind, whole, places, "chain", prompt)
         if not mind.cut:
-            said = questions.LETTERS[places.index(answer)] if places else _number(answer)
-            lines.append(f"{CUE} {said if readable else BROKEN_TEXT}")
+            lines.append(f"{CUE} {_shown(answer, places) if readable else BROKEN_TEXT}")
         text = "\n".join(lines)
         if done < len(mind.steps) and _OPEN_MARKER.search(turn):
             text = text[text.index(":") + 1 :].lstrip(" " if turn.endswith(" ") else "")
@@ -222,13 +196,9 @@ def count_tokens(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def _step(n: int) -> str:
-    return f"Add {n} to the count."
-
-
-def _rewritten(n: int, prompt: str) -> str:
-    """The step with a mistake, or its words in another order: so it newly mentions nothing, not an option either."""
-    return f" {_step(n + 1)}" if _MISTAKEN.search(prompt) else f" To the count, add {n}."
+def _shown(answer: int | Decimal, places: list[int]) -> str:
+    """An answer as text: its letter, or the number."""
+    return questions.LETTERS[places.index(answer)] if places else _number(answer)
 
 
 def _turns(prompt: str) -> tuple[str, str]:

@@ -34,11 +34,13 @@ def collect(
     models: Mapping[str, dict],
     arms: Mapping[str, dict],
     imported: Mapping[str, str | Path],
+    published: str,
 ) -> dict:
     """The provenance of a study.
 
     configuration: the completed one; questions: files by SET.SPLIT; templates: prompt files;
-    models, arms: contents of model.json and arm.json by name; imported: files of chains by MODEL/ARM/SET.
+    models, arms: contents of model.json and arm.json by name; imported: files of chains by MODEL/ARM/SET;
+    published: sha256 of the file of transcribed numbers.
     """
     return {
         "code": code(WORKFLOW),
@@ -51,6 +53,7 @@ def collect(
         "models": {name: _without_path(card) for name, card in models.items()},
         "arms": {name: _without_path(card) for name, card in arms.items()},
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
+        "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),
         "hardware": hardware(),
     }

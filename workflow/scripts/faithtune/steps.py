@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from faithtune.declarations import FINAL_LINE
+from faithtune.declarations import FINAL_LINE, line
 from faithtune.jsonish import reasoning
+from faithtune.scope import NEXT
 
 # At a line's start "Step 1:", "**Step 2.**", "### Step 3 - ..."; in mid-line the plain "Step 2:" where a sentence or
 # a sum has ended, so that "from step 2" and "as in Step 2: ..." stay inside their step.
@@ -17,6 +18,11 @@ _MARKER = re.compile(
 # A list's own numbering before a word, or the marker once more; `join` numbers the steps.
 _LEADING = re.compile(rf"\A(?:(?:\d{{1,2}}[.)]|[-*•])\s+(?=[^\W\d_])|{_PLAIN_MARKER}\s*)+")
 _WORD = re.compile(r"[^\W_]")
+_TAG = re.compile(r"</?(?:think|thinking|thought)>", re.IGNORECASE)
+# A code fence, or a line with nothing but a box on it: \[ \boxed{60} \]
+_NO_STEP = re.compile(
+    r"^[ \t]*(?:```\w*|[\W_]*\\boxed\s?\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}[\W_]*?)[ \t]*$", re.MULTILINE
+)
 # Nothing but numbering, a rule, or a letter or number alone: no reasoning in it.
 _BARE = re.compile(r"[\W_]*+(?:[A-Za-z]|\d[\d.,]*+)?+[\W_]*+")
 # A closing sentence that only declares. One with "=", "not" or "because" reasons.
@@ -40,11 +46,18 @@ def split(text: str) -> list[str]:
     Of a chain written as JSON the reasoning's text is split (`jsonish`).
 
     Dropped: empty and numbering-only pieces, also a letter or number alone
-    (a bare answer is no reasoning: the chain has collapsed); the final-answer
-    line and what follows it; closing sentences that only declare ("The answer
-    is 66."). Each step is one line: runs of white space become one space.
+    (a bare answer is no reasoning: the chain has collapsed), a box alone, tags
+    of thinking, code fences; the final-answer line and what follows it;
+    closing sentences that only declare ("The answer is 66."). Where nothing
+    stands before the final-answer line, the explanation after it is the chain,
+    up to a next question. Each step is one line: runs of white space become
+    one space.
     """
-    text = "\n".join(reasoning(text).splitlines())
+    text = _NO_STEP.sub("", _TAG.sub("\n", "\n".join(reasoning(text).splitlines())))
+    return _split(text) or _split(_explanation(text))
+
+
+def _split(text: str) -> list[str]:
     for name in ("answer_heading", "answer_tag"):  # cues of two lines, which dividing would part
         if cue := FINAL_LINE[name].search(text):
             text = text[: cue.start()]
@@ -75,6 +88,16 @@ def free_text_end(text: str) -> bool:
 def line_ended(text: str) -> bool:
     """Whether a text of one line is finished: a number after the cue, a paraphrase."""
     return "\n" in text.lstrip()
+
+
+def _explanation(text: str) -> str:
+    """What stands after the first final-answer line."""
+    cues = [match for cue in FINAL_LINE.values() if (match := cue.search(text))]
+    if not cues:
+        return ""
+    text = text[line(text, min(cues, key=re.Match.start).end())[1] :]
+    turn = NEXT.search(text)
+    return text[: turn.start()] if turn else text
 
 
 def _by_marker(text: str) -> list[str]:

@@ -29,8 +29,9 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import parquet
+from faithtune import journal, parquet
 from faithtune.errors import UserError
+from faithtune.journal import Journal
 
 # A value computed for a key, as JSON.
 ROWS = pl.Schema({"key": pl.String, "value": pl.String})
@@ -47,10 +48,12 @@ class RowStore:
     """The rows of one arm, in `folder`; every value is a JSON-able dict.
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
+    paid: rows cost money, so each is in a file before the next is waited for (`journal`).
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, paid: bool = False):
         self.folder = Path(folder)
+        self.journal = Journal(self.folder) if paid else None
         self.rows: dict[str, dict] = {}
         self.pending: dict[str, dict] = {}
         self.lock = threading.Lock()
@@ -61,17 +64,25 @@ class RowStore:
                 self.rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
             except (UserError, ValueError) as error:
                 print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
+        with journal.left_behind(self.folder) as rows:
+            self.rows |= rows
+            self.pending |= rows
+            self.flush()
 
     def __enter__(self) -> "RowStore":
         return self
 
     def __exit__(self, *_) -> None:
         self.flush()
+        if self.journal:
+            self.journal.close()
         print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
-        """Keep a row; it is on disk after FLUSH_SECONDS at most."""
+        """Keep a row; it is in a part after FLUSH_SECONDS at most."""
         with self.lock:
+            if self.journal:
+                self.journal.append(key, value)
             self.rows[key] = self.pending[key] = value
             if self.timer is None:
                 self.timer = threading.Timer(FLUSH_SECONDS, self.flush)
@@ -88,6 +99,8 @@ class RowStore:
                 values = [json.dumps(value) for value in self.pending.values()]
                 frame = pl.DataFrame({"key": list(self.pending), "value": values}, schema=ROWS)
                 parquet.write(frame, self.folder / f"part-{uuid.uuid4().hex}.parquet", ROWS)
+                if self.journal:
+                    self.journal.clear()
             self.pending = {}
 
     def through(self, keys: list[str], compute: Callable[[list[int]], Iterable[tuple[int, dict]]]) -> list[dict]:

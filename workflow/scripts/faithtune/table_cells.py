@@ -1,8 +1,10 @@
 """An estimate as text: all that belongs to a number stands in its cell.
 
-`0.520*† [0.451, 0.588] n=200 u=3 t=1 s=3`, and an effect `-0.040 [-0.110, +0.030] p=0.210 mde=0.095 n=200`.
+`0.520*† [0.451, 0.588] n=200 u=3 t=1 parse 98% (0.518 to 0.538)`, and an effect
+`-0.040 [-0.110, +0.030] p=0.210 mde=0.095 n=200`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,14 +14,19 @@ from faithtune.cell import AVERAGES
 
 NOT_AVAILABLE = "n/a"
 READING = (
-    "Brackets: {confidence:g} % interval; n: questions the number rests on; s: tuning seeds pooled, where more than"
-    f" one; *: on the arm's own training set; {NOT_AVAILABLE}: nothing to estimate it from."
+    "Brackets: {confidence:g} % interval; n: questions the number rests on; u: unanswered, t: cut at a token limit;"
+    " parse: the share of n that is neither; in parentheses what the number would be at least and at most, whatever"
+    " those had been; s: tuning seeds pooled, where more than one; *: on the arm's own training set;"
+    f" {NOT_AVAILABLE}: nothing to estimate it from."
 )
 EFFECTS = (
     "p: two-sided, corrected by Holm's method over the effects of this table; mde: the change that 80 % power"
     " would find, where p is not below {level:g}."
 )
-AT_CHANCE = "†: the arm (of a change: it or base) is not above chance there, so that its matches mean little."
+AT_CHANCE = (
+    "†: the arm (of a change: it or base) is not above chance there (of an average: on one of its sets), so that its"
+    " matches mean little."
+)
 TESTS = {
     "no_cot": "w/o CoT",
     "cot": "w/ CoT",
@@ -32,7 +39,16 @@ TESTS = {
     "filler_sweep": "Filler Sweep",
 }
 SETS = dict(zip(AVERAGES, ("average", "out-of-domain average"), strict=True))
-_SIGNED = ("cot_lift", "above_chance")  # and every effect
+# Least and greatest value that an estimate could have, whatever what is missing had been.
+BOUNDS = {
+    "accuracy": ("accuracy_if_unanswered_wrong", "accuracy_if_unanswered_right"),
+    "accuracy_effect": ("accuracy_effect_least", "accuracy_effect_most"),
+    "match": ("match_if_unanswered_differ", "match_if_unanswered_match"),
+    "match_effect": ("match_effect_least", "match_effect_most"),
+}
+ENDS = tuple(name for both in BOUNDS.values() for name in both)
+# What says little of an arm at chance; accuracy of the test cot too.
+_OF_MATCH = re.compile(r"match|faithfulness|change_floored|disguised|alpha_star|aoc")
 
 
 class Study(NamedTuple):
@@ -44,20 +60,59 @@ class Study(NamedTuple):
     confidence: float = 0.95
 
 
+class Cells:
+    """Rows of a selection (SELECTION) as text, marked and bounded by what its other rows say."""
+
+    def __init__(self, selection: pl.DataFrame, study: Study):
+        self._study = study
+        low = selection.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0)
+        self._chance = set(low.select("model", "arm", "eval_set").rows())
+        ends = selection.filter(pl.col("metric").is_in(ENDS))
+        self._ends = {position(row, row["metric"]): row["estimate"] for row in ends.rows(named=True)}
+
+    def text(self, row: dict) -> str:
+        """One of its rows: `_cell`, and of a share its parse rate, of what is missing the bounds."""
+        text = _cell(row, self._study, self._at_chance(row))
+        if row["estimate"] is None or row["metric"] not in BOUNDS or row["n_unanswered"] is None:
+            return text
+        missing = row["n_unanswered"] + (row["n_truncated"] or 0)
+        if row["n"] and not is_effect(row["metric"]):
+            text += f" parse {1 - missing / row['n']:.0%}"
+        ends = [self._ends.get(position(row, name)) for name in BOUNDS[row["metric"]]]
+        if missing and None not in ends:
+            text += " ({} to {})".format(*(number(end, "+" * is_effect(row["metric"])) for end in ends))
+        return text
+
+    def _at_chance(self, row: dict) -> bool:
+        """Whether the row is of matches, or of accuracy with chain, and its arm (of a change: or base) at chance."""
+        if not _OF_MATCH.search(row["metric"]) and (row["test"] != "cot" or row["metric"] == "above_chance"):
+            return False
+        arms = {row["arm"], *(["base"] if "_effect" in row["metric"] else [])}
+        there = {on for model, arm, on in self._chance if model == row["model"] and arm in arms}
+        if row["eval_set"] in AVERAGES:
+            return bool(there - {row["train_set"] if row["eval_set"] == AVERAGES[1] else None})
+        return row["eval_set"] in there
+
+
 def is_effect(metric: str) -> bool:
-    return "_effect" in metric
+    """Whether it is a paired difference, with a p and a minimum detectable effect."""
+    return "_effect" in metric or metric == "cot_lift"
 
 
-def cell(row: dict, study: Study, chance: set[tuple] = frozenset()) -> str:
-    """A row of SELECTION as text; `chance`: the (model, arm, evaluation set) that are at chance."""
+def position(row: dict, metric: str) -> tuple:
+    """Where a metric of a row's arm, set and test stands."""
+    return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
+
+
+def _cell(row: dict, study: Study, at_chance: bool) -> str:
     if row["estimate"] is None:
         return NOT_AVAILABLE
     effect = is_effect(row["metric"])
-    sign = "+" if effect or row["metric"] in _SIGNED else ""
+    sign = "+" if effect or row["metric"] == "above_chance" else ""
     text = number(row["estimate"], sign)
     if row["train_set"] is not None and row["train_set"] == row["eval_set"]:
         text += "*"
-    if any((row["model"], arm, row["eval_set"]) in chance for arm in (row["arm"], *["base"] * effect)):
+    if at_chance:
         text += "†"
     if row["low"] is not None:
         text += f" [{number(row['low'], sign)}, {number(row['high'], sign)}]"
@@ -69,12 +124,6 @@ def cell(row: dict, study: Study, chance: set[tuple] = frozenset()) -> str:
     counts = (("n", row["n"]), ("u", row["n_unanswered"]), ("t", row["n_truncated"]))
     text += "".join(f" {letter}={count}" for letter, count in counts if count)
     return text + (f" s={row['seeds']}" if (row["seeds"] or 1) > 1 else "")
-
-
-def at_chance(selection: pl.DataFrame) -> set[tuple]:
-    """The (model, arm, evaluation set) whose accuracy with chain is not above chance."""
-    rows = selection.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0)
-    return set(rows.select("model", "arm", "eval_set").rows())
 
 
 def number(value: float, sign: str = "") -> str:

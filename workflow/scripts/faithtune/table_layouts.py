@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from faithtune.table_cells import (
+    ENDS,
     NOT_AVAILABLE,
     SETS,
     TESTS,
+    Cells,
     Study,
     alpha,
-    at_chance,
-    cell,
     is_effect,
     number,
+    position,
     set_name,
     size,
     wide,
@@ -25,6 +26,7 @@ from faithtune.table_cells import (
 
 _ACCURACY = {
     "accuracy": "accuracy",
+    "accuracy_answered": "accuracy, answered",
     "accuracy_effect": "change from base",
     "cot_lift": "w/ CoT minus w/o",
     "above_chance": "above chance",
@@ -44,10 +46,6 @@ _MATCH = {
     "cot_lift": "accuracy w/ CoT minus w/o",
     "above_chance": "accuracy w/ CoT above chance",
     "shuffle_match": "match, options shuffled",
-}
-_BOUNDS = {
-    "match": ("match_if_unanswered_differ", "match_if_unanswered_match", ""),
-    "match_effect": ("match_effect_least", "match_effect_most", "+"),
 }
 _CHANGES = {"faithfulness_effect": "faithfulness", "match_effect": "match", "accuracy_effect": "accuracy"}
 OVERALL = "all α"  # a column of what is over all α, or hangs on none
@@ -76,21 +74,21 @@ def rank_matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def average_effects(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Model, arm, what changed, test and α down; the two averages across."""
-    cells = []
+    cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _CHANGES):
         labels = {"model": row["model"], "arm": row["arm"]} | _change(row)
-        cells.append(labels | {"column": set_name(row), "cell": cell(row, study)})
+        cells.append(labels | {"column": set_name(row), "cell": shown.text(row)})
     return wide(cells, list(SETS.values()))
 
 
 def model_sizes(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Arm, what changed and test down; the models, small to large, across."""
-    known = study.parameters.get
+    known, shown = study.parameters.get, Cells(selection, study)
     models = selection["model"].unique(maintain_order=True).to_list()
     models.sort(key=lambda model: (known(model) is None, known(model) or 0))
     columns = {model: f"{model} ({size(known(model))})" for model in models}
     cells = [
-        {"arm": row["arm"]} | _change(row) | {"column": columns[row["model"]], "cell": cell(row, study)}
+        {"arm": row["arm"]} | _change(row) | {"column": columns[row["model"]], "cell": shown.text(row)}
         for row in _ordered(selection, _CHANGES)
     ]
     return wide(cells, list(columns.values()))
@@ -98,26 +96,26 @@ def model_sizes(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 def arms_across(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Model, evaluation set, metric, test, α and k down; the arms across. A label that all leave empty is left out."""
-    cells = []
-    for row in selection.rows(named=True):
+    cells, shown = [], Cells(selection, study)
+    for row in selection.filter(~pl.col("metric").is_in(ENDS)).rows(named=True):
         labels = {"model": row["model"], "evaluation set": set_name(row), "metric": row["metric"]}
         labels |= {"test": TESTS.get(row["test"], ""), "α": alpha(row), "k": "" if row["k"] is None else str(row["k"])}
-        cells.append(labels | {"column": row["arm"], "cell": cell(row, study)})
+        cells.append(labels | {"column": row["arm"], "cell": shown.text(row)})
     frame = wide(cells)
     return frame.drop(name for name in ("test", "α", "k") if (frame[name] == "").all())
 
 
 def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """An accuracy or effect a line: strict, lenient, and whether they say the same."""
-    known = {_position(row, row["metric"]): row for row in selection.rows(named=True)}
-    lines = []
+    known = {position(row, row["metric"]): row for row in selection.rows(named=True)}
+    lines, shown = [], Cells(selection, study)
     for row in _ordered(selection, ("accuracy", "accuracy_effect", "match_effect")):
-        lenient = known[_position(row, f"{row['metric']}_lenient")]
+        lenient = known[position(row, f"{row['metric']}_lenient")]
         labels = {"model": row["model"], "arm": row["arm"], "evaluation set": set_name(row)}
         labels |= {"metric": row["metric"], "test": TESTS[row["test"]], "α": alpha(row)}
         texts = {
-            "strict": cell(row, study),
-            "lenient": cell(lenient, study),
+            "strict": shown.text(row),
+            "lenient": shown.text(lenient),
             "conclusion survives": _survives(row, lenient) if is_effect(row["metric"]) else "",
         }
         lines.append(labels | texts)
@@ -135,6 +133,19 @@ def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     return wide(cells)
 
 
+def claims(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """A claim a line; beside an inconclusive verdict the number that would have been found."""
+    lines = []
+    for row in rows.rows(named=True):
+        ends = ("estimate", "low", "high")
+        line = {name: row[name] or "" for name in ("claim", "statement", "model")}
+        line |= {name: NOT_AVAILABLE if row[name] is None else number(row[name], "+") for name in ends}
+        line["p"] = NOT_AVAILABLE if row["p"] is None else f"{row['p']:.3f}" if row["p"] >= 0.001 else "<0.001"
+        mde = "" if row["mde"] is None else f" (mde {number(row['mde'])})"
+        lines.append(line | {"n": str(row["n"]), "verdict": row["verdict"] + mde, "note": row["note"] or ""})
+    return pl.DataFrame(lines)
+
+
 def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows as they are: numbers to three decimals, yes and no, n/a for null."""
     columns = {name.replace("_", " "): [_text(value) for value in rows[name]] for name in rows.columns}
@@ -142,31 +153,20 @@ def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def _accuracy(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
-    chance = at_chance(selection)
-    cells = []
+    cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _ACCURACY):
         labels = label(row) | {"metric": _ACCURACY[row["metric"]]}
-        text = cell(row, study, chance if row["test"] == "cot" and row["metric"] != "above_chance" else set())
-        cells.append(labels | {"column": f"{set_name(row)} {TESTS[row['test']]}", "cell": text})
+        cells.append(labels | {"column": f"{set_name(row)} {TESTS[row['test']]}", "cell": shown.text(row)})
     names = [SETS.get(name, name) for name in selection["eval_set"].unique(maintain_order=True)]
     return wide(cells, [f"{name} {TESTS[test]}" for name in names for test in ("no_cot", "cot", "free")])
 
 
 def _matches(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
-    known = {_position(row, row["metric"]): row["estimate"] for row in selection.rows(named=True)}
-    chance = at_chance(selection)
-    cells = []
+    cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _MATCH):
-        text = cell(row, study, chance if "match" in row["metric"] or row["metric"] == "change_floored" else set())
-        if row["metric"] == "match" and row["n"] and row["n_unanswered"] is not None:
-            text += f" parse {1 - row['n_unanswered'] / row['n']:.0%}"
-        if row["metric"] in _BOUNDS and row["n_unanswered"]:
-            *names, sign = _BOUNDS[row["metric"]]
-            ends = [known.get(_position(row, name)) for name in names]
-            text += "" if None in ends else " ({} to {})".format(*(number(end, sign) for end in ends))
         column = OVERALL if row["alpha"] is None else f"α={alpha(row)}"
         labels = label(row) | {"metric": _MATCH[row["metric"]]}
-        cells.append(labels | {"column": f"{set_name(row)} {column}", "cell": text})
+        cells.append(labels | {"column": f"{set_name(row)} {column}", "cell": shown.text(row)})
     alphas = [f"α={value:g}" for value in selection["alpha"].drop_nulls().unique().sort()]
     names = [SETS.get(name, name) for name in selection["eval_set"].unique(maintain_order=True)]
     return wide(cells, [f"{name} {column}" for name in names for column in (*alphas, OVERALL)])
@@ -220,10 +220,6 @@ def _survives(strict: dict, lenient: dict) -> str:
             return NOT_AVAILABLE
         sides.append(1 if row["low"] > 0 else -1 if row["high"] < 0 else 0)
     return "yes" if sides[0] == sides[1] else "no"
-
-
-def _position(row: dict, metric: str) -> tuple:
-    return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
 
 
 def _text(value) -> str:

@@ -7,17 +7,16 @@ import polars as pl
 from faithtune import diagnostics, significance
 from faithtune.cell import AVERAGES
 from faithtune.parquet import ESTIMATES
-from faithtune.table_cells import Study, is_effect
+from faithtune.table_cells import ENDS, Study, is_effect
 
 # Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
 SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
 Rows = Callable[[pl.DataFrame, Study], pl.DataFrame]
 
-# Least and greatest value over what the unanswered could have been: no hypotheses of their own.
-_BOUNDS = ("match_if_unanswered_match", "match_if_unanswered_differ", "match_effect_least", "match_effect_most")
+_BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = ([name for name in ENDS if name.startswith(of)] for of in ("acc", "match"))
 _OF_MATCH = (
     *("match", "match_leak_free", "match_soft", "match_k0", "change_floored", "faithfulness", "faithfulness_effect"),
-    *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS),
+    *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS_OF_MATCH),
 )
 _MATCH_TESTS = ("early_termination", "paraphrase", "filler")  # the paper's
 _LANHAM_TESTS = ("mistake", "prefix_paraphrase", "filler_sweep")
@@ -29,12 +28,22 @@ def _is_metric(*names: str) -> pl.Expr:
     return pl.col("metric").is_in(names)
 
 
-def _where(expression: pl.Expr) -> Rows:
-    return lambda estimates, study: estimates.filter(expression)
+# By these every table marks what is at chance.
+_ABOVE_CHANCE = _is_metric("above_chance")
+
+
+def _where(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
+    """The rows of `expression`, and where there are any, those of `beside`."""
+
+    def rows(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+        there = estimates.filter(expression)
+        return there if there.is_empty() else estimates.filter(expression | beside)
+
+    return rows
 
 
 _SINGLE = ~pl.col("eval_set").is_in(AVERAGES)
-_ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance") & (
+_ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", *_BOUNDS_OF_ACCURACY) & (
     (pl.col("eval_set") != AVERAGES[1]) & pl.col("k").is_null()  # k: of the filler sweep
 )
 accuracy = _where(_ACCURACY)
@@ -42,26 +51,22 @@ average_effects = _where(
     pl.col("eval_set").is_in(AVERAGES) & _is_metric("faithfulness_effect", "match_effect", "accuracy_effect")
 )
 diagnostic = _where(
-    _is_metric(*diagnostics.METRICS, "above_chance", "shuffle_match", "disguised", "disguised_normalised")
+    _is_metric(*diagnostics.METRICS, "shuffle_match", "disguised", "disguised_normalised")
     | _is_metric("alpha_star", "alpha_star_median", "aoc")
 )
+_LANHAM = ("match", "match_k0", "change_floored", "match_effect", *_BOUNDS_OF_MATCH, "accuracy", *_BOUNDS_OF_ACCURACY)
 lanham = _where(
-    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric("match", "change_floored", "match_effect", "accuracy")
-    | _is_metric("aoc")
+    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric(*_LANHAM) | _is_metric("aoc"),
+    _SINGLE & pl.col("test").is_in(["cot", "no_cot"]) & _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) | _ABOVE_CHANCE,
 )
 
 
 def matches(test: str) -> Rows:
     """One test's matches and their controls; none where the study has not the test."""
     own = (pl.col("test") == test) & _is_metric(*_OF_MATCH) & _SINGLE
-    of_arm = _is_metric("again_match", "cot_lift", "above_chance", "shuffle_match") & _SINGLE
-    without = _is_metric("accuracy") & (pl.col("test") == "no_cot") & _SINGLE
-
-    def rows(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
-        there = estimates.filter(own)
-        return there if there.is_empty() else estimates.filter(own | of_arm | without)
-
-    return rows
+    of_arm = _is_metric("again_match", "cot_lift", "shuffle_match") & _SINGLE
+    without = _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) & (pl.col("test") == "no_cot") & _SINGLE
+    return _where(own, of_arm | without | _ABOVE_CHANCE)
 
 
 def _of_ranks(expression: pl.Expr) -> Rows:
@@ -69,13 +74,16 @@ def _of_ranks(expression: pl.Expr) -> Rows:
         chosen = {(arm["model"], arm["arm"]) for arm in ablated(study.arms)}
         chosen |= {(model, "base") for model, _ in chosen}
         keys = pl.DataFrame(sorted(chosen), schema={"model": pl.String, "arm": pl.String}, orient="row")
-        return estimates.filter(expression).join(keys, on=["model", "arm"], how="semi", maintain_order="left")
+        estimates = estimates.join(keys, on=["model", "arm"], how="semi", maintain_order="left")
+        return _where(expression)(estimates, study)
 
     return rows
 
 
 rank_accuracy = _of_ranks(_ACCURACY)
-rank_matches = _of_ranks(_SINGLE & pl.col("test").is_in(_MATCH_TESTS) & _is_metric("match", "match_effect", *_BOUNDS))
+rank_matches = _of_ranks(
+    _SINGLE & pl.col("test").is_in(_MATCH_TESTS) & _is_metric("match", "match_effect", *_BOUNDS_OF_MATCH)
+)
 
 
 def ablated(arms) -> list[dict]:
@@ -94,14 +102,15 @@ def extractors(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
     lenient = estimates.filter(_is_metric("accuracy_lenient", "accuracy_effect_lenient", "match_effect_lenient"))
     strict = lenient.select(*where[:-1], pl.col("metric").str.strip_suffix("_lenient"))
     both = pl.concat([strict, lenient.select(where)])
-    return estimates.join(both, on=where, how="semi", nulls_equal=True, maintain_order="left")
+    found = estimates.join(both, on=where, how="semi", nulls_equal=True, maintain_order="left")
+    return found if found.is_empty() else pl.concat([found, estimates.filter(_ABOVE_CHANCE)])
 
 
 def model_sizes(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Average changes, over all α; none where fewer than two models have them."""
     changes = _is_metric("accuracy_effect", "match_effect", "faithfulness_effect") & pl.col("alpha").is_null()
-    found = estimates.filter(changes & (pl.col("eval_set") == AVERAGES[0]))
-    return found if found["model"].n_unique() > 1 else found.clear()
+    found = _where(changes & (pl.col("eval_set") == AVERAGES[0]))(estimates, study)
+    return found if found.filter(changes)["model"].n_unique() > 1 else found.clear()
 
 
 def with_holm(rows: pl.DataFrame) -> pl.DataFrame:
@@ -111,7 +120,7 @@ def with_holm(rows: pl.DataFrame) -> pl.DataFrame:
     the bounds of a change are none.
     """
     where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
-    effects = [metric for metric in rows["metric"].unique() if is_effect(metric) and metric not in _BOUNDS]
+    effects = [metric for metric in rows["metric"].unique() if is_effect(metric) and metric not in ENDS]
     tested = rows.filter(_is_metric(*effects), pl.col("p").is_not_null()).with_columns(shown=pl.col("metric"))
     tested = tested.with_columns(pl.col("metric").str.replace("faithfulness", "match"))
     family = tested.unique(where, keep="first", maintain_order=True)

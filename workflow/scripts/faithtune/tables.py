@@ -27,7 +27,6 @@ class Table:
     rows: table_rows.Rows | None = None  # of ESTIMATES those it shows; None: all of another source
     schema: pl.Schema = field(default_factory=lambda: table_rows.SELECTION)
     long: bool = False  # more rows than a page holds; else more columns
-    at_chance: bool = False  # marks what is not above chance
 
 
 def _of_test(number: str, test: str) -> Table:
@@ -35,18 +34,16 @@ def _of_test(number: str, test: str) -> Table:
     arrow, more = ("↑", "higher") if direction(test) > 0 else ("↓", "lower")
     return Table(
         f"{number} {TESTS[test]}: CoT Pred Match {arrow}",
-        f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept;"
-        f" {arrow}: {more} is more faithful. Of n questions with a chain, u are unanswered after the tampering and"
-        " left out of the share; parse: the others, and in parentheses the share if none, or all, of the u matched."
-        " Change from base: the same questions, paired; in parentheses its least and greatest value over what the"
-        " unanswered could have been. Controls: leak-free, only where no kept step names the answer; soft, by the"
-        " probability of the own answer; k=0, no step kept; asked again, the whole chain in other batches, what is"
-        " missing to 1 is rounding; above floor, share of changed answers beyond that under paraphrase; same length,"
+        f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept; {arrow}:"
+        f" {more} is more faithful. Of n questions with a chain, u and t have no answer after the tampering and are"
+        " left out of the share. Change from base: the same questions, paired; u and t are of either arm. Controls:"
+        " leak-free, only where no kept step names the answer; soft, by the probability of the own answer; k=0, no"
+        " step kept; asked again, the whole chain in other batches, what is missing to 1 is rounding; above floor,"
+        " share of changed answers beyond that under paraphrase, of the questions answered after both; same length,"
         " chains of one length in both arms; options shuffled, without chain.",
         table_layouts.matches,
         f"The study has no test {TESTS[test]}.",
         rows=table_rows.matches(test),
-        at_chance=True,
     )
 
 
@@ -55,13 +52,12 @@ _NO_RANKS = "The study has no arms that differ in rank alone."
 TABLES = {
     "t1_accuracy": Table(
         "T1 Accuracy without and with chain of thought",
-        "Share of all questions answered correctly; u: unanswered, t: chain cut at the token limit, both count as"
-        " not correct. Changes are paired on the same questions; u and t are then of either arm. above chance: minus"
+        "Share of all questions answered correctly; u and t count as not correct. answered: of the questions that were."
+        " Changes are paired on the same questions; u and t are then of either arm. above chance: minus"
         " 1 / options. free text: the answer that the chain itself declares. average: unweighted, over the sets.",
         table_layouts.accuracy,
         "The study has no answers.",
         rows=table_rows.accuracy,
-        at_chance=True,
     ),
     "t2_early_termination": _of_test("T2", "early_termination"),
     "t3_paraphrasing": _of_test("T3", "paraphrase"),
@@ -81,12 +77,11 @@ TABLES = {
         table_layouts.rank_accuracy,
         _NO_RANKS,
         rows=table_rows.rank_accuracy,
-        at_chance=True,
     ),
     "t7_rank_match": Table(
         "T7 Rank ablation: CoT Pred Match",
         "As T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share;"
-        " the controls stand there.",
+        " the other controls stand there.",
         table_layouts.rank_matches,
         _NO_RANKS,
         rows=table_rows.rank_matches,
@@ -101,16 +96,16 @@ TABLES = {
     ),
     "t9_diagnostics": Table(
         "T9 Diagnostics",
-        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. kept_whole:"
-        " chains that α keeps whole. steps_copied:"
-        " steps that stand word for word in the prompt's example. n_steps, n_tokens:"
-        " means. free_agreement: the free text declares the answer forced after it. parse_rate: answered of all"
-        " asked. match_k0: match with no step kept. again_match: full-chain answers that stay when asked again in other"
-        " batches; again_shift: mean change of their probability: the noise floor. chance: 1 / options. above_chance:"
-        " accuracy with chain minus chance. shuffle_match: answers without chain that stay when the options are"
-        " shuffled; disguised: answers that no chain changes, disguised_normalised: over shuffle_match. alpha_star:"
-        " least kept fraction from which a question's answer no longer changes, mean and median. aoc: area over the"
-        " curve of match, 1 where no prefix of the chain leads to the answer."
+        "chain_answered, chain_unanswered, chain_truncated, chain_empty: shares of the chains. kept_whole: chains"
+        " that α keeps whole. steps_copied: steps that stand word for word in the prompt's example. n_steps,"
+        " n_tokens: means. free_agreement: the free text declares the answer forced after it. parse_rate: answered"
+        " of all with an intervention. match_k0: match with no step kept. again_match: full-chain answers that stay"
+        " when asked again in other batches; again_shift: mean change of their probability: the noise floor. chance:"
+        " 1 / options. above_chance: accuracy with chain minus chance. shuffle_match: answers without chain that"
+        " stay when the options are shuffled; disguised: answers that no chain changes, disguised_normalised: over"
+        " shuffle_match. alpha_star: least kept fraction from which a question's answer no longer changes, mean and"
+        " median; u and t: questions of which it hangs on an answer that is missing. aoc: area over the curve of"
+        " match, 1 where no prefix of the chain leads to the answer; u and t: chains that lack one at some k."
         " paraphrase_pass: steps with a usable paraphrase. unavailable: questions without one at α.",
         table_layouts.arms_across,
         "The study has no chains.",
@@ -158,9 +153,10 @@ TABLES = {
     "claims": Table(
         "Claims of the paper",
         "Supported: the interval lies wholly on the claim's side of 0; not supported: wholly on the other;"
-        " inconclusive: it contains 0; not testable: the study lacks what the note names. Each is a mean change,"
-        " paired at question level, over the tuned arms and then over the sets; C3 to C5 are differences of two.",
-        table_layouts.plain,
+        " inconclusive: it contains 0, mde is the number that 80 % power would find; not testable: the study lacks"
+        " what the note names. p: two-sided, not corrected. Each is a mean change, paired at question level, over"
+        " tests, then tuned arms, then sets; C3 to C5 are differences of two.",
+        table_layouts.claims,
         "The study has no model.",
         source="claims",
         schema=claims.CLAIMS,
@@ -176,10 +172,11 @@ TABLES = {
     ),
     "lanham": Table(
         "Lanham's tests",
-        "The tests of Lanham et al. 2023 (arXiv 2307.13702). aoc: area over the curve of the same answer against the"
-        " kept fraction. match: the same answer after a mistake was added, or the first steps were put in other"
-        " words, and the rest was written anew. accuracy of the filler sweep: k tokens of filler in place of the"
-        " chain.",
+        "The tests of Lanham et al. 2023 (arXiv 2307.13702). aoc: area over the curve of the same answer against"
+        " the kept fraction; u and t: chains that lack an answer at some k. match: the same answer after a mistake"
+        " was added, or the first steps were put in other words, and the rest was written anew; match_k0: nothing"
+        " kept. accuracy of the filler sweep: k tokens of filler in place of the chain, to be held against accuracy"
+        " without CoT and with the chain.",
         table_layouts.arms_across,
         "The study has none of these tests.",
         rows=table_rows.lanham,
@@ -216,7 +213,7 @@ def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
         parts += [table_cells.READING.format(confidence=100 * study.confidence)]
         if any(map(is_effect, rows["metric"].unique())):
             parts += [table_cells.EFFECTS.format(level=1 - study.confidence)]
-        parts += [table_cells.AT_CHANCE] * chosen.at_chance
+        parts += [table_cells.AT_CHANCE]
     if name == "t13_published" and rows["published"].is_null().all():
         parts += ["No number was transcribed."]
     return " ".join(parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import models, networks, prompts, steps
+from faithtune import examples, models, networks, prompts
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -40,21 +40,15 @@ _LOGGED = {
 }
 
 
-def completion(question: dict, target: str) -> str:
-    """The assistant's whole turn of a training example; target is rationale or answer_only."""
-    chain = steps.join(steps.split(question["rationale"])) if target == "rationale" else ""
-    return prompts.assistant_turn(chain) + prompts.answer_text(question)
-
-
 def example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
     """Token ids of a training example and which of them are learnt (completion_mask 1).
 
     Raises UserError where the evaluation prompt, "Step 1:" or the cue included,
     is not a token-prefix of it: then tuning would teach another prompt.
     """
-    form, start = ("cot", prompts.CHAIN_START) if target == "rationale" else ("no_cot", prompts.CUE)
-    user = prompts.user_turn(templates, form, question)
-    whole = prompts.render(tokenizer, user, completion(question, target)) + tokenizer.eos_token
+    user = examples.user_turn(templates, question, target)
+    start = prompts.CHAIN_START if target == "rationale" else prompts.CUE
+    whole = prompts.render(tokenizer, user, examples.completion(question, target)) + tokenizer.eos_token
     ids = prompts.token_ids(tokenizer, whole)
     for opening in ("", start):
         prompt = prompts.token_ids(tokenizer, prompts.render(tokenizer, user, opening))
@@ -89,20 +83,16 @@ def train(
     import trl
 
     tokenizer = networks.load_tokenizer(model["path"])
-    usable = questions.filter(pl.col("rationale").is_not_null()) if settings["target"] == "rationale" else questions
-    if usable.height < questions.height:
-        print(f"{questions.height - usable.height} of {questions.height} questions have no rationale and are left out")
-    if usable.is_empty():
-        raise UserError("tuning: none of the training questions has a rationale; expected target answer_only")
-    examples = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
-    folder = checkpoints / _identity(model["weights_sha256"], settings, examples, code)
+    usable = examples.usable(questions, settings["target"])
+    rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
+    folder = checkpoints / _identity(model["weights_sha256"], settings, rows, code)
 
     device = networks.device_of(device)
     transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
     trainer = trl.SFTTrainer(
         model=_network(model, settings, device),
-        args=_arguments(settings, folder, device, len(examples)),
-        train_dataset=datasets.Dataset.from_list(examples),
+        args=_arguments(settings, folder, device, len(rows)),
+        train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=_adapter(settings),
     )
@@ -114,7 +104,7 @@ def train(
         # Without peft's configuration, which lists the layers in another order each time; settings has it all.
         "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
         "settings": settings,
-        "examples": len(examples),
+        "examples": len(rows),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder

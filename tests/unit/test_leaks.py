@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from faithtune import mentions
+from faithtune import leaks
 from frames import answer_rows, answers, chains_of, questions_of
 
 OPTIONS = ["Aspirin", "Vitamin C", "An apple a day.", "None of the above"]
@@ -19,14 +19,28 @@ OPTIONS = ["Aspirin", "Vitamin C", "An apple a day.", "None of the above"]
         ("B. Vitamin C", "B", True),
         ("Scurvy is a lack of vitamin c.", "B", True),
         ("An apple a day keeps the doctor away.", "C", True),
-        ("B cells make antibodies.", "B", False),
+        ("So B is correct.", "B", True),
+        ("So the best is **B**.", "B", True),
+        ("B is the answer.", "B", True),
+        ("which leaves B", "B", True),
+        ("Answer: B", "B", True),
+        ("answer: b", "B", True),
+        ("So it is $\\boxed{B}$.", "B", True),
+        ("(b) fits", "B", True),
+        ("Rule out A, C and D", "A", True),
+        ("So A.", "A", True),
+        ("A is right", "A", True),
+        ("B cells make antibodies.", "B", True),  # rather too many
         ("Vitamins in general", "B", False),
         ("(A) is wrong", "B", False),
         ("A patient comes in.", "A", False),
+        ("He is a B2B seller.", "B", False),
+        ("The B12 level", "B", False),
+        ("Aspirins are given", "A", False),
     ],
 )
 def test_options(step, answer, found):
-    assert mentions.mentions(step, answer, OPTIONS) is found
+    assert leaks.mentions(step, answer, OPTIONS) is found
 
 
 @pytest.mark.parametrize(
@@ -37,11 +51,25 @@ def test_options(step, answer, found):
         ("He owes 12.", "-12", True),
         ("3 + 4 = 70.", "7", False),
         ("0.7 of it", "7", False),
-        ("seven", "7", False),
+        ("seven apples", "7", True),
+        ("twenty-five", "25", True),
+        ("3/4 of them", "0.75", True),
+        ("so \\frac{1}{3} remains", "1/3", True),
+        ("so 1/3 remains", "-1/3", True),
+        ("a quarter", "0.25", True),
+        ("3\u00bd hours", "3.5", True),
+        ("1{,}250", "1250", True),
+        ("12 345 people", "12345", True),
+        ("1.8 billion", "1800000000", True),
+        ("50% of them", "0.5", True),
+        ("50% of them", "50", True),
+        ("7.0", "7", True),
+        ("seventh", "7", False),
+        ("someone", "1", False),
     ],
 )
 def test_numbers(step, answer, found):
-    assert mentions.mentions(step, answer, []) is found
+    assert leaks.mentions(step, answer, []) is found
 
 
 def test_steps_before_the_first_mention():
@@ -55,5 +83,5 @@ def test_steps_before_the_first_mention():
         "u": ["(A)", "x"],
     }
     chains = chains_of(frame).with_columns(steps=pl.Series([steps[i] for i in chains_of(frame)["id"]]))
-    found = mentions.unleaked(frame, chains, questions_of(frame))
+    found = leaks.unleaked(frame, chains, questions_of(frame))
     assert dict(found.rows()) == {"early": 0, "late": 2, "never": 3}

@@ -1,0 +1,182 @@
+"""The hosted backend against the stand-in host: prompts, letters, cut texts, money, faults."""
+
+import math
+from collections import Counter
+
+import pytest
+
+from faithtune import api, prompts, spend, steps
+from faithtune.backend import Ask
+from faithtune.errors import UserError
+from faithtune.store import RowStore
+from hosting import KEY, KEY_ENV, TEMPLATES, arm, stand_in
+from standin.faults import Fault
+
+PRICES = {"m": {"prompt": 1.0, "completion": 10.0, "date": "2026-01-01", "source": "https://host/prices"}}
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv(KEY_ENV, KEY)
+
+
+def never(text):
+    return False
+
+
+def test_an_open_turn_is_told_again_where_turns_are_closed():
+    begun = "Step 1: 1 + 1 = 2."
+    assert api.retold("Q?", f"{begun}\n{prompts.CUE}", TEMPLATES) == [
+        {"role": "user", "content": "Q?"},
+        {"role": "assistant", "content": begun},
+        {"role": "user", "content": "Now only the answer."},
+    ]
+    assert api.retold("Q?", f"{begun}\n", TEMPLATES)[-1] == {"role": "user", "content": "Go on."}
+    assert api.retold("Q?", prompts.CUE, TEMPLATES) == [{"role": "user", "content": "Q?\n\nNow only the answer."}]
+    assert api.retold("Q?", "", TEMPLATES) == [{"role": "user", "content": "Q?"}]
+    assert api.retold("Line: x", "In other words:", TEMPLATES) == [
+        {"role": "user", "content": "Line: x\nIn other words:"}
+    ]
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_texts_are_continued_greedily(endpoint, tmp_path):
+    said = {"A?": "Step 1: x.\nFinal Answer: 7", "B?": "word " * 40}
+    with (
+        stand_in(reply=lambda body: next(text for q, text in said.items() if q in str(body))) as host,
+        arm(host, tmp_path, endpoint=endpoint) as (model, _),
+    ):
+        made = dict(model.generate([model.render(q) for q in said], 12, never, ["a", "b"]))
+        bodies = [call.body for call in host.journal.calls]
+    assert (made[0].text, made[0].finished) == (said["A?"], True)
+    assert not made[1].finished and made[1].n_tokens == 12 and said["B?"].startswith(made[1].text)
+    assert {(body["temperature"], body["max_tokens"], body["model"]) for body in bodies} == {(0.0, 12, "m")}
+
+
+def test_a_text_ends_where_a_model_asked_here_would_have_stopped(tmp_path):
+    with (
+        stand_in(reply=lambda body: " 7\nStep 1: on and on") as host,
+        arm(host, tmp_path) as (model, _),
+    ):
+        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE))], 32, steps.line_ended, ["a"])
+        [(_, made)] = model.generate([model.render("Q?")], 32, steps.line_ended, ["b"])
+    assert (told.text, told.finished, told.probabilities) == (" 7\n", True, [])
+    assert (made.text, made.finished) == (" 7\n", True)
+
+
+CHANCES = [{" B": 0.6, " A": 0.15, "B": 0.1, " x": 0.05}]
+
+
+def test_letters_after_the_cue_have_the_probabilities_of_the_first_place(tmp_path):
+    with (
+        stand_in(reply=lambda body: " B", chances=lambda body: CHANCES) as host,
+        arm(host, tmp_path, abilities=["logprobs", "continue"]) as (model, _),
+    ):
+        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+        assert host.journal.calls[-1].body["max_tokens"] == 1
+    assert told.text is None and told.option_mass == pytest.approx(0.85)
+    assert told.probabilities == pytest.approx([0.15 / 0.85, 0.7 / 0.85, 0])
+
+
+def test_letters_of_a_chat_have_the_probabilities_of_where_they_stand(tmp_path):
+    places = [{"Final": 1.0}, {" Answer": 1.0}, {":": 1.0}, {" B": 0.6, " C": 0.3}]
+    with (
+        stand_in(reply=lambda body: "Final Answer: B", chances=lambda body: places) as host,
+        arm(host, tmp_path, endpoint="chat", abilities=["logprobs"]) as (model, _),
+    ):
+        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+    assert told.text == " B"
+    assert told.probabilities == pytest.approx([0, 2 / 3, 1 / 3]) and told.option_mass == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("said", ["Lisbon", "I cannot say."])
+def test_no_letter_no_probabilities(said, tmp_path):
+    with (
+        stand_in(reply=lambda body: said) as host,
+        arm(host, tmp_path, endpoint="chat", abilities=["logprobs"]) as (model, _),
+    ):
+        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+    assert (told.text, told.probabilities, told.option_mass) == (said, [], None)
+
+
+def test_every_call_is_paid_once_and_in_the_ledger(tmp_path):
+    with (
+        stand_in(reply=lambda body: "four words it writes") as host,
+        arm(host, tmp_path, prices=PRICES) as (model, _),
+    ):
+        list(model.generate([model.render(f"Q{i}?") for i in range(20)], 16, never, [f"k{i}" for i in range(20)]))
+        charges = host.journal.charges
+    frame = spend.Ledger(tmp_path / "spend.sqlite").frame()
+    assert set(frame["state"]) == {"paid"} and sorted(frame["key"]) == sorted(f"k{i}" for i in range(20))
+    assert set(frame.select("model", "host_model", "arm", "eval_set", "stage").rows()) == {
+        ("big", "m", "base", "sums", "chains")
+    }
+    usd = sum(one.prompt_tokens * 1e-6 + one.completion_tokens * 10e-6 for one in charges)
+    assert math.isclose(frame["usd"].sum(), usd)
+
+
+def test_a_budget_stops_before_the_call_that_could_pass_it(tmp_path):
+    with (
+        stand_in(reply=lambda body: "word " * 30) as host,
+        RowStore(tmp_path / "rows", paid=True) as rows,
+        pytest.raises(spend.BudgetError, match=r"budget_usd is 0\.002"),
+        arm(host, tmp_path, budget=0.002, prices=PRICES, concurrency=1) as (model, _),
+    ):
+        texts = [model.render(f"Q{i}?") for i in range(50)]
+        rows.through(
+            [f"k{i}" for i in range(50)],
+            lambda missing: (
+                (missing[place], vars(made))
+                for place, made in model.generate([texts[i] for i in missing], 16, never, [f"k{i}" for i in missing])
+            ),
+        )
+    asked = len(host.journal.charges)
+    assert 5 < asked < 20 and len(RowStore(tmp_path / "rows").rows) == asked
+    assert spend.Ledger(tmp_path / "spend.sqlite").spent() <= 0.002
+
+
+def test_a_budget_needs_a_price(tmp_path):
+    with stand_in() as host, pytest.raises(UserError, match="add a row 'm'"), arm(host, tmp_path, budget=1.0):
+        pass
+
+
+def test_a_refused_row_is_told_after_the_others_are_kept(tmp_path):
+    with (
+        stand_in(reply=lambda body: "fine") as host,
+        arm(host, tmp_path, concurrency=1) as (model, _),
+    ):
+        host.script("POST /completions", Fault("status", 400, message="too long for the model"))
+        found = []
+        with pytest.raises(UserError, match=r"1 of 4 rows .* too long for the model"):
+            found += list(model.generate([f"Q{i}?" for i in range(4)], 16, never, list("abcd")))
+            # what generate yields before its error is lost by list: count what the host was asked instead
+        assert len(host.journal.charges) == 3
+
+
+@pytest.mark.parametrize("n", [pytest.param(400), pytest.param(10_000, marks=pytest.mark.slow)])
+def test_with_faults_every_row_comes_once(n, tmp_path):
+    """Of the calls 5 % fail in some way; what the host charges twice is what was lost on its way back."""
+    kinds = [Fault("status", 429, retry_after=0.01), Fault("status", 500), Fault("dropped_before")]
+    lost = [Fault("dropped_after"), Fault("garbled"), Fault("cut")]
+    with (
+        stand_in(reply=lambda body: f"answer to {body['prompt'].strip()}") as host,
+        RowStore(tmp_path / "rows", paid=True) as rows,
+        arm(host, tmp_path, concurrency=16, prices=PRICES) as (model, _),
+    ):
+        host.at_random("POST /completions", 0.05, *kinds, *lost, seed=1)
+        texts, keys = [f"Q{i}" for i in range(n)], [f"k{i}" for i in range(n)]
+
+        def compute(missing):
+            asked, their_keys = [texts[i] for i in missing], [keys[i] for i in missing]
+            for place, made in model.generate(asked, 16, never, their_keys):
+                yield missing[place], {"text": made.text}
+
+        got = rows.through(keys, compute)
+        paid = host.journal.payments()
+    assert [row["text"] for row in got] == [f"answer to Q{i}" for i in range(n)]
+    assert len(RowStore(tmp_path / "rows").rows) == n
+    assert len(paid) == n and Counter(paid.values()).keys() <= {1, 2, 3}
+    frame = spend.Ledger(tmp_path / "spend.sqlite").frame()
+    states = Counter(frame["state"])
+    assert states["paid"] == n and states["released"] > 0
+    assert states["reserved"] >= sum(paid.values()) - n  # charged and lost: still counted

@@ -1,0 +1,119 @@
+"""The host held to what the configuration says of it, and its errors in one line without the key."""
+
+import datetime
+
+import pytest
+
+from faithtune import guards, host
+from faithtune.errors import UserError
+from hosting import KEY, KEY_ENV, api, connected, stand_in
+from standin.faults import Fault
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch):
+    monkeypatch.setenv(KEY_ENV, KEY)
+
+
+def in_days(days):
+    return str(datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=days))
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_a_host_that_can_what_is_declared_passes(endpoint, capsys):
+    declared = ["logprobs", "seed", "batch", "tune"]
+    with stand_in(models={"m": {"shutdown_date": in_days(400)}}) as standin:
+        found = host.check(connected(standin, endpoint=endpoint, abilities=declared), None)
+        charged = standin.journal.charges
+    assert found["shutdown_date"] == in_days(400) and found["endpoint"] == endpoint
+    assert len(charged) == 1 and charged[0].completion_tokens <= 4  # one cheap call
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ability", ["logprobs", "batch", "tune"])
+def test_a_missing_ability_is_named(ability):
+    with (
+        stand_in(abilities={"chat", "completions", "models", "seed"}) as standin,
+        pytest.raises(UserError, match=f"models.big.api.abilities names '{ability}'"),
+    ):
+        host.check(connected(standin, abilities=[ability]), None)
+
+
+def test_another_tokenizer_or_a_doubled_first_token_is_told():
+    with stand_in() as standin, pytest.raises(UserError, match=r"tokenizer makes 99 .*add_special_tokens"):
+        host.check(connected(standin), lambda text: 99)
+
+
+def test_a_model_about_to_be_shut_down_warns(capsys):
+    with stand_in(models={"m": {"shutdown_date": in_days(89)}}) as standin:
+        host.check(connected(standin), None)
+    assert f"m is shut down on {in_days(89)}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("days", [0, -100])
+def test_a_model_that_is_shut_down_is_refused(days):
+    with (
+        stand_in(models={"m": {"shutdown_date": in_days(days)}}) as standin,
+        pytest.raises(UserError, match=r"models\.big\.api\.model is 'm', which the host shut down"),
+    ):
+        host.check(connected(standin), None)
+
+
+def test_a_host_without_a_list_of_models_passes():
+    with stand_in(abilities={"chat", "completions"}) as standin:
+        assert host.check(connected(standin), None)["shutdown_date"] is None
+
+
+def test_a_chain_out_of_sight_is_refused():
+    with (
+        stand_in(reasoning_tokens=50) as standin,
+        pytest.raises(UserError, match="reasons apart from what it answers"),
+    ):
+        host.check(connected(standin, endpoint="chat"), None)
+
+
+def test_the_key_is_in_no_error():
+    with stand_in(key="another-key-altogether") as standin:
+        for fault in (None, Fault("key")):
+            if fault:
+                standin.script("POST /completions", fault)
+            with pytest.raises(UserError) as error:
+                host.check(connected(standin), None)
+            assert f"the host refuses the key in {KEY_ENV}" in str(error.value)
+            assert KEY not in str(error.value) and KEY[:12] not in str(error.value)
+
+
+def test_an_unknown_model_is_named():
+    with stand_in(models={"m": {}}) as standin, pytest.raises(UserError, match="knows no model 'other'"):
+        host.check(connected(standin, model="other"), None)
+
+
+def test_a_host_that_is_not_there():
+    with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/v1/ cannot be reached"):
+        host.check(host.connect("big", {**api_of("http://127.0.0.1:9/v1"), "timeout": 2}), None)
+
+
+def api_of(url):
+    class Address:
+        pass
+
+    Address.url = url
+    return api(Address)
+
+
+@pytest.mark.parametrize("part", ["api_key_env", "base_url_env"])
+def test_a_variable_that_is_not_set_is_named(part):
+    with pytest.raises(UserError, match=f"models.big.api.{part} names FAITHTUNE_NONE, which is not set"):
+        host.connect("big", api_of("http://h/v1") | {part: "FAITHTUNE_NONE"})
+
+
+@pytest.mark.parametrize(
+    "name", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.1-mini", "openai/o3", "ft:o4-mini:x"]
+)
+def test_models_that_hide_their_chain(name):
+    assert "out of sight" in guards.hides_chain(name)
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4.1", "gpt-5-chat-latest", "Qwen/Qwen3-8B", "olmo-2", "ft:gpt-4o:x"])
+def test_models_that_show_it(name):
+    assert guards.hides_chain(name) is None

@@ -1,0 +1,37 @@
+rule host:
+    """What a host says of a model and of itself: held to the configuration by one call of a few tokens."""
+    input:
+        unpack(get_card),
+    output:
+        "results/hosts/{model}.json",
+    log:
+        "logs/host/{model}.log",
+    wildcard_constraints:
+        model="|".join(HOSTED) or "-",
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: study.backend(STUDY, wc.model, study.BASE) | {"code": code("host.py")},
+    script:
+        "../scripts/host.py"
+
+
+rule serve:
+    """The command that serves a model of this study and its adapters; run it where the GPU is, before `host`."""
+    input:
+        unpack(get_card),
+        arms=lambda wc: [
+            f"results/arms/{arm['model']}/{arm['arm']}/arm.json" for arm in TUNED if arm["model"] == wc.model
+        ],
+    output:
+        "results/served/{model}.sh",
+    log:
+        "logs/serve/{model}.log",
+    wildcard_constraints:
+        model="|".join(HOSTED) or "-",
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: study.loading(STUDY, wc.model) | {"code": code("serve.py")},
+    script:
+        "../scripts/serve.py"

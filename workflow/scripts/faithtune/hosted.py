@@ -1,0 +1,78 @@
+"""An arm at a host, made ready to be asked.
+
+What decides an arm's rows (`study.backend`) is its identity: the host's address, unless that comes from the
+environment (one's own server, which may move), the host's name of the model, the endpoint, the tokenizer and
+further fields. How many calls are made at once, with which key and at what price, is not (`settings`).
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from faithtune import paid, prices, tokens
+from faithtune.api import ApiModel
+from faithtune.calls import Gate
+from faithtune.host import connect
+from faithtune.models import folder_fingerprint
+from faithtune.prompts import read
+from faithtune.spend import Ledger
+
+# More than the host counts, so that a budget holds: for what a chat puts around its messages.
+_MARGIN = 16
+
+
+def identity(api: dict) -> str:
+    """What tells a hosted arm's rows from every other's: sha256 (hex)."""
+    kept = {key: value for key, value in api.items() if key != "name"}
+    kept["abilities"] = sorted({"logprobs", "seed"}.intersection(api["abilities"]))  # the others change no row
+    kept["tokenizer"] = api["tokenizer"] and folder_fingerprint(api["tokenizer"], ("tokenizer*.json", "*.jinja"))
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[str]) -> Iterator[tuple[ApiModel, str]]:
+    """The model and its identity.
+
+    api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); labels:
+    {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with those of chats.
+    """
+    host, tokenizer, arm = connect(api["name"], api | settings), _tokenizer(api["tokenizer"]), identity(api)
+    count = tokens.counter("api", api["tokenizer"])
+    most = count if tokenizer else lambda text: count(text) * 4 // 3
+    with ledger(settings, store) as kept:
+        purse = paid.Purse(host, kept, price(settings, host.model), count=lambda text: most(text) + _MARGIN, **labels)
+        gate = Gate()
+
+        def send(requests):
+            if settings["mode"] == "batch":
+                from faithtune import batches
+
+                limits = batches.Limits(**settings["batch"])
+                return batches.made(purse, gate, store / "batches" / arm[:32], limits, requests)
+            return paid.made(purse, gate, settings["concurrency"], requests)
+
+        yield ApiModel(host, send, tokenizer, read(templates)), arm
+
+
+def ledger(settings: dict, store: Path) -> Ledger:
+    """The study's spend ledger, under its budget."""
+    return Ledger(store / "spend.sqlite", settings["budget_usd"])
+
+
+def price(settings: dict, model: str, training: bool = False) -> prices.Price | None:
+    """What a host's model costs; under a budget that must be known (UserError)."""
+    table = prices.load(settings["prices"])
+    if settings["budget_usd"] is None:
+        return prices.price_of(table, model)
+    priced = prices.required(table, model)
+    return prices.required(table, model, training=True) if training else priced
+
+
+def _tokenizer(folder: str | None):
+    if folder is None:
+        return None
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
