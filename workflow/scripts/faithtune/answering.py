@@ -93,7 +93,7 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     """What the arm answers to `rows`, through the row store; do is answer | answer again."""
     store, arm = keep
     how = {"answer": model.answer, "answer again": model.answer_again}[do]
-    asks = [_ask(row) for row in rows]
+    asks = [_ask(row, model.scores) for row in rows]
     keys = []
     for ask in asks:
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
@@ -108,13 +108,13 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     return store.through(keys, compute)
 
 
-def _ask(row: dict) -> Ask:
-    """A row as the model is asked: a number that the arm probably writes is its draft."""
+def _ask(row: dict, scores: bool) -> Ask:
+    """A row as the model is asked: a number that the arm probably writes is its draft, and scored where it can be."""
     if row["question"]["options"]:
         return Ask(row["prompt"], len(row["question"]["options"]))
     own = row["own"]
     if own:
-        return Ask(row["prompt"], reference=own["answer"], draft=own["wrote"])
+        return Ask(row["prompt"], reference=own["answer"] if scores else None, draft=own["wrote"])
     _, cue, declared = row["chain"]["text"].rpartition(prompts.CUE)
     return Ask(row["prompt"], draft=declared if cue else None)
 

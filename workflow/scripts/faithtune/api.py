@@ -35,6 +35,7 @@ class ApiModel:
     """
 
     engine = ENGINE
+    scores = False
 
     def __init__(self, host: Host, send: Send, tokenizer, templates: dict[str, str], seed: int = 0):
         self.host, self.send, self.tokenizer, self.templates, self.seed = host, send, tokenizer, templates, seed

@@ -47,14 +47,15 @@ def ready(
     `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
     `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
     `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
-    `chat` (templates). A job keeps its rows on a shelf of its own in the arm's store: what jobs
-    side by side find there must not hang on which was first, because the composition of a batch can
-    change a near tie. stage: chains, answers, regenerations, paraphrases or mistakes; names: the job's `model`,
+    `chat` (templates). stage: chains, answers, regenerations, paraphrases or mistakes; names: the job's `model`,
     `arm` and `eval_set`.
+
+    A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
+    hang on which was first, because the composition of a batch can change a near tie. What was paid for is shared.
     """
     shelf = names["eval_set"]
     if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        shelf = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+        shelf = stage if "api" in backend else f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)

@@ -44,6 +44,7 @@ class Model(Protocol):
     """
 
     engine: str  # part of every row's key: version of the code that decides what a row holds
+    scores: bool  # `Told.p_reference` is to be had; elsewhere no ask has a reference
     continues: bool  # the assistant's turn is gone on with; False: a chain is told again in a closed turn
 
     def render(self, user: str, assistant: str = "") -> str:

@@ -36,7 +36,7 @@ class LocalModel:
     """An arm in memory: a backend.Model."""
 
     engine = ENGINE
-    continues = True
+    scores = continues = True
 
     def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096):
         self.tokenizer = tokenizer

@@ -58,7 +58,7 @@ class OracleModel:
     """
 
     engine = ENGINE
-    continues = True
+    scores = continues = True
 
     def __init__(self, questions: pl.DataFrame, behaviour: dict):
         self.behaviour = Behaviour(**behaviour)
