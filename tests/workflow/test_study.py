@@ -11,8 +11,8 @@ from faithtune import measures, parquet, provenance, tables, tune
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
-# What this study has none of: arms of several ranks, two models.
-WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size"}
+# What this study has none of: arms of several ranks, two models, hosts.
+WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
 # chance is a property of the questions; lengths have no bounds, and so no interval where all chains are alike.
 WITHOUT_INTERVAL = {"chance", "n_steps", "n_tokens"}
 PAIRS = [(arm, eval_set) for arm in ARMS for eval_set in SETS]

@@ -52,9 +52,6 @@ def ready(
     change a near tie. stage: chains, answers, regenerations, paraphrases or mistakes; names: the job's `model`,
     `arm` and `eval_set`.
     """
-    shelf = names["eval_set"]
-    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        shelf = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
@@ -67,8 +64,16 @@ def ready(
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-        with RowStore(STORE / "rows" / identity[:32] / shelf, paid="api" in backend) as rows:
+        with RowStore(shelf(identity, stage, names), paid="api" in backend) as rows:
             yield model, (rows, identity)
+
+
+def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
+    """The folder of a job's rows."""
+    name = names["eval_set"]
+    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
+        name = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+    return STORE / "rows" / identity[:32] / name
 
 
 def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
