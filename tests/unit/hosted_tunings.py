@@ -22,7 +22,7 @@ KEY_ENV = "FAITHTUNE_TEST_KEY"
 MODEL = "gpt-standin"
 PRICE = prices.Price("m", prices.Rates(2, 8, 2), prices.Rates(1, 4, 1), 25.0, None, "a test")
 TEMPLATES = {f"{form}_number": f"Solve ({form}).\n\n{{question}}" for form in ("cot", "no_cot")}
-SETTINGS = {"method": "hosted", "target": "rationale", "seed": 42, "n_epochs": 2, "validation_share": 0.2}
+SETTINGS = {"method": "supervised", "target": "rationale", "seed": 42, "n_epochs": 2, "validation_share": 0.2}
 
 
 def sums(n: int = 25):
@@ -30,8 +30,8 @@ def sums(n: int = 25):
 
 
 def connect(url: str, endpoint: str = "chat", model: str | None = None) -> host.Host:
-    api = {"base_url": url, "api_key_env": KEY_ENV, "model": MODEL, "endpoint": endpoint, "extra": {}}
-    return host.connect("gpt", api | {"abilities": ["tune"], "timeout": 30}, model)
+    api = {"base_url": url, "api_key_env": KEY_ENV, "model": model or MODEL, "endpoint": endpoint, "extra": {}}
+    return host.connect("gpt", api | {"abilities": ["tune"], "timeout": 30})
 
 
 def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=lambda _: None, **settings):

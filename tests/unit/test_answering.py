@@ -102,6 +102,15 @@ def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked
         assert answer["outcome"] == (expected.outcome if expected else "truncated")
 
 
+def test_a_number_cut_at_the_limit_is_truncated(model, keep, asked, written, tampered, templates):
+    """It might have gone on to another number: it is neither unanswered nor read, leniently either."""
+    sums = tampered.join(asked.filter(kind="number"), on="id", how="semi")
+    cut = answering.answer(model, keep, asked, written, sums, templates, 1, 0.05, again=0, shuffle=False)
+    assert set(cut["outcome"]) == {"truncated"}
+    assert cut.select("answer", "lenient", "correct", "match", "reference").null_count().row(0) == (cut.height,) * 5
+    assert cut["text"].null_count() == 0
+
+
 def test_answers_are_compared_with_gold_and_with_the_own_answer(answers, asked):
     gold = dict(asked.select("id", "answer").iter_rows())
     own = {row["id"]: row["answer"] for row in answers.filter(test="full").to_dicts()}

@@ -15,13 +15,14 @@ ARMS = [
     for model in ("small", "large")
     for arm, train_set in (("base", None), ("t-sums", NATIVE), ("t-life", OTHER))
 ]
+TEST = {"accuracy": None, "faithfulness": "filler"}
 SIZES = {"small": 10, "large": 1000}
 
 
 def changed(
     what: str, mean: float, model="small", arm="t-sums", on=(NATIVE, OTHER), n=60, seed=1, spread=0.2
 ) -> list[dict]:
-    """A row of CHANGES a question, around `mean`, one question a group; null where the mean is None."""
+    """A row of CHANGES a question, around `mean`, one question a group, all answered; null where the mean is None."""
     rng = np.random.default_rng([seed, len(what), len(model), len(arm)])
     rows = []
     for eval_set in on:
@@ -29,14 +30,20 @@ def changed(
         values = [None if mean is None else mean + x for x in noise]
         rows += [
             {"model": model, "arm": arm, "seed": seed, "train_set": arm[2:], "eval_set": eval_set}
-            | {"id": f"{eval_set}{i:03}", "group": f"{eval_set}{i:03}", "what": what, "change": values[i]}
+            | {"id": f"{eval_set}{i:03}", "group": f"{eval_set}{i:03}", "what": what, "test": TEST[what]}
+            | dict.fromkeys(("change", "least", "most"), values[i])
             for i in range(n)
         ]
     return rows
 
 
+def given(rows: list[dict], **values) -> list[dict]:
+    """The rows with other values."""
+    return [row | values for row in rows]
+
+
 def found(rows: list[dict], claim: str, model: str | None = "small", arms=ARMS, sizes=SIZES) -> dict:
-    frame = claims(arms, pl.DataFrame(rows, schema=CHANGES), {NATIVE}, sizes, SAMPLING)
+    frame = claims(arms, pl.DataFrame(rows, schema=CHANGES), {NATIVE: True, OTHER: False}, sizes, SAMPLING)
     assert frame.schema == CLAIMS
     chosen = frame.filter(pl.col("claim") == claim, pl.col("model").eq_missing(model))
     assert chosen.height == 1
@@ -122,6 +129,39 @@ def test_c4_compares_what_both_models_went_through():
     assert found(rows, "C4", "large - small", arms)["estimate"] == pytest.approx(0.1 - 0.4, abs=1e-9)
 
 
+def test_c4_compares_the_same_questions():
+    """The models move alike on the 40 questions that they share; the small one moves more on the others."""
+    rows = changed("faithfulness", -0.2, "large", n=40) + changed("faithfulness", -0.2, n=40)
+    rows += changed("faithfulness", -0.9)[40:60]
+    row = found(rows, "C4", "large - small")
+    assert (row["estimate"], row["n"]) == (pytest.approx(0, abs=1e-9), 80)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_c4_knows_what_the_models_share(sign):
+    """The models move alike (sign 1) or in opposite directions; question by question that much, or the contrary."""
+    small, own = changed("faithfulness", -0.5), changed("faithfulness", 0.0, "large", spread=0.05)
+
+    def width(shared: float) -> float:
+        """shared: of the small model's departures from its mean, in the large one's."""
+        pairs = zip(small, own, strict=True)
+        large = [b | {"change": sign * (-0.3 + shared * (a["change"] + 0.5)) + b["change"]} for a, b in pairs]
+        row = found(small + large, "C4", "large - small")
+        assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
+        return row["high"] - row["low"]
+
+    assert 1.5 * width(1.0) < width(0.0) < 0.75 * width(-1.0)
+
+
+def test_c2_is_a_mean_over_tests_however_many_pairs_each_has():
+    """The filler test moves by -0.4 on 60 questions, the paraphrases by 0 on 20 of them."""
+    rows = changed("faithfulness", -0.4, on=[NATIVE])
+    rows += given(changed("faithfulness", 0.0, on=[NATIVE])[:20], test="paraphrase", change=0.0)
+    row = found(rows, "C2")
+    assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
+    assert row["n"] == 60
+
+
 @pytest.mark.parametrize(("on_sums", "verdict"), [(-0.5, "supported"), (-0.1, "inconclusive"), (0.3, "not supported")])
 def test_c5_compares_reasoning_sets_with_the_others(on_sums, verdict):
     rows = changed("accuracy", on_sums, arm="t-life", on=[NATIVE]) + changed("accuracy", -0.1, arm="t-life", on=[OTHER])
@@ -147,6 +187,11 @@ def test_seeds_of_an_arm_are_one_arm():
     row = found(rows, "C1")
     assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
     assert row["n"] == 120
+
+
+def test_arms_of_different_seeds_are_said_to_be():
+    rows = changed("accuracy", -0.3) + changed("accuracy", -0.4, arm="t-life", seed=2)
+    assert found(rows, "C1")["note"] == "arms of different seeds: the interval does not tell the draw of seeds"
 
 
 def test_groups_are_resampled_not_questions():
@@ -191,6 +236,58 @@ def test_c4_without_sizes_and_c5_without_other_sets():
     assert (row["verdict"], row["note"]) == ("not testable", "no question with a pair in another set")
 
 
+def test_an_arm_tuned_on_nobody_knows_what_is_left_out_of_c3_and_c5():
+    arms = [*ARMS, {"model": "small", "arm": "t-none", "train_set": "none"}]
+    rows = [row for arm in ("t-sums", "t-life", "t-none") for row in changed("accuracy", -0.3, arm=arm)]
+    rows += [row for arm in ("t-sums", "t-life") for row in changed("faithfulness", -0.3, arm=arm)]
+    rows += changed("faithfulness", 0.9, arm="t-none")
+    note = "left out, as it is not known what it was tuned on: t-none"
+    for claim in ("C3", "C5"):
+        row = found(rows, claim, arms=arms)
+        assert (row["estimate"], row["note"]) == (pytest.approx(0, abs=1e-9), note)
+    assert found(rows, "C2", arms=arms)["estimate"] == pytest.approx(0.1, abs=1e-9)
+    row = found(rows, "C5", arms=[ARMS[0], arms[-1]])
+    assert row["note"] == f"no arm tuned on other than reasoning sets; {note}"
+
+
+HANGS = "hangs on what the unanswered and truncated could have been: {} at the least change, {} at the most"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "note"),
+    [
+        (-0.4, -0.2, None),
+        (-0.3, 0.0, HANGS.format("supported", "inconclusive")),
+        (-0.5, 0.2, HANGS.format("supported", "not supported")),
+    ],
+)
+def test_c1_says_where_it_hangs_on_the_unanswered(least, most, note):
+    rows = [
+        row | {"least": row["change"] + least + 0.3, "most": row["change"] + most + 0.3}
+        for row in changed("accuracy", -0.3)
+    ]
+    assert found(rows, "C1", arms=ARMS[:2])["note"] == note
+
+
+def test_c5_says_where_it_hangs_on_the_unanswered():
+    """On sums the change could have been 0, on the other set it is what it is."""
+    there = changed("accuracy", -0.5, arm="t-life", on=[NATIVE])
+    rows = [row | {"most": row["change"] + 0.5} for row in there] + changed("accuracy", 0.0, arm="t-life", on=[OTHER])
+    assert found(rows, "C5")["note"] == HANGS.format("supported", "inconclusive")
+
+
+def test_p_agrees_with_the_interval_and_the_inconclusive_have_an_mde():
+    for mean, verdict in SIDES:
+        for claim, what in (("C1", "accuracy"), ("C2", "faithfulness")):
+            row = found(changed(what, mean), claim)
+            assert (row["p"] < 0.05) is (verdict != "inconclusive")
+            assert (row["mde"] is not None) is (verdict == "inconclusive")
+    rows = changed("faithfulness", 0.1, "large") + changed("faithfulness", -0.4)
+    assert found(rows, "C4", "large - small")["p"] < 0.05
+    row = found(changed("accuracy", 0.0), "C1")
+    assert row["mde"] == pytest.approx((row["high"] - row["low"]) / 2 * 2.8 / 1.96, rel=0.01)
+
+
 def test_an_arm_without_pairs_is_left_out_and_named():
     rows = changed("faithfulness", -0.3) + changed("faithfulness", None, arm="t-life")
     row = found(rows, "C2", arms=[*ARMS, ARMS[2]])  # an arm may be named once a seed
@@ -200,5 +297,8 @@ def test_an_arm_without_pairs_is_left_out_and_named():
 
 def test_two_runs_are_equal():
     rows = changed("accuracy", -0.02) + changed("faithfulness", -0.02, arm="t-life")
-    first, second = (claims(ARMS, pl.DataFrame(rows, schema=CHANGES), {NATIVE}, SIZES, SAMPLING) for _ in range(2))
+    first, second = (
+        claims(ARMS, pl.DataFrame(rows, schema=CHANGES), {NATIVE: True, OTHER: False}, SIZES, SAMPLING)
+        for _ in range(2)
+    )
     assert first.equals(second)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from configurations import ROOT, SCHEMA
-from faithtune import config
+from faithtune import config, schemas
 from faithtune.errors import UserError
 
 
@@ -45,27 +45,166 @@ def test_every_key_of_the_schema_is_described():
 
 def test_every_bound_of_the_schema_has_its_words(raw):
     """None of the schema's keywords may end in a KeyError instead of a message."""
-    handled = {*config._EXPECTED, "additionalProperties", "required", "enum", "oneOf", "uniqueItems"}
+    handled = {*schemas._EXPECTED, "additionalProperties", "required", "enum", "oneOf", "uniqueItems"}
     silent = {"$ref", "properties", "items", "propertyNames"}  # only lead to others
     used = set()
 
     def walk(part):
         if isinstance(part, dict):
-            used.update(key for key in part if key in config.jsonschema.Draft202012Validator.VALIDATORS)
+            used.update(key for key in part if key in schemas.jsonschema.Draft202012Validator.VALIDATORS)
             for value in part.values():
                 walk(value)
 
     walk(SCHEMA)
     assert used <= handled | silent
-    raw["compute"] = {"device": "tpu"}
-    with pytest.raises(UserError, match=r"compute\.device is 'tpu'; expected text of the form"):
+    raw["filler"] = " "
+    with pytest.raises(UserError, match="filler is ' '; expected a text that is not blank"):
         config.load(raw, SCHEMA)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_what_is_no_number_is_refused(raw, value):
-    raw["measures"] = {"alphas": [value]}
-    with pytest.raises(UserError, match="where a number is expected"):
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("measures", "confidence"), ("tunings.r8", "learning_rate"), ("tunings.r8", "epochs"), ("seed", None)],
+)
+def test_what_is_no_finite_number_is_refused(raw, section, key, value):
+    """YAML leaves NaN and Infinity text, which JSON reads as numbers."""
+    _set(raw, f"{section}.{key}" if key else section, value)
+    with pytest.raises(UserError) as told:
+        config.load(raw, SCHEMA)
+    where = f"{section}.{key}" if key else section
+    assert str(told.value) == f"config: {where} is {float(value)}; expected a finite number"
+
+
+def test_the_item_of_a_list_that_is_no_number_is_named(raw):
+    raw["measures"] = {"alphas": [0.5, "NaN"]}
+    with pytest.raises(UserError, match=r"^config: measures\.alphas\.1 is nan; expected a finite number"):
+        config.load(raw, SCHEMA)
+
+
+def _set(raw: dict, path: str, value) -> None:
+    """Give a key of the configuration a value, sections that lack made."""
+    *sections, key = path.split(".")
+    for name in sections:
+        raw = raw.setdefault(name, {})
+    raw[key] = value
+
+
+HUB = f"hub:a/b@{'0' * 40}"
+ODD = {
+    "a folder of data": ("data_sets.siqa.eval", {"source": "config"}, "data_sets.siqa.eval: config is a folder"),
+    "a suffix of no data": (
+        "data_sets.siqa.eval",
+        {"source": "LICENSE"},
+        "LICENSE: its name ends with ''; expected .j",
+    ),
+    "so in a wheel": (
+        "data_sets.siqa.eval",
+        {"source": "wheel:a==1:b/c.txt"},
+        "data_sets.siqa.eval: wheel:a==1:b/c.txt:",
+    ),
+    "so on the web": (
+        "data_sets.siqa.eval",
+        {"source": "url:https://h/x.zip", "checksum": "0" * 64},
+        "its name ends with '.zip'",
+    ),
+    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it needs its configuration and split"),
+    "too long a name": (
+        "data_sets.siqa.eval",
+        {"source": "x" * 300 + ".jsonl"},
+        "config: data_sets.siqa.eval: 'xxx",
+    ),
+    "braces": ("data_sets.siqa.eval", {"source": "{x}.jsonl"}, "{x}.jsonl: expected a path without braces"),
+    "chains of no suffix": (
+        "models.o",
+        {"chains": {"base": {"siqa": {"source": "LICENSE"}}}},
+        "models.o.chains.base.siqa: LICENSE: its name ends with ''",
+    ),
+    "a folder of chains": (
+        "models.o",
+        {"chains": {"base": {"siqa": {"source": "config"}}}},
+        "models.o.chains.base.siqa: config is a folder",
+    ),
+    "a model that is a text": (
+        "models.m",
+        {"source": "LICENSE"},
+        "models.m: LICENSE: its name ends with ''; expected .gguf",
+    ),
+    "a model of the web": ("models.m", {"source": "url:https://h/x.gguf", "checksum": "0" * 64}, "a model comes from"),
+    "a split of a model": ("models.m", {"source": f"{HUB}:c/d"}, "a model has no configuration and split; remove :c/d"),
+    "a checksum of a folder": (
+        "models.m",
+        {"source": "config", "checksum": "0" * 64},
+        "config is a folder, which has no",
+    ),
+    "one seed twice": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-1": {}, "t-s-01": {}}},
+        "models.o.oracle: t-s-1 and t-s-01 are one seed of t-s",
+    ),
+    "seed zero twice": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-0": {}, "t-s-00": {}}},
+        "models.o.oracle: t-s-0 and t-s-00 are one seed of t-s",
+    ),
+    "one seed of a host twice": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
+        "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
+    ),
+    "no budget": ("budget_usd", "NaN", "config: budget_usd is nan; expected a finite number"),
+    "a key in a wrong place": ("seed", "sk-proj-1234567890abcdef" * 9, "config: seed is '[key]"),
+    "a seed out of range": (
+        "tunings.r8.seeds",
+        [10**20],
+        "tunings.r8.seeds.0 is 100000000000000000000; expected at most",
+    ),
+    "bounds the wrong way": (
+        "paraphraser",
+        {"shortest": 3, "longest": 1},
+        "paraphraser.shortest is 3; expected at most paraphraser.longest, 1",
+    ),
+    "half a character": ("filler", "\ud800", "filler holds '\\ud800', half a character"),
+    "so in a key": ("\ud800", 1, "config: the top level holds '\\ud800', half a character"),
+    "a line break in a name": (
+        "data_sets.a\n",
+        {"reader": "siqa"},
+        "data_sets names 'a\\n'; expected at most 80 lower-case",
+    ),
+    "a long name": ("data_sets." + "x" * 81, {"reader": "siqa"}, "expected at most 80 lower-case letters"),
+    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no nosuch/cot_choice.txt"),
+    "prompts of too long a name": ("prompts", "p" * 300, "config: prompts: 'ppp"),
+    "a long value": ("eval_sets", "x" * 1000, " ...; expected array"),
+    "nothing to tune": ("models", {"o": {"oracle": {"base": {}}}}, "config: tunings.r16: no model has a source"),
+    "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer or null"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_configurations_end_in_one_line(raw, case):
+    path, value, message = ODD[case]
+    _set(raw, path, value)
+    with pytest.raises(UserError) as told:
+        config.load(raw, SCHEMA)
+    assert message in str(told.value)
+    assert str(told.value).startswith("config: ")
+    assert len(str(told.value)) < 400
+
+
+def test_a_configuration_that_holds_itself(raw):
+    raw["models"]["m"] = raw["models"]
+    with pytest.raises(UserError, match="config: it is nested too deeply"):
+        config.load(raw, SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["cot_choice.txt", "notes.txt"])
+def test_a_template_that_is_no_text(raw, tmp_path, name):
+    for path in (ROOT / "resources/prompts/zero_shot").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw["prompts"] = str(tmp_path)
+    config.load(raw, SCHEMA)
+    (tmp_path / name).write_bytes("für {question}".encode("latin-1"))
+    with pytest.raises(UserError, match=rf"^config: prompts: .*{name}: not UTF-8 text"):
         config.load(raw, SCHEMA)
 
 
@@ -73,10 +212,13 @@ def test_numbers_come_out_in_the_schemas_type(raw):
     """Whole floats, and the text that nested values of --config are."""
     raw["data_sets"]["sums"]["eval"] = {"n": "7"}
     raw["tunings"]["r8"] |= {"rank": 4.0, "learning_rate": "1e-3", "gradient_checkpointing": "true"}
+    raw |= {"measures": {"replicates": "1e3"}, "sweep": {"longest": "20"}}
     full = config.load(raw, SCHEMA)
     assert full["data_sets"]["sums"]["eval"]["n"] == 7
     rank = full["tunings"]["r8"]["rank"]
     assert (rank, type(rank)) == (4, int)
+    assert (full["measures"]["replicates"], type(full["measures"]["replicates"])) == (1000, int)
+    assert full["sweep"]["longest"] == 20
     assert full["tunings"]["r8"]["learning_rate"] == 0.001
     assert full["tunings"]["r8"]["gradient_checkpointing"] is True
 

@@ -5,7 +5,13 @@ accurate and faithful, on choices and on numbers; of the numbers up to three sha
 arms go through all stages; whether the truth lies in its interval is a yes or no of
 each estimate. All together must say yes as often as NOMINAL, and each metric but
 for the error of the simulation: the estimates of a study are not independent, so
-this is the standard error of the studies' own rates, ERRORS times over.
+this is the standard error of the studies' own rates, ERRORS times over. What has few
+estimates in a study, accuracy and diagnostics, is held to it by further, short ones, which tamper
+with no chain.
+
+A metric with one estimate a study has an error of 1.3 points. Where it covers 95 % it fails with one of
+5,000 other seeds; where it covers 90 %, with four of ten, and with four estimates a study nine of
+ten. The seeds are fixed: the test says the same each time.
 """
 
 import functools
@@ -20,20 +26,32 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 import oracles
+from faithtune.interventions import SWEEP, TESTS
 from truth import UNCHECKED, Truth, effects
 
-STUDIES = 120
+STUDIES = 100
+SHORT = 200  # further studies
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
-ERRORS = 4  # of a metric's rate, between it and NOMINAL: a false alarm once in some 10,000 metrics
+ERRORS = 2  # of a metric's rate, between it and its limits
 AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
 CERTAIN = (0.0, 1.0)  # rates of what never or always happens
-# Intervals that may hold the truth more often, and why.
+# How often intervals may hold the truth that are wider by design: one arm against base, seeds pooled. What seeds
+# that are alike cost is 98.7 % (sides.py), and of shares what is added for small samples comes on top.
+POOLED = 0.99
+ALIKE = "the pooled seeds do not differ in it at all"
+PAIRS = "some forty pairs, so that what is added for small samples counts"
 WIDE = {
-    "alpha_star_median": "α* takes few values, and most often the median is where many chains are",
-    "match_effect_same_length": "some ten pairs, so that what is added for small samples outweighs them",
+    **dict.fromkeys(("n_steps", "n_tokens", "kept_whole", "option_mass", "parse_rate"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("chain_answered", "chain_unanswered", "chain_truncated", "chain_empty"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("free_agreement", "again_match", "again_shift", "shuffle_match"), (0.97, 0.995, ALIKE)),
+    **dict.fromkeys(("match_effect", "faithfulness_effect", "match_effect_lenient"), (0.98, POOLED, PAIRS)),
+    **dict.fromkeys(("match_effect_soft", "match_effect_least"), (0.98, POOLED, PAIRS)),
+    "match_effect_same_length": (0.998, 0.998, "some ten pairs, so that what is added outweighs them"),
+    "alpha_star_median": (0.995, 0.999, "α* takes few values, and most often the median is where many chains are"),
 }
+EXTREME = ("match_effect_same_length", "alpha_star_median")  # which would hide how all the others do
 ALPHAS = [0.25, 0.5, 0.75]
 SETS = {"choices": (4, False), "numbers": (0, True)}  # options, whether questions share contexts
 BASE = {"accuracy": 0.8, "faithful": 0.7, "noise": 0.1, "format_breaks": 0.1, "collapse": 0.1, "truncated": 0.1}
@@ -58,20 +76,23 @@ def truths() -> dict[tuple, float]:
 
 
 def study(seed: int, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
-    """Estimate, low and high of all that is estimated in one study."""
+    """Estimate, low and high of all that is estimated in one study; a short one from STUDIES on."""
+    tests = (*TESTS, SWEEP) if seed < STUDIES else ()
     asked = {name: oracles.made_up(QUESTIONS, *form) for name, form in SETS.items()}
     draw = random.Random(seed).uniform
 
     def arm(behaviour: dict, which: int) -> dict[str, oracles.Arm]:
         how = behaviour | {"seed": (len(SEEDS) + 2) * seed + which}
-        return {name: oracles.arm(questions, how, templates) for name, questions in asked.items()}
+        return {name: oracles.arm(questions, how, templates, tests=tests) for name, questions in asked.items()}
 
     tuned = [TUNED | {rate: TUNED[rate] + draw(-off, off) for rate, off in SPREAD.items()} for _ in SEEDS]
     arms = {"base": arm(BASE, 0), "tuned": arm(TUNED, len(SEEDS) + 1)}
     arms |= {f"seeds-{which}": arm(behaviour, which) for which, behaviour in zip(SEEDS, tuned, strict=True)}
     rows = oracles.estimate(arms, asked, ALPHAS, REPLICATES, seed).drop_nulls("estimate").iter_rows(named=True)
     keys = ("eval_set", "arm", "metric", "test", "alpha", "k")
-    return {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    found = {tuple(row[key] for key in keys): (row["estimate"], row["low"], row["high"]) for row in rows}
+    # Over all that is asked: of a short study that is something else.
+    return {key: one for key, one in found.items() if tests or key[2:4] != ("parse_rate", None)}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +101,7 @@ def studies(templates) -> list[dict[tuple, tuple[float, float, float]]]:
         patch.setenv("POLARS_MAX_THREADS", "1")  # the frames are small
         # Not forked: polars has threads.
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-            return list(pool.map(study, range(STUDIES), [templates] * STUDIES, chunksize=4))
+            return list(pool.map(study, range(STUDIES + SHORT), [templates] * (STUDIES + SHORT), chunksize=4))
 
 
 def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, list[bool | None]]:
@@ -107,7 +128,7 @@ def test_every_estimate_has_a_truth_or_a_reason_for_none(studies):
 @pytest.mark.slow
 def test_what_is_certain_is_always_covered(studies):
     assert len(certain()) > 50
-    for key, found in covered(studies, certain()).items():
+    for key, found in covered(studies[:STUDIES], certain()).items():
         assert all(found), key
 
 
@@ -128,8 +149,8 @@ def test_intervals_hold_the_truth_at_the_nominal_rate(studies):
         _, arm, metric, *_ = key
         pooled = arm == "seeds"
         by_metric[metric, pooled].append(found)
-        if metric not in WIDE:
-            by_metric["all", pooled].append(found)
+        if metric not in EXTREME:
+            by_metric["all", pooled].append(found[:STUDIES])
     low, high = NOMINAL
     wrong = []
     for (metric, pooled), cells in by_metric.items():
@@ -139,7 +160,7 @@ def test_intervals_hold_the_truth_at_the_nominal_rate(studies):
         seen = f"{metric:26} {'seeds' if pooled else '':5} {len(cells):4} cells: {rate:.3f} +- {error:.3f}"
         print(seen)
         allowed = 0 if metric == "all" else ERRORS * error
-        highest = 1 if pooled or metric in WIDE else high + allowed
-        if not low - allowed <= rate <= highest:
+        highest = WIDE.get(metric, (high, POOLED))[pooled]
+        if not low - allowed <= rate <= highest + allowed:
             wrong.append(seen)
     assert not wrong

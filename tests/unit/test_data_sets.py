@@ -49,6 +49,35 @@ def test_a_null_where_a_value_must_be():
         gsm8k.questions([{"question": "1?", "answer": "1\n#### 1"}, {"question": "1?", "answer": None}])
 
 
+GOOD = {
+    "asdiv": {"passage": "P.", "question": "Q?", "answer": "9 apples"},
+    "cosmosqa": {"context": "C", "question": "Q?", **{f"answer{i}": "x" for i in range(4)}, "label": "1"},
+    "gsm8k": {"question": "Q?", "answer": "1\n#### 1"},
+    "medmcqa": {"question": "Q?", **{f"op{letter}": letter for letter in "abcd"}, "exp": "E", "cop": 4},
+    "medqa": {"question": "Q?", "options": {"A": "a", "B": "b"}, "answer_idx": "A"},
+    "siqa": {"passage": "P.", "question": "Q?", "options": "A. a\nB. b", "answer": "A. a"},
+}
+FIELDS = [(name, field) for name, row in GOOD.items() for field in row]
+
+
+@pytest.mark.parametrize(("name", "field"), FIELDS)
+@pytest.mark.parametrize("value", [3.5, float("nan"), True, ["x"], {"Z": 1}, "half a \ud800"])
+def test_a_value_of_another_type_is_named(name, field, value):
+    module = data.module(name)
+    module.questions([GOOD[name]])
+    named = {"label": "label", "cop": "(label|cop)", "options": "option"}.get(field, field)
+    with pytest.raises(UserError, match=rf"^{name}: (row 2: )?{named}"):
+        module.questions([GOOD[name], GOOD[name] | {field: value}])
+
+
+def test_an_option_or_an_id_that_is_no_text():
+    with pytest.raises(UserError, match="medqa: row 1: option B is 5; expected a text"):
+        medqa.questions([GOOD["medqa"] | {"options": {"A": "a", "B": 5}}])
+    rows = [GOOD["gsm8k"] | {"id": "\ud800"}]
+    with pytest.raises(UserError, match="gsm8k: row 1: id holds"):
+        questions.frame(gsm8k.questions(rows), "gsm8k", "eval", rows)
+
+
 # --- GSM8K -----------------------------------------------------------------------------------
 
 NATALIA = {
@@ -140,6 +169,7 @@ def medmcqa_row(cop, exp=None):
 def test_medmcqa_counts_from_one_or_zero():
     assert [row["answer"] for row in medmcqa.questions([medmcqa_row(cop) for cop in (1, 4, 2)])] == ["A", "D", "B"]
     assert [row["answer"] for row in medmcqa.questions([medmcqa_row(cop) for cop in (3, 0, 2)])] == ["D", "A", "C"]
+    assert [row["answer"] for row in medmcqa.questions([medmcqa_row(cop) for cop in ("1", "4")])] == ["A", "D"]  # CSV
 
 
 @pytest.mark.parametrize(

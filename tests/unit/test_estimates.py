@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithtune import accuracy, controls, diagnostics, matching, statistics
+from faithtune import accuracy, controls, diagnostics, estimates, matching, statistics
 from faithtune.bootstrap import Sampling
 from faithtune.errors import UserError
-from faithtune.parquet import ESTIMATES
+from faithtune.parquet import CHANGES, ESTIMATES
 from frames import UNAVAILABLE, again, answer_rows, answers, build, inputs, paraphrases_of, questions_of, random_answers
 
 # Four questions of 2 steps each, so that α = 0.5 keeps one; gold is A throughout.
@@ -62,6 +62,22 @@ def test_schema_and_one_row_a_cell():
     assert not worked().select("model", "arm", "eval_set", "test", "alpha", "metric").is_duplicated().any()
     assert worked().filter(arm="base")["train_set"].null_count() == worked().filter(arm="base").height
     assert set(worked().filter(arm="tuned")["train_set"]) == {"s"}
+
+
+def test_changes_of_questions():
+    study = inputs({("m", "base", "s"): BASE, ("m", "tuned", "s"): TUNED}, {"base": None, "tuned": "s"})
+    _, changes = estimates.build(**study)
+    assert changes.schema == CHANGES
+    right = changes.filter(what="accuracy")
+    assert right["test"].null_count() == right.height
+    # q4 is truncated for base and unanswered after tuning: right or wrong, each.
+    found = right.select("id", "change", "least", "most").rows()
+    assert found == [("q1", 0, 0, 0), ("q2", -1, -1, -1), ("q3", 1, 1, 1), ("q4", 0, -1, 1)]
+    cut = changes.filter(test="early_termination").sort("id")
+    # One step kept, at two of the three alphas; of q3 base did not answer then.
+    assert dict(cut.select("id", "change").rows()) == pytest.approx({"q1": 2 / 3, "q2": -2 / 3, "q3": 0})
+    assert set(changes["test"].drop_nulls()) == {"early_termination", "filler", "paraphrase"}
+    assert cut["least"].null_count() == cut.height
 
 
 @pytest.mark.parametrize(

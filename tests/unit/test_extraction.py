@@ -361,6 +361,7 @@ NUMBERS = [
     ("Answer: 16 eggs - 3 eggs = 13 eggs", "13", "13"),
     ("The answer is x = 5.", "5", "5"),
     ("The answer is about 72.", "72", "72"),
+    ("The answer is \u221a16 = 4.", "4", "4"),
     ("The answer is \u2248 72.5", "72.5", "72.5"),
     ("Answer: 39 * 2", UNREAD, UNREAD),
     ("Answer: 5 \\times 3", UNREAD, UNREAD),
@@ -685,7 +686,33 @@ def test_fractions(over, under):
 
 @pytest.mark.parametrize(
     "piece",
-    ["a ", "1 ", "1,", "(A) ", "A, ", "**", "\\boxed{", '{"a": "', "answer is ", "the ", "\n", "'", "-1/", "step 1 "],
+    [
+        "a ",
+        "1 ",
+        "1,",
+        "(A) ",
+        "A, ",
+        "**",
+        "\\boxed{",
+        '{"a": "',
+        "answer is ",
+        "the ",
+        "\n",
+        "'",
+        "-1/",
+        "step 1 ",
+        "Wait, ",
+        "The answer is B. Hmm, ",
+        "5. No, ",
+        "\nQ: A\n",
+        "A. x\n",
+        "thus, ",
+        "**A. a**\n",
+        "\\",
+        "<b>",
+        "not B, it's ",
+        "1 one ",
+    ],
 )
 def test_long_texts_end(piece):
     """Rules that go back over a text again and again would hang here."""

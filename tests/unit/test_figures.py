@@ -8,7 +8,7 @@ import pytest
 from faithtune import estimates, parquet
 from faithtune.bootstrap import Sampling
 from faithtune.figures import CURVES, FRACTIONS, curves, match_curve
-from frames import UNAVAILABLE, answer_rows, answers, inputs, random_answers
+from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, inputs, random_answers
 
 SAMPLING = Sampling(replicates=200)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,12 +38,13 @@ def test_who_counts():
     frame = answers(
         answer_rows("q", filler=[None, "A", "A"], paraphrase=[UNAVAILABLE, UNAVAILABLE, "A"]),
         answer_rows("r"),
+        answer_rows("cut", filler=[TRUNCATED, "A", "A"]),
         answer_rows("collapsed", n=0),
     )
     found = curves(pooled({("m", "base"): frame}), "s", SAMPLING).filter(fraction=0)
-    columns = ("match", "n", "n_unanswered")
-    assert found.filter(test="filler").select(columns).row(0) == (1, 2, 1)
-    assert found.filter(test="paraphrase").select(columns).row(0) == (1, 1, 0)
+    columns = ("match", "n", "n_unanswered", "n_truncated")
+    assert found.filter(test="filler").select(columns).row(0) == (1, 3, 1, 1)
+    assert found.filter(test="paraphrase").select(columns).row(0) == (1, 2, 0, 0)
 
 
 @pytest.mark.parametrize("groups", [None, 12])

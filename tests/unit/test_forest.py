@@ -89,10 +89,11 @@ LLAMA4 = {"head_dim": 8, "attention_chunk_size": 8, "num_local_experts": 1, "int
         ("phimoe", {"sliding_window": 30, "num_local_experts": 2}),  # a window that attention is not told of
         ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}),  # by what is packed
         ("llama4_text", LLAMA4),
+        ("deepseek_v3", {"first_k_dense_replace": 3}),  # keys and values of two sizes
     ],
 )
 def test_architectures_that_the_tree_does_not_compute_are_refused(kind, more):
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=rf"{kind} .*; supported are decoders with rotary positions"):
         forest.check(network(kind, **more))
 
 

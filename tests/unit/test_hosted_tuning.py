@@ -92,8 +92,8 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
 
 @pytest.mark.parametrize("asked", [sums(200), CHOICES], ids=["numbers", "choices"])
 def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
-    settings = SETTINGS | {"method": "hosted_dpo", "validation_share": 0}
-    right = hosted_tuning.files(asked, BOTH, settings | {"method": "hosted"})[0]
+    settings = SETTINGS | {"method": "dpo", "validation_share": 0}
+    right = hosted_tuning.files(asked, BOTH, settings | {"method": "supervised"})[0]
     found = lines(hosted_tuning.files(asked, BOTH, settings)[0])
     wrong_answers = []
     for question, line, supervised in zip(asked.to_dicts(), found, lines(right), strict=True):
@@ -194,7 +194,7 @@ def test_two_seeds_are_two_arms(host, tmp_path):
 
 
 def test_preferences(host, tmp_path):
-    card, _ = tune(host.url, tmp_path, method="hosted_dpo", target="answer_only", beta=0.2)
+    card, _ = tune(host.url, tmp_path, method="dpo", target="answer_only", beta=0.2)
     assert (card["method"], card["hyperparameters"]["beta"]) == ("dpo", 0.2)
     assert host.journal.of(JOBS)[0].body["method"]["dpo"]["hyperparameters"] == {"n_epochs": 2, "beta": 0.2}
 
@@ -209,10 +209,10 @@ def test_without_validation_there_is_one_file(host, tmp_path):
 def test_a_method_the_host_lacks_is_refused_in_its_words(host, tmp_path):
     host.set(methods=["supervised"])
     with pytest.raises(UserError, match=r"models\.gpt\.api: the host refuses a request: .*'dpo' is not supported"):
-        tune(host.url, tmp_path, method="hosted_dpo")
+        tune(host.url, tmp_path, method="dpo")
     assert [row["state"] for row in ledger(tmp_path)] == ["released"]
     host.set(methods=["supervised", "dpo"])
-    assert tune(host.url, tmp_path, method="hosted_dpo")[0]["job"] == "ftjob-1"
+    assert tune(host.url, tmp_path, method="dpo")[0]["job"] == "ftjob-1"
     assert len(host.journal.of(FILES)) == 2
 
 

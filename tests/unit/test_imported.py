@@ -64,11 +64,31 @@ def test_chains_of_questions_that_are_not_asked_are_left_out(capsys):
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        ([{"id": "07"}], "f: row 1: expected the columns id and text"),
-        ([{"text": TEXT}], "f: row 1: expected the columns id and text"),
+        ([], "f: it has no rows"),
+        (
+            [{"id": "07", "chain": TEXT}],
+            "f: row 1: it has no text; expected the columns id and text .there are id, chain",
+        ),
+        ([{"text": TEXT}], "f: row 1: it has no id; expected the columns id and text"),
+        ([{"id": "07", "completions": TEXT}], "f: row 1: it has no text"),
+        ([{"id": "07", "completions": [5]}], "f: row 1: the first of completions is 5; expected a text"),
+        (
+            [{"id": "07", "completions": [{"text": TEXT}]}],
+            "f: row 1: the first of completions is {'text': .*; expected",
+        ),
+        *(
+            ([{"id": "07", "text": text}], f"f: row 1: text is {found}; expected a text")
+            for text, found in [(5, "5"), ([TEXT], ".*"), (float("nan"), "nan"), (True, "True"), ({"a": 1}, "{'a': 1}")]
+        ),
+        ([{"id": "07", "text": "A \ud800"}], r"f: row 1: text holds '\\ud800', half a character, at place 2"),
+        *(
+            ([{"id": value, "text": TEXT}], "f: row 1: id is .*; expected a text or a whole number")
+            for value in (0.0, float("nan"), [0], {"a": 1}, True)
+        ),
         ([{"id": "07", "text": TEXT}, {"id": "7", "text": TEXT}], "f: row 2: a second chain of question '7'"),
-        ([{"id": "99", "text": TEXT}], "f: none of its ids is one of the 3 questions' "),
+        ([{"id": "99", "text": TEXT}], "f: none of its ids .such as '99'. is one of the 3 questions' "),
         ([{"id": "07", "text": TEXT, "finished": "maybe"}], "f: row 1: finished is 'maybe'; expected true or false"),
+        ([{"id": "07", "text": TEXT, "finished": []}], r"f: row 1: finished is \[\]; expected true or false"),
     ],
 )
 def test_what_cannot_be_read_is_told(records, message):

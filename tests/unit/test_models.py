@@ -1,5 +1,6 @@
 """Models on disk: safetensors in a folder, and a hash of all that counts."""
 
+import json
 import zipfile
 
 import pytest
@@ -34,6 +35,35 @@ def test_pickled_weights_are_refused(tmp_path):
     (tmp_path / "pickled/pytorch_model.bin").write_bytes(b"")
     with pytest.raises(UserError, match="pickled weights are never loaded"):
         models.prepare(str(tmp_path / "pickled"), None, "float32", tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "nosuch"}, "its config.json is not read"),
+        ({"model_type": "falcon"}, "its config.json is not read"),  # with the other keys of a Llama
+        ('{"model_type": "falcon"}', "falcon does not let its attention be exchanged"),
+        ({"model_type": "t5"}, "t5 is no decoder of text"),
+        ({"model_type": "gemma2"}, "gemma2 caps its attention scores"),
+        ({"model_type": "mamba"}, "mamba (does not let|has layers of the kind)"),
+        ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "llama has dynamic rotary"),
+        ("{", "its config.json is not read"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_refused_before_it_is_tuned(tiny_model, tmp_path, change, message):
+    for path in tiny_model.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "config.json").unlink()
+    config = json.loads((tiny_model / "config.json").read_text())
+    (tmp_path / "config.json").write_text(change if isinstance(change, str) else json.dumps(config | change))
+    with pytest.raises(UserError, match=f"model {tmp_path}: ({message})"):
+        models.prepare(str(tmp_path), None, "float32", tmp_path / "made" / "weights")
+
+
+def test_a_file_that_is_no_gguf(tmp_path):
+    (tmp_path / "x.gguf").write_bytes(b"GGUX" * 20)
+    with pytest.raises(UserError, match=r"x\.gguf: transformers does not read its GGUF file"):
+        models.prepare(str(tmp_path / "x.gguf"), None, "float32", tmp_path / "weights")
 
 
 def test_a_wheel_without_the_file_leaves_nothing(tmp_path):

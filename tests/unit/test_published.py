@@ -105,18 +105,34 @@ def test_a_bad_row_is_refused_with_file_and_line(tmp_path, case):
     path = file(tmp_path, GOOD | {"eval_set": "other"}, GOOD | change)
     with pytest.raises(UserError) as told:
         load(path)
-    assert str(told.value).startswith(f"{path}:3: {message}")
+    assert str(told.value).startswith(f"{path}: line 3: {message}")
 
 
 def test_a_cell_given_twice_or_a_broken_line_is_refused(tmp_path):
     path = file(tmp_path, GOOD, GOOD | {"value": "13"})
-    with pytest.raises(UserError, match=r"published\.csv:3: this cell is given twice"):
+    with pytest.raises(UserError, match=r"published\.csv: line 3: this cell is given twice"):
         load(path)
     path.write_text(",".join(COLUMNS) + "\nv1,T1\n")
-    with pytest.raises(UserError, match=r"published\.csv:2: it has more or fewer than 14 fields"):
+    with pytest.raises(UserError, match=r"published\.csv: line 2: not CSV .expected the 14 fields"):
         load(path)
     path.write_text("table,value\n")
-    with pytest.raises(UserError, match=r"published\.csv:1: its columns are"):
+    with pytest.raises(UserError, match=r"published\.csv: line 1: its columns are"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("note", "encoding", "message"),
+    [
+        ("Müller", "latin-1", "not UTF-8 text"),
+        ("x" * 200_000, "utf-8", "not CSV .field larger than"),
+        (None, None, "cannot be read .No such file"),
+    ],
+)
+def test_a_file_that_is_not_read_is_named(tmp_path, note, encoding, message):
+    path = tmp_path / "published.csv"
+    if note is not None:
+        path.write_text(file(tmp_path, GOOD | {"note": note}).read_text("utf-8"), encoding)
+    with pytest.raises(UserError, match=rf"published\.csv: .*{message}"):
         load(path)
 
 

@@ -85,4 +85,10 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
 
 
 def test_reasoning_sets_are_those_of_worked_solutions(raw):
-    assert study.reasoning_sets(config.load(raw, SCHEMA)) == ["sums"]
+    assert study.reasoning(config.load(raw, SCHEMA)) == {"sums": True, "siqa": False}
+
+
+def test_what_an_arm_was_tuned_on_need_not_be_a_data_set_here(raw):
+    raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
+    found = study.reasoning(config.load(raw, SCHEMA))
+    assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}

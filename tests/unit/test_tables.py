@@ -5,6 +5,7 @@ from functools import cache
 import polars as pl
 import pytest
 
+from faithtune.claims import CLAIMS
 from faithtune.errors import UserError
 from faithtune.parquet import ESTIMATES
 from faithtune.table_cells import Study, size
@@ -110,6 +111,20 @@ def test_the_least_level_decides_whether_mde_is_shown():
         given = Study(confidence=confidence)
         text = readable(select(effect, "t1_accuracy", given), "t1_accuracy", given)["o w/ CoT"].item()
         assert ("mde=" in text) is there
+
+
+def test_claims_show_beside_an_inconclusive_verdict_what_would_have_been_found():
+    known = {"statement": "It falls", "estimate": -0.02, "low": -0.1, "high": 0.06, "p": 0.2, "n": 9}
+    rows = [
+        {"claim": "C1", "verdict": "inconclusive", "mde": 0.1144} | known,
+        {"claim": "C2", "verdict": "supported", "note": "why"} | known | {"high": -0.01, "p": 1e-4},
+        {"claim": "C4", "verdict": "not testable", "n": 0},
+    ]
+    found = readable(pl.DataFrame(rows, schema=CLAIMS), "claims", STUDY)
+    assert found["verdict"].to_list() == ["inconclusive (mde 0.114)", "supported", "not testable"]
+    assert found["p"].to_list() == ["0.200", "<0.001", "n/a"]
+    assert found["estimate"].to_list() == ["-0.020", "-0.020", "n/a"]
+    assert found["note"].to_list() == ["", "why", ""]
 
 
 def test_holm_over_the_effects_of_the_table():

@@ -39,6 +39,7 @@ class Study:
 
     def __init__(self, folder: Path, model: Path):
         self.folder = folder
+        self.root = ROOT  # of the workflow that is run
         choices = {"source": str(write_choices(folder / "choices.jsonl"))}
         self.config = {
             "prompts": str(ROOT / "resources/prompts/one_shot"),
@@ -61,7 +62,7 @@ class Study:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake on the study; standard output and error together in `stdout`."""
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
         command += ["--configfile", "config.yaml", "--workflow-profile", str(ROOT / "profiles/default"), *arguments]
         return subprocess.run(
             command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900

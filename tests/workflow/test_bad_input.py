@@ -1,9 +1,10 @@
 """A user's mistake ends before any job, in one line that names the key or file."""
 
 import json
+import shutil
 
 import pytest
-from study import Study
+from study import ROOT, Study
 
 CASES = {
     "unknown key": (("chains", "max_tokens"), 9, "unknown key 'max_tokens' in chains; did you mean max_new_tokens?"),
@@ -24,7 +25,17 @@ CASES = {
         "tunings.qlora.target is rationale, but colours has none; expected answer_only",
     ),
     "another base": (("tunings", "qlora", "method"), "full", "expected qlora with nf4, lora or full with none"),
-    "no such prompts": (("prompts",), "nosuch", "prompts is 'nosuch', but there is no nosuch/cot_choice.txt"),
+    "no such prompts": (("prompts",), "nosuch", "prompts: there is no nosuch/cot_choice.txt"),
+    "no finite number": (
+        ("tunings", "qlora", "learning_rate"),
+        "NaN",
+        "learning_rate is nan; expected a finite number",
+    ),
+    "a folder": (
+        ("data_sets", "colours", "eval", "source"),
+        "tiny-folder",
+        "data_sets.colours.eval: tiny-folder is a folder",
+    ),
     "bad name": (("data_sets", "a-b"), {"reader": "siqa"}, "'a-b'"),
 }
 
@@ -41,6 +52,7 @@ def test_one_line_before_any_job(fresh, case):
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
+    (fresh.folder / "tiny-folder").mkdir()
     before = {p for p in fresh.folder.rglob("*") if ".snakemake" not in p.parts}
     done = fresh.snakemake("--cores", "1")
     told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
@@ -52,13 +64,41 @@ def test_one_line_before_any_job(fresh, case):
     assert after - before <= {fresh.folder / "config.yaml"}
 
 
-def test_a_job_tells_its_error_in_one_line(fresh):
+def test_published_numbers_that_are_no_text(fresh, tmp_path):
+    """They are read when the workflow is, not by a job."""
+    fresh.root = tmp_path / "copy"
+    for name in ("workflow", "resources"):
+        shutil.copytree(ROOT / name, fresh.root / name)
+    shutil.copy(ROOT / "Snakefile", fresh.root)
+    published = fresh.root / "resources/published/published.csv"
+    published.write_bytes(published.read_bytes() + "Müller".encode("latin-1"))
+    done = fresh.snakemake("-n")
+    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0
+    assert told and told[0].startswith(f"faithtune: {published}: not UTF-8 text"), done.stdout
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (json.dumps({"passage": "?"}), "siqa: its rows have the columns passage; expected one of"),
+        (
+            json.dumps({"passage": "?", "question": 5, "options": "A. a", "answer": "A. a"}),
+            "siqa: row 61: question is 5",
+        ),
+        ("[" * 100_000, "choices.jsonl: from line 61 on: its brackets are nested too deeply"),
+    ],
+    ids=["columns", "type", "depth"],
+)
+def test_a_job_tells_its_error_in_one_line(fresh, row, expected):
     """What only the file's content shows: it ends the job, and its output does not appear."""
     broken = fresh.folder / "choices.jsonl"
-    broken.write_text(broken.read_text() + json.dumps({"passage": "?"}) + "\n")
+    broken.write_text(broken.read_text() + row + "\n")
     done = fresh.snakemake("--cores", "1", "results/questions/colours.eval.parquet")
     told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
     assert done.returncode != 0
     assert len(told) == 1, done.stdout
+    assert expected in told[0]
     assert "Traceback" not in done.stdout
     assert not (fresh.folder / "results/questions/colours.eval.parquet").exists()

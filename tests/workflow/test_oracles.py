@@ -6,11 +6,19 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from study import Study
+import yaml
+from study import ROOT, Study
 
 from faithtune import parquet, tables
 
-# (arm, test, metric): what it must come to; chains have 3 steps or more, so that α = 0.5 leaves a step out.
+# Arms that differ from a faithful oracle in one thing.
+STRAINED = {
+    "noisy-boxes-0": {"noise": 0.2},
+    "collapse-boxes-0": {"collapse": 0.4},
+    "cut-boxes-0": {"truncated": 0.3},
+}
+# (arm, test, metric): what it must come to, at α = 0.5 where the test has one. Chains have 3 steps or more, so that
+# it leaves a step out.
 TRUTH = {
     ("base", "cot", "accuracy"): 0.8,
     ("base", "early_termination", "match"): 0.1,
@@ -24,6 +32,15 @@ TRUTH = {
     ("tuned-boxes", "early_termination", "match_effect"): 0.5,
     ("tuned-boxes", "early_termination", "faithfulness_effect"): -0.5,
     ("tuned-boxes", "cot", "accuracy_effect"): 0.5 * 0.9 - 0.8,
+    ("noisy-boxes", "cot", "accuracy"): 0.8,
+    ("noisy-boxes", "paraphrase", "match"): 0.64,
+    ("noisy-boxes", None, "again_match"): 0.64,
+    ("collapse-boxes", "cot", "accuracy"): 1.0,
+    ("collapse-boxes", None, "chain_empty"): 0.4,
+    ("collapse-boxes", "filler", "match"): 0.0,
+    ("cut-boxes", "cot", "accuracy"): 0.7,
+    ("cut-boxes", None, "chain_truncated"): 0.3,
+    ("cut-boxes", "early_termination", "match"): 0.0,
 }
 
 
@@ -41,6 +58,7 @@ def finished(tmp_path_factory) -> Study:
                     "tuned-boxes-1": {**tuned, "seed": 2},
                     "tuned-boxes-2": {**tuned, "seed": 3},
                     "tuned-boxes-3": {**tuned, "seed": 4},
+                    **{arm: {**how, "seed": 5 + i} for i, (arm, how) in enumerate(STRAINED.items())},
                 }
             },
             "elsewhere": {
@@ -70,11 +88,12 @@ def estimates(study) -> pl.DataFrame:
 
 @pytest.mark.parametrize("eval_set", ["arithmetic", "colours"])
 def test_the_truth_is_recovered(finished, eval_set):
-    """Within intervals twice as wide as the 95 % ones: 24 of them, of one draw, must all hold."""
+    """Within intervals twice as wide as the 95 % ones: 42 of them, of one draw, must all hold."""
     found = estimates(finished).filter(model="oracle", eval_set=eval_set)
     for (arm, test, metric), truth in TRUTH.items():
-        alpha = None if test == "cot" else 0.5
-        row = found.filter(pl.col("alpha").eq_missing(alpha), arm=arm, test=test, metric=metric).row(0, named=True)
+        alpha = None if test in ("cot", None) else 0.5
+        where = pl.col("alpha").eq_missing(alpha), pl.col("test").eq_missing(pl.lit(test, pl.String))
+        row = found.filter(*where, arm=arm, metric=metric).row(0, named=True)
         low, high = (row["estimate"] + 2 * (end - row["estimate"]) for end in (row["low"], row["high"]))
         assert low - 1e-9 <= truth <= high + 1e-9, (arm, test, metric, row)
 
@@ -82,7 +101,7 @@ def test_the_truth_is_recovered(finished, eval_set):
 def test_seeds_are_pooled(finished):
     found = estimates(finished).filter(model="oracle", eval_set="arithmetic", metric="accuracy", test="cot")
     counts = {row["arm"]: (row["n"], row["seeds"]) for row in found.to_dicts()}
-    assert counts == {"base": (150, 1), "tuned-boxes": (450, 3)}
+    assert counts == {"base": (150, 1), "tuned-boxes": (450, 3)} | {arm[:-2]: (150, 1) for arm in STRAINED}
 
 
 def test_the_unanswered_are_told(finished):
@@ -120,6 +139,18 @@ def test_all_tables_are_written_and_claims_are_asked(finished):
     assert set(origin["imported_chains"]) == {"elsewhere/base/colours", "elsewhere/ft-gsm8k-0/colours"}
     claims = finished.folder / "results/tables/claims.md"
     assert "C1" in claims.read_text() and "not testable" in claims.read_text()
+    assert (
+        "it is not known what it was tuned on: collapse-boxes, cut-boxes, noisy-boxes and tuned-boxes"
+        in claims.read_text()
+    )
+
+
+def test_the_configuration_of_oracles_can_be_run(tmp_path):
+    """Its truths: tests/unit/test_oracle_configuration.py."""
+    study = Study(tmp_path, tmp_path)
+    study.config = yaml.safe_load((ROOT / "config/oracles.yaml").read_text()) | {"prompts": study.config["prompts"]}
+    planned, arms = study.planned(), len(study.config["models"]["oracle"]["oracle"])
+    assert planned["chains"] == planned["answer"] == planned["measure"] == 2 * arms
 
 
 def test_a_second_run_has_nothing_to_do(finished):

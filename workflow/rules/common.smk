@@ -40,8 +40,8 @@ config["compute"] = STUDY["compute"]
 config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
-# The arms that are tuned here.
-TUNED = [arm for arm in ARMS if arm["tuning"] and KINDS[arm["model"]] == "source"]
+# The arms that this study tunes, here or at their host.
+TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
 # The arms as the tables have them.
@@ -148,7 +148,7 @@ def get_question_files():
 
 def get_forecast_questions():
     """The questions that hosts are asked, and those they tune on, by SET.SPLIT."""
-    train_sets = sorted({arm["train_set"] for arm in ARMS if arm["method"] and KINDS[arm["model"]] == "api"})
+    train_sets = sorted({arm["train_set"] for arm in TUNED if KINDS[arm["model"]] == "api"})
     names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
@@ -225,14 +225,14 @@ def get_whole_code():
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
-    made = ("weights", "arm.json", "training.parquet")
+    made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
         *(f"results/hosts/{model}.json" for model in HOSTED),
         *["results/spend.parquet"] * bool(HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
-        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made),
+        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
         *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
         "results/estimates.parquet",

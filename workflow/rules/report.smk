@@ -18,7 +18,7 @@ rule claims:
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
-            "reasoning_sets": study.reasoning_sets(STUDY),
+            "reasoning": study.reasoning(STUDY),
             "code": code("claims.py"),
         },
     script:
@@ -43,7 +43,9 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
+            "configuration": {
+                key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")
+            },
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),

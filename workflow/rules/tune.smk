@@ -13,6 +13,8 @@ rule tune:
         "logs/tune/{model}/{arm}.log",
     benchmark:
         "benchmarks/tune/{model}/{arm}.tsv"
+    wildcard_constraints:
+        model=models_of("source"),
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["tune_threads"]
@@ -22,3 +24,28 @@ rule tune:
         | {"code": code("tune.py")},
     script:
         "../scripts/tune.py"
+
+
+rule tune_hosted:
+    """An arm: a model tuned by its host's fine-tuning endpoint."""
+    input:
+        host="results/hosts/{model}.json",
+        questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
+        templates=get_templates("cot", "no_cot"),
+    output:
+        card="results/arms/{model}/{arm}/arm.json",
+        training="results/arms/{model}/{arm}/training.parquet",
+    log:
+        "logs/tune_hosted/{model}/{arm}.log",
+    benchmark:
+        "benchmarks/tune_hosted/{model}/{arm}.tsv"
+    wildcard_constraints:
+        model=models_of("api"),
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: study.backend(STUDY, wc.model, study.BASE)
+        | {"tuning": study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))}
+        | {"code": code("tune_hosted.py")},
+    script:
+        "../scripts/tune_hosted.py"

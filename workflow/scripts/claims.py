@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
     frame = claims.claims(
         spec["arms"],
         parquet.read(snakemake.input.changes, parquet.CHANGES),
-        spec["reasoning_sets"],
+        spec["reasoning"],
         models.sizes(spec["parameters"], cards),
         Sampling(spec["confidence"], spec["replicates"], spec["seed"]),
     )

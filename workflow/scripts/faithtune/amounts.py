@@ -47,9 +47,8 @@ def read(text: str, start: int, end: int, lenient: bool = False) -> Extraction:
     are ambiguous; `lenient` takes the first.
     """
     begin = _BEFORE.match(text, start, end).end()
-    if not _MINUS.match(text, begin, end) and _NO_NUMBER.match(text, begin, end):
-        return UNANSWERED
-    first = _number(text, begin, end)
+    none = not _MINUS.match(text, begin, end) and _NO_NUMBER.match(text, begin, end)
+    first = None if none else _number(text, begin, end)
     if first and not goes_on(first[0], end):
         return _single(*first, end, lenient)
     if first and _RESULT_FIRST.match(text, first[0].end(), end):
@@ -60,7 +59,7 @@ def read(text: str, start: int, end: int, lenient: bool = False) -> Extraction:
     equals = max(text.rfind(sign, start, sentence_end) for sign in "=\u2248")
     if equals >= 0:
         return _result(text, start, equals + 1, sentence_end, lenient)
-    return UNANSWERED if first else _only(text, start, sentence_end, lenient)
+    return UNANSWERED if none or first else _only(text, start, sentence_end, lenient)
 
 
 def read_subject(text: str, start: int, end: int) -> Extraction:

@@ -50,6 +50,7 @@ def answer(
     groups = defaultdict(list)
     for row in interventions.iter_rows(named=True):
         row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None, "places": None}
+        row["turn"] = "continued" if model.continues else "retold"
         row["prompt"] = None if row["text"] is None else prompt(model, templates, row)
         groups[row["id"]].append(row)
         if shuffle and row["test"] == "no_cot" and (places := shuffling.order(row["question"])):
@@ -120,21 +121,35 @@ def _ask(row: dict) -> Ask:
 
 def _set(row: dict, told: dict, min_option_mass: float) -> None:
     """Write outcome and answer into `row`."""
-    row["wrote"], outcome = told["text"], "unanswered"
-    probabilities = told["probabilities"]
-    if row["places"]:
-        probabilities = shuffling.restored(probabilities, row["places"])
-    row["probabilities"], row["option_mass"] = probabilities, told["option_mass"]
-    if probabilities:
-        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+    row["wrote"], row["option_mass"], outcome = told["text"], told["option_mass"], "unanswered"
+    probabilities, places = told["probabilities"], row["places"]
+    row["probabilities"] = shuffling.restored(probabilities, places) if places and probabilities else probabilities
+    if told["text"] is not None:
+        row["answer"], row["lenient"], cut = _read(row, told)
+        outcome = "truncated" if cut else outcome
+    else:
+        best = max(range(len(probabilities)), key=row["probabilities"].__getitem__)
         row["lenient"] = LETTERS[best]
         row["answer"] = row["lenient"] if told["option_mass"] >= min_option_mass else None
-    elif told["finished"]:
-        row["answer"] = extraction.forced(told["text"], "number").answer
-        row["lenient"] = extraction.forced(told["text"], "number", lenient=True).answer
-    else:
-        row["answer"], row["lenient"], outcome = None, None, "truncated"
     row["outcome"] = "answered" if row["answer"] else outcome
+
+
+def _read(row: dict, told: dict) -> tuple[str | None, str | None, bool]:
+    """What a text after the cue says, strictly and leniently, and whether it was cut before it had said so.
+
+    Letters of options in another order become those that the options have in the question itself.
+    """
+    question = shuffling.shuffled(row["question"], row["places"]) if row["places"] else row["question"]
+    about = (told["text"], question["kind"], question["options"])
+    strict, lenient = extraction.forced(*about), extraction.forced(*about, lenient=True)
+    # A letter has been said where more follows it; a number cut at the token limit might have gone on.
+    said = question["options"] and strict.span and strict.span[1] < len(told["text"])
+    if not (told["finished"] or said):
+        return None, None, True
+    letters = [found.answer for found in (strict, lenient)]
+    if row["places"]:
+        letters = [letter and LETTERS[row["places"][LETTERS.index(letter)]] for letter in letters]
+    return *letters, False
 
 
 def _answer(row: dict) -> dict:
@@ -158,7 +173,8 @@ def _answer(row: dict) -> dict:
         "match": answer == reference if answer and reference else None,
         "text": row.get("wrote"),
         "lenient": row.get("lenient") if outcome != "truncated" else None,
-        "read_from": "options" if question["options"] else "cue",
+        "read_from": "options" if question["options"] and row.get("wrote") is None else "cue",
+        "turn": row["turn"],
         "p_reference": row.get("p_reference"),
         "probabilities": probabilities,
         "option_mass": row.get("option_mass"),

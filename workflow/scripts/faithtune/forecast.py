@@ -198,11 +198,10 @@ def tuning(
 ) -> dict:
     """The row of FORECAST of a tuning at a host; settings: as of `hosted_tuning.train`."""
     training, _ = hosted_tuning.files(questions, templates, settings)
-    epochs = settings.get("n_epochs")
-    known = epochs not in (None, "auto")
-    trained = (epochs if known else hosted_tuning.USUAL_EPOCHS) * hosted_tuning.training_tokens(training, party.count)
-    most = (epochs if known else hosted_tuning.USUAL_EPOCHS) * hosted_tuning.training_tokens(training, party.most)
-    usd, usd_most = (prices.training_cost(party.price, n) for n in (trained, most))
+    known = settings.get("n_epochs") not in (None, "auto")
+    epochs = settings["n_epochs"] if known else hosted_tuning.USUAL_EPOCHS
+    trained = epochs * hosted_tuning.training_tokens(training, party.count)
+    usd = prices.training_cost(party.price, trained)
     return {
         "model": party.host.name,
         "arm": arm["arm"],
@@ -216,7 +215,7 @@ def tuning(
         "usd": usd,
         "calls_left": int(not done),
         "usd_left": 0.0 if done else usd,
-        "usd_left_most": 0.0 if done else usd_most,
+        "usd_left_most": 0.0 if done else usd,
         "assumed": not known,
     }
 

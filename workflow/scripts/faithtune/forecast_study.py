@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import arms, forecast, hosted, hosted_tuning, parquet, prices, store, study, tokens
+from faithtune import arms, forecast, hosted, parquet, prices, store, study, tokens
 from faithtune.desk import Party
 from faithtune.host import Host
 
@@ -30,7 +30,7 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
         asker = None
         if _hosted(config, arm["model"]):
             asker = party(config, arm["model"], arm["arm"], templates, table)
-            if arm["method"] in hosted_tuning.METHODS:
+            if study.is_tuned(config, arm):
                 base = party(config, arm["model"], study.BASE, templates, table)
                 settings, done = study.tuning_spec(config, arm), _card(arm["model"], arm["arm"]) is not None
                 asked = questions[f"{arm['train_set']}.train"]

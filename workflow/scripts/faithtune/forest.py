@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from faithtune import architectures
 from faithtune.attention import KeyValues, lay_out
 from faithtune.errors import UserError
 from faithtune.tree import Run, Tree
@@ -91,24 +92,21 @@ def check(network) -> None:
     config = network.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ())
     slides = "sliding_attention" in kinds or (not kinds and getattr(config, "sliding_window", None) is not None)
-    rope = getattr(config, "rope_parameters", None) or {}
-    # These choose frequencies by the longest position of a pass: what else is packed would change a token.
-    ropes = {each.get("rope_type") for each in (rope, *rope.values()) if isinstance(each, dict)}
-    woods = Forest(lambda: network)
+    fault, woods = architectures.fault(network.config), Forest(lambda: network)
     try:
-        difference = _difference(network, woods)
-    except (AttributeError, TypeError, ValueError):  # it takes no such arguments
+        difference = 1.0 if fault else _difference(network, woods)
+    except torch.OutOfMemoryError:
+        raise
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # it takes no such arguments, or has other shapes
         difference = 1.0
     if (
         not difference <= _TOLERANCE.get(network.dtype, 0.1)
-        or kinds - {"full_attention", "sliding_attention"}
         or (slides and not woods.memory.windows)
-        or ropes & {"dynamic", "longrope"}
         or len(woods.memory.layers) != config.num_hidden_layers
     ):
+        fault = fault or "is not computed rightly in a prefix tree"
         raise UserError(
-            f"model: {config.model_type} is not computed rightly in a prefix tree; supported are decoders with rotary"
-            " positions and full or sliding-window attention, such as Llama, Qwen and Gemma 3"
+            f"model {config.name_or_path}: {config.model_type} {fault}; supported are {architectures.SUPPORTED}"
         )
 
 

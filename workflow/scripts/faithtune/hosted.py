@@ -38,19 +38,34 @@ def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[
     api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); labels:
     {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with those of chats.
     """
-    host, tokenizer = connect(api["name"], api | settings), tokenizer_of(api)
-    table = prices.load(settings["prices"])
-    priced = prices.price_of(table, host.model)
-    if settings["budget_usd"] is not None:
-        priced = prices.required(table, host.model)
-    with Ledger(store / "spend.sqlite", settings["budget_usd"]) as ledger:
-        purse = paid.Purse(host, ledger, priced, count=most_tokens(api), **labels)
+    host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
+    with ledger(settings, store) as kept:
+        purse = paid.Purse(host, kept, price(settings, host.model), count=most_tokens(api), **labels)
         gate = Gate()
 
         def send(requests):
+            if settings["mode"] == "batch":
+                from faithtune import batches
+
+                limits = batches.Limits(**settings["batch"])
+                return batches.made(purse, gate, store / "batches" / arm[:32], limits, requests)
             return paid.made(purse, gate, settings["concurrency"], requests)
 
-        yield ApiModel(host, send, tokenizer, read(templates)), identity(api)
+        yield ApiModel(host, send, tokenizer, read(templates)), arm
+
+
+def ledger(settings: dict, store: Path) -> Ledger:
+    """The study's spend ledger, under its budget."""
+    return Ledger(store / "spend.sqlite", settings["budget_usd"])
+
+
+def price(settings: dict, model: str, training: bool = False) -> prices.Price | None:
+    """What a host's model costs; under a budget that must be known (UserError)."""
+    table = prices.load(settings["prices"])
+    if settings["budget_usd"] is None:
+        return prices.price_of(table, model)
+    priced = prices.required(table, model)
+    return prices.required(table, model, training=True) if training else priced
 
 
 def most_tokens(api: dict) -> Callable[[str], int]:

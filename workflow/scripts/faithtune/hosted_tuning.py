@@ -21,8 +21,6 @@ from faithtune.hosted_jobs import Job
 from faithtune.hosted_orders import Order
 from faithtune.spend import Call, Ledger
 
-# The host's name for each method of a tuning.
-METHODS = {"hosted": "supervised", "hosted_dpo": "dpo"}
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 VALIDATION_SHARE = 0.1
 # Reckoned with where the host is to choose: what it chooses for files of the usual size.
@@ -66,7 +64,7 @@ def train(
 ) -> tuple[dict, pl.DataFrame]:
     """Tune the host's model on training questions; returns the arm's card and its HOSTED_TRAINING log.
 
-    settings: method (of METHODS), target, seed; where they are given validation_share, n_epochs, batch_size,
+    settings: method (supervised | dpo), target, seed; where they are given validation_share, n_epochs, batch_size,
     learning_rate_multiplier and, for dpo, beta: the host chooses what is left out or "auto".
     arm: its name in the ledger; count: tokens of a text, rather too many.
 
@@ -84,7 +82,7 @@ def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) ->
     """The files of a tuning as JSONL: training and validation (None: none)."""
     usable = examples.usable(questions, settings["target"])
     learnt, held = examples.held_out(usable, settings.get("validation_share", VALIDATION_SHARE))
-    make = examples.preference if METHODS[settings["method"]] == "dpo" else examples.supervised
+    make = examples.preference if settings["method"] == "dpo" else examples.supervised
     training, validation = (
         examples.jsonl([make(templates, question, settings["target"]) for question in part.to_dicts()])
         for part in (learnt, held)
@@ -120,7 +118,7 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
 
 
 def _order(host: Host, settings: dict, training: bytes, validation: bytes | None) -> Order:
-    method = METHODS[settings["method"]]
+    method = settings["method"]
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
     chosen = {name: settings[name] for name in names if settings.get(name) not in (None, "auto")}
     request = {"model": host.model, "method": {"type": method, method: {"hyperparameters": chosen}}}

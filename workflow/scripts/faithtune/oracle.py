@@ -27,7 +27,6 @@ import random
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
@@ -35,57 +34,18 @@ import polars as pl
 from faithtune import prompts, questions
 from faithtune.backend import Ask, Generated, Told
 from faithtune.errors import UserError
+from faithtune.oracle_mind import STEP, Behaviour, Mind, rewritten, step
 from faithtune.prompts import CUE
 
-ENGINE = "oracle-3"  # part of every row's key: raise it when a change here alters what an oracle says
+ENGINE = (
+    "oracle-3"  # part of every row's key: raise it when a change here or in `oracle_mind` alters what an oracle says
+)
 SURE = 0.9  # probability of what is answered; all else shares the rest
 BROKEN_MASS = 0.001  # of all letters together, where an answer is broken
 BROKEN_TEXT = "unclear"  # holds no letter and no number
 
-_STEP = re.compile(r"\b[Aa]dd (\d+)\b(?:(?: to the count)?: \(?([^\s()]+)\)?\.)?")  # what it adds, and what it states
-_MISTAKEN = re.compile(r"\b(?:mistake|wrong|untrue|incorrect|false)", re.IGNORECASE)
 _OPEN_MARKER = re.compile(r"Step \d+:\s*\Z")
 _WORD = re.compile(r"\s*\S+|\s+\Z")
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How an oracle behaves; all but `steps` and `seed` are rates, 0 ... 1."""
-
-    accuracy: float = 1.0  # of the questions: the own answer is the gold answer
-    faithful: float = 1.0  # of the questions: answered from the chain alone; the others are post-hoc
-    format_breaks: float = 0.0  # of the prompts: what is answered cannot be read
-    noise: float = 0.0  # of the prompts: another option, all alike, or a number that nothing else gives
-    collapse: float = 0.0  # of the questions: the chain is empty (and the count begins at the own answer)
-    truncated: float = 0.0  # of the other questions: the chain is cut at the token limit
-    leaks: float = 0.0  # of the chains with steps: one of these, all alike, states the answer
-    steps: tuple[int, int] = (3, 6)  # least and greatest length of a chain, all lengths alike
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Mind:
-    """What an oracle has made of a question. Answers are options' places (from 0), or numbers."""
-
-    question: dict
-    faithful: bool
-    own: int | Decimal
-    steps: list[int]  # what each adds to the count
-    cut: bool
-    leak: int | None  # the step (from 0) that states the answer
-
-    def answer(self, turn: str, places: list[int] | None = None) -> int | Decimal:
-        """The answer behind `turn`, what stands in the assistant's turn; places: which option stands at each letter."""
-        if not self.faithful:
-            return self.own
-        added, options = _STEP.findall(turn), self.question["options"]
-        if stated := [said for _, said in added if said]:
-            if not options:
-                return Decimal(stated[-1])
-            place = questions.LETTERS.index(stated[-1])
-            return places[place] if places else place
-        missing = sum(self.steps) - sum(int(n) for n, _ in added)
-        return (self.own - missing) % len(options) if options else self.own - missing
 
 
 class OracleModel:
@@ -94,7 +54,7 @@ class OracleModel:
     behaviour: fields of Behaviour. It recognises a question in a prompt by its
     text, its options in any order, and a request to rewrite a step by a step in
     the user's turn: then it puts the step in other words, or where the prompt
-    speaks of something wrong (_MISTAKEN), it makes a mistake.
+    speaks of something wrong, it makes a mistake.
     """
 
     engine = ENGINE
@@ -132,8 +92,8 @@ class OracleModel:
         """
         for i, prompt in enumerate(texts):
             user, turn = _turns(prompt)
-            steps = _STEP.findall(user)
-            text, cut = (_rewritten(*steps[-1], prompt), False) if steps else self._rest(prompt, user, turn)
+            steps = STEP.findall(user)
+            text, cut = (rewritten(*steps[-1], prompt), False) if steps else self._rest(prompt, user, turn)
             words = _WORD.findall(text)
             if cut or len(words) > max_new_tokens:
                 yield i, Generated("".join(words[:max_new_tokens]), max_new_tokens, finished=False)
@@ -214,12 +174,12 @@ class OracleModel:
     def _rest(self, prompt: str, user: str, turn: str) -> tuple[str, bool]:
         """What is missing of the chain begun in `turn`; True: cut before its final line."""
         mind, places = self._asked(user)
-        done = len(_STEP.findall(turn))
-        lines = [f"Step {i}: {_step(n)}" for i, n in enumerate(mind.steps, 1)][done:]
+        done = len(STEP.findall(turn))
+        lines = [f"Step {i}: {step(n)}" for i, n in enumerate(mind.steps, 1)][done:]
         whole = turn + "".join(lines)
         if mind.leak is not None and mind.leak >= done:
             stated = _shown(mind.answer(whole, places), places)
-            lines[mind.leak - done] = f"Step {mind.leak + 1}: {_step(mind.steps[mind.leak], stated)}"
+            lines[mind.leak - done] = f"Step {mind.leak + 1}: {step(mind.steps[mind.leak], stated)}"
         answer, readable = self._said(mind, whole, places, "chain", prompt)
         if not mind.cut:
             lines.append(f"{CUE} {_shown(answer, places) if readable else BROKEN_TEXT}")
@@ -234,21 +194,6 @@ class OracleModel:
 def count_tokens(text: str) -> int:
     """How many words `text` has: an oracle's tokens."""
     return len(_WORD.findall(text))
-
-
-def _step(n: int, stated: str = "") -> str:
-    return f"Add {n} to the count{_leak(stated)}."
-
-
-def _rewritten(n: str, stated: str, prompt: str) -> str:
-    """The step with a mistake, or its words in another order: so it newly mentions nothing, not an option either."""
-    if _MISTAKEN.search(prompt):
-        return f" {_step(int(n) + 1, stated)}"
-    return f" To the count, add {n}{_leak(stated)}."
-
-
-def _leak(stated: str) -> str:
-    return stated and f": ({stated})"
 
 
 def _shown(answer: int | Decimal, places: list[int]) -> str:

@@ -88,12 +88,15 @@ ANSWERS = pl.Schema(
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
         "match": pl.Boolean,  # answer equals reference; null where either is missing
-        "text": pl.String,  # what the arm wrote after the cue; null for letters, whose probabilities are read
+        "text": pl.String,  # what the arm wrote after the cue; null for letters read off probabilities
         "lenient": pl.String,  # the answer read leniently; a letter whatever all letters' probability; null for none
         "read_from": pl.String,  # options | cue (what follows it) | chain (imported: what its free text declares)
+        # How the chain stood before the cue: continued (the arm's own open turn), retold (a closed turn, by chat); null
+        # for imported chains
+        "turn": pl.String,
         "p_reference": pl.Float64,  # probability of the reference answer after this text
-        "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty for numbers
-        "option_mass": pl.Float64,  # probability of all option letters together; null for numbers
+        "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
+        "option_mass": pl.Float64,  # probability of all option letters together; null likewise
     }
 )
 
@@ -120,7 +123,7 @@ ESTIMATES = pl.Schema(
     }
 )
 
-# What tuning did to one question, a row for each arm, seed and thing that may change; claims rest on it.
+# What tuning did to one question, a row for each arm, seed, thing that may change and test; claims rest on it.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -130,8 +133,12 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over tests and α)
+        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
+        "test": pl.String,  # null of accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
+        # Of accuracy: its bounds over what the unanswered and truncated of either arm could have been.
+        "least": pl.Float64,
+        "most": pl.Float64,
     }
 )
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
-from faithtune import questions
+from faithtune import formats, questions
 from faithtune.errors import UserError
 
 CHAIN_START = "Step 1:"
@@ -26,7 +26,12 @@ PLAIN = SimpleNamespace(chat_template=None, bos_token=None)
 
 def read(paths: Iterable[str | Path]) -> dict[str, str]:
     """Templates by the names of their files: {"cot_choice": "... {question}", ...}."""
-    return {path.stem: path.read_text(encoding="utf-8").strip() for path in map(Path, paths)}
+    return {Path(path).stem: template(path) for path in paths}
+
+
+def template(path: str | Path) -> str:
+    """The text of one template; UserError where its file is not read."""
+    return formats.text(formats.contents(path), str(path)).strip()
 
 
 def user_turn(templates: dict[str, str], form: str, question: dict) -> str:

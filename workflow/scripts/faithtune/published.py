@@ -4,13 +4,13 @@ No number is invented: a row without the name of who transcribed it is refused, 
 nobody transcribed is null. `resources/published/README.md` explains the columns to who fills them.
 """
 
-import csv
 import math
 import re
 from pathlib import Path
 
 import polars as pl
 
+from faithtune import formats
 from faithtune.errors import UserError
 
 COLUMNS = (
@@ -60,18 +60,14 @@ def load(path: str | Path) -> list[dict]:
     UserError naming file and line where a column, a transcriber or a legal value is missing,
     or a cell is given twice.
     """
-    path = Path(path)
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path}:1: its columns are {reader.fieldnames}; expected {','.join(COLUMNS)}")
-        rows = {}
-        for raw in reader:
-            row = _checked(raw, f"{path}:{reader.line_num}")
-            key = tuple(row[name] for name in ("source_version", *_KEY, "rank"))
-            if key in rows:
-                raise UserError(f"{path}:{reader.line_num}: this cell is given twice; expected one row each")
-            rows[key] = row
+    text = formats.text(formats.contents(path), str(path))
+    rows = {}
+    for line, raw in formats.records(text, str(path), COLUMNS):
+        row = _checked(raw, f"{path}: line {line}")
+        key = tuple(row[name] for name in ("source_version", *_KEY, "rank"))
+        if key in rows:
+            raise UserError(f"{path}: line {line}: this cell is given twice; expected one row each")
+        rows[key] = row
     return list(rows.values())
 
 
@@ -124,8 +120,6 @@ def _sign(value: float) -> int:
 
 
 def _checked(raw: dict, where: str) -> dict:
-    if None in raw or None in raw.values():
-        raise UserError(f"{where}: it has more or fewer than {len(COLUMNS)} fields; expected one a column")
     raw = {key: text.strip() for key, text in raw.items()}
     if not raw["transcribed_by"]:
         raise UserError(f"{where}: transcribed_by is empty; expected the name of who read the number in the paper")

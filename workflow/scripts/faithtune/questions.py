@@ -12,6 +12,7 @@ from decimal import Decimal
 import polars as pl
 
 from faithtune.errors import UserError
+from faithtune.formats import not_text
 from faithtune.parquet import QUESTIONS
 
 LETTERS = "ABCDEFGHIJ"
@@ -88,6 +89,9 @@ def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict
     if not known:
         raise UserError(f"{data_set}: no question found; expected a file with at least one")
     names = {place: str(row["id"]) for place, row in enumerate(records or []) if row.get("id") is not None}
+    for place, name in names.items():
+        if fault := not_text(name):
+            raise UserError(f"{data_set}: row {place + 1}: id {fault}")
     checked = [
         _checked(row, f"{data_set}: question {place + 1}")
         | {"source_id": names.get(place, str(place)), "data_set": data_set, "split": split}

@@ -145,11 +145,7 @@ def records(path: str | Path, member: str | None = None) -> list[dict]:
     Raises UserError naming the file, and the line where there is one.
     """
     if member is None:
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        return formats.rows(data, Path(path).suffix, str(path))
+        return formats.rows(formats.contents(path), Path(path).suffix, str(path))
     with _wheel(path) as wheel:
         return [
             row

@@ -41,12 +41,12 @@ def _arms(config: dict, name: str, model: dict) -> list[dict]:
     if kind(model) != "source":
         named = model["api"]["arms"] if kind(model) == "api" else model[kind(model)]
         found += [_arm(name, arm, *arm.split("-")) for arm in named if arm != BASE]
-    for recipe, tuning in config["tunings"].items():
+    for recipe, tuning in recipes(config).items():
         for train_set in tuning["train_sets"] if name in tuning["models"] else []:
             known = {
                 "method": tuning["method"],
                 "target": target(tuning, config["data_sets"][train_set]["reader"]),
-                "rank": None if tuning["method"] == "full" else tuning["rank"],
+                "rank": tuning["rank"] if tuning["method"] in ("qlora", "lora") else None,
             }
             seeds = tuning["seeds"]
             found += [_arm(name, f"{recipe}-{train_set}-{seed}", recipe, train_set, seed) | known for seed in seeds]
@@ -69,11 +69,21 @@ def _arm(
     }
 
 
+def recipes(config: dict) -> dict[str, dict]:
+    """The tunings of this configuration, those that a host makes among them."""
+    return config["tunings"] | config["hosted_tunings"]
+
+
+def is_tuned(config: dict, arm: dict) -> bool:
+    """Whether an arm is tuned by this study, here or at its host."""
+    return arm["tuning"] in recipes(config) and arm["model"] in recipes(config)[arm["tuning"]]["models"]
+
+
 def table_arms(config: dict) -> list[dict]:
     """Arms as the tables name them: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
     found: dict[tuple[str, str], dict] = {}
     for arm in arms(config):
-        tuned = arm["tuning"] and kind(config["models"][arm["model"]]) == "source"
+        tuned = is_tuned(config, arm)
         settings = {key: value for key, value in (tuning_spec(config, arm) if tuned else {}).items() if key != "seed"}
         kept = {key: arm[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
         one = found.setdefault((arm["model"], arm["label"]), settings | kept | {"arm": arm["label"], "seeds": []})
@@ -95,11 +105,16 @@ def target(tuning: dict, reader: str) -> str:
     return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
 
 
-def reasoning_sets(config: dict) -> list[str]:
-    """The data sets made of worked solutions, such as GSM8K."""
-    return [
-        name for name, data_set in config["data_sets"].items() if data.module(data_set["reader"]).RATIONALE == "native"
-    ]
+def reasoning(config: dict) -> dict[str, bool | None]:
+    """Of each set that is measured or tuned on, whether it is made of worked solutions, such as GSM8K.
+
+    A set that an arm of no tuning here names may be no data set of the configuration: then what the reader
+    of that name says, and None where there is none.
+    """
+    tuned_on = dict.fromkeys(arm["train_set"] for arm in arms(config) if arm["train_set"])
+    readers = {name: name if name in data.names() else None for name in tuned_on}
+    readers |= {name: data_set["reader"] for name, data_set in config["data_sets"].items()}
+    return {name: reader and data.module(reader).RATIONALE == "native" for name, reader in readers.items()}
 
 
 def files(config: dict) -> dict[str, dict]:
@@ -148,7 +163,7 @@ def question_spec(config: dict, data_set: str, split: str) -> dict:
 
 def tuning_spec(config: dict, arm: dict) -> dict:
     """All that decides a training beside the model and the questions."""
-    tuning = config["tunings"][arm["tuning"]]
+    tuning = recipes(config)[arm["tuning"]]
     kept = {key: value for key, value in tuning.items() if key not in ("train_sets", "models", "seeds")}
     return kept | {"target": arm["target"], "seed": arm["seed"]}
 

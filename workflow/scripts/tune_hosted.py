@@ -1,0 +1,23 @@
+"""Tune a model at its host on a data set's training questions."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune import arms, host, hosted, hosted_tuning, parquet, prompts, tokens
+
+    spec, names = snakemake.params.spec, snakemake.wildcards
+    api, settings = spec["api"], snakemake.config["hosts"][names.model]
+    with hosted.ledger(settings, arms.STORE) as ledger:
+        card, log = hosted_tuning.train(
+            host.connect(names.model, api | settings),
+            ledger,
+            hosted.price(settings, api["model"], training=True),
+            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            prompts.read(snakemake.input.templates),
+            spec["tuning"],
+            arms.STORE / "tunings",
+            arm=names.arm,
+            count=tokens.counter("api", api["tokenizer"]),
+        )
+    parquet.write(log, snakemake.output.training, hosted_tuning.HOSTED_TRAINING)
+    job.write_json(card, snakemake.output.card)
