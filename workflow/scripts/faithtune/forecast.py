@@ -122,8 +122,8 @@ class _Chains:
 
     def rewrite(self, stage: str, writer: Party, kept: dict, made: pl.DataFrame, dear: bool) -> Desk:
         """Ask for what `made` holds; dear: with every template."""
-        texts = made["text"].drop_nulls().to_list()
-        length = sum(map(writer.count, texts)) / max(1, len(texts))
+        lines = self.frame.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
+        length = sum(map(writer.count, lines)) / max(1, len(lines))
         desk = Desk(writer, kept, lambda key: _line(key[:8], length, writer.count), length)
         attempts = {(name, i): n for name, i, n in made.select("id", "step", "attempts").rows()}
 
