@@ -205,6 +205,13 @@ def test_ten_thousand_rows(host, tmp_path):
     assert (states(tmp_path)["paid"], tries) == (10_000, host.journal.asks().total())
 
 
+def test_results_that_come_in_part_are_fetched_again(host, tmp_path):
+    host.script("GET /files/*/content", Fault("garbled"), Fault("cut"), Fault("status", 500))
+    assert answered(made(host.url, tmp_path, keys_of(10), Limits()), keys_of(10))
+    assert len(host.journal.of("GET /files/*/content")) == 4
+    assert once(host, keys_of(10))
+
+
 def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path, monkeypatch):
     keys = keys_of(10)
     host.fate(Fate(missing=["row-2"], twice=["row-3"], shuffled=True))
@@ -219,6 +226,16 @@ def test_missing_rows_are_told_and_asked_by_another_run(host, tmp_path, monkeypa
     assert answered(made(host.url, tmp_path, keys, Limits()), keys)
     assert host.journal.asks() == {key: 1 + (key == "row-2") for key in keys}
     assert states(tmp_path) == {"paid": 10, "reserved": 1}  # what may have been paid stays counted
+
+
+def test_row_lost_in_an_expired_batch_is_told(host, tmp_path):
+    keys = keys_of(10)
+    host.fate(Fate(end="expired", done=4, missing=["row-1"]))
+    given = dict(made(host.url, tmp_path, keys, Limits()))
+    assert "may have been paid" in str(given.pop(1))
+    assert len(given) == 9
+    assert host.journal.payments() == dict.fromkeys(keys, 1)
+    assert states(tmp_path) == {"paid": 9, "reserved": 1, "released": 6}
 
 
 @pytest.mark.parametrize("ends", ["expired", "cancelled"])
@@ -445,3 +462,21 @@ def test_jobs_at_once(jobs, tmp_path, expire):
     for name, rows in asked.items():
         assert json.loads((tmp_path / name).read_text()).keys() == set(rows)
     assert states(tmp_path) == ({"paid": 12, "released": released} if expire else {"paid": 12})
+
+
+def test_batch_is_settled_by_one_job_only(host, tmp_path):
+    """The other comes to it when its rest has been reserved anew."""
+    host.fate(Fate(end="expired", done=1))
+    mine, yours = purse(host.url, tmp_path), purse(host.url, tmp_path)
+    keys = keys_of(4)
+
+    def other():
+        with pytest.raises(KeyboardInterrupt):
+            list(asking(yours, tmp_path, keys, Limits(), at_sleep(1, interrupt)))
+
+    run = asking(mine, tmp_path, keys, Limits(), at_sleep(1, other))
+    given = [next(run)]
+    assert states(tmp_path) == {"paid": 1, "released": 3, "reserved": 3}
+    assert answered([*given, *run], keys)
+    assert host.journal.payments() == dict.fromkeys(keys, 1)
+    assert states(tmp_path) == {"paid": 4, "released": 3}
