@@ -14,13 +14,13 @@ def test_seconds_add_up_and_memory_is_the_peak(tmp_path):
     write(tmp_path / "tune/m/a.tsv", 100.4, 2000)
     write(tmp_path / "chains/m/a/x.tsv", 10, 500)
     write(tmp_path / "chains/m/b/x.tsv", 20.2, 700.6)
-    write(tmp_path / "estimate/estimate.tsv", 0.1, "NA")  # too short to be sampled
+    write(tmp_path / "estimates/estimates.tsv", 0.1, "NA")  # too short to be sampled
     lines = [line.split() for line in runtimes.summary(tmp_path).splitlines()]
     assert lines == [
         ["rule", "jobs", "seconds", "peak", "MB"],
         ["tune", "1", "100", "2000"],
         ["chains", "2", "30", "701"],
-        ["estimate", "1", "0", "0"],
+        ["estimates", "1", "0", "0"],
         ["all", "4", "131", "2000"],
     ]
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faithtune import parquet, spend
+from faithtune import parquet, spend, spend_table
 from faithtune.errors import UserError
 from faithtune.spend import BudgetError, Call, Ledger, Used
 
@@ -151,13 +151,13 @@ def test_the_frame_is_the_documented_parquet(path, tmp_path):
 
 def test_summary(path):
     with Ledger(path) as ledger:
-        assert spend.summary(ledger.frame()).is_empty()
+        assert spend_table.summary(ledger.frame()).is_empty()
         a, b, c, d, e, _ = ledger.reserve_many(
             [call("a"), call("b"), call("c"), call("d"), call("e", None, stage="answers"), call("f", stage="answers")]
         )
         ledger.settle(Used(a, 10, 1, 0.125), Used(b, 20, 2, 0.25), Used(e, 5, 5, None))
         ledger.release(c)
-        chains, answers = spend.summary(ledger.frame()).to_dicts()
+        chains, answers = spend_table.summary(ledger.frame()).to_dicts()
     assert d
     assert chains == {
         **{"model": "gpt4", "arm": "base", "stage": "chains", "calls": 3, "unsettled": 1},

@@ -13,7 +13,7 @@ ADDED = ["mistake", "prefix_paraphrase", "filler_sweep"]
 
 def test_a_mistake_needs_no_new_chains_nor_paraphrases(study):
     study.config["tests"] = ["early_termination", "filler", "paraphrase", "mistake"]
-    after = {"intervene": 4, "answer": 4, "measure": 4, "figure": 2, "estimate": 1, "claims": 1}
+    after = {"intervene": 4, "answer": 4, "measure": 4, "figure": 2, "estimates": 1, "claims": 1}
     after |= {"provenance": 1, "table": len(tables.TABLES)}
     assert study.planned() == {"mistake": 4, "regenerate": 4, **after}
 

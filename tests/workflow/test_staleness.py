@@ -8,7 +8,7 @@ from study import ROOT, Study
 from faithtune import parquet, tables
 from faithtune.store import ROWS
 
-TABLES = {"estimate": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES)}
+TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES)}
 PER_SET = {"chains": 2, "paraphrase": 2, "intervene": 2, "answer": 2, "measure": 2}
 
 

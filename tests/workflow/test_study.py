@@ -11,8 +11,8 @@ from faithtune import measures, parquet, provenance, tables, tune
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
-# What this study has none of: arms of several ranks, two models.
-WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size"}
+# What this study has none of: arms of several ranks, two models, hosts.
+WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
 # Of what there may be no interval, and why. An effect may lack it as well where a single pair is left.
 WITHOUT_INTERVAL = {
     "chance": "a property of the questions",

@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 from pathlib import Path
 
 import yaml
@@ -145,6 +146,19 @@ def get_question_files():
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
+def get_forecast_questions():
+    """The questions that hosts are asked, and those they tune on, by SET.SPLIT."""
+    train_sets = sorted({arm["train_set"] for arm in TUNED if KINDS[arm["model"]] == "api"})
+    names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
+    return {name: f"results/questions/{name}.parquet" for name in names}
+
+
+def get_hosted_answers():
+    """The answers that rest on what a host said, be it of the paraphraser."""
+    everywhere = STUDY["paraphraser"]["model"] in HOSTED
+    return [path for path in per_pair("answers", kinds=ASKED) if everywhere or path.split("/")[2] in HOSTED]
+
+
 def get_model_cards():
     """The model.json of every model that has weights."""
     return {model: f"results/models/{model}/model.json" for model, kind in KINDS.items() if kind == "source"}
@@ -187,6 +201,7 @@ def get_table_input(wildcards):
         "data": {"questions": list(get_question_files().values()), "sources": get_local_data()},
         "hyper_parameters": {"arms": list(get_arm_cards().values())},
         "prompts": {"templates": get_all_templates()},
+        "spend": {"spend": ["results/spend.parquet"] * bool(HOSTED)},
     }[tables.TABLES[wildcards.table].source]
 
 
@@ -220,6 +235,7 @@ def get_all_outputs():
     made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
         *(f"results/hosts/{model}.json" for model in HOSTED),
+        *["results/spend.parquet"] * bool(HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),

@@ -21,7 +21,7 @@ rule measure:
         "../scripts/measure.py"
 
 
-rule estimate:
+rule estimates:
     """Every figure of the study with its interval, one a row."""
     input:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
@@ -34,9 +34,9 @@ rule estimate:
         estimates="results/estimates.parquet",
         changes="results/changes.parquet",
     log:
-        "logs/estimate.log",
+        "logs/estimates.log",
     benchmark:
-        "benchmarks/estimate/estimate.tsv"
+        "benchmarks/estimates/estimates.tsv"
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -45,7 +45,7 @@ rule estimate:
             "arms": ARMS,
             "eval_sets": STUDY["eval_sets"],
             "seed": STUDY["seed"],
-            "code": code("estimate.py"),
+            "code": code("estimates.py"),
         },
     script:
-        "../scripts/estimate.py"
+        "../scripts/estimates.py"

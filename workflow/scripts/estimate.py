@@ -1,32 +1,20 @@
-"""Estimate every figure of the study."""
+"""Print what the study will ask of hosts and what that costs; nothing is asked."""
 
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import estimates, measures, parquet
+    import polars as pl
 
-    spec = snakemake.params.spec
+    from faithtune import arms, forecast_study, forecast_text, parquet, prices, prompts, spend
 
-    def read(name, schema):
-        """The frames of a stage, by (model, arm, eval_set)."""
-        paths = snakemake.input.get(name) or []
-        return {tuple(path.removesuffix(".parquet").split("/")[-3:]): parquet.read(path, schema) for path in paths}
-
-    frame, changes = estimates.build(
-        spec["arms"],
-        answers=read("answers", parquet.ANSWERS),
-        measures=read("measures", measures.MEASURES),
-        chains=read("chains", parquet.CHAINS),
-        paraphrases=read("paraphrases", parquet.PARAPHRASES),
-        mistakes=read("mistakes", parquet.MISTAKES),
-        questions={
-            name: parquet.read(path, parquet.QUESTIONS)
-            for name, path in zip(spec["eval_sets"], snakemake.input.questions, strict=True)
-        },
-        alphas=spec["alphas"],
-        confidence=spec["confidence"],
-        replicates=spec["replicates"],
-        seed=spec["seed"],
-    )
-    parquet.write(changes, snakemake.output.changes, parquet.CHANGES)
-    parquet.write(frame, snakemake.output.estimates, parquet.ESTIMATES)
+    spec, given = snakemake.params.spec, snakemake.input
+    study = spec["configuration"]
+    frames = [parquet.read(path, parquet.QUESTIONS) for path in given.questions]
+    questions = dict(zip(spec["questions"], frames, strict=True))
+    table = prices.load(study["prices"])
+    rows = forecast_study.rows(study, questions, prompts.read(given.templates), table)
+    frame = pl.DataFrame(rows, schema=parquet.FORECAST)
+    parquet.write(frame, snakemake.output[0], parquet.FORECAST)
+    page = forecast_text.text(frame, spend.read(arms.STORE / "spend.sqlite"), study["budget_usd"], table)
+    print(page)
+print(page)

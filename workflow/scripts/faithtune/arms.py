@@ -53,9 +53,6 @@ def ready(
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie. What was paid for is shared.
     """
-    shelf = names["eval_set"]
-    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        shelf = stage if "api" in backend else f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
@@ -68,8 +65,17 @@ def ready(
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-        with RowStore(STORE / "rows" / identity[:32] / shelf, paid="api" in backend) as rows:
+        paid = "api" in backend
+        with RowStore(shelf(identity, stage, names, paid), paid) as rows:
             yield model, (rows, identity)
+
+
+def shelf(identity: str, stage: str, names: Mapping[str, str], paid: bool) -> Path:
+    """The folder of a job's rows."""
+    name = names["eval_set"]
+    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
+        name = stage if paid else f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+    return STORE / "rows" / identity[:32] / name
 
 
 def at_host(backend: dict, cards: Mapping[str, str]) -> dict:

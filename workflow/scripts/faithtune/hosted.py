@@ -8,7 +8,7 @@ further fields. How many calls are made at once, with which key and at what pric
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faithtune import paid, prices, tokens
@@ -38,11 +38,9 @@ def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[
     api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); labels:
     {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with those of chats.
     """
-    host, tokenizer, arm = connect(api["name"], api | settings), _tokenizer(api["tokenizer"]), identity(api)
-    count = tokens.counter("api", api["tokenizer"])
-    most = count if tokenizer else lambda text: count(text) * 4 // 3
+    host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
     with ledger(settings, store) as kept:
-        purse = paid.Purse(host, kept, price(settings, host.model), count=lambda text: most(text) + _MARGIN, **labels)
+        purse = paid.Purse(host, kept, price(settings, host.model), count=most_tokens(api), **labels)
         gate = Gate()
 
         def send(requests):
@@ -70,9 +68,18 @@ def price(settings: dict, model: str, training: bool = False) -> prices.Price | 
     return prices.required(table, model, training=True) if training else priced
 
 
-def _tokenizer(folder: str | None):
-    if folder is None:
+def most_tokens(api: dict) -> Callable[[str], int]:
+    """Counts the tokens of a request's text, rather too many: what is reserved for it."""
+    count = tokens.counter("api", api["tokenizer"])
+    if api["tokenizer"] is None:
+        return lambda text: count(text) * 4 // 3 + _MARGIN
+    return lambda text: count(text) + _MARGIN
+
+
+def tokenizer_of(api: dict):
+    """The tokenizer that the configuration gives, or None."""
+    if api["tokenizer"] is None:
         return None
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return AutoTokenizer.from_pretrained(api["tokenizer"], trust_remote_code=False)

@@ -187,6 +187,26 @@ SPEND = pl.Schema(
     }
 )
 
+# What is to be asked of hosts, a row for each stage of an arm on an evaluation set (forecast.py).
+FORECAST = pl.Schema(
+    {
+        "model": pl.String,  # that is asked: of paraphrases and mistakes the paraphraser
+        "arm": pl.String,  # whose chains they are
+        "eval_set": pl.String,  # null for a tuning
+        "stage": pl.String,  # tune | chains | paraphrases | mistakes | regenerations | answers
+        "host_model": pl.String,  # its name at the host
+        "batch": pl.Boolean,  # through the Batch endpoint, at its price
+        "calls": pl.Int64,  # of the whole study: distinct rows
+        "prompt_tokens": pl.Int64,  # of all calls; of a tuning, trained ones
+        "completion_tokens": pl.Int64,
+        "usd": pl.Float64,  # null: no price is known
+        "calls_left": pl.Int64,  # of them those whose answer is not kept yet (row store)
+        "usd_left": pl.Float64,
+        "usd_left_most": pl.Float64,  # as the ledger reserves them: the longest answers, every paraphrase tried again
+        "assumed": pl.Boolean,  # rests on assumed chains or lengths, not on what was written
+    }
+)
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:

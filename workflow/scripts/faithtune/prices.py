@@ -79,23 +79,26 @@ def price_of(prices: Prices, model: str) -> Price | None:
 
 def required(prices: Prices, model: str, training: bool = False) -> Price:
     """The price of a model under a budget; UserError saying which row to add where there is none."""
-    price = price_of(prices, model)
-    base = _unsuffixed(model).removeprefix("ft:")
-    if price is None:
-        row = price_of(prices, base)
-        if row is None:
-            add = f"a row {base!r} (prompt, completion, date, source{', fine_tuned' * (base != model)}) to prices"
-        else:
-            add = f"fine_tuned to the row {row.row!r} of prices"
-    elif training and price.training is None:
-        add = f"training to the row {price.row!r} of prices"
-    else:
+    price, add = price_of(prices, model), lacking(prices, model, training)
+    if add is None:
         return price
     what = "training" if price else "a call"
     raise UserError(
         f"config: budget_usd is set, but no price says what {what} of {model!r} costs; add {add} ({SHIPPED.name} says"
         " how), or remove budget_usd"
     )
+
+
+def lacking(prices: Prices, model: str, training: bool = False) -> str | None:
+    """What is to be added to the prices, so that they say what the model costs; None: they do."""
+    price = price_of(prices, model)
+    base = _unsuffixed(model).removeprefix("ft:")
+    if price is None:
+        row = price_of(prices, base)
+        if row is None:
+            return f"a row {base!r} (prompt, completion, date, source{', fine_tuned' * (base != model)}) to prices"
+        return f"fine_tuned to the row {row.row!r} of prices"
+    return f"training to the row {price.row!r} of prices" if training and price.training is None else None
 
 
 def cost(

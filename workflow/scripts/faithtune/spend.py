@@ -216,27 +216,12 @@ class Ledger:
             ) from None
 
 
-def summary(frame: pl.DataFrame) -> pl.DataFrame:
-    """By model, arm and stage: calls, tokens, money.
-
-    Columns: model, arm, stage, calls (not released), unsettled (of them, those still reserved),
-    prompt_tokens and completion_tokens (of the paid ones), usd_paid, usd_reserved (null where a call
-    has no price).
-    """
-    paid, reserved = pl.col("state") == "paid", pl.col("state") == "reserved"
-    return frame.group_by("model", "arm", "stage", maintain_order=True).agg(
-        calls=(paid | reserved).sum().cast(pl.Int64),
-        unsettled=reserved.sum().cast(pl.Int64),
-        prompt_tokens=pl.col("prompt_tokens").filter(paid).sum(),
-        completion_tokens=pl.col("completion_tokens").filter(paid).sum(),
-        usd_paid=_sum_known(paid),
-        usd_reserved=_sum_known(reserved),
-    )
-
-
-def _sum_known(of: pl.Expr) -> pl.Expr:
-    usd = pl.col("usd").filter(of)
-    return pl.when(usd.null_count() == 0).then(usd.sum())
+def read(path: Path) -> pl.DataFrame:
+    """SPEND of the ledger in `path`; no row where there is none."""
+    if not path.exists():
+        return pl.DataFrame(schema=SPEND)
+    with Ledger(path) as ledger:
+        return ledger.frame()
 
 
 def _units(usd: float | None) -> int | None:

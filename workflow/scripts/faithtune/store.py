@@ -59,11 +59,7 @@ class RowStore:
         self.lock = threading.Lock()
         self.timer: threading.Timer | None = None
         self.asked = self.computed = 0
-        for part in sorted(self.folder.glob("part-*.parquet")):
-            try:
-                self.rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
-            except (UserError, ValueError) as error:
-                print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
+        self.rows |= _parts(self.folder)
         with journal.left_behind(self.folder) as rows:
             self.rows |= rows
             self.pending |= rows
@@ -115,3 +111,18 @@ class RowStore:
         self.asked += len(keys)
         self.computed += len(first)
         return [self.rows[key] for key in keys]
+
+
+def kept(folder: str | Path) -> dict[str, dict]:
+    """The rows of an arm that are there, by key; nothing in the folder changes, whoever is writing there."""
+    return _parts(Path(folder)) | journal.seen(Path(folder))
+
+
+def _parts(folder: Path) -> dict[str, dict]:
+    rows = {}
+    for part in sorted(folder.glob("part-*.parquet")):
+        try:
+            rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
+        except (UserError, ValueError) as error:
+            print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
+    return rows

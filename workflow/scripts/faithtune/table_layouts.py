@@ -232,6 +232,17 @@ def _survives(strict: dict, lenient: dict) -> str:
     return "yes" if sides[0] == sides[1] else "no"
 
 
+def money(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+    """Names, counts in groups of three digits, and USD to a hundredth of a cent, n/a for null."""
+    columns = {}
+    for name, kind in rows.schema.items():
+        texts = rows[name].fill_null("").to_list() if kind == pl.String else [f"{value:,}" for value in rows[name]]
+        if name.startswith("usd"):
+            texts = [NOT_AVAILABLE if value is None else f"{value:,.4f}" for value in rows[name]]
+        columns[name.replace("_", " ").replace("usd", "USD")] = texts
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+
 def _text(value) -> str:
     if value is None:
         return NOT_AVAILABLE

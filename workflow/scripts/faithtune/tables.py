@@ -1,7 +1,7 @@
 """The tables: what each shows, and how.
 
 Most are selections of ESTIMATES, long, one estimate a row; the others have schemas of their own
-(about, published, claims). `table_files` writes them.
+(about, published, claims, spend_table). `table_files` writes them.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from faithtune import about, claims, published, table_cells, table_layouts, table_rows
+from faithtune import about, claims, published, spend_table, table_cells, table_layouts, table_rows
 from faithtune.errors import UserError
 from faithtune.measures import direction
 from faithtune.table_cells import TESTS, Study, is_effect
@@ -23,7 +23,7 @@ class Table:
     caption: str
     layout: Callable[[pl.DataFrame, Study], pl.DataFrame]
     nothing: str  # said where the study has no row for it
-    source: str = "estimates"  # or claims | data | hyper_parameters | prompts | published
+    source: str = "estimates"  # or claims | data | hyper_parameters | prompts | published | spend
     rows: table_rows.Rows | None = None  # of ESTIMATES those it shows; None: all of another source
     schema: pl.Schema = field(default_factory=lambda: table_rows.SELECTION)
     long: bool = False  # more rows than a page holds; else more columns
@@ -189,6 +189,17 @@ TABLES = {
         table_layouts.arms_across,
         "The study has none of these tests.",
         rows=table_rows.lanham,
+        long=True,
+    ),
+    "spend": Table(
+        "What hosts were asked",
+        "The spend ledger. calls: made or reserved, attempts that were repeated among them; unsettled: of them, those"
+        " that no answer came to, which the host may have charged; tokens: of those paid, as the host counted them;"
+        " USD n/a: a call without a price. Of paraphrases and mistakes the arm is the one whose chains were rewritten.",
+        table_layouts.money,
+        "No host was asked: all models of the study are here.",
+        source="spend",
+        schema=spend_table.SUMMARY,
         long=True,
     ),
 }
