@@ -94,26 +94,26 @@ def test_a_known_chain_worked_by_hand():
     assert (one["calls"], one["prompt_tokens"], one["completion_tokens"], one["assumed"]) == (1, 8, 10, False)
     assert one["usd"] == one["usd_left"] == usd(8, 10)
     assert one["usd_left_most"] == usd(16, 512)
-    # no_cot 8, full 16, then with the own answer as reference full 16, k = 0: 8, k = 1: 12, and full again 16
+    # no_cot 8, full 16, k = 0: 8, k = 1: 12, and full again 16
     answers = found["answers"]
-    assert (answers["calls"], answers["prompt_tokens"]) == (6, 76)
-    assert (answers["completion_tokens"], answers["assumed"]) == (6 * forecast.ANSWER_TOKENS, False)
-    assert answers["usd"] == usd(76, 24)
-    assert answers["usd_left_most"] == usd(152, 6 * 32)
+    assert (answers["calls"], answers["prompt_tokens"]) == (5, 60)
+    assert (answers["completion_tokens"], answers["assumed"]) == (5 * forecast.ANSWER_TOKENS, False)
+    assert answers["usd"] == usd(60, 20)
+    assert answers["usd_left_most"] == usd(120, 5 * 32)
 
 
 def test_equal_prompts_are_asked_once():
     both = pl.concat([questions(), questions().with_columns(id=pl.lit("f" * 16))])
     again = KNOWN["chains"].with_columns(id=pl.lit("f" * 16))
     found = rows({"chains": pl.concat([KNOWN["chains"], again])}, asker=party(), asked=both)
-    assert (found["chains"]["calls"], found["answers"]["calls"]) == (1, 6)
+    assert (found["chains"]["calls"], found["answers"]["calls"]) == (1, 5)
 
 
 def test_a_chat_is_told_the_chain_again():
     found = rows(KNOWN, asker=party("chat"))
     assert found["chains"]["prompt_tokens"] == 6  # no start of a turn
     # no_cot 6 and the template's 4; full 6 + 4 + 4 and 4; k = 0: 10, k = 1: 14
-    assert found["answers"]["prompt_tokens"] == 10 + 18 + 18 + 10 + 14 + 18
+    assert found["answers"]["prompt_tokens"] == 10 + 18 + 10 + 14 + 18
 
 
 def test_letters_with_probabilities_are_one_token():
@@ -121,7 +121,7 @@ def test_letters_with_probabilities_are_one_token():
     told, counted = (
         rows(KNOWN, asker=party(abilities=abilities), asked=asked)["answers"] for abilities in ((), ("logprobs",))
     )
-    # no_cot, full, k = 0 and 1, full again: a letter has no reference
+    # no_cot, full, k = 0 and 1, full again
     assert (told["calls"], told["completion_tokens"]) == (5, 5 * forecast.ANSWER_TOKENS)
     assert (counted["calls"], counted["completion_tokens"]) == (5, 5)
     shuffled = study()
@@ -134,8 +134,8 @@ def test_an_unknown_chain_is_assumed():
     chain = forecast.STEPS * (forecast.STEP_TOKENS + 2) + 3  # its markers, and "Final Answer: 0" behind it
     one = found["chains"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 2 * (chain - 2), True)  # "Step 1:" is there
-    # no_cot, full twice, k = 0 ... 5 of each question, and one asked again
-    assert (found["answers"]["calls"], found["answers"]["assumed"]) == (2 * (3 + forecast.STEPS) + 1, True)
+    # no_cot, full, k = 0 ... 5 of each question, and one asked again
+    assert (found["answers"]["calls"], found["answers"]["assumed"]) == (2 * (2 + forecast.STEPS) + 1, True)
 
 
 def test_chains_of_other_questions_are_not_the_arms():
@@ -145,14 +145,14 @@ def test_chains_of_other_questions_are_not_the_arms():
 
 def test_a_batch_costs_what_its_price_says():
     found = rows(KNOWN, asker=party(batch=True))
-    assert found["answers"]["usd"] == usd(76, 24, 0.5)
-    assert found["answers"]["usd_left_most"] == usd(152, 6 * 32, 0.5)
+    assert found["answers"]["usd"] == usd(60, 20, 0.5)
+    assert found["answers"]["usd_left_most"] == usd(120, 5 * 32, 0.5)
     assert found["answers"]["batch"]
 
 
 def test_without_a_price_there_is_no_money():
     found = rows(KNOWN, asker=party(price=None))
-    assert found["answers"]["calls"] == 6
+    assert found["answers"]["calls"] == 5
     assert {found["answers"][name] for name in ("usd", "usd_left", "usd_left_most")} == {None}
 
 
@@ -173,8 +173,8 @@ def test_known_rewritten_steps_are_counted_by_their_attempts():
     found = rows(known, study(("paraphrase",)), party(), party())
     one = found["paraphrases"]
     assert (one["calls"], one["prompt_tokens"], one["assumed"]) == (3, 7 + 7 + 8, False)
-    # k = 2 is the full chain; before it s_2, which was not put in other words, is missing: no_cot, full twice, again.
-    assert (found["answers"]["calls"], found["answers"]["assumed"]) == (4, False)
+    # k = 2 is the full chain; before it s_2, which was not put in other words, is missing: no_cot, full, again.
+    assert (found["answers"]["calls"], found["answers"]["assumed"]) == (3, False)
 
 
 def test_the_rest_is_written_anew():
@@ -186,8 +186,8 @@ def test_the_rest_is_written_anew():
     )  # is its name and a word: no shorter one is told apart
     assert (one["calls"], one["prompt_tokens"]) == (2, 6 + (2 + count(spoilt)) + 6 + 4 + (2 + count(spoilt)))
     assert one["assumed"]
-    # no_cot, full twice, the two rests; at k = N the chain is untouched
-    assert found["answers"]["calls"] == 5
+    # no_cot, full, the two rests; at k = N the chain is untouched
+    assert found["answers"]["calls"] == 4
 
 
 def test_known_rests_and_mistakes_are_taken():
@@ -201,7 +201,7 @@ def test_known_rests_and_mistakes_are_taken():
     found = rows(known, config, party(), party())
     one = found["regenerations"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 10, False)
-    assert found["answers"]["calls"] == 4  # both rests end alike
+    assert found["answers"]["calls"] == 3  # both rests end alike
 
 
 def test_kept_rows_are_not_left():
@@ -219,7 +219,7 @@ def test_kept_rows_are_not_left():
     assert (one["calls"], one["calls_left"], one["completion_tokens"], one["usd_left"]) == (1, 0, 9, 0)
     assert one["usd"] == usd(8, 9)
     assert not one["assumed"] and not found["answers"]["assumed"]
-    assert found["answers"]["prompt_tokens"] == 76  # as of the known chain
+    assert found["answers"]["prompt_tokens"] == 60  # as of the known chain
 
 
 def test_a_tuning():
@@ -251,7 +251,7 @@ def test_what_is_printed():
     head, one, _, total, *_ = lines
     assert " ".join(head.split()) == "model arm stage calls prompt completion USD left USD left at most"
     assert " ".join(one.split()) == "big base chains 1 8 10 0.0001 1 0.0001 0.0041"
-    assert total.split()[:4] == ["all", "7", "84", "34"]
+    assert total.split()[:4] == ["all", "6", "68", "30"]
     assert "Spent so far: 0.7500 USD, paid or reserved, in 2 calls." in lines
     assert "Of budget_usd 2 are left 1.2500 USD: enough for what is to be asked." in lines
     assert not any("~" in line or "No price" in line for line in lines)

@@ -51,7 +51,7 @@ def ready(
     `arm` and `eval_set`.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
-    hang on which was first, because the composition of a batch can change a near tie. What was paid for is shared.
+    hang on which was first, because the composition of a batch can change a near tie.
     """
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
@@ -65,16 +65,15 @@ def ready(
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-        paid = "api" in backend
-        with RowStore(shelf(identity, stage, names, paid), paid) as rows:
+        with RowStore(shelf(identity, stage, names), paid="api" in backend) as rows:
             yield model, (rows, identity)
 
 
-def shelf(identity: str, stage: str, names: Mapping[str, str], paid: bool) -> Path:
+def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
     """The folder of a job's rows."""
     name = names["eval_set"]
     if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        name = stage if paid else f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+        name = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
     return STORE / "rows" / identity[:32] / name
 
 

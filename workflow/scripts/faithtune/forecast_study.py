@@ -48,7 +48,7 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
                 files,
                 asker,
                 writer,
-                lambda one, stage, names=names: store.kept(arms.shelf(one.identity, stage, names, paid=True)),
+                lambda one, stage, names=names: store.kept(arms.shelf(one.identity, stage, names)),
             )
     return found
 
