@@ -67,9 +67,7 @@ def copied(study, tmp_path):
 
 
 def planned_with(study: Study, root, monkeypatch) -> dict[str, int]:
-    import study as module
-
-    monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(study, "root", root)
     return study.planned()
 
 
