@@ -18,12 +18,13 @@ import contextlib
 import datetime
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
+import tenacity
 
 from faithtune.errors import StopError, UserError
 from faithtune.parquet import SPEND
@@ -100,7 +101,7 @@ class Ledger:
             self.database = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self.database.execute("PRAGMA journal_mode = WAL")
+            _in_turn(lambda: self.database.execute("PRAGMA journal_mode = WAL"))
             self.database.execute("PRAGMA synchronous = NORMAL")
         with self._transaction() as database:
             [version] = database.execute("PRAGMA user_version").fetchone()
@@ -222,6 +223,13 @@ def read(path: Path) -> pl.DataFrame:
         return pl.DataFrame(schema=SPEND)
     with Ledger(path) as ledger:
         return ledger.frame()
+
+
+def _in_turn(change: Callable[[], object]) -> None:
+    """Make a change that SQLite does not wait its turn for: of the journal's mode, as jobs begin together."""
+    retry = tenacity.retry_if_exception_type(sqlite3.OperationalError)
+    wait, stop = tenacity.wait_random(0.01, 0.2), tenacity.stop_after_delay(BUSY_SECONDS)
+    tenacity.Retrying(retry=retry, wait=wait, stop=stop, reraise=True)(change)
 
 
 def _units(usd: float | None) -> int | None:
