@@ -79,10 +79,10 @@ def test_a_budget_ends_the_study_in_one_line_and_what_arrived_is_kept(finished, 
     assert finished.stopped.returncode != 0
     assert "faithtune: config: budget_usd is 0.03, of which" in finished.stopped.stdout
     assert finished.paid > 0
-    rows = [call for call in host.journal.charges if call.kind == "call"]
-    asked = [json.dumps(charge.body, sort_keys=True) for charge in rows]
-    again = 2 * 3 * 2 + 4  # full chains asked again, and what differs in nothing: the hosts' checks
-    assert len(asked) - len(set(asked)) <= again
+    bodies = [json.dumps(charge.body, sort_keys=True) for charge in host.journal.charges if charge.kind == "call"]
+    asked = [body for body in bodies if "In other words:" not in body]  # arms that write equal steps ask for them apart
+    again = 3 * 3  # full chains of three arms, for the noise floor
+    assert len(asked) - len(set(asked)) == again
 
 
 def test_all_is_paid_once_and_in_the_ledger(finished, host):
