@@ -13,7 +13,11 @@ CASES = {
     "alpha above 1": (("measures", "alphas"), [0.5, 1.5], "measures.alphas.1 is 1.5; expected at most 1"),
     "unknown evaluation set": (("eval_sets",), ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets"),
     "unknown training set": (("tunings", "qlora", "train_sets"), ["nosuch"], "train_sets names 'nosuch'"),
-    "unknown reader": (("data_sets", "colours", "reader"), "sika", "data_sets.colours.reader: there is no reader 'sika'; did you mean siqa?"),
+    "unknown reader": (
+        ("data_sets", "colours", "reader"),
+        "sika",
+        "data_sets.colours.reader: there is no reader 'sika'; did you mean siqa?",
+    ),
     "missing file": (("data_sets", "colours", "eval", "source"), "nosuch.jsonl", "nosuch.jsonl: there is no such file"),
     "no source": (("data_sets", "colours", "eval"), {"n": 5}, "data_sets.colours.eval lacks the key 'source'"),
     "other checksum": (("data_sets", "colours", "eval", "checksum"), "0" * 64, "expected " + "0" * 64),

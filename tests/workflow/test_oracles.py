@@ -161,7 +161,7 @@ def test_a_second_run_has_nothing_to_do(finished):
     ("content", "message"),
     [
         ('{"id": "0"}\n', "base.jsonl: row 1: it has no text; expected the columns id and text"),
-        ('{"id": "nosuch", "text": "x"}\n', "base.jsonl: none of its ids (such as 'nosuch') is one of the 50 questions'"),
+        ('{"id": "nosuch", "text": "x"}\n', "base.jsonl: none of its ids (such as 'nosuch') is one of the 50"),
         ('{"id": "0", "text"\n', "base.jsonl: line 1: not JSON"),
     ],
 )
