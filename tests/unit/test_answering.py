@@ -1,5 +1,7 @@
 """From questions to answers on the tiny model: chains, paraphrases, interventions, answers."""
 
+import re
+
 import polars as pl
 import pytest
 import tiny
@@ -17,7 +19,7 @@ from faithtune import (
     shuffling,
     steps,
 )
-from faithtune.backend import Ask, Generated
+from faithtune.backend import Ask, Generated, Told
 from faithtune.data import arithmetic
 from faithtune.questions import LETTERS
 from faithtune.store import RowStore
@@ -307,3 +309,38 @@ def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, 
             [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4
         )
         assert row["answer"] == LETTERS[row["probabilities"].index(max(row["probabilities"]))]
+
+
+class Writer:
+    """An arm whose letters are read from what it writes, as a host's without probabilities: it always means green."""
+
+    engine, scores, continues = "writer", False, True
+
+    def __init__(self, as_text: bool):
+        self.as_text = as_text
+
+    def render(self, user: str, assistant: str) -> str:
+        return f"{user}\n\n{assistant}"
+
+    def prompt_key(self, text: str) -> str:
+        return text
+
+    def packs(self, groups):
+        yield list(range(len(groups)))
+
+    def answer(self, asks, max_new_tokens, ended, keys):
+        for i, ask in enumerate(asks):
+            [letter] = re.findall(r"^([A-C])\. green$", ask.prompt, re.MULTILINE)
+            yield i, Told(" green" if self.as_text else f" {letter}", True, [], None, None)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, written, templates, as_text):
+    choices = asked.filter(kind="choice")
+    made = interventions.build(written, None, ["early_termination"], " ...", len).join(choices, on="id", how="semi")
+    keep = RowStore(tmp_path), "writer"
+    told = answering.answer(Writer(as_text), keep, choices, written, made, templates, 8, 0.05, again=0, shuffle=True)
+    moved = told.filter(test="no_cot_shuffled")
+    assert moved.height > 0 and set(moved["answer"]) == set(moved["lenient"]) == {"B"}  # green in the question itself
+    assert set(told.filter(outcome="answered")["answer"]) == {"B"}
+    assert as_text or set(moved["text"]) - {" B"}  # it did write another letter

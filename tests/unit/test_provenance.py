@@ -36,6 +36,7 @@ def collected(tmp_path, monkeypatch) -> dict:
         [tmp_path / "cot_number.txt"],
         {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
         {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
+        {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},
         {"elsewhere/base/life": tmp_path / "sums.parquet"},
         "cc",
     )
@@ -44,7 +45,7 @@ def collected(tmp_path, monkeypatch) -> dict:
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
         *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages", "hardware"),
-        "published_sha256",
+        *("hosts", "published_sha256"),
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {
@@ -60,6 +61,7 @@ def test_all_that_is_asked_for(collected):
     assert collected["arms"] == {"m/t-sums": {"weights_sha256": "bb", "settings": {"rank": 8}}}
     assert collected["configuration"]["measures"] == {"alphas": [0.25, 0.5]}
     assert collected["configuration"]["filler"] == " ..."
+    assert collected["hosts"] == {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}}
     assert collected["imported_chains"] == {"elsewhere/base/life": questions}
     assert collected["published_sha256"] == "cc"
     assert collected["packages"]["python"] == platform.python_version()

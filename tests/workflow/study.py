@@ -61,12 +61,25 @@ class Study:
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake on the study; standard output and error together in `stdout`."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.run(self._command(arguments), cwd=self.folder, text=True, timeout=900, **pipes)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Begin a run, in a process group of its own, and go on."""
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(self._command(arguments), cwd=self.folder, start_new_session=True, **pipes)
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(self.root / "Snakefile")]
-        command += ["--configfile", "config.yaml", "--workflow-profile", str(ROOT / "profiles/default"), *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900
-        )
+        return [
+            *command,
+            "--configfile",
+            "config.yaml",
+            "--workflow-profile",
+            str(ROOT / "profiles/default"),
+            *arguments,
+        ]
 
     def run(self, *arguments: str) -> str:
         """Run the study to its end; returns what was printed."""

@@ -1,7 +1,10 @@
 """Arms at a host through the whole DAG: both endpoints, a tuning at the host, a budget, no key anywhere."""
 
 import json
+import os
 import re
+import signal
+import time
 
 import polars as pl
 import pytest
@@ -137,3 +140,53 @@ def test_no_key_in_anything_the_run_made(finished):
     ]
     assert held == []
     assert KEY not in finished.printed + finished.stopped.stdout
+
+
+def test_a_model_shut_down_since_it_was_checked_is_refused(finished, host):
+    """The host is asked once for the date, which may pass before the study is done."""
+    card = finished.folder / "results/hosts/chat.json"
+    said = card.read_text()
+    assert json.loads(said)["shutdown_date"] is None
+    try:
+        card.write_text(json.dumps(json.loads(said) | {"shutdown_date": "2026-01-01"}))
+        before = len(host.journal.calls)
+        done = finished.snakemake("--cores", "1", "results/chains/chat/base/arithmetic.parquet")
+        assert done.returncode != 0 and len(host.journal.calls) == before
+        assert "faithtune: models.chat.api.model is 'm', which the host shut down on 2026-01-01" in done.stdout
+    finally:
+        card.write_text(said)
+
+
+def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model):
+    """Asked again is at most what was under way: as many calls as may be made at once."""
+    concurrency, chains = 3, "results/chains/chat/base/arithmetic.parquet"
+    with StandIn(reply=reply, key=KEY, models={"m": {}}, latency=0.1) as host:
+        study = Study(tmp_path, tiny_model)
+        api = finished.config["models"]["chat"]["api"] | {"base_url": host.url, "concurrency": concurrency}
+        study.config |= {key: finished.config[key] for key in ("eval_sets", "paraphraser", "prices", "prompts")}
+        study.config |= {
+            "models": {"chat": {"api": api | {"abilities": []}}},
+            "data_sets": {"arithmetic": {"eval": {"n": 60}}},
+            "tunings": {},
+        }
+        running = study.start("--cores", "1", chains)
+        while len(charged(host)) < 20:
+            assert running.poll() is None
+            time.sleep(0.01)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        time.sleep(1)  # what was under way is charged
+        before = charged(host)
+        assert 20 <= len(before) < 60
+        study.snakemake("--unlock")
+        study.run(chains)
+        asked = [json.dumps(charge.body, sort_keys=True) for charge in charged(host)]
+    assert len(set(asked)) == 60
+    assert len(asked) <= 60 + concurrency
+    assert parquet.read(tmp_path / chains, parquet.CHAINS).height == 60
+
+
+def charged(host: StandIn) -> list:
+    """The calls that were paid, but for the one that holds the host to its abilities."""
+    calls = [charge for charge in host.journal.charges if charge.kind == "call"]
+    return [charge for charge in calls if charge.body["max_tokens"] > 4]

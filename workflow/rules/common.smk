@@ -170,6 +170,11 @@ def get_arm_cards():
     return {name: f"results/arms/{name}/arm.json" for name in tuned}
 
 
+def get_host_cards():
+    """What each hosted model's host said of itself."""
+    return {model: f"results/hosts/{model}.json" for model in HOSTED}
+
+
 def get_imported_files():
     """The files of chains written elsewhere, by MODEL/ARM/SET."""
     return {
@@ -234,7 +239,7 @@ def get_all_outputs():
     asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
     made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
-        *(f"results/hosts/{model}.json" for model in HOSTED),
+        *get_host_cards().values(),
         *["results/spend.parquet"] * bool(HOSTED),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),

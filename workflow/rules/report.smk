@@ -33,6 +33,7 @@ rule provenance:
         templates=get_all_templates(),
         models=list(get_model_cards().values()),
         arms=list(get_arm_cards().values()),
+        hosts=list(get_host_cards().values()),
         imported=list(get_imported_files().values()),
     output:
         "results/provenance.json",
@@ -50,6 +51,7 @@ rule provenance:
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
+            "hosts": list(get_host_cards()),
             "imported": list(get_imported_files()),
             "published": PUBLISHED_SHA256,
             "code": get_whole_code(),

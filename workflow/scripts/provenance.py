@@ -12,6 +12,7 @@ with job.logged(snakemake.log[0]):
         given.templates,
         {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},
         {name: job.read_json(path) for name, path in zip(spec["arms"], given.arms, strict=True)},
+        {name: job.read_json(path) for name, path in zip(spec["hosts"], given.hosts, strict=True)},
         dict(zip(spec["imported"], given.imported, strict=True)),
         spec["published"],
     )

@@ -47,8 +47,8 @@ def ready(
     `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
     `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
     `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
-    `chat` (templates). stage: chains, answers, regenerations, paraphrases or mistakes; names: the job's `model`,
-    `arm` and `eval_set`.
+    `host` (what the host said) and `chat` (templates). stage: chains, answers, regenerations, paraphrases or
+    mistakes; names: the job's `model`, `arm` and `eval_set`.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
@@ -57,9 +57,10 @@ def ready(
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
         elif "api" in backend:
-            from faithtune import hosted
+            from faithtune import guards, hosted
 
             api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
+            guards.check_shutdown(api["name"], api["model"], job.read_json(cards["host"])["shutdown_date"])
             settings, templates = how["hosts"][api["name"]], cards.get("chat", [])
             model, identity = open_while_asked.enter_context(hosted.ready(api, settings, STORE, labels, templates))
         else:

@@ -89,7 +89,7 @@ class Submitter:
                 self._undo(record)  # else the host may have made it: the next run looks
             self.stop = StopError(str(self.purse.host.told(error)))
         except Garbled as error:
-            self.stop = StopError(f"models.{self.purse.host.name}.api: the host's answers cannot be read: {error}")
+            self.stop = StopError(f"{self.purse.host.where}: the host's answers cannot be read: {error}")
         return None
 
     def _planned(self, rows: list[Row], last_ticket: int) -> tuple[Record, bytes]:

@@ -49,7 +49,7 @@ def made(
     except openai.APIError as error:
         raise StopError(str(purse.host.told(error))) from None
     except Garbled as error:
-        raise StopError(f"models.{purse.host.name}.api: the host's answers cannot be read: {error}") from None
+        raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None
 
 
 class _Waiting:

@@ -1,6 +1,8 @@
 """What can be told to be wrong with a model's configuration, a host's above all, before it is asked."""
 
+import datetime
 import re
+import sys
 from pathlib import Path
 
 from faithtune.errors import UserError
@@ -8,6 +10,9 @@ from faithtune.errors import UserError
 # Fields of a request that the study decides.
 OWN_FIELDS = {"model", "messages", "prompt", "max_tokens", "temperature", "seed", "n", "stop", "stream", "echo"}
 OWN_FIELDS |= {"logprobs", "top_logprobs"}
+
+# Days before a model's shutdown from which on every job warns.
+WARN_DAYS = 90
 
 _HIDDEN = re.compile(r"(?:ft:)?(?:[\w.-]+/)?(?:o\d\b|gpt-5(?!.*chat)|codex)")
 
@@ -38,6 +43,20 @@ def hides_chain(model: str) -> str | None:
             "it reasons out of sight, so that its chain can neither be read nor tampered with; expected another model"
         )
     return None
+
+
+def check_shutdown(name: str, model: str, ends: str | None) -> None:
+    """Warn where a model's host shuts it down soon (YYYY-MM-DD), UserError where it has.
+
+    name: the model's in the configuration; model: the host's name of it.
+    """
+    if ends is None:
+        return
+    days = (datetime.date.fromisoformat(ends) - datetime.datetime.now(datetime.UTC).date()).days
+    if days <= 0:
+        raise UserError(f"models.{name}.api.model is {model!r}, which the host shut down on {ends}")
+    if days < WARN_DAYS:
+        print(f"warning: {model} is shut down on {ends}; finish the study before", file=sys.stderr)
 
 
 def check_loading(models: dict) -> None:

@@ -12,18 +12,15 @@ abilities that the configuration declares, by one call of a few tokens, before a
 
 import datetime
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import openai
 
 from faithtune.errors import UserError
-from faithtune.guards import hides_chain
+from faithtune.guards import check_shutdown, hides_chain
 from faithtune.redaction import redacted
 
-# Days before a model's shutdown from which on every job warns.
-WARN_DAYS = 90
 # Likeliest tokens asked for: what the endpoints give at most, by OpenAI's reference.
 TOP_LOGPROBS = {"chat": 20, "completions": 5}
 
@@ -41,6 +38,12 @@ class Host:
     client: openai.OpenAI
     extra: dict  # further fields of every request
     key_env: str | None
+    section: str = "api"  # of the model in the configuration: api, or served
+
+    @property
+    def where(self) -> str:
+        """Its place in the configuration."""
+        return f"models.{self.name}.{self.section}"
 
     def body(self, prompt: str | list[dict], max_new_tokens: int, seed: int | None = None) -> dict:
         """A request: greedy, of one answer; `prompt` is text for completions, messages for chat."""
@@ -68,7 +71,6 @@ class Host:
 
     def told(self, error: Exception) -> UserError:
         """A host's error in one line, without the key."""
-        where = f"models.{self.name}.api"
         if isinstance(error, openai.AuthenticationError):
             what = f"the host refuses the key in {self.key_env or 'no variable (api_key_env is not set)'}"
         elif isinstance(error, openai.NotFoundError):
@@ -81,12 +83,13 @@ class Host:
             what = "the host refuses a request"
         said = getattr(error, "message", None) or str(error)
         secrets = [os.environ.get(self.key_env)] if self.key_env else []
-        return UserError(redacted(f"{where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
+        return UserError(redacted(f"{self.where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
 
 
 def connect(name: str, api: dict) -> Host:
     """The host of the model `name`, whose completed configuration `api` is."""
-    where, url, key = f"models.{name}.api", api.get("base_url"), None
+    section, url, key = api.get("section", "api"), api.get("base_url"), None
+    where = f"models.{name}.{section}"
     for part in ("base_url_env", "api_key_env"):
         variable = api.get(part)
         if variable and not os.environ.get(variable):
@@ -101,11 +104,11 @@ def connect(name: str, api: dict) -> Host:
         timeout=api["timeout"],
         max_retries=0,  # calls.py waits as long as the host says
     )
-    if hidden := hides_chain(api["model"]):
+    hidden = section == "api" and hides_chain(api["model"])  # what is served from here has any name
+    if hidden:
         raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
-    return Host(
-        name, api["model"], api["endpoint"], tuple(api["abilities"]), client, api["extra"], api.get("api_key_env")
-    )
+    decides = api["model"], api["endpoint"], tuple(api["abilities"])
+    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), section)
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
@@ -114,7 +117,7 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
     count_tokens: of the tokenizer that the configuration gives, for completions.
     """
     ends = shutdown_date(host)
-    _check_date(host, ends, datetime.datetime.now(datetime.UTC).date())
+    check_shutdown(host.name, host.model, ends)
     prompt = _PROBE if host.endpoint == "completions" else [{"role": "user", "content": _PROBE}]
     try:
         response, _ = host.send(host.with_logprobs(host.body(prompt, 4, seed=0)))
@@ -135,17 +138,17 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
     return {
         "model": response.get("model"),
         "system_fingerprint": response.get("system_fingerprint"),
-        "shutdown_date": ends and ends.isoformat(),
+        "shutdown_date": ends,
         "endpoint": host.endpoint,
         "abilities": list(host.abilities),
     }
 
 
-def shutdown_date(host: Host) -> datetime.date | None:
-    """When the host takes the model away, if it says so in its list of models."""
+def shutdown_date(host: Host) -> str | None:
+    """The day (YYYY-MM-DD) on which the host takes the model away, if it says so in its list of models."""
     try:
         said = getattr(host.client.models.retrieve(host.model), "shutdown_date", None)
-        return datetime.date.fromisoformat(str(said)[:10]) if said else None
+        return datetime.date.fromisoformat(str(said)[:10]).isoformat() if said else None
     except openai.AuthenticationError as error:
         raise host.told(error) from None
     except (openai.APIError, ValueError):
@@ -158,18 +161,9 @@ def see_chain(host: Host, response: dict) -> None:
     message = (response.get("choices") or [{}])[0].get("message") or {}
     if details.get("reasoning_tokens") or message.get("reasoning_content") or message.get("reasoning"):
         raise UserError(
-            f"models.{host.name}.api.model is {host.model!r}, which reasons apart from what it answers: that chain"
+            f"{host.where}.model is {host.model!r}, which reasons apart from what it answers: that chain"
             " can be tampered with at no host; expected a model, or a setting in `extra`, that reasons in its answer"
         )
-
-
-def _check_date(host: Host, ends: datetime.date | None, today: datetime.date) -> None:
-    if ends is None:
-        return
-    if ends <= today:
-        raise UserError(f"models.{host.name}.api.model is {host.model!r}, which the host shut down on {ends}")
-    if (ends - today).days < WARN_DAYS:
-        print(f"warning: {host.model} is shut down on {ends}; finish the study before", file=sys.stderr)
 
 
 def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:
@@ -182,13 +176,13 @@ def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int]
         own = count_tokens(_PROBE)
         if counted != own:
             raise UserError(
-                f"models.{host.name}.api.tokenizer makes {own} tokens of a prompt and the host {counted}: another"
+                f"{host.where}.tokenizer makes {own} tokens of a prompt and the host {counted}: another"
                 " tokenizer, or the host adds special tokens (vLLM: extra: {add_special_tokens: false})"
             )
 
 
 def _lacks(host: Host, ability: str, why: str) -> UserError:
     return UserError(
-        f"models.{host.name}.api.abilities names {ability!r}, but the host lacks it: {why}; take it out, or name a host"
+        f"{host.where}.abilities names {ability!r}, but the host lacks it: {why}; take it out, or name a host"
         " that has it"
     )

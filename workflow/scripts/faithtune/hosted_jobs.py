@@ -177,7 +177,7 @@ class Job:
     def _ended_badly(self, ended: dict) -> UserError:
         how = ended["status"] if ended["status"] in FAILED else "ended without a model"
         return UserError(
-            f"models.{self.host.name}.api: the tuning job {ended['id']} {how}{self._words(ended)}; to make it anew,"
+            f"{self.host.where}: the tuning job {ended['id']} {how}{self._words(ended)}; to make it anew,"
             f" remove {self.path}"
         )
 
@@ -208,4 +208,4 @@ class Job:
         except openai.APIError as error:
             raise self.host.told(error) from None
         except calls.Garbled as error:
-            raise StopError(f"models.{self.host.name}.api: the host's answers cannot be read: {error}") from None
+            raise StopError(f"{self.host.where}: the host's answers cannot be read: {error}") from None

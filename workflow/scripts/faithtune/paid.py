@@ -58,7 +58,7 @@ def _made(purse: Purse, gate: Gate, request: Request) -> dict:
     except openai.APIError as error:
         raise StopError(str(purse.host.told(error))) from None
     except calls.Garbled as error:
-        raise StopError(f"models.{purse.host.name}.api: the host's answers cannot be read: {error}") from None
+        raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None
 
 
 def _tried(purse: Purse, gate: Gate, request: Request) -> dict:

@@ -21,8 +21,9 @@ KEY = "faithtune.provenance"
 WORKFLOW = Path(__file__).parents[2]
 # Packages that decide what is computed.
 PACKAGES = (
-    *("accelerate", "bitsandbytes", "datasets", "gguf", "huggingface-hub", "numpy", "peft", "polars", "pyarrow"),
-    *("safetensors", "scipy", "sentencex", "snakemake", "statsmodels", "tokenizers", "torch", "transformers", "trl"),
+    *("accelerate", "bitsandbytes", "datasets", "gguf", "huggingface-hub", "numpy", "openai", "peft", "polars"),
+    *("pyarrow", "safetensors", "scipy", "sentencex", "snakemake", "statsmodels", "tokenizers", "torch"),
+    *("transformers", "trl"),
 )
 _CREDENTIALS, _QUERY = re.compile(r"(?<=://)[^/@\s]*@"), re.compile(r"(://[^?#\s]*)[?#]\S*")
 
@@ -33,14 +34,15 @@ def collect(
     templates: Iterable[str | Path],
     models: Mapping[str, dict],
     arms: Mapping[str, dict],
+    hosts: Mapping[str, dict],
     imported: Mapping[str, str | Path],
     published: str,
 ) -> dict:
     """The provenance of a study.
 
     configuration: the completed one; questions: files by SET.SPLIT; templates: prompt files;
-    models, arms: contents of model.json and arm.json by name; imported: files of chains by MODEL/ARM/SET;
-    published: sha256 of the file of transcribed numbers.
+    models, arms: contents of model.json and arm.json by name; hosts: what each host said of itself;
+    imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
     """
     return {
         "code": code(WORKFLOW),
@@ -52,6 +54,7 @@ def collect(
         "prompts": {path.name: sha256(Path(path).read_bytes()) for path in sorted(map(Path, templates))},
         "models": {name: _without_path(card) for name, card in models.items()},
         "arms": {name: _without_path(card) for name, card in arms.items()},
+        "hosts": public(dict(hosts)),
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),

@@ -203,7 +203,9 @@ def hosting(config: dict) -> dict[str, dict]:
     money = {key: config[key] for key in ("budget_usd", "prices")}
     hosts = {name: model.get("api") or model.get("served") for name, model in config["models"].items()}
     return {
-        name: {key: value for key, value in host.items() if key not in (*OF_ROWS, "model", "arms")} | money
+        name: {key: value for key, value in host.items() if key not in (*OF_ROWS, "model", "arms")}
+        | money
+        | {"section": "served" if "served" in config["models"][name] else "api"}
         for name, host in hosts.items()
         if host
     }

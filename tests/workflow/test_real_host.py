@@ -1,0 +1,128 @@
+"""A real server of the OpenAI API over loopback: what it answers for SmolLM2 is what the model answers here."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import polars as pl
+import pytest
+import yaml
+from study import ROOT, Study
+
+from faithtune import parquet
+
+pytestmark = pytest.mark.slow
+
+KEYS = ["id", "test", "k"]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, tiny_model) -> Study:
+    """SmolLM2 out of its wheel, as the only model."""
+    study = Study(tmp_path_factory.mktemp("peer"), tiny_model)
+    embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    study.config |= {
+        # As a server computes it: not quantised, and in 32 bits nothing is near a tie.
+        "models": {"here": embedded["models"]["smollm2"] | {"quantisation": "none", "dtype": "float32"}},
+        "data_sets": {
+            "arithmetic": {"eval": {"n": 4}},
+            "siqa": {"eval": embedded["data_sets"]["siqa"]["eval"] | {"n": 4}},
+        },
+        "eval_sets": ["arithmetic", "siqa"],
+        "tunings": {},
+        "tests": ["early_termination", "filler"],
+        "answers": {"max_new_tokens": 8, "again": 2},
+    }
+    study.run("results/models/here/model.json")
+    return study
+
+
+@pytest.fixture(scope="module")
+def server(study):
+    """`transformers serve` of the model's folder; its address."""
+    weights = study.folder / "results/models/here/weights"
+    (study.folder / "hub/hub").mkdir(parents=True)  # without one, it has no list of models
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "transformers.cli.transformers", "serve", str(weights), "--device", "cpu"]
+    command += ["--dtype", "float32", "--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"HF_HOME": str(study.folder / "hub"), "HF_HUB_OFFLINE": "1"}
+    with open(study.folder / "server.log", "w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        _wait(process, f"http://127.0.0.1:{port}/health", study.folder / "server.log")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen, url: str, log) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        try:
+            direct.open(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(study, server) -> Study:
+    """The same model asked here and there."""
+    weights = str(study.folder / "results/models/here/weights")
+    common = {"base_url": server, "model": weights, "tokenizer": weights, "timeout": 300, "concurrency": 2}
+    study.config["models"] |= {
+        "there": {"api": {**common, "endpoint": "completions", "abilities": ["continue", "seed"]}},
+        "chat": {"api": {**common, "endpoint": "chat"}},
+    }
+    study.run()
+    return study
+
+
+def rows(study: Study, stage: str, model: str, eval_set: str) -> pl.DataFrame:
+    schema = {"chains": parquet.CHAINS, "answers": parquet.ANSWERS}[stage]
+    return parquet.read(study.folder / f"results/{stage}/{model}/base/{eval_set}.parquet", schema)
+
+
+@pytest.mark.parametrize("eval_set", ["arithmetic", "siqa"])
+def test_chains_are_those_written_here(finished, eval_set):
+    here, there = (rows(finished, "chains", model, eval_set) for model in ("here", "there"))
+    assert here.height == 4 and here["n_steps"].max() > 1
+    assert there.equals(here)
+
+
+def test_numbers_are_those_written_here(finished):
+    kept = [*KEYS, "outcome", "answer", "reference", "match", "text", "lenient", "turn"]
+    here, there = (rows(finished, "answers", model, "arithmetic").select(kept) for model in ("here", "there"))
+    assert here.height > 20 and (here["outcome"] == "answered").sum() > 10
+    assert there.equals(here)
+
+
+def test_letters_that_it_writes_are_the_likeliest_here(finished):
+    """It gives no probabilities, so letters are read from its text; the model does not write one everywhere."""
+    here, there = (rows(finished, "answers", model, "siqa") for model in ("here", "there"))
+    both = there.filter(outcome="answered").join(here, on=KEYS, suffix="_here")
+    assert both.height > 10
+    assert both["answer"].to_list() == both["answer_here"].to_list()
+    assert set(there["read_from"]) == {"cue"} and set(here["read_from"]) == {"options"}
+
+
+def test_a_chat_is_told_the_chain_again(finished):
+    answers = rows(finished, "answers", "chat", "arithmetic")
+    assert set(answers["turn"]) == {"retold"}
+    assert "answered" in set(answers["outcome"])
+
+
+def test_an_ability_that_it_lacks_is_named(finished):
+    """It ignores `logprobs` in silence; so would a study that took its word for it."""
+    finished.config["models"]["there"]["api"]["abilities"] = ["continue", "logprobs"]
+    done = finished.snakemake("--cores", "1", "results/hosts/there.json")
+    assert done.returncode != 0
+    assert "models.there.api.abilities names 'logprobs', but the host lacks it" in done.stdout

@@ -1,0 +1,112 @@
+"""A model tuned here and asked at a server of one's own: the answers are those it gives here.
+
+The server is the stand-in host, which does what results/served/MODEL.sh tells vLLM: it loads that base and those
+adapters, and knows them by those names.
+"""
+
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from study import Study
+
+from faithtune import networks, parquet
+from standin import speaking
+from standin.host import StandIn
+
+URL_ENV = "FAITHTUNE_TEST_URL"
+
+
+class Served:
+    """What the script of rule `serve` serves: names of arms, and the networks behind them."""
+
+    def __init__(self, script: Path):
+        words = shlex.split(script.read_text().replace("\\\n", " "), comments=True)
+        assert words[:3] == ["exec", "vllm", "serve"] and words[-1] == "$@"
+        base, self.tokenizer = words[3], networks.load_tokenizer(words[3])
+        [name] = words[words.index("--served-model-name") + 1 : words.index("--dtype")]
+        adapters = dict(word.split("=", 1) for word in words[words.index("--lora-modules") + 1 : -1])
+        self.networks = {name: networks.load_network({"path": base}, None, "nf4", "float32", "cpu")}
+        for adapter, path in adapters.items():
+            card = {"path": path, "method": "qlora"}
+            self.networks[adapter] = networks.load_network({"path": base}, card, "nf4", "float32", "cpu")
+
+    def tokens(self, text: str) -> list[str]:
+        return [self.tokenizer.decode([one]) for one in self.tokenizer(text, add_special_tokens=False).input_ids]
+
+    def reply(self, body: dict) -> str:
+        given = self.tokenizer(body["prompt"], add_special_tokens=False, return_tensors="pt")
+        with torch.inference_mode():
+            made = self.networks[body["model"]].generate(**given, max_new_tokens=body["max_tokens"], do_sample=False)
+        return self.tokenizer.decode(made[0, given.input_ids.shape[1] :], skip_special_tokens=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, tiny_model):
+    study = Study(tmp_path_factory.mktemp("served"), tiny_model)
+    tiny = study.config["models"].pop("tiny")
+    study.config |= {
+        "models": {"here": tiny, "there": tiny | {"served": {"base_url_env": URL_ENV, "timeout": 60}}},
+        "data_sets": {"arithmetic": study.config["data_sets"]["arithmetic"]},
+        "eval_sets": ["arithmetic"],
+        "paraphraser": {"model": "here", "max_new_tokens": 24},
+    }
+    study.run("results/served/there.sh")
+    study.served = Served(study.folder / "results/served/there.sh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speaking, "tokens", study.served.tokens)  # counts as the model's tokenizer does
+        with server(study) as standin:
+            patch.setenv(URL_ENV, standin.url)
+            study.run()
+            study.asked = {charge.model for charge in standin.journal.charges}
+        yield study
+
+
+def server(study: Study, without: str = "-") -> StandIn:
+    models = {name: {} for name in study.served.networks if name != without}
+    return StandIn(reply=study.served.reply, key=None, models=models)
+
+
+def test_each_arm_is_asked_by_its_fingerprint(finished):
+    base, tuned = finished.served.networks
+    assert base.startswith("there-") and tuned.startswith("there-") and base != tuned
+    assert finished.asked == {base, tuned}
+
+
+@pytest.mark.parametrize("arm", ["base", "qlora-arithmetic-42"])
+def test_its_answers_are_those_it_gives_here(finished, arm):
+    kept = ["id", "test", "k", "outcome", "answer", "reference", "match", "turn"]
+    here, there = (
+        parquet.read(finished.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", parquet.ANSWERS)
+        for model in ("here", "there")
+    )
+    assert "answered" in set(here["outcome"]) and set(here["turn"]) == {"continued"}
+    assert there.select(kept).equals(here.select(kept))
+
+
+def test_a_server_that_moved_makes_nothing_stale(finished, monkeypatch):
+    monkeypatch.setenv(URL_ENV, "http://127.0.0.1:9/v1")
+    assert finished.planned() == {}
+
+
+def test_a_server_that_does_not_know_an_arm_is_told(finished, monkeypatch):
+    """Started before the arm was tuned, it must not answer for it with another."""
+    _, tuned = finished.served.networks
+    with server(finished, without=tuned) as standin:
+        monkeypatch.setenv(URL_ENV, standin.url)
+        chains = finished.folder / "results/chains/there/qlora-arithmetic-42/arithmetic.parquet"
+        for kept in (finished.folder / "results/store/rows").rglob("*"):
+            if kept.is_file():
+                kept.unlink()
+        chains.unlink()
+        done = finished.snakemake("--cores", "1", str(chains.relative_to(finished.folder)))
+    assert done.returncode != 0
+    assert f"the host knows no model {tuned!r}" in done.stdout
+
+
+def test_without_its_address_it_is_told_which_variable(finished, monkeypatch):
+    monkeypatch.delenv(URL_ENV)
+    done = finished.snakemake("--cores", "1", "--forcerun", "host", "--until", "host")
+    assert done.returncode != 0
+    assert f"models.there.api.base_url_env names {URL_ENV}, which is not set in the environment" in done.stdout
