@@ -8,9 +8,13 @@ from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-# No test asserts a time: a machine may be busy.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+
+
+def pytest_configure(config):
+    """No test asserts a time: a machine may be busy. Fewer examples where the slow tests are left out."""
+    quick = config.option.markexpr == "not slow"
+    settings.register_profile("untimed", deadline=None, max_examples=25 if quick else 100)
+    settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -333,6 +333,8 @@ class Writer:
             [letter] = re.findall(r"^([A-C])\. green$", ask.prompt, re.MULTILINE)
             yield i, Told(" green" if self.as_text else f" {letter}", True, [], None, None)
 
+    answer_again = answer
+
 
 @pytest.mark.parametrize("as_text", [False, True])
 def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, written, templates, as_text):

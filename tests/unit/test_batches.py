@@ -190,6 +190,7 @@ def test_no_rows_ask_nothing(host, tmp_path):
     assert not host.journal.calls
 
 
+@pytest.mark.slow
 def test_ten_thousand_rows(host, tmp_path):
     host.fate(
         Fate(end="expired", done=700, twice=0.01),
@@ -380,6 +381,7 @@ def test_host_that_hides_a_chain(host, tmp_path):
 # Jobs that are killed, that ask for something else, that run at once
 
 
+@pytest.mark.slow
 def test_killed_at_every_step(remote, jobs, tmp_path):
     with Steps() as steps:
         made(remote.url, tmp_path / "whole", keys_of(4, "whole"), TWO)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 KEYS = {"naive_seconds", "tree_seconds", "ratio", "tokens_computed", "tokens_distinct", "agreement", "memory_ratio"}
 

@@ -389,6 +389,7 @@ def test_a_host_that_names_no_tokens_is_paid_what_was_reserved(host, tmp_path):
 # Killed
 
 
+@pytest.mark.slow
 def test_a_tuning_killed_anywhere_makes_and_pays_its_job_once(tmp_path):
     with Remote() as host:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

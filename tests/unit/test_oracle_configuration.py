@@ -7,6 +7,8 @@ import yaml
 import oracles
 from configurations import ROOT
 
+pytestmark = pytest.mark.slow
+
 TEXT = (ROOT / "config/oracles.yaml").read_text()
 HEAD = " ".join(line.removeprefix("# ") for line in TEXT.splitlines() if line.startswith("#"))
 ARMS = yaml.safe_load(TEXT)["models"]["oracle"]["oracle"]

@@ -10,6 +10,8 @@ from faithtune import networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "method": "qlora",
     "target": "rationale",
