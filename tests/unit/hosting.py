@@ -6,6 +6,7 @@ from faithtune import host, hosted
 from standin.host import StandIn
 
 KEY_ENV, KEY = "FAITHTUNE_TEST_KEY", "sk-test-1234567890abcdef"
+OF_ROWS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra", "model")
 TEMPLATES = {"chat_answer": "Now only the answer.", "chat_continue": "Go on."}
 
 
@@ -25,6 +26,7 @@ def api(standin: StandIn, **changes) -> dict:
         "endpoint": "completions",
         "abilities": [],
         "tokenizer": None,
+        "top_logprobs": None,
         "mode": "calls",
         "concurrency": 4,
         "timeout": 20.0,
@@ -41,14 +43,12 @@ def connected(standin: StandIn, **changes) -> host.Host:
 def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes):
     """The model of an arm at the stand-in, with a ledger in `store`, and its identity."""
     section = api(standin, **changes)
-    backend = {
-        "name": "big",
-        **{key: section.pop(key) for key in ("base_url", "endpoint", "abilities", "tokenizer", "extra", "model")},
-    }
-    settings = section | {"budget_usd": budget, "prices": prices}
+    backend = {"name": "big", **{key: section.pop(key) for key in OF_ROWS}}
+    settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
-    with hosted.ready(backend, settings, store, job, templates(store)) as ready:
-        yield ready
+    said = {"shutdown_date": None}
+    with hosted.ready(backend, settings, said, store, job, templates(store)) as (model, identity, _):
+        yield model, identity
 
 
 def templates(folder) -> list[str]:

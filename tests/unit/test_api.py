@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from faithtune import api, prompts, spend, steps
+from faithtune import api, calls, prompts, spend, steps
 from faithtune.backend import Ask
-from faithtune.errors import UserError
+from faithtune.errors import StopError, UserError
 from faithtune.store import RowStore
 from hosting import KEY, KEY_ENV, TEMPLATES, arm, stand_in
 from standin.faults import Fault
@@ -99,6 +99,78 @@ def test_no_letter_no_probabilities(said, tmp_path):
     assert (told.text, told.probabilities, told.option_mass) == (said, [], None)
 
 
+def test_letters_that_read_alike_add_up_and_none_is_made_up(tmp_path):
+    shown = {" B": 0.5, "B": 0.2, " x": 0.2}
+    with (
+        stand_in(reply=lambda body: " B", chances=lambda body: [shown]) as host,
+        arm(host, tmp_path, abilities=["logprobs", "continue"], top_logprobs=3) as (model, _),
+    ):
+        [(_, told)] = model.answer([Ask("Q?", 3)], 32, steps.line_ended, ["a"])
+        shown.clear()
+        shown |= {" x": 0.9, " y": 0.1}
+        [(_, none)] = model.answer([Ask("R?", 3)], 32, steps.line_ended, ["b"])
+        assert host.journal.calls[-1].body["logprobs"] == 3
+    assert told.probabilities == [0, 1, 0] and told.option_mass == pytest.approx(0.7)
+    assert (none.probabilities, none.option_mass) == ([0, 0, 0], 0)
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+def test_an_empty_answer_is_one_and_paid_once(endpoint, tmp_path):
+    with stand_in(reply=lambda body: "") as host, arm(host, tmp_path, endpoint=endpoint) as (model, _):
+        [(_, made)] = model.generate([model.render("Q?")], 12, never, ["a"])
+        assert len(host.journal.charges) == 1
+    assert (made.text, made.n_tokens, made.finished) == ("", 0, True)
+
+
+def test_what_the_host_declines_is_a_row_without_a_word(tmp_path):
+    with stand_in() as host, arm(host, tmp_path, endpoint="chat", concurrency=1) as (model, _):
+        host.script("POST /chat/completions", Fault("status", 400, code="content_filter", message="filtered"))
+        made = dict(model.generate([model.render("Q?"), model.render("R?")], 12, never, ["a", "b"]))
+    assert (made[0].text, made[0].finished) == ("", True) and made[1].text
+
+
+def test_what_had_arrived_is_not_asked_again(tmp_path):
+    """A job that ends before its rows stand in the row store leaves their responses to the next one."""
+    texts, keys = [f"Q{i}?" for i in range(6)], list("abcdef")
+    with stand_in() as host:
+        with arm(host, tmp_path, concurrency=2) as (model, _):
+            begun = model.generate(texts, 12, never, keys)
+            next(begun)
+            begun.close()  # as by an error, or by Ctrl-C
+        asked = len(host.journal.charges)
+        with arm(host, tmp_path) as (model, _):
+            made = dict(model.generate(texts, 12, never, keys))
+        assert 1 <= asked < 6 and len(host.journal.charges) == 6
+    assert len(made) == 6
+
+
+def test_a_chain_out_of_sight_ends_the_asking_at_once(tmp_path):
+    with stand_in() as host, arm(host, tmp_path, concurrency=2) as (model, _):
+        host.set(reasoning_tokens=50)
+        with pytest.raises(StopError, match="reasons apart from what it answers"):
+            list(model.generate([f"Q{i}?" for i in range(30)], 12, never, [f"k{i}" for i in range(30)]))
+        assert len(host.journal.charges) <= 4
+
+
+def test_a_host_that_was_not_reached_costs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(calls, "ATTEMPTS", 2)
+    with (
+        stand_in() as host,
+        arm(host, tmp_path, prices=PRICES, base_url="http://127.0.0.1:9/v1") as (model, _),
+        pytest.raises(StopError, match="cannot be reached"),
+    ):
+        list(model.generate(["Q?"], 12, never, ["a"]))
+    assert spend.Ledger(tmp_path / "spend.sqlite").spent() == 0
+
+
+def test_a_gateways_error_may_have_been_charged(tmp_path):
+    with stand_in() as host, arm(host, tmp_path, prices=PRICES) as (model, _):
+        host.script("POST /completions", Fault("status", 504), Fault("status", 500))
+        list(model.generate(["Q?"], 12, never, ["a"]))
+    states = spend.Ledger(tmp_path / "spend.sqlite").frame()["state"].to_list()
+    assert sorted(states) == ["paid", "released", "reserved"]
+
+
 def test_every_call_is_paid_once_and_in_the_ledger(tmp_path):
     with (
         stand_in(reply=lambda body: "four words it writes") as host,
@@ -118,7 +190,7 @@ def test_every_call_is_paid_once_and_in_the_ledger(tmp_path):
 def test_a_budget_stops_before_the_call_that_could_pass_it(tmp_path):
     with (
         stand_in(reply=lambda body: "word " * 30) as host,
-        RowStore(tmp_path / "rows", paid=True) as rows,
+        RowStore(tmp_path / "rows") as rows,
         pytest.raises(spend.BudgetError, match=r"budget_usd is 0\.002"),
         arm(host, tmp_path, budget=0.002, prices=PRICES, concurrency=1) as (model, _),
     ):
@@ -157,10 +229,10 @@ def test_a_refused_row_is_told_after_the_others_are_kept(tmp_path):
 def test_with_faults_every_row_comes_once(n, tmp_path):
     """Of the calls 5 % fail in some way; what the host charges twice is what was lost on its way back."""
     kinds = [Fault("status", 429, retry_after=0.01), Fault("status", 500), Fault("dropped_before")]
-    lost = [Fault("dropped_after"), Fault("garbled"), Fault("cut")]
+    lost = [Fault("dropped_after"), Fault("garbled"), Fault("cut"), Fault("slow", seconds=0.02)]
     with (
         stand_in(reply=lambda body: f"answer to {body['prompt'].strip()}") as host,
-        RowStore(tmp_path / "rows", paid=True) as rows,
+        RowStore(tmp_path / "rows") as rows,
         arm(host, tmp_path, concurrency=16, prices=PRICES) as (model, _),
     ):
         host.at_random("POST /completions", 0.05, *kinds, *lost, seed=1)

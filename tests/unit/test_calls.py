@@ -1,5 +1,7 @@
 """Calls at once: given out as they arrive, made again where they fail in passing, held back where limits say so."""
 
+import datetime
+import email.utils
 import threading
 
 import httpx2
@@ -155,22 +157,92 @@ def test_durations_as_hosts_write_them(text, seconds):
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"), [({"retry-after-ms": "250"}, 0.25), ({"retry-after": "900"}, 900), ({}, None)]
+    ("headers", "seconds"),
+    [
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "900"}, 900),
+        ({"retry-after": "-1"}, 0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT"}, 0),
+        ({"retry-after": "soon"}, None),
+        ({}, None),
+    ],
 )
 def test_retry_after(headers, seconds):
     assert calls.retry_after(status_error(429, headers)) == seconds
 
 
-@pytest.mark.parametrize(
-    ("response", "answer"),
-    [
-        ({"choices": [{"text": ""}]}, True),
-        ({"choices": [{"message": {"content": "B"}}]}, True),
-        ({"choices": [{"message": {"content": None, "refusal": "No."}}]}, True),
-        ({"choices": [{"message": {"content": None}}]}, False),
-        ({"choices": []}, False),
-        ({}, False),
-    ],
-)
-def test_what_is_an_answer(response, answer):
-    assert calls.is_answer(response) is answer
+def test_retry_after_as_a_date():
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=600)
+    seconds = calls.retry_after(status_error(429, {"retry-after": email.utils.format_datetime(until, usegmt=True)}))
+    assert 590 < seconds <= 600
+
+
+@pytest.mark.parametrize("headers", [{}, {"retry-after": "0"}, {"retry-after": "1"}])
+def test_a_busy_host_is_asked_more_slowly_and_patiently(headers):
+    """It takes two calls a second; ten times as many are wanted at once, and all are answered."""
+    clock, times = Clock(), []
+    gate = calls.Gate(clock, clock.sleep)
+
+    def call():
+        clock.now += 0.001
+        if len([time for time in times if time > clock.now - 1]) >= 2:
+            raise status_error(429, headers)
+        times.append(clock.now)
+        return "made"
+
+    refused = [0]
+    for _ in range(40):
+        while True:
+            began = gate.wait()
+            try:
+                call()
+            except openai.RateLimitError:
+                refused[0] += 1
+                gate.slow(began)
+                continue
+            gate.quicken()
+            break
+    assert clock.now - 100 < 60 and refused[0] < 80  # it settles near what the host bears
+    errors = [status_error(429, headers)] * (3 * calls.ATTEMPTS)
+    assert calls.again(lambda: "made" if not errors else _raise(errors.pop()), gate, clock.sleep) == "made"
+
+
+def _raise(error):
+    raise error
+
+
+def test_calls_under_way_as_the_pace_is_doubled_do_not_double_it_again():
+    clock = Clock()
+    gate = calls.Gate(clock, clock.sleep)
+    began = [gate.wait() for _ in range(30)]
+    clock.now += 1
+    for one in began:
+        gate.slow(one)
+    assert gate.pace == calls.Gate.FIRST_PACE
+    assert [gate.wait() for _ in range(3)] == pytest.approx([clock.now - 0.1, clock.now - 0.05, clock.now])
+
+
+def test_a_limit_that_lasts_is_given_up(monkeypatch):
+    monkeypatch.setattr(calls, "PATIENCE", -1.0)
+    clock = Clock()
+    with pytest.raises(openai.RateLimitError):
+        calls.again(lambda: _raise(status_error(429)), calls.Gate(clock, clock.sleep), clock.sleep)
+
+
+def test_a_reset_that_is_a_date_is_no_wait():
+    clock = Clock()
+    gate = calls.Gate(clock, clock.sleep)
+    gate.read({f"x-ratelimit-{k}-requests": v for k, v in (("limit", "9"), ("remaining", "0"), ("reset", "1.8e9"))}, 1)
+    assert gate.opens == 0
+
+
+@pytest.mark.parametrize(("status", "passes"), [(408, True), (409, True), (503, True), (400, False), (404, False)])
+def test_what_passes(status, passes):
+    response = httpx2.Response(status, request=httpx2.Request("POST", "http://host/v1"))
+    assert calls.passes(openai.APIStatusError("no", response=response, body=None)) is passes
+
+
+@pytest.mark.parametrize(("code", "passes"), [(429, True), (502, True), (400, False), ("busy", False)])
+def test_what_passes_of_errors_told_as_answers(code, passes):
+    error = openai.APIError("no", request=httpx2.Request("POST", "http://host/v1"), body={"code": code})
+    assert calls.passes(error) is passes

@@ -2,11 +2,13 @@
 
 import datetime
 
+import openai
 import pytest
 
 from faithtune import guards, host
 from faithtune.errors import UserError
 from hosting import KEY, KEY_ENV, api, connected, stand_in
+from standin import speaking
 from standin.faults import Fault
 
 
@@ -47,7 +49,7 @@ def test_another_tokenizer_or_a_doubled_first_token_is_told():
 def test_a_model_about_to_be_shut_down_warns(capsys):
     with stand_in(models={"m": {"shutdown_date": in_days(89)}}) as standin:
         host.check(connected(standin), None)
-    assert f"m is shut down on {in_days(89)}" in capsys.readouterr().err
+    assert f"'m', which the host shuts down on {in_days(89)}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("days", [0, -100])
@@ -57,6 +59,73 @@ def test_a_model_that_is_shut_down_is_refused(days):
         pytest.raises(UserError, match=r"models\.big\.api\.model is 'm', which the host shut down"),
     ):
         host.check(connected(standin), None)
+
+
+def test_a_name_with_a_slash_is_looked_up_in_the_list():
+    """Some hosts do not find models/org/name by its address."""
+    with (
+        stand_in(models={"org/m": {"shutdown_date": in_days(-1)}}) as standin,
+        pytest.raises(UserError, match=r"models\.big\.api\.model is 'org/m', which the host shut down"),
+    ):
+        standin.script("GET /models/*", Fault("status", 404))
+        host.check(connected(standin, model="org/m"), None)
+
+
+def test_a_list_that_fails_in_passing_is_asked_again():
+    with (
+        stand_in(models={"m": {"shutdown_date": in_days(-1)}}) as standin,
+        pytest.raises(UserError, match="which the host shut down"),
+    ):
+        standin.script("GET /models/*", Fault("status", 500), Fault("status", 503))
+        host.check(connected(standin), None)
+
+
+@pytest.mark.parametrize("field", ["seed", "logprobs"])
+def test_a_refused_field_names_the_ability(field):
+    with (
+        stand_in(refused=[field]) as standin,
+        pytest.raises(UserError, match=rf"abilities names '{field}', but the host lacks it: it refuses the field"),
+    ):
+        host.check(connected(standin, abilities=["seed", "logprobs"]), None)
+
+
+def test_a_prompt_put_into_a_chat_is_not_continued(monkeypatch):
+    monkeypatch.setattr(speaking, "prompt_tokens", lambda body: 30)
+    with (
+        stand_in() as standin,
+        pytest.raises(UserError, match=r"abilities names 'continue'.* 30 tokens of 11 characters"),
+    ):
+        host.check(connected(standin, abilities=["continue"]), None)
+
+
+def test_an_answer_that_is_no_json_names_the_address():
+    with stand_in() as standin, pytest.raises(UserError, match="no JSON object; expected an address up to /v1"):
+        standin.script("POST /completions", *[Fault("garbled")] * 3)
+        host.check(connected(standin), None)
+
+
+def test_an_error_as_an_answer_is_told_in_the_hosts_words():
+    with stand_in() as standin, pytest.raises(UserError, match="the host refuses a request: no provider is left"):
+        standin.complete = lambda *_: {"error": {"message": "no provider is left", "code": 404}}
+        host.check(connected(standin), None)
+
+
+def test_a_call_ends_with_its_timeout_however_slowly_its_answer_drips():
+    with stand_in(reply=lambda body: "word " * 200) as standin:
+        at = connected(standin, timeout=0.5)
+        standin.script("POST /completions", Fault("slow", seconds=30))
+        with pytest.raises(openai.APITimeoutError):
+            at.send(at.body("Q?", 999))
+
+
+def test_a_key_is_held_to_what_a_header_takes(monkeypatch):
+    monkeypatch.setenv(KEY_ENV, f"{KEY}\r\n")
+    with stand_in() as standin:
+        host.check(connected(standin), None)  # a line end is no part of it
+        monkeypatch.setenv(KEY_ENV, f"“{KEY}”")
+        with pytest.raises(UserError, match=r"models\.big\.api\.api_key_env: its variable holds") as error:
+            connected(standin)
+    assert KEY not in str(error.value)
 
 
 def test_a_host_without_a_list_of_models_passes():
@@ -103,17 +172,23 @@ def api_of(url):
 
 @pytest.mark.parametrize("part", ["api_key_env", "base_url_env"])
 def test_a_variable_that_is_not_set_is_named(part):
-    with pytest.raises(UserError, match=f"models.big.api.{part} names FAITHTUNE_NONE, which is not set"):
+    with pytest.raises(UserError, match=f"models.big.api.{part}: the variable that it names is not set"):
         host.connect("big", api_of("http://h/v1") | {part: "FAITHTUNE_NONE"})
 
 
 @pytest.mark.parametrize(
-    "name", ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.1-mini", "openai/o3", "ft:o4-mini:x"]
+    "name",
+    [
+        *("o1", "o3-mini", "O3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.1-mini", "openai/o3", "azure/openai/o3"),
+        *("ft:o4-mini:x", "ft:gpt-5-mini:my-chat-org", "grok-4", "deepseek-reasoner"),
+    ],
 )
 def test_models_that_hide_their_chain(name):
     assert "out of sight" in guards.hides_chain(name)
 
 
-@pytest.mark.parametrize("name", ["gpt-4o", "gpt-4.1", "gpt-5-chat-latest", "Qwen/Qwen3-8B", "olmo-2", "ft:gpt-4o:x"])
+@pytest.mark.parametrize(
+    "name", ["gpt-4o", "gpt-4.1", "gpt-5-chat-latest", "Qwen/Qwen3-8B", "olmo-2", "ft:gpt-4o:o3", "o1x/m"]
+)
 def test_models_that_show_it(name):
     assert guards.hides_chain(name) is None

@@ -51,44 +51,17 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
 
 
-_KILLED_WRITER = """
-import os, signal, sys
-from faithtune.store import RowStore
-with RowStore(sys.argv[1], paid=True) as kept:
-    for i in range(int(sys.argv[2])):
-        kept.put(str(i), {"value": i})
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@pytest.mark.parametrize("n", [1, 250])
-def test_no_paid_row_is_lost_by_a_kill(tmp_path, n):
-    done = subprocess.run([sys.executable, "-c", _KILLED_WRITER, tmp_path, str(n)], env=os.environ | PATH)
-    assert done.returncode == -9
-    [left] = tmp_path.iterdir()
-    assert left.name.startswith("journal-")
-    expected = {str(i): {"value": i} for i in range(n)}
-    with RowStore(tmp_path) as kept:
-        assert kept.rows == expected
-    [part] = tmp_path.iterdir()  # the journal's rows stand in a part now
-    assert part.suffix == ".parquet" and RowStore(tmp_path).rows == expected
-
-
-def test_a_line_cut_short_in_a_journal_is_no_row(tmp_path, capsys):
-    (tmp_path / "journal-1.jsonl").write_text('["a", {"value": 1}]\n["b", {"val')
-    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
-    assert "journal-1.jsonl: line 2 is left out" in capsys.readouterr().err
-
-
-def test_a_journal_that_is_written_is_left_alone(tmp_path):
-    with RowStore(tmp_path, paid=True) as kept:
+def test_what_stands_on_disk_is_told(tmp_path):
+    told = []
+    with RowStore(tmp_path, lambda keys: told.append(set(keys))) as kept:
         kept.put("a", {"value": 1})
-        assert RowStore(tmp_path).rows == {}
+        assert told == [set()]
         kept.flush()
-        assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+        assert told == [set(), {"a"}]
         kept.put("b", {"value": 2})
-    assert RowStore(tmp_path).rows == {"a": {"value": 1}, "b": {"value": 2}}
-    assert not list(tmp_path.glob("journal-*"))
+    assert told == [set(), {"a"}, {"b"}]
+    RowStore(tmp_path, lambda keys: told.append(set(keys)))
+    assert told[-1] == {"a", "b"}
 
 
 def test_a_row_is_on_disk_in_time_though_no_other_follows(tmp_path, monkeypatch):

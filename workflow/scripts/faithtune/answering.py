@@ -129,7 +129,7 @@ def _set(row: dict, told: dict, min_option_mass: float) -> None:
         outcome = "truncated" if cut else outcome
     else:
         best = max(range(len(probabilities)), key=row["probabilities"].__getitem__)
-        row["lenient"] = LETTERS[best]
+        row["lenient"] = LETTERS[best] if any(probabilities) else None  # a host may give none of the letters
         row["answer"] = row["lenient"] if told["option_mass"] >= min_option_mass else None
     row["outcome"] = "answered" if row["answer"] else outcome
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from tqdm import tqdm
 
-from faithtune import extraction, prompts, tokens
+from faithtune import extraction, prompts, responses, tokens
 from faithtune.backend import Ask, Generated, Told
 from faithtune.calls import Request
 from faithtune.errors import UserError
@@ -67,10 +67,12 @@ class ApiModel:
     ) -> Iterator[tuple[int, Generated]]:
         """Continue each text until the model ends its turn or `ended(new text)` holds; what it wrote after is cut."""
         for i, response in self._sent("generate", [self._body(text, max_new_tokens) for text in texts], keys):
-            text, finished, _ = _read(response)
+            text, finished = responses.text(response), responses.is_finished(response)
             kept = self._up_to(text, ended)
-            used = response["usage"]["completion_tokens"] if response.get("usage") else self.count_tokens(text)
-            yield i, Generated(kept, used if kept == text else self.count_tokens(kept), finished or kept != text)
+            used = (response.get("usage") or {}).get("completion_tokens")
+            if used is None or kept != text:
+                used = self.count_tokens(kept) if kept else 0
+            yield i, Generated(kept, used, finished or kept != text)
 
     def answer(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
@@ -114,7 +116,8 @@ class ApiModel:
             raise UserError(f"{len(refused)} of {len(requests)} rows were not answered; the first: {refused[0]}")
 
     def _told(self, ask: Ask, response: dict, ended: Callable[[str], bool]) -> Told:
-        text, finished, places = _read(response)
+        text, finished = responses.text(response), responses.is_finished(response)
+        places = responses.places(response)
         if ask.n_options and self.continues and places:
             return _letters(places[0], ask.n_options)
         after = text.rpartition(prompts.CUE)[2] if not self.continues else text
@@ -162,33 +165,18 @@ def retold(user: str, assistant: str, templates: dict[str, str]) -> list[dict]:
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def _read(response: dict) -> tuple[str, bool, list[tuple[str, dict[str, float]]]]:
-    """A response's text, whether it is finished, and its tokens with the likeliest ones' log-probabilities."""
-    [choice, *_] = response["choices"]
-    message = choice.get("message") or {}
-    text = choice.get("text", message.get("content") or message.get("refusal"))
-    logprobs = choice.get("logprobs") or {}
-    if logprobs.get("content"):  # chat
-        places = [
-            (one["token"], {top["token"]: top["logprob"] for top in one["top_logprobs"]}) for one in logprobs["content"]
-        ]
-    else:
-        places = list(zip(logprobs.get("tokens") or [], logprobs.get("top_logprobs") or [], strict=False))
-    return text, choice.get("finish_reason") != "length", places
-
-
-def _letters(place: tuple[str, dict[str, float]], n_options: int) -> Told:
-    """A choice, read from the likeliest tokens at one place."""
+def _letters(place: responses.Place, n_options: int) -> Told:
+    """A choice, read from the likeliest tokens at one place; all probabilities are 0 where none is a letter."""
     found = dict.fromkeys(LETTERS[:n_options], 0.0)
-    for token, logprob in place[1].items():
+    for token, logprob in place[1]:
         if (letter := token.strip(" (*")) in found:
             found[letter] += math.exp(logprob)
     mass = min(1.0, sum(found.values()))
-    probabilities = [p / mass if mass else 1 / n_options for p in found.values()]
+    probabilities = [p / mass if mass else 0.0 for p in found.values()]
     return Told(None, True, probabilities, mass, None)
 
 
-def _place_at(places: list[tuple[str, dict[str, float]]], offset: int) -> tuple[str, dict[str, float]]:
+def _place_at(places: list[responses.Place], offset: int) -> responses.Place:
     """The token that the character at `offset` belongs to."""
     end = 0
     for place in places:

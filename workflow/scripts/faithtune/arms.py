@@ -53,20 +53,22 @@ def ready(
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
     """
+    on_disk = None
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
         elif "api" in backend:
-            from faithtune import guards, hosted
+            from faithtune import hosted
 
             api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
-            guards.check_shutdown(api["name"], api["model"], job.read_json(cards["host"])["shutdown_date"])
-            settings, templates = how["hosts"][api["name"]], cards.get("chat", [])
-            model, identity = open_while_asked.enter_context(hosted.ready(api, settings, STORE, labels, templates))
+            settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
+            model, identity, on_disk = open_while_asked.enter_context(
+                hosted.ready(api, settings, said, STORE, labels, cards.get("chat", []))
+            )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-        with RowStore(shelf(identity, stage, names), paid="api" in backend) as rows:
+        with RowStore(shelf(identity, stage, names), on_disk) as rows:
             yield model, (rows, identity)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from openai.types import Batch
 
-from faithtune import calls
+from faithtune import responses
 
 ENDS = ("completed", "expired", "failed", "cancelled")
 FULL = "token_limit_exceeded"  # the error of a batch that the host's queue has no room for
@@ -50,7 +50,7 @@ def is_whole(data: bytes) -> bool:
 
 
 def is_answer(result: dict | Failure) -> bool:
-    return not isinstance(result, Failure) and calls.is_answer(result)
+    return not isinstance(result, Failure) and responses.is_answer(result)
 
 
 def failures(keys: list[str], batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:

@@ -1,10 +1,13 @@
 """Many calls of a host at once, under its rate limits; each response is given out as it arrives.
 
 A call that fails in passing (429, 5xx, a dropped or garbled response, a timeout) is made again after a while that
-grows, or after what the host's `retry-after` says, however long. Where the host's headers say that its limits are
-used up, no call is begun until there is room for one.
+grows, or after what the host's `retry-after` says, however long. A host that is asked too often (429) is asked more
+slowly from then on, and patiently. Where its headers say that its limits are used up, no call is begun until there is
+room for one.
 """
 
+import datetime
+import email.utils
 import re
 import sys
 import threading
@@ -19,8 +22,10 @@ import tenacity
 
 from faithtune.errors import StopError, UserError
 
-ATTEMPTS = 10
+ATTEMPTS = 10  # of a call, beside those that came too early (429)
+PATIENCE = 24 * 3600.0  # seconds that a call may go on coming too early
 LONGEST_WAIT = 60.0  # seconds, where the host names none
+LONGEST_RESET = 48 * 3600.0  # more seconds than that are no duration but a date
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -42,29 +47,57 @@ class Garbled(Exception):
 
 
 class Gate:
-    """Holds calls back while the host's limits are used up; shared by all threads of a job."""
+    """Holds calls back while the host's limits are used up; shared by all threads of a job.
+
+    pace: seconds from one call's beginning to the next. It doubles where the host says that it is asked too often,
+    and shrinks with each answer, so that calls come about as fast as the host bears, and never all at once.
+    """
+
+    FIRST_PACE, LONGEST_PACE = 0.05, 30.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep):
         self.clock, self.sleep = clock, sleep
-        self.opens = 0.0
+        self.opens = self.next = self.pace = 0.0
+        self.slowed = -1.0  # when the pace was last doubled
         self.lock = threading.Lock()
 
-    def wait(self) -> None:
-        """Come back when a call may be begun."""
-        while (seconds := self.opens - self.clock()) > 0:
-            self.sleep(seconds)
+    def wait(self) -> float:
+        """Come back when a call may be begun; its time."""
+        while True:
+            with self.lock:
+                now = self.clock()
+                begins = max(now, self.opens, self.next)
+                self.next = begins + self.pace
+            if begins > now:
+                self.sleep(begins - now)
+            if self.opens <= begins:  # nobody closed it meanwhile
+                return begins
 
     def close(self, seconds: float) -> None:
         """No call within so many seconds."""
         with self.lock:
-            self.opens = max(self.opens, self.clock() + seconds)
+            opens = self.clock() + seconds
+            if opens > self.opens:
+                self.opens = self.next = opens  # those that wait queue up anew
+
+    def slow(self, began: float) -> None:
+        """A call begun then came too early; calls under way as the pace was doubled tell nothing new."""
+        with self.lock:
+            if began > self.slowed:
+                self.pace = min(max(2 * self.pace, self.FIRST_PACE), self.LONGEST_PACE)
+                self.slowed = self.clock()
+
+    def quicken(self) -> None:
+        """A call was answered."""
+        with self.lock:
+            self.pace = 0.95 * self.pace if self.pace > self.FIRST_PACE / 10 else 0.0
 
     def read(self, headers: Mapping[str, str], n_tokens: int) -> None:
         """Close while there is no room for one more call like that of `n_tokens` whose response has these headers."""
         for what, need in (("requests", 1), ("tokens", n_tokens)):
             limit, left = (_number(headers.get(f"x-ratelimit-{part}-{what}")) for part in ("limit", "remaining"))
             reset = seconds_of(headers.get(f"x-ratelimit-reset-{what}"))
-            if None not in (limit, left, reset) and left < need <= limit:
+            if None not in (limit, left, reset) and left < need <= limit and reset <= LONGEST_RESET:
                 # `reset` seconds fill it wholly; what is needed comes in a part of them.
                 self.close(reset * (need - left) / max(1.0, limit - left))
 
@@ -97,40 +130,67 @@ def made(
         raise stop
 
 
-def again(call: Callable[[], Made], gate: Gate, sleep: Callable[[float], None] = time.sleep) -> Made:
-    """What `call` returns, called again while it fails in passing. Raises its last error."""
+def again(
+    call: Callable[[], Made], gate: Gate, sleep: Callable[[float], None] = time.sleep, attempts: int | None = None
+) -> Made:
+    """What `call` returns, called again while it fails in passing. Raises its last error.
+
+    attempts: ATTEMPTS, or fewer.
+    """
+    failed = 0
+
+    def enough(state: tenacity.RetryCallState) -> bool:
+        nonlocal failed
+        if isinstance(state.outcome.exception(), openai.RateLimitError):
+            return state.seconds_since_start > PATIENCE
+        failed += 1
+        return failed >= (attempts or ATTEMPTS)
+
+    def once() -> Made:
+        began = gate.wait()
+        try:
+            made = call()
+        except openai.RateLimitError:
+            gate.slow(began)
+            raise
+        gate.quicken()
+        return made
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(passes),
         wait=lambda state: _pause(state, gate),
-        stop=tenacity.stop_after_attempt(ATTEMPTS),
+        stop=enough,
         before_sleep=_tell,
         sleep=sleep,
         reraise=True,
     )
-    return retrying(call)
+    return retrying(once)
 
 
 def passes(error: BaseException) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, openai.RateLimitError):
         return error.code != "insufficient_quota"
-    return isinstance(error, Garbled | openai.APIConnectionError | openai.InternalServerError | openai.ConflictError)
-
-
-def is_answer(response: dict) -> bool:
-    """Whether a host's JSON holds what was asked for: one choice with its text, or why it declines."""
-    choice = next(iter(response.get("choices") or []), {})
-    message = choice.get("message") or {}
-    return isinstance(choice.get("text", message.get("content") or message.get("refusal")), str)
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in (408, 409) or error.status_code >= 500
+    if isinstance(error, Garbled | openai.APIConnectionError):
+        return True
+    # What came as an answer of status 200 has its state in its body.
+    code = error.body.get("code") if isinstance(error, openai.APIError) and isinstance(error.body, dict) else None
+    return isinstance(code, int) and (code in (408, 409, 429) or code >= 500)
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Seconds that the host wants to be left alone for."""
+    """Seconds that the host wants to be left alone for: as it says, or until the time that it names."""
     headers = getattr(getattr(error, "response", None), "headers", {})
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    return _number(headers.get("retry-after"))
+    milliseconds, text = _number(headers.get("retry-after-ms")), headers.get("retry-after")
+    seconds = _number(text) if milliseconds is None else milliseconds / 1000
+    if seconds is None and text:
+        try:
+            seconds = (email.utils.parsedate_to_datetime(text) - datetime.datetime.now(datetime.UTC)).total_seconds()
+        except (TypeError, ValueError):  # no date, or one without a zone
+            return None
+    return None if seconds is None else max(0.0, seconds)
 
 
 def seconds_of(text: str | None) -> float | None:

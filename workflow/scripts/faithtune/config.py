@@ -136,7 +136,7 @@ def _check_models(config: dict) -> None:
             _check_weights(where, model)
             continue
         if kind == "api":
-            guards.check(f"{where}.api", model["api"])
+            guards.check(f"{where}.api", model["api"], config["hosted_tunings"])
             _check_seeds(f"{where}.api.arms", model["api"]["arms"])
             continue
         if study.BASE not in model[kind]:

@@ -1,7 +1,12 @@
 """The one exception a user may see: bad input, told in one line."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from typing import TextIO
+
+# Where a user looks while a job's own output goes to its log (`job.logged`).
+terminal: TextIO | None = None
 
 
 def shown(value: object, most: int = 100) -> str:
@@ -26,6 +31,13 @@ class UserError(Exception):
 
 class StopError(UserError):
     """Nothing more can be asked of a host; what has arrived is kept."""
+
+
+def warn(line: str) -> None:
+    """Tell the user what is no error yet: in the log and on the terminal."""
+    print(f"warning: {line}", file=sys.stderr)
+    if terminal is not None:
+        print(f"faithtune: warning: {line}", file=terminal)
 
 
 @contextlib.contextmanager

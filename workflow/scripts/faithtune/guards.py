@@ -2,25 +2,31 @@
 
 import datetime
 import re
-import sys
+from collections.abc import Collection
 from pathlib import Path
 
-from faithtune.errors import UserError
+from faithtune.errors import UserError, warn
 
 # Fields of a request that the study decides.
 OWN_FIELDS = {"model", "messages", "prompt", "max_tokens", "temperature", "seed", "n", "stop", "stream", "echo"}
-OWN_FIELDS |= {"logprobs", "top_logprobs"}
+OWN_FIELDS |= {"logprobs", "top_logprobs", "max_completion_tokens", "best_of", "stream_options"}
 
 # Days before a model's shutdown from which on every job warns.
 WARN_DAYS = 90
 
-_HIDDEN = re.compile(r"(?:ft:)?(?:[\w.-]+/)?(?:o\d\b|gpt-5(?!.*chat)|codex)")
+_HIDDEN = re.compile(r"(?:o\d\b|gpt-5(?![\w.-]*chat)|codex|grok-4|deepseek-reasoner)", re.IGNORECASE)
+_SECRET = re.compile(r"key|token$|secret|password|authorization", re.IGNORECASE)
 
 
-def check(where: str, api: dict) -> None:
-    """UserError naming the key of a section `api` of the configuration that is wrong."""
+def check(where: str, api: dict, hosted_tunings: Collection[str]) -> None:
+    """UserError naming the key of a section `api` of the configuration that is wrong; hosted_tunings: the recipes."""
     if (api["base_url"] is None) == (api["base_url_env"] is None):
         raise UserError(f"config: {where} needs one of the keys base_url, base_url_env, and not both")
+    for arm in api["arms"]:
+        if arm.split("-")[0] in hosted_tunings:
+            raise UserError(
+                f"config: {where}.arms names {arm!r}, but hosted_tunings has a recipe of that name; rename one"
+            )
     if "base" in api["arms"]:
         raise UserError(f"config: {where}.arms names 'base', which is {where}.model")
     for model in (api["model"], *api["arms"].values()):
@@ -30,33 +36,44 @@ def check(where: str, api: dict) -> None:
         raise UserError(f"config: {where}.abilities names 'continue', but endpoint is chat; expected completions")
     if api["mode"] == "batch" and "batch" not in api["abilities"]:
         raise UserError(f"config: {where}.mode is batch, so {where}.abilities needs 'batch'")
-    for field in OWN_FIELDS.intersection(api["extra"]):
-        raise UserError(f"config: {where}.extra names {field!r}, which faithtune sets itself; remove it")
+    for field in api["extra"]:
+        if field in OWN_FIELDS:
+            raise UserError(f"config: {where}.extra names {field!r}, which faithtune sets itself; remove it")
+        if _SECRET.search(field):
+            raise UserError(
+                f"config: {where}.extra names {field!r}; a key stands in no file, api_key_env names its variable"
+            )
     if api["tokenizer"] is not None and not Path(api["tokenizer"], "tokenizer.json").is_file():
         raise UserError(f"config: {where}.tokenizer is {api['tokenizer']!r}, but there is no tokenizer.json in it")
 
 
 def hides_chain(model: str) -> str | None:
     """Why a model's chain of thought cannot be measured, by its name at a host; None where it may be seen."""
-    if _HIDDEN.match(model):
+    if _HIDDEN.match(model.removeprefix("ft:").split(":")[0].rpartition("/")[2]):
         return (
             "it reasons out of sight, so that its chain can neither be read nor tampered with; expected another model"
         )
     return None
 
 
-def check_shutdown(name: str, model: str, ends: str | None) -> None:
+def check_key(where: str, key: str) -> None:
+    """UserError where the variable that `where` names holds what no header can."""
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise UserError(f"{where}: its variable holds characters that no key has, such as a quotation mark or a space")
+
+
+def check_shutdown(where: str, model: str, ends: str | None) -> None:
     """Warn where a model's host shuts it down soon (YYYY-MM-DD), UserError where it has.
 
-    name: the model's in the configuration; model: the host's name of it.
+    where: the model's place in the configuration; model: the host's name of it.
     """
     if ends is None:
         return
     days = (datetime.date.fromisoformat(ends) - datetime.datetime.now(datetime.UTC).date()).days
     if days <= 0:
-        raise UserError(f"models.{name}.api.model is {model!r}, which the host shut down on {ends}")
+        raise UserError(f"{where}.model is {model!r}, which the host shut down on {ends}")
     if days < WARN_DAYS:
-        print(f"warning: {model} is shut down on {ends}; finish the study before", file=sys.stderr)
+        warn(f"{where}.model is {model!r}, which the host shuts down on {ends}; finish the study before")
 
 
 def check_loading(models: dict) -> None:

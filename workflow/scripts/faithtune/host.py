@@ -11,14 +11,19 @@ abilities that the configuration declares, by one call of a few tokens, before a
 """
 
 import datetime
+import json
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx2
 import openai
 
-from faithtune.errors import UserError
-from faithtune.guards import check_shutdown, hides_chain
+from faithtune import calls, responses
+from faithtune.calls import Garbled, Gate
+from faithtune.errors import StopError, UserError
+from faithtune.guards import check_key, check_shutdown, hides_chain
 from faithtune.redaction import redacted
 
 # Likeliest tokens asked for: what the endpoints give at most, by OpenAI's reference.
@@ -38,6 +43,7 @@ class Host:
     client: openai.OpenAI
     extra: dict  # further fields of every request
     key_env: str | None
+    top_logprobs: int = 20  # likeliest tokens asked for
     section: str = "api"  # of the model in the configuration: api, or served
 
     @property
@@ -58,16 +64,32 @@ class Host:
         if "logprobs" not in self.abilities:
             return body
         if self.endpoint == "chat":
-            return body | {"logprobs": True, "top_logprobs": TOP_LOGPROBS["chat"]}
-        return body | {"logprobs": TOP_LOGPROBS["completions"]}
+            return body | {"logprobs": True, "top_logprobs": self.top_logprobs}
+        return body | {"logprobs": self.top_logprobs}
 
     def send(self, body: dict) -> tuple[dict, dict]:
-        """One call: the response's JSON and its headers. Raises openai's errors."""
+        """One call, which ends with the client's timeout: the response's JSON and its headers.
+
+        Raises openai's errors, also for what the host says against it in an answer of status 200, and Garbled.
+        """
         resource = self.client.chat.completions if self.endpoint == "chat" else self.client.completions
         known = {key: body[key] for key in ("model", "prompt", "messages") if key in body}
         rest = {key: value for key, value in body.items() if key not in known}
-        raw = resource.with_raw_response.create(**known, extra_body=rest)
-        return raw.parse().to_dict(), dict(raw.headers)
+        ends, parts = time.monotonic() + self.client.timeout, []
+        with resource.with_streaming_response.create(**known, extra_body=rest) as raw:
+            try:
+                for part in raw.iter_bytes():  # the client's own limit is between two of them
+                    parts.append(part)
+                    if time.monotonic() > ends:
+                        raise openai.APITimeoutError(request=raw.http_request)
+            except httpx2.TimeoutException as error:
+                raise openai.APITimeoutError(request=raw.http_request) from error
+            except httpx2.HTTPError as error:
+                raise openai.APIConnectionError(request=raw.http_request) from error
+        response = _json(b"".join(parts))
+        if said := responses.error(response):
+            raise openai.APIError(str(said.get("message") or said), request=raw.http_request, body=said)
+        return response, dict(raw.headers)
 
     def told(self, error: Exception) -> UserError:
         """A host's error in one line, without the key."""
@@ -76,14 +98,14 @@ class Host:
         elif isinstance(error, openai.NotFoundError):
             what = f"the host knows no model {self.model!r} at the endpoint {self.endpoint}"
         elif isinstance(error, openai.APITimeoutError):
-            what = f"no answer within {self.client.timeout} s"
+            what = f"no answer within {self.client.timeout:g} s"
         elif isinstance(error, openai.APIConnectionError):
             what = f"{self.client.base_url} cannot be reached"
         else:
             what = "the host refuses a request"
         said = getattr(error, "message", None) or str(error)
         secrets = [os.environ.get(self.key_env)] if self.key_env else []
-        return UserError(redacted(f"{self.where}: {what}: {' '.join(str(said).split())[:300]}", secrets))
+        return UserError(f"{self.where}: {what}: {redacted(' '.join(str(said).split()), secrets)[:300]}")
 
 
 def connect(name: str, api: dict) -> Host:
@@ -92,12 +114,13 @@ def connect(name: str, api: dict) -> Host:
     where = f"models.{name}.{section}"
     for part in ("base_url_env", "api_key_env"):
         variable = api.get(part)
-        if variable and not os.environ.get(variable):
-            raise UserError(f"{where}.{part} names {variable}, which is not set in the environment")
+        if variable and not os.environ.get(variable):  # not quoted: it may be the key itself
+            raise UserError(f"{where}.{part}: the variable that it names is not set in the environment")
     if api.get("base_url_env"):
         url = os.environ[api["base_url_env"]]
     if api.get("api_key_env"):
-        key = os.environ[api["api_key_env"]]
+        key = os.environ[api["api_key_env"]].strip()
+        check_key(f"{where}.api_key_env", key)
     client = openai.OpenAI(
         base_url=url,
         api_key=key or "none",  # open servers want none, the client wants something
@@ -107,8 +130,9 @@ def connect(name: str, api: dict) -> Host:
     hidden = section == "api" and hides_chain(api["model"])  # what is served from here has any name
     if hidden:
         raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
+    likeliest = api.get("top_logprobs") or TOP_LOGPROBS[api["endpoint"]]
     decides = api["model"], api["endpoint"], tuple(api["abilities"])
-    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), section)
+    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), likeliest, section)
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
@@ -117,12 +141,8 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
     count_tokens: of the tokenizer that the configuration gives, for completions.
     """
     ends = shutdown_date(host)
-    check_shutdown(host.name, host.model, ends)
-    prompt = _PROBE if host.endpoint == "completions" else [{"role": "user", "content": _PROBE}]
-    try:
-        response, _ = host.send(host.with_logprobs(host.body(prompt, 4, seed=0)))
-    except openai.APIError as error:
-        raise host.told(error) from None
+    check_shutdown(host.where, host.model, ends)
+    response = _answered(host)
     _check_answer(host, response, count_tokens)
     for ability, ask in {
         "batch": lambda: host.client.batches.list(limit=1),
@@ -130,7 +150,7 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
     }.items():
         if ability in host.abilities:
             try:
-                ask()
+                _tried(ask)
             except openai.NotFoundError:
                 raise _lacks(host, ability, "it has no such endpoint") from None
             except openai.APIError as error:
@@ -147,32 +167,82 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
 def shutdown_date(host: Host) -> str | None:
     """The day (YYYY-MM-DD) on which the host takes the model away, if it says so in its list of models."""
     try:
-        said = getattr(host.client.models.retrieve(host.model), "shutdown_date", None)
+        said = getattr(_tried(lambda: _listed(host)), "shutdown_date", None)
         return datetime.date.fromisoformat(str(said)[:10]).isoformat() if said else None
-    except openai.AuthenticationError as error:
+    except (openai.AuthenticationError, openai.APIConnectionError) as error:
         raise host.told(error) from None
-    except (openai.APIError, ValueError):
+    except (openai.APIError, ValueError, AttributeError, TypeError):
         return None  # open servers list what they like
 
 
 def see_chain(host: Host, response: dict) -> None:
-    """UserError where the response's usage or message shows a chain out of sight."""
+    """StopError where the response's usage or message shows a chain out of sight: each further call would too."""
     details = (response.get("usage") or {}).get("completion_tokens_details") or {}
     message = (response.get("choices") or [{}])[0].get("message") or {}
     if details.get("reasoning_tokens") or message.get("reasoning_content") or message.get("reasoning"):
-        raise UserError(
+        raise StopError(
             f"{host.where}.model is {host.model!r}, which reasons apart from what it answers: that chain"
             " can be tampered with at no host; expected a model, or a setting in `extra`, that reasons in its answer"
         )
 
 
+def _tried(ask: Callable[[], object]) -> object:
+    """What `ask` returns; a host that is away is told of soon."""
+    return calls.again(ask, Gate(), attempts=3)
+
+
+def _listed(host: Host) -> object:
+    """The model in the host's list: by its name, or among all, as a name with a slash may not be found."""
+    try:
+        return host.client.models.retrieve(host.model)
+    except openai.NotFoundError:
+        return next((model for model in host.client.models.list() if model.id == host.model), None)
+
+
+def _answered(host: Host) -> dict:
+    """The host's answer to a few tokens, with all that is declared; UserError naming what it refuses."""
+    prompt = _PROBE if host.endpoint == "completions" else [{"role": "user", "content": _PROBE}]
+    plain = host.body(prompt, 4)
+    bodies = {
+        None: host.with_logprobs(host.body(prompt, 4, seed=0)),
+        "logprobs": host.body(prompt, 4, seed=0),
+        "seed": host.with_logprobs(plain),
+    }
+    first = None
+    for without, body in bodies.items():
+        if without is not None and without not in host.abilities:
+            continue
+        try:
+            response, _ = _tried(lambda body=body: host.send(body))
+        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+            first = first or error
+            continue
+        except openai.APIError as error:
+            raise host.told(error) from None
+        except Garbled as error:
+            raise UserError(f"{host.where}: {error}") from None
+        if without is not None:
+            raise _lacks(host, without, f"it refuses the field ({host.told(first)})")
+        return response
+    raise host.told(first)
+
+
 def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:
     see_chain(host, response)
-    choice = (response.get("choices") or [{}])[0]
-    if "logprobs" in host.abilities and not choice.get("logprobs"):
+    if not responses.is_answer(response):
+        raise UserError(
+            f"{host.where}: {host.client.base_url} answers, but with no text; expected an address up to /v1"
+        )
+    if "logprobs" in host.abilities and not any(likeliest for _, likeliest in responses.places(response)):
         raise _lacks(host, "logprobs", "its answers have none")
     counted = (response.get("usage") or {}).get("prompt_tokens")
-    if host.endpoint == "completions" and count_tokens and counted is not None:
+    if host.endpoint != "completions" or counted is None:
+        return
+    if "continue" in host.abilities and counted > len(_PROBE) + 2:
+        raise _lacks(
+            host, "continue", f"it makes {counted} tokens of {len(_PROBE)} characters, so it puts them in a chat"
+        )
+    if count_tokens:
         own = count_tokens(_PROBE)
         if counted != own:
             raise UserError(
@@ -186,3 +256,13 @@ def _lacks(host: Host, ability: str, why: str) -> UserError:
         f"{host.where}.abilities names {ability!r}, but the host lacks it: {why}; take it out, or name a host"
         " that has it"
     )
+
+
+def _json(data: bytes) -> dict:
+    try:
+        response = json.loads(data)
+    except ValueError:
+        response = None
+    if not isinstance(response, dict):
+        raise Garbled("an answer that is no JSON object; expected an address up to /v1")
+    return response

@@ -8,38 +8,45 @@ further fields. How many calls are made at once, with which key and at what pric
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from faithtune import paid, prices, tokens
 from faithtune.api import ApiModel
+from faithtune.arrived import Arrived
 from faithtune.calls import Gate
+from faithtune.guards import check_shutdown
 from faithtune.host import connect
 from faithtune.models import folder_fingerprint
 from faithtune.prompts import read
 from faithtune.spend import Ledger
 
 # More than the host counts, so that a budget holds: for what a chat puts around its messages.
-_MARGIN = 16
+_MARGIN = 64
 
 
 def identity(api: dict) -> str:
     """What tells a hosted arm's rows from every other's: sha256 (hex)."""
     kept = {key: value for key, value in api.items() if key != "name"}
+    kept["base_url"] = api["base_url"] and api["base_url"].rstrip("/")
     kept["abilities"] = sorted({"logprobs", "seed"}.intersection(api["abilities"]))  # the others change no row
     kept["tokenizer"] = api["tokenizer"] and folder_fingerprint(api["tokenizer"], ("tokenizer*.json", "*.jinja"))
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
-def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[str]) -> Iterator[tuple[ApiModel, str]]:
-    """The model and its identity.
+def ready(
+    api: dict, settings: dict, said: dict, store: Path, labels: dict, templates: list[str]
+) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
+    """The model, its identity, and what is to be told the keys of rows that stand in the row store.
 
-    api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); labels:
-    {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with those of chats.
+    api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); said: what the
+    host said (`host.check`); labels: {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with
+    those of chats.
     """
     host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
-    with ledger(settings, store) as kept:
+    check_shutdown(host.where, host.model, said["shutdown_date"])
+    with ledger(settings, store) as kept, Arrived(store / "arrived" / arm[:32]) as arrived:
         purse = paid.Purse(host, kept, price(settings, host.model), count=most_tokens(api), **labels)
         gate = Gate()
 
@@ -49,9 +56,9 @@ def ready(api: dict, settings: dict, store: Path, labels: dict, templates: list[
 
                 limits = batches.Limits(**settings["batch"])
                 return batches.made(purse, gate, store / "batches" / arm[:32], limits, requests)
-            return paid.made(purse, gate, settings["concurrency"], requests)
+            return paid.made(purse, gate, settings["concurrency"], arrived, requests)
 
-        yield ApiModel(host, send, tokenizer, read(templates)), arm
+        yield ApiModel(host, send, tokenizer, read(templates)), arm, arrived.forget
 
 
 def ledger(settings: dict, store: Path) -> Ledger:
@@ -60,7 +67,9 @@ def ledger(settings: dict, store: Path) -> Ledger:
 
 
 def price(settings: dict, model: str, training: bool = False) -> prices.Price | None:
-    """What a host's model costs; under a budget that must be known (UserError)."""
+    """What a host's model costs; under a budget that must be known (UserError). What one serves oneself is free."""
+    if settings["section"] == "served":
+        return prices.FREE
     table = prices.load(settings["prices"])
     if settings["budget_usd"] is None:
         return prices.price_of(table, model)
@@ -72,7 +81,7 @@ def most_tokens(api: dict) -> Callable[[str], int]:
     """Counts the tokens of a request's text, rather too many: what is reserved for it."""
     count = tokens.counter("api", api["tokenizer"])
     if api["tokenizer"] is None:
-        return lambda text: count(text) * 4 // 3 + _MARGIN
+        return lambda text: 2 * count(text) + _MARGIN
     return lambda text: count(text) + _MARGIN
 
 

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from faithtune import parquet
+from faithtune import errors, parquet
 from faithtune.errors import UserError
 
 # Nothing here is compiled, and importing PyTorch's compiler (bitsandbytes would) takes a job more than a second.
@@ -22,7 +22,7 @@ def logged(log: str) -> Iterator[None]:
     A UserError ends the job with its one line; anything else leaves its
     traceback in the log and names the log.
     """
-    terminal = sys.stderr
+    terminal = errors.terminal = sys.stderr
     with open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
         with contextlib.redirect_stderr(file), contextlib.redirect_stdout(file):
             try:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import httpx2
 import openai
 
-from faithtune import calls, prices
+from faithtune import calls, prices, responses
+from faithtune.arrived import Arrived
 from faithtune.calls import Gate, Request
 from faithtune.errors import StopError, UserError
 from faithtune.host import Host, see_chain
@@ -41,19 +43,27 @@ class Purse:
         return Used(ticket, prompt, completion, prices.cost(self.price, prompt, completion, cached, batch))
 
 
-def made(purse: Purse, gate: Gate, concurrency: int, requests: list[Request]) -> Iterator[tuple[int, dict | UserError]]:
+def made(
+    purse: Purse, gate: Gate, concurrency: int, arrived: Arrived, requests: list[Request]
+) -> Iterator[tuple[int, dict | UserError]]:
     """(index, response) of each request as it arrives; a UserError in the place of one that the host refuses.
 
-    Raises StopError, with what has arrived given out, where nothing more can be asked: the budget, the key, a host
-    that cannot be reached.
+    What had arrived before is not asked again. Raises StopError, with what has arrived given out, where nothing more
+    can be asked: the budget, the key, a host that cannot be reached.
     """
-    return calls.made(lambda request: _made(purse, gate, request), requests, concurrency)
+    return calls.made(lambda request: _made(purse, gate, arrived, request), requests, concurrency)
 
 
-def _made(purse: Purse, gate: Gate, request: Request) -> dict:
+def _made(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
+    if (kept := arrived.get(request.key)) is not None:
+        return kept
     try:
-        return calls.again(lambda: _tried(purse, gate, request), gate)
+        response = calls.again(lambda: _tried(purse, gate, request), gate)
+        arrived.put(request.key, response)
+        return response
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+        if error.code == responses.FILTERED:
+            return responses.DECLINED
         raise purse.host.told(error) from None
     except openai.APIError as error:
         raise StopError(str(purse.host.told(error))) from None
@@ -63,22 +73,28 @@ def _made(purse: Purse, gate: Gate, request: Request) -> dict:
 
 def _tried(purse: Purse, gate: Gate, request: Request) -> dict:
     """One attempt. What the host may have charged for stays reserved, whatever became of its answer."""
-    gate.wait()
     call = purse.call(request)
     ticket = purse.ledger.reserve(call)
     try:
         response, headers = purse.host.send(request.body)
-    except openai.APIStatusError:
-        purse.ledger.release(ticket)  # the host said that it did not answer
+    except openai.APIError as error:
+        if _is_free(error):
+            purse.ledger.release(ticket)
         raise
-    except ValueError as error:  # no JSON
-        raise calls.Garbled(type(error).__name__) from None
     purse.ledger.settle(purse.used(ticket, response))
     gate.read(headers, call.prompt_tokens + call.completion_tokens)
-    if not calls.is_answer(response):
+    if not responses.is_answer(response):
         raise calls.Garbled("a response without a text")
     see_chain(purse.host, response)
     return response
+
+
+def _is_free(error: openai.APIError) -> bool:
+    """Whether a call that ended so cost nothing: the host says that it did not answer, or was not reached."""
+    if isinstance(error, openai.APIConnectionError):
+        return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+    # A gateway's error says nothing of the host behind it.
+    return getattr(error, "status_code", 400) not in (502, 504, *range(520, 530))
 
 
 def _text(body: dict) -> str:

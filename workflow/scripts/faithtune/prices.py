@@ -45,6 +45,9 @@ class Price:
     source: str
 
 
+# What a model costs that one serves oneself.
+FREE = Price("", *[Rates(0.0, 0.0, 0.0)] * 2, training=0.0, date=datetime.date.min, source="one's own server")
+
 # By name of the model, and ft:NAME for what was tuned from it; the study's own table first.
 Prices = tuple[dict[str, Price], ...]
 

@@ -41,6 +41,8 @@ def completed(raw: dict, schema: dict) -> dict:
 def _message(error: jsonschema.ValidationError) -> str:
     where = ".".join(map(str, error.absolute_path)) or "the top level"
     found = f"config: {where} is {shown(error.instance)}"
+    if where.endswith("_env"):  # somebody may have put the key itself there
+        return f"config: {where}: expected the name of an environment variable"
     if "propertyNames" in error.absolute_schema_path:
         found = f"config: {where} names {shown(error.instance)}"
     limit = error.validator_value

@@ -7,7 +7,7 @@ it by the environment variable that `models.NAME.served.base_url_env` names.
 import shlex
 from pathlib import Path
 
-# vLLM gives at most so many log-probabilities a token; host.TOP_LOGPROBS asks for no more.
+# vLLM is to give so many log-probabilities a token: as many as `served.top_logprobs` may ask for.
 MAX_LOGPROBS = 20
 
 
@@ -18,6 +18,7 @@ def command(base: str, weights: str, load: dict, adapters: dict[str, dict]) -> s
     """
     words = ["vllm", "serve", str(Path(weights).resolve()), "--served-model-name", base, "--dtype", load["dtype"]]
     words += ["--max-logprobs", str(MAX_LOGPROBS)]
+    words += ["--generation-config", "vllm"]  # decoding is greedy, whatever penalties a model recommends
     if load["quantisation"] == "nf4":
         words += ["--quantization", "bitsandbytes"]
     if adapters:

@@ -29,9 +29,8 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import journal, parquet
+from faithtune import parquet
 from faithtune.errors import UserError
-from faithtune.journal import Journal
 
 # A value computed for a key, as JSON.
 ROWS = pl.Schema({"key": pl.String, "value": pl.String})
@@ -48,37 +47,28 @@ class RowStore:
     """The rows of one arm, in `folder`; every value is a JSON-able dict.
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
-    paid: rows cost money, so each is in a file before the next is waited for (`journal`).
+    on_disk: is told the keys of rows as soon as they are there.
     """
 
-    def __init__(self, folder: str | Path, paid: bool = False):
-        self.folder = Path(folder)
-        self.journal = Journal(self.folder) if paid else None
-        self.rows: dict[str, dict] = {}
+    def __init__(self, folder: str | Path, on_disk: Callable[[Iterable[str]], None] | None = None):
+        self.folder, self.on_disk = Path(folder), on_disk or (lambda keys: None)
         self.pending: dict[str, dict] = {}
         self.lock = threading.Lock()
         self.timer: threading.Timer | None = None
         self.asked = self.computed = 0
-        self.rows |= _parts(self.folder)
-        with journal.left_behind(self.folder) as rows:
-            self.rows |= rows
-            self.pending |= rows
-            self.flush()
+        self.rows = kept(self.folder)
+        self.on_disk(self.rows)
 
     def __enter__(self) -> "RowStore":
         return self
 
     def __exit__(self, *_) -> None:
         self.flush()
-        if self.journal:
-            self.journal.close()
         print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
         """Keep a row; it is in a part after FLUSH_SECONDS at most."""
         with self.lock:
-            if self.journal:
-                self.journal.append(key, value)
             self.rows[key] = self.pending[key] = value
             if self.timer is None:
                 self.timer = threading.Timer(FLUSH_SECONDS, self.flush)
@@ -95,8 +85,7 @@ class RowStore:
                 values = [json.dumps(value) for value in self.pending.values()]
                 frame = pl.DataFrame({"key": list(self.pending), "value": values}, schema=ROWS)
                 parquet.write(frame, self.folder / f"part-{uuid.uuid4().hex}.parquet", ROWS)
-                if self.journal:
-                    self.journal.clear()
+                self.on_disk(self.pending)
             self.pending = {}
 
     def through(self, keys: list[str], compute: Callable[[list[int]], Iterable[tuple[int, dict]]]) -> list[dict]:
@@ -115,12 +104,8 @@ class RowStore:
 
 def kept(folder: str | Path) -> dict[str, dict]:
     """The rows of an arm that are there, by key; nothing in the folder changes, whoever is writing there."""
-    return _parts(Path(folder)) | journal.seen(Path(folder))
-
-
-def _parts(folder: Path) -> dict[str, dict]:
     rows = {}
-    for part in sorted(folder.glob("part-*.parquet")):
+    for part in sorted(Path(folder).glob("part-*.parquet")):
         try:
             rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
         except (UserError, ValueError) as error:

@@ -18,7 +18,7 @@ from faithtune.errors import UserError
 BASE = "base"
 KINDS = ("source", "chains", "oracle", "api")
 # Of `api`: what decides the rows; all else says how, and how fast, they are asked for.
-OF_ROWS = ("base_url", "endpoint", "abilities", "tokenizer", "extra")
+OF_ROWS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
 
 
 def kind(model: dict) -> str | None:
@@ -189,6 +189,8 @@ def backend(config: dict, model: str, arm: str) -> dict:
         named = host.get("model") if arm == BASE else host.get("arms", {}).get(arm)  # None: its card says
         host = {"api": {"name": model, "model": named} | {key: host[key] for key in OF_ROWS}}
     if kind(asked) == "api":
+        if host["api"]["base_url"] is None:  # which server it is, wherever it stands
+            host["api"]["base_url_env"] = asked["api"]["base_url_env"]
         return host
     return (host or {}) | loading(config, model)
 
