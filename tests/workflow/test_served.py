@@ -16,6 +16,8 @@ from standin import speaking
 from standin.host import StandIn
 
 URL_ENV = "FAITHTUNE_TEST_URL"
+ARMS = ("base", "qlora-arithmetic-42")
+ANSWERS = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("here", "there") for arm in ARMS]
 
 
 class Served:
@@ -37,8 +39,9 @@ class Served:
 
     def reply(self, body: dict) -> str:
         given = self.tokenizer(body["prompt"], add_special_tokens=False, return_tensors="pt")
+        most = body["max_tokens"] + 1  # the host cuts it there, and says so
         with torch.inference_mode():
-            made = self.networks[body["model"]].generate(**given, max_new_tokens=body["max_tokens"], do_sample=False)
+            made = self.networks[body["model"]].generate(**given, max_new_tokens=most, do_sample=False)
         return self.tokenizer.decode(made[0, given.input_ids.shape[1] :], skip_special_tokens=True)
 
 
@@ -51,6 +54,7 @@ def finished(tmp_path_factory, tiny_model):
         "data_sets": {"arithmetic": study.config["data_sets"]["arithmetic"]},
         "eval_sets": ["arithmetic"],
         "paraphraser": {"model": "here", "max_new_tokens": 24},
+        "budget_usd": 1,  # what one serves oneself has no price and needs none
     }
     study.run("results/served/there.sh")
     study.served = Served(study.folder / "results/served/there.sh")
@@ -58,14 +62,15 @@ def finished(tmp_path_factory, tiny_model):
         patch.setattr(speaking, "tokens", study.served.tokens)  # counts as the model's tokenizer does
         with server(study) as standin:
             patch.setenv(URL_ENV, standin.url)
-            study.run()
+            study.run(*ANSWERS)
             study.asked = {charge.model for charge in standin.journal.charges}
         yield study
 
 
 def server(study: Study, without: str = "-") -> StandIn:
     models = {name: {} for name in study.served.networks if name != without}
-    return StandIn(reply=study.served.reply, key=None, models=models)
+    known = {"extra": ["add_special_tokens"], "completion_logprobs": 20}  # as vLLM
+    return StandIn(reply=study.served.reply, key=None, models=models, **known)
 
 
 def test_each_arm_is_asked_by_its_fingerprint(finished):
@@ -74,7 +79,7 @@ def test_each_arm_is_asked_by_its_fingerprint(finished):
     assert finished.asked == {base, tuned}
 
 
-@pytest.mark.parametrize("arm", ["base", "qlora-arithmetic-42"])
+@pytest.mark.parametrize("arm", ARMS)
 def test_its_answers_are_those_it_gives_here(finished, arm):
     kept = ["id", "test", "k", "outcome", "answer", "reference", "match", "turn"]
     here, there = (
@@ -87,7 +92,7 @@ def test_its_answers_are_those_it_gives_here(finished, arm):
 
 def test_a_server_that_moved_makes_nothing_stale(finished, monkeypatch):
     monkeypatch.setenv(URL_ENV, "http://127.0.0.1:9/v1")
-    assert finished.planned() == {}
+    assert "Nothing to be done" in finished.snakemake("-n", *ANSWERS).stdout
 
 
 def test_a_server_that_does_not_know_an_arm_is_told(finished, monkeypatch):
@@ -109,4 +114,4 @@ def test_without_its_address_it_is_told_which_variable(finished, monkeypatch):
     monkeypatch.delenv(URL_ENV)
     done = finished.snakemake("--cores", "1", "--forcerun", "host", "--until", "host")
     assert done.returncode != 0
-    assert f"models.there.api.base_url_env names {URL_ENV}, which is not set in the environment" in done.stdout
+    assert "models.there.served.base_url_env: the variable that it names is not set in the environment" in done.stdout
