@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import hosted_tunings
-from faithtune import examples, hosted_tuning, prices, questions, spend
+from faithtune import examples, hosted_orders, hosted_tuning, prices, questions, spend
 from faithtune.errors import UserError
 from hosted_tunings import KEY_ENV, MODEL, PRICE, SETTINGS, TEMPLATES, sums, tune
 from standin.faults import Fault
@@ -313,8 +313,11 @@ def test_a_host_that_wants_to_be_left_alone(host, tmp_path):
     assert [row["state"] for row in ledger(tmp_path)] == ["released", "paid"]
 
 
-@pytest.mark.parametrize("forgets", [("metadata",), ("metadata", "user_provided_suffix")])
-def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets):
+@pytest.mark.parametrize("alias", [False, True])
+@pytest.mark.parametrize("forgets", [(), ("metadata",), ("metadata", "user_provided_suffix")])
+def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets, alias):
+    if alias:  # the host's answers have the model's own name
+        host.set(models={f"{MODEL}-2026-01-01": {}}, aliases={MODEL: f"{MODEL}-2026-01-01"})
     original = host.jobs.create
 
     def create(request):
@@ -326,6 +329,28 @@ def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets):
     host.script(JOBS, Fault("dropped_after"))
     tune(host.url, tmp_path)
     assert len(host.jobs.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "job, expected",
+    [
+        ({"metadata": {"faithtune": "a" * 64}, "model": "another name of it"}, True),
+        ({"metadata": {"faithtune": "b" * 64}, "suffix": "a" * 16, "training_file": "file-1", "model": "m"}, False),
+        ({"metadata": {"mine": "x"}, "user_provided_suffix": "a" * 16, "model": "org/m-2026"}, True),
+        ({"suffix": "other", "training_file": "file-1", "model": "m"}, False),
+        ({"training_file": "file-1", "model": "org/m-2026"}, True),
+        ({"training_file": "file-1"}, True),
+        ({"training_file": "file-1", "model": "other"}, False),
+        ({"training_file": "file-1", "model": "m", "seed": 42}, True),
+        ({"training_file": "file-1", "model": "m", "seed": 43}, False),
+        ({"training_file": "file-2", "model": "m"}, False),
+        ({"training_file": None, "model": "m"}, False),
+    ],
+)
+def test_marks_of_a_job_go_before_its_model(job, expected):
+    order = hosted_orders.Order("a" * 64, {"model": "m", "seed": 42}, {})
+    assert hosted_orders.is_of(job, order, "file-1") == expected
+    assert hosted_orders.is_of(job, order, None) == (expected and "training_file" not in job)
 
 
 def test_no_key_in_anything_kept(host, tmp_path, capsys):

@@ -32,18 +32,23 @@ class Order:
 def jobs_of(client: openai.OpenAI, order: Order, training_file: str | None) -> list[dict]:
     """All jobs of an order that the host knows, the newest first; training_file: its id, once it has one."""
     listed = (job.to_dict() for job in client.fine_tuning.jobs.list(limit=PAGE))
-    return [job for job in listed if _is_of(job, order, training_file)]
+    return [job for job in listed if is_of(job, order, training_file)]
 
 
-def _is_of(job: dict, order: Order, training_file: str | None) -> bool:
-    """By metadata, else suffix, else training file: not every host keeps all of them."""
-    if job.get("model") != order.request["model"]:
-        return False
+def is_of(job: dict, order: Order, training_file: str | None) -> bool:
+    """By metadata, else suffix, else training file: not every host keeps all of them.
+
+    The job's `model` says little: a host that is asked by an alias answers with the model's own name.
+    """
     if marked := (job.get("metadata") or {}).get(MARK):
         return marked == order.identity
     if suffix := job.get("user_provided_suffix") or job.get("suffix"):
         return suffix == order.short
-    return training_file is not None and job.get("training_file") == training_file
+    if training_file is None or job.get("training_file") != training_file:
+        return False
+    # The file has the order's name, but a host may keep equal files once, for all orders.
+    asked, model = order.request, job.get("model") or ""
+    return (asked["model"] in model or model in asked["model"]) and job.get("seed") in (None, asked.get("seed"))
 
 
 def file_of(client: openai.OpenAI, order: Order, what: str) -> str | None:
