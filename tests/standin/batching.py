@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Fate:
     end: str = "completed"  # or expired, failed
     done: int | None = None  # requests done before it expired or was cancelled; None: half of them, none of them
     polls: int = 0  # further steps in which nothing comes of it
+    late: int = 0  # retrievals of an ended batch that do not name its output file yet
     errors: list[str] | float = 0.0  # requests that end in the error file, unpaid
     error_status: int = 500
     missing: list[str] | float = 0.0  # done and paid for, without a line
@@ -42,6 +44,7 @@ class Batches:
         self.results: dict[str, tuple[list[dict], list[dict]]] = {}  # lines of output and errors
         self.fates: dict[str, Fate] = {}
         self.waits: dict[str, int] = {}  # steps in which nothing is to come of it yet
+        self.looks: Counter[str] = Counter()  # retrievals of each since it ended, as far as its file is late
         self.coming: list[Fate] = []  # of the next batches
 
     def create(self, request: Request) -> dict:
@@ -64,7 +67,7 @@ class Batches:
             "expires_at": now() + DAY,
             **dict.fromkeys(MOMENTS.values()),
             **dict.fromkeys(("errors", "output_file_id", "error_file_id", "model", "usage")),
-            "metadata": asked.get("metadata"),
+            "metadata": asked.get("metadata") if self.host.settings.metadata else None,
             "request_counts": {"total": 0, "completed": 0, "failed": 0},
         }
         return self.batches[name]
@@ -77,7 +80,11 @@ class Batches:
             raise missing("Batch", name)
         if not self.host.settings.by_hand:
             self.advance(name)
-        return self.batches[name]
+        batch = self.batches[name]
+        if batch["status"] in ENDS and self.looks[name] < self.fates[name].late:
+            self.looks[name] += 1
+            return batch | {"output_file_id": None}
+        return batch
 
     def cancel(self, request: Request, name: str) -> dict:
         if name not in self.batches:

@@ -1,5 +1,6 @@
 """Files: multipart uploads, kept in memory."""
 
+from standin.settings import Settings
 from standin.shapes import listed, missing, need, now
 from standin.wire import Request, Response
 
@@ -7,8 +8,10 @@ PURPOSES = ("batch", "fine-tune")
 
 
 class Files:
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings):
+        self.settings = settings
         self.objects: dict[str, dict] = {}
+        self.looks: dict[str, int] = {}  # retrievals until an uploaded file has been worked through
         self.contents: dict[str, bytes] = {}
 
     def add(self, purpose: str, filename: str, data: bytes) -> dict:
@@ -34,7 +37,11 @@ class Files:
         need(purpose in PURPOSES, f"'{purpose}' is not one of {list(PURPOSES)} - 'purpose'", "purpose")
         filename, data = fields["file"]
         need(data, "File is empty.", "file")
-        return self.add(purpose, filename, data)
+        found = self.add(purpose, filename, data)
+        self.looks[found["id"]] = self.settings.file_looks
+        if self.settings.file_looks or self.settings.file_fault:
+            found["status"] = "uploaded"
+        return found
 
     def page(self, request: Request) -> dict:
         purpose = request.query.get("purpose")
@@ -43,7 +50,19 @@ class Files:
     def retrieve(self, request: Request, name: str) -> dict:
         if name not in self.objects:
             raise missing("File", name)
-        return self.objects[name]
+        found = self.objects[name]
+        if found["status"] in ("uploaded", "pending"):
+            self._work(found)
+        return found
+
+    def _work(self, found: dict) -> None:
+        """One look nearer to the end of its processing."""
+        self.looks[found["id"]] -= 1
+        if self.looks[found["id"]] > 0:
+            found["status"] = "pending"  # not a state of the API's own, but of hosts that take their time
+        else:
+            fault = self.settings.file_fault
+            found |= {"status": "error" if fault else "processed", "status_details": fault}
 
     def content(self, request: Request, name: str) -> Response:
         self.retrieve(request, name)
@@ -57,7 +76,8 @@ class Files:
     def lines(self, name: object, purpose: str, param: str) -> list[bytes]:
         """Of an uploaded file, for a batch or a job; refuses one that is not there or for something else."""
         need(name in self.objects, f"File '{name}' does not exist.", param)
-        found = self.objects[name]["purpose"]
+        found, status = (self.objects[name][key] for key in ("purpose", "status"))
+        need(status == "processed", f"File '{name}' is in state '{status}', not processed yet.", param)
         need(found == purpose, f"File '{name}' has purpose '{found}', '{purpose}' is needed.", param)
         return self.contents[name].splitlines()
 

@@ -38,7 +38,7 @@ class StandIn(Orders):
         self.reply, self.chances = reply, chances
         self.settings = Settings()
         self.settings.change(**settings)
-        self.files, self.batches, self.jobs = Files(), Batches(self), Jobs(self)
+        self.files, self.batches, self.jobs = Files(self.settings), Batches(self), Jobs(self)
         self.faults, self.limits, self._journal = Faults(), Limits(self.settings), Journal()
         self.lock = threading.RLock()
         self.call: Call  # the one being answered
@@ -74,7 +74,7 @@ class StandIn(Orders):
 
     def complete(self, path: str, body: dict, kind: str, source: str | None, key: str) -> dict | list[dict]:
         """Answer a body and charge for it; a list: a stream's chunks."""
-        self.need_model(body.get("model"))
+        body = body | {"model": self.need_model(body.get("model"))}
         speaking.check(path, body, self.settings)
         number = len(self._journal.charges) + 1
         said = speaking.say(body, self.reply, self.chances, self.settings, -number)
@@ -87,11 +87,14 @@ class StandIn(Orders):
     def charge(self, *fields: object) -> None:
         self._journal.charges.append(Charge(*fields))
 
-    def need_model(self, name: object) -> None:
+    def need_model(self, name: object) -> str:
+        """The model's own name."""
         need(name, "you must provide a model parameter", "model")
+        name = self.settings.aliases.get(name, name)
         if name not in self.settings.models:
             message = f"The model `{name}` does not exist or you do not have access to it."
             raise Refusal(404, message, code="model_not_found", param="model")
+        return name
 
     def order(self, name: str, **arguments: object) -> None:
         with self.lock:

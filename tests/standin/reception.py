@@ -135,7 +135,7 @@ class Reception:
         return {"object": "list", "data": [self._model(request, name) for name in self.settings.models]}
 
     def _model(self, request: Request, name: str) -> dict:
-        self.host.need_model(name)
+        name = self.host.need_model(name)
         return {"id": name, "object": "model", "created": 0, "owned_by": "standin", **self.settings.models[name]}
 
 

@@ -11,6 +11,7 @@ ABILITIES = ("chat", "completions", "models", "stream", "logprobs", "seed", "bat
 class Settings:
     key: str | None = "sk-standin-4f1b8c2d9e7a6053"  # None: an open server
     models: dict[str, dict] = field(default_factory=lambda: {"gpt-standin": {}})  # id -> fields, as shutdown_date
+    aliases: dict[str, str] = field(default_factory=dict)  # other names of them: the host answers with the model's own
     abilities: list[str] = field(default_factory=lambda: list(ABILITIES))
     extra: list[str] = field(default_factory=list)  # body fields known beside the API's own
     refused: list[str] = field(default_factory=list)  # body fields this host's models do not support
@@ -27,6 +28,10 @@ class Settings:
     max_requests: int = 50_000
     max_bytes: int = 200_000_000
     max_enqueued_tokens: int = 1_000_000_000
+    # Batches, jobs and files
+    metadata: bool = True  # kept of batches and jobs
+    file_looks: int = 0  # retrievals of an uploaded file until it can be used
+    file_fault: str | None = None  # what is wrong with the files that are uploaded
     # Batches and jobs go one step further each time they are retrieved; or only when the test says so.
     by_hand: bool = False
     # Fine-tuning

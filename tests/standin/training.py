@@ -30,7 +30,7 @@ class Jobs:
         asked = json.loads(request.body)
         for name in asked:
             need(name in FIELDS, f"Unrecognized request argument supplied: {name}", name)
-        self.host.need_model(asked.get("model"))
+        model = self.host.need_model(asked.get("model"))
         for param in ("training_file", "validation_file"):
             if param == "training_file" or asked.get(param):
                 self.host.files.lines(asked.get(param), "fine-tune", param)
@@ -49,7 +49,7 @@ class Jobs:
             "created_at": now(),
             "finished_at": None,
             "estimated_finish": None,
-            "model": asked["model"],
+            "model": model,
             "fine_tuned_model": None,
             "organization_id": "org-standin",
             "training_file": asked["training_file"],
@@ -59,7 +59,7 @@ class Jobs:
             "trained_tokens": None,
             "hyperparameters": parameters,
             "method": {"type": kind, kind: {"hyperparameters": parameters}},
-            "metadata": asked.get("metadata"),
+            "metadata": asked.get("metadata") if self.host.settings.metadata else None,
             "integrations": [],
             "user_provided_suffix": asked.get("suffix"),
             "error": None,

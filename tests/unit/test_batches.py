@@ -11,7 +11,7 @@ import pytest
 
 import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
-from faithtune import batch_chunks, batches
+from faithtune import batch_chunks, batch_queue, batches, calls
 from faithtune.batch_chunks import Limits, Row
 from faithtune.batch_records import Records
 from faithtune.batch_results import Failure, is_whole, results
@@ -22,6 +22,7 @@ from standin.batching import Fate
 from standin.faults import Fault
 from standin.host import StandIn
 from standin.remote import Remote
+from standin.shapes import listed
 
 TWO = Limits(requests=2)
 
@@ -283,17 +284,103 @@ def test_failed_validation_is_told_in_the_hosts_words(host, tmp_path):
     assert host.journal.payments() == dict.fromkeys("abc", 1)
 
 
-def test_full_queue_is_waited_for_with_less(host, tmp_path, monkeypatch):
+def sizes(host):
+    """Rows of each batch that was submitted."""
+    return [len(call.keys) for call in host.journal.of("POST /batches")]
+
+
+def test_batch_too_large_for_the_queue_is_cut(host, tmp_path):
     keys = keys_of(20)
     host.set(max_enqueued_tokens=30)
     assert answered(made(host.url, tmp_path, keys, Limits(enqueued_tokens=90)), keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
-    sizes = [len(call.keys) for call in host.journal.of("POST /batches")]
-    assert sizes[0] > sizes[-1] > 1
+    assert sizes(host)[0] > sizes(host)[-1] > 1
+
+
+def test_batch_that_never_has_room_is_told(host, tmp_path, monkeypatch):
+    assert 24 * 3600 < batch_queue.PATIENCE < batch_queue.OTHERS_PATIENCE
+    monkeypatch.setattr(batch_queue, "PATIENCE", 2 * 3600)
     host.set(max_enqueued_tokens=1)
-    monkeypatch.setattr(batches, "REFUSALS", 3)
-    [(_, error)] = made(host.url, tmp_path, ["too long"], Limits())
+    gate = batch_client.gate()
+    [(_, error)] = asking(purse(host.url, tmp_path), tmp_path, ["too long"], Limits(), gate)
     assert "Enqueued token limit" in str(error)
+    assert str(error).endswith("expected models.gpt.api.batch.enqueued_tokens within what its queue takes")
+    assert 2 < gate.clock() / 3600 < 3
+    assert len(host.files.objects) == 0  # hosts keep a few hundred only
+    assert set(states(tmp_path)) == {"released"}
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_full_queue_of_others_is_waited_for(host, tmp_path, seen):
+    """Another arm's batch takes three hours; then ours goes in as it was, or grows where that one is not shown."""
+    host.fate(Fate(polls=10**6))
+    with pytest.raises(KeyboardInterrupt):
+        list(
+            asking(
+                purse(host.url, tmp_path), tmp_path / "other", keys_of(58, "other"), Limits(), at_sleep(3, interrupt)
+            )
+        )
+    host.set(max_enqueued_tokens=host.batches._enqueued() + 5)
+    gate, keys = batch_client.gate(), keys_of(60)
+    sleep = gate.sleep
+    if not seen:
+        host.batches.page = lambda request: listed([], request.query)
+
+    def wait(seconds):
+        sleep(seconds)
+        if gate.clock() > 3 * 3600:
+            host.batches.waits["batch_1"] = 0
+            host.advance("batch_1")
+
+    gate.sleep = wait
+    assert answered(list(asking(purse(host.url, tmp_path), tmp_path, keys, Limits(enqueued_tokens=180), gate)), keys)
+    ours = sizes(host)[1:]
+    if seen:
+        assert set(ours[:-2]) == {ours[0]}
+        assert sum(ours[-2:]) == 60
+    else:
+        assert 1 in ours and max(ours[-3:]) > 10
+    assert gate.clock() < 4 * 3600
+    assert max(host.journal.payments().values()) == 1
+
+
+@pytest.mark.parametrize(
+    "others, given",
+    [
+        ([True] * 9, [100] * 9),
+        ([False] * 8, [50, 25, 12, 6, 3, 3, 3, 3]),
+        ([False, False, True, None, None, None], [50, 25, 25, 50, 100, 100]),  # None: a batch is taken
+    ],
+)
+def test_tokens_that_a_queue_is_given(others, given):
+    clock = batch_client.Time()
+    queue, found = batch_queue.Queue(Limits(7, 8, 100), lambda: clock.now), []
+    for one in others:
+        assert queue.is_open()
+        if one is None:
+            queue.taken()
+        else:
+            assert queue.refused(queue.limits.enqueued_tokens, one)
+            assert not queue.is_open()
+        found.append(queue.limits.enqueued_tokens)
+        clock.sleep(batch_queue.LONGEST_PAUSE)
+    assert found == given
+    assert (queue.limits.requests, queue.limits.bytes) == (7, 8)
+
+
+def test_patience_with_a_queue():
+    def hours(others):
+        clock = batch_client.Time()
+        queue = batch_queue.Queue(Limits(), lambda: clock.now)
+        queue.refused(1, others)
+        queue.taken()  # from here on
+        clock.sleep(10**6)
+        start = clock.now
+        while queue.refused(1, others):
+            clock.sleep(3600)
+        return (clock.now - start) / 3600
+
+    assert [hours(False), hours(True)] == [27, 7 * 24 + 1]
 
 
 def test_own_limit_of_enqueued_tokens(host, tmp_path):
@@ -301,6 +388,62 @@ def test_own_limit_of_enqueued_tokens(host, tmp_path):
     keys = keys_of(30)
     assert answered(made(host.url, tmp_path, keys, Limits(enqueued_tokens=25)), keys)
     assert once(host, keys)
+
+
+def test_output_file_that_is_named_late(host, tmp_path):
+    host.fate(Fate(late=3), Fate(late=10**6))
+    assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
+    assert once(host, "a")
+    gate = batch_client.gate()
+    [(_, error)] = asking(purse(host.url, tmp_path), tmp_path, ["b"], Limits(), gate)
+    assert "may have been paid" in str(error)
+    assert gate.clock() < 3600
+
+
+def test_states_in_other_words(host, tmp_path):
+    words = {"completed": "SUCCESS", "expired": "TIMEOUT_EXCEEDED", "failed": "Error"}
+    retrieve = host.batches.retrieve
+
+    def other(*asked):
+        batch = retrieve(*asked)
+        return batch | {"status": words.get(batch["status"], batch["status"].upper())}
+
+    host.batches.retrieve = other
+    host.set(max_enqueued_tokens=20)
+    host.fate(Fate(end="expired", done=1))
+    assert answered(made(host.url, tmp_path, keys_of(5), Limits(enqueued_tokens=40)), keys_of(5))
+    assert host.journal.payments() == dict.fromkeys(keys_of(5), 1)
+
+
+def test_host_that_is_away_for_a_while(host, tmp_path):
+    host.script("GET /batches/*", *[Fault("dropped_before")] * 25)
+    assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
+    host.script("GET /batches/*", *[Fault("dropped_before")] * 10_000)
+    gate = batch_client.gate()
+    with pytest.raises(StopError, match="cannot be reached"):
+        list(asking(purse(host.url, tmp_path), tmp_path, ["b"], Limits(), gate))
+    assert 3600 < gate.clock() < 3 * 3600
+
+
+def test_an_answer_without_a_text_is_what_calls_take_it_for(tmp_path, monkeypatch):
+    with StandIn(lambda body: "") as host:
+        monkeypatch.setattr(calls, "is_answer", lambda response: response["choices"][0]["message"]["content"] == "")
+        [(_, response)] = made(host.url, tmp_path, ["a"], Limits())
+        assert text_of(response) == ""
+        assert once(host, "a")
+
+
+def test_files_are_processed_before_a_batch_is_made(host, tmp_path):
+    host.set(file_looks=4)
+    assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
+    assert [call.status for call in host.journal.of("POST /batches")] == [200]
+    host.set(file_looks=0, file_fault=f"Line 1 is\nno request, {KEY}.")
+    with pytest.raises(StopError, match=r"models\.gpt\.api: .* cannot use file file-3: Line 1 is no request") as told:
+        made(host.url, tmp_path, ["b"], Limits())
+    assert KEY not in str(told.value)
+    assert states(tmp_path) == {"paid": 1, "released": 1}
+    host.set(file_fault=None)
+    assert answered(made(host.url, tmp_path, ["b"], Limits()), ["b"])  # from a new file
 
 
 def test_batch_that_the_host_forgot(host, tmp_path):
@@ -448,6 +591,33 @@ def test_other_rows_than_those_of_a_dead_job(host, tmp_path, monkeypatch, step):
     assert once(host, ["b", "c"])
     assert host.journal.asked("a") == (step == "created")
     assert states(tmp_path) == ({"paid": 3} if step == "created" else {"released": 2, "paid": 2})
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_batch_of_a_dead_job_where_no_metadata_are_kept(host, tmp_path, monkeypatch, before):
+    host.set(metadata=False)
+    if before:  # the same chunk was submitted once, and the host keeps equal files once
+        host.fate(Fate(end="expired", done=0))
+        add, kept = host.files.add, {}
+
+        def add_once(purpose, filename, data):
+            if data not in kept:
+                kept[data] = add(purpose, filename, data)["id"]
+            return host.files.objects[kept[data]]
+
+        host.files.add = add_once
+    write, created = Records.write, itertools.count(1)
+
+    def dying(self, one):
+        if one.state == "created" and next(created) == 1 + before:
+            interrupt()
+        write(self, one)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Records, "write", dying)
+        made(host.url, tmp_path, ["a"], Limits())
+    assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
+    assert (host.journal.asked("a"), host.journal.paid("a")) == (1 + before, 1)
 
 
 @pytest.mark.parametrize("expire", [False, True])

@@ -2,17 +2,19 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
 import hosted_tunings
-from faithtune import examples, hosted_tuning, prices, questions, spend
+from faithtune import examples, hosted, hosted_orders, hosted_tuning, parquet, prices, questions, spend
 from faithtune.errors import UserError
 from hosted_tunings import KEY_ENV, MODEL, PRICE, SETTINGS, TEMPLATES, sums, tune
 from standin.faults import Fault
@@ -21,6 +23,7 @@ from standin.remote import Remote
 from standin.settings import Settings
 
 KEY = Settings().key
+SCRIPT = Path(hosted_tuning.__file__).parents[1] / "tune_hosted.py"
 JOBS, FILES = "POST /fine_tuning/jobs", "POST /files"
 
 
@@ -313,8 +316,11 @@ def test_a_host_that_wants_to_be_left_alone(host, tmp_path):
     assert [row["state"] for row in ledger(tmp_path)] == ["released", "paid"]
 
 
-@pytest.mark.parametrize("forgets", [("metadata",), ("metadata", "user_provided_suffix")])
-def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets):
+@pytest.mark.parametrize("alias", [False, True])
+@pytest.mark.parametrize("forgets", [(), ("metadata",), ("metadata", "user_provided_suffix")])
+def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets, alias):
+    if alias:  # the host's answers have the model's own name
+        host.set(models={f"{MODEL}-2026-01-01": {}}, aliases={MODEL: f"{MODEL}-2026-01-01"})
     original = host.jobs.create
 
     def create(request):
@@ -326,6 +332,71 @@ def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets):
     host.script(JOBS, Fault("dropped_after"))
     tune(host.url, tmp_path)
     assert len(host.jobs.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "job, expected",
+    [
+        ({"metadata": {"faithtune": "a" * 64}, "model": "another name of it"}, True),
+        ({"metadata": {"faithtune": "b" * 64}, "suffix": "a" * 16, "training_file": "file-1", "model": "m"}, False),
+        ({"metadata": {"mine": "x"}, "user_provided_suffix": "a" * 16, "model": "org/m-2026"}, True),
+        ({"suffix": "other", "training_file": "file-1", "model": "m"}, False),
+        ({"training_file": "file-1", "model": "org/m-2026"}, True),
+        ({"training_file": "file-1"}, True),
+        ({"training_file": "file-1", "model": "other"}, False),
+        ({"training_file": "file-1", "model": "m", "seed": 42}, True),
+        ({"training_file": "file-1", "model": "m", "seed": 43}, False),
+        ({"training_file": "file-2", "model": "m"}, False),
+        ({"training_file": None, "model": "m"}, False),
+    ],
+)
+def test_marks_of_a_job_go_before_its_model(job, expected):
+    order = hosted_orders.Order("a" * 64, {"model": "m", "seed": 42}, {})
+    assert hosted_orders.is_of(job, order, "file-1") == expected
+    assert hosted_orders.is_of(job, order, None) == (expected and "training_file" not in job)
+
+
+def test_a_host_that_is_away_for_a_while(host, tmp_path):
+    host.script("GET /fine_tuning/jobs/*", *[Fault("dropped_before")] * 25)
+    assert tune(host.url, tmp_path)[0]["job"] == "ftjob-1"
+
+
+@pytest.mark.parametrize("kind", ["retrieve", "page"])
+def test_states_in_other_words(host, tmp_path, kind):
+    words = {"succeeded": "SUCCESS", "failed": "ERROR"}
+    original = getattr(host.jobs, kind)
+
+    def other(*asked):
+        found = json.loads(json.dumps(original(*asked)))
+        for job in found.get("data", [found]):
+            job["status"] = words.get(job["status"], job["status"].upper())
+        return found
+
+    setattr(host.jobs, kind, other)
+    host.fail_job("Bad luck.")
+    with pytest.raises(UserError, match="ftjob-1 failed: Bad luck"):
+        tune(host.url, tmp_path)
+    record(tmp_path).unlink()
+    assert tune(host.url, tmp_path)[0]["job"] == "ftjob-2"
+
+
+def test_files_are_processed_before_a_job_is_made(host, tmp_path):
+    host.set(file_looks=4)
+    pauses = []
+    assert tune(host.url, tmp_path, sleep=pauses.append)[0]["job"] == "ftjob-1"
+    assert [call.status for call in host.journal.of(JOBS)] == [200]
+    assert pauses[:3] == [1.0, 1.5, 2.25]
+
+
+def test_files_that_the_host_cannot_use_are_told_and_uploaded_anew(host, tmp_path):
+    host.set(file_fault=f"Line 1 is\nno example, {KEY}.")
+    with pytest.raises(UserError, match=r"models\.gpt\.api: .* cannot use file file-1: Line 1 is no example") as told:
+        tune(host.url, tmp_path)
+    assert KEY not in str(told.value)
+    assert not host.journal.of(JOBS)
+    assert [row["state"] for row in ledger(tmp_path)] == ["released"]
+    host.set(file_fault=None)
+    assert tune(host.url, tmp_path)[0]["files"]["training"] == "file-3"
 
 
 def test_no_key_in_anything_kept(host, tmp_path, capsys):
@@ -359,6 +430,32 @@ def test_a_job_is_reserved_at_more_than_it_costs_and_settled_at_that(host, tmp_p
     assert row["usd"] == pytest.approx(prices.training_cost(PRICE, charge.prompt_tokens))
     training, _ = hosted_tuning.files(sums(), TEMPLATES, SETTINGS)
     assert 2 * hosted_tuning.training_tokens(training) > charge.prompt_tokens
+
+
+def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, monkeypatch):
+    original = host.jobs.retrieve
+    host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands
+    monkeypatch.chdir(tmp_path)
+    parquet.write(sums(), tmp_path / "questions.parquet", parquet.QUESTIONS)
+    for name, text in TEMPLATES.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    api = {"base_url": host.url, "model": MODEL, "endpoint": "chat", "abilities": ["tune"], "tokenizer": None}
+    settings = {"api_key_env": KEY_ENV, "timeout": 30, "extra": {}, "budget_usd": None, "prices": None}
+    files = {"questions": "questions.parquet", "templates": [f"{name}.txt" for name in TEMPLATES]}
+    rule = SimpleNamespace(
+        log=["log.txt"],
+        params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS}),
+        wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
+        config={"hosts": {"gpt": settings}},
+        input=SimpleNamespace(**files),
+        output=SimpleNamespace(training="training.parquet", card="arm.json"),
+    )
+    runpy.run_path(str(SCRIPT), init_globals={"snakemake": rule})
+    with spend.Ledger(tmp_path / "results" / "store" / "spend.sqlite") as found:
+        [row] = found.frame().to_dicts()
+    training, _ = hosted_tuning.files(sums(), TEMPLATES, SETTINGS)
+    assert row["prompt_tokens"] == 2 * hosted_tuning.training_tokens(training, hosted.most_tokens(api))
+    assert row["prompt_tokens"] > 1.3 * 2 * hosted_tuning.training_tokens(training)
 
 
 def test_a_budget_stops_before_anything_is_sent(host, tmp_path):

@@ -334,6 +334,20 @@ def test_files_are_kept(host):
     assert host.journal.calls[0].body["bytes"] == len(data)
 
 
+def test_files_are_worked_through_before_they_can_be_used(host):
+    host.set(file_looks=2)
+    name = upload(host, ROWS).id
+    asked = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    with pytest.raises(openai.BadRequestError, match="not processed yet"):
+        client(host).batches.create(input_file_id=name, **asked)
+    assert [client(host).files.retrieve(name).status for _ in range(3)] == ["pending", "processed", "processed"]
+    assert client(host).batches.create(input_file_id=name, **asked).status == "validating"
+    host.set(file_looks=0, file_fault="Line 1 is no request.")
+    name = upload(host, ROWS).id
+    found = valid(client(host).files.retrieve(name))
+    assert (found.status, found.status_details) == ("error", "Line 1 is no request.")
+
+
 def test_batch_is_completed(host):
     states, batch = follow(host, submit(host, ROWS))
     assert states == ["validating", "in_progress", "finalizing", "completed"]
@@ -367,6 +381,20 @@ def test_results_come_twice_late_or_not_at_all(host):
     (error,) = lines_of(host, batch.error_file_id)
     assert (error["custom_id"], error["response"]["status_code"], error["error"]) == ("row-3", 500, None)
     assert set(KEYS) - set(host.journal.payments()) == {"row-3"}
+
+
+def test_batch_names_its_output_late(host):
+    host.fate(Fate(late=2))
+    _, batch = follow(host, submit(host, ROWS))
+    found = [batch, *(client(host).batches.retrieve(batch.id) for _ in range(2))]
+    assert [each.output_file_id is None for each in found] == [True, True, False]
+    assert {each.request_counts.completed for each in found} == {10}
+
+
+def test_metadata_is_not_kept(host):
+    host.set(metadata=False)
+    assert submit(host, ROWS).metadata is None
+    assert tune(host, [SUPERVISED] * 10, metadata={"a": "b"}).metadata is None
 
 
 def test_shares_of_a_batch_are_seeded(host):
@@ -500,6 +528,12 @@ def test_jobs_that_fail(host, lines, method, code):
     states, job = wait(host, tune(host, lines, method))
     assert (states, job.error.code, job.fine_tuned_model) == (["validating_files", "failed"], code, None)
     assert not host.journal.charges
+
+
+def test_an_alias_is_answered_with_the_models_own_name(host):
+    host.set(models={f"{MODEL}-2026-01-01": {}}, aliases={MODEL: f"{MODEL}-2026-01-01"})
+    assert tune(host, [SUPERVISED] * 10).model == ask(host).model == f"{MODEL}-2026-01-01"
+    assert client(host).models.retrieve(MODEL).id == f"{MODEL}-2026-01-01"
 
 
 def test_job_fails_on_demand_and_is_cancelled(host):

@@ -3,7 +3,7 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, host, hosted, hosted_tuning, parquet, prompts, tokens
+    from faithtune import arms, host, hosted, hosted_tuning, parquet, prompts
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     api, settings = spec["api"], snakemake.config["hosts"][names.model]
@@ -17,7 +17,7 @@ with job.logged(snakemake.log[0]):
             spec["tuning"],
             arms.STORE / "tunings",
             arm=names.arm,
-            count=tokens.counter("api", api["tokenizer"]),
+            count=hosted.most_tokens(api),
         )
     parquet.write(log, snakemake.output.training, hosted_tuning.HOSTED_TRAINING)
     job.write_json(card, snakemake.output.card)

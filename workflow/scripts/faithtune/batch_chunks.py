@@ -14,7 +14,7 @@ class Limits:
     """The most that a host takes: by OpenAI's reference for a file, by its tiers for what is under way.
 
     enqueued_tokens: of all batches under way together, prompts only. The default is what OpenAI's first paying tier
-    has for a small model; a host that has less says so, and is then given half (batches.made).
+    has for a small model; a host that has less refuses, and is then given half (batch_queue).
     """
 
     requests: int = 50_000

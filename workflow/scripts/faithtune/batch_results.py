@@ -74,6 +74,21 @@ def n_done(batch: Batch) -> int:
     return batch.request_counts.completed + batch.request_counts.failed if batch.request_counts else 0
 
 
+def is_under_way(batch: Batch) -> bool:
+    """Whether it takes room in the host's queue."""
+    return batch.status not in (*ENDS, "validating")
+
+
+def is_refused(batch: Batch | None) -> bool:
+    """Whether the host's queue had no room for it."""
+    return batch is not None and batch.status == "failed" and complaint(batch)[0] == FULL
+
+
+def lacks_output(batch: Batch) -> bool:
+    """Whether answers were made, by the host's counts, and no file of them is named."""
+    return bool(batch.request_counts and batch.request_counts.completed and not batch.output_file_id)
+
+
 def complaint(batch: Batch) -> tuple[str, str]:
     """Code and words of the first error of a failed batch."""
     errors = batch.errors.data if batch.errors and batch.errors.data else []

@@ -7,7 +7,8 @@ from tqdm import tqdm
 
 from faithtune import batch_chunks
 from faithtune.batch_calls import Desk
-from faithtune.batch_chunks import Limits, Row
+from faithtune.batch_chunks import Row
+from faithtune.batch_queue import Queue
 from faithtune.batch_records import Record, Records
 from faithtune.calls import Garbled
 from faithtune.errors import StopError, UserError
@@ -21,8 +22,8 @@ class Submitter:
     stop: why nothing more can be submitted, once that is so.
     """
 
-    def __init__(self, purse: Purse, records: Records, desk: Desk, limits: Limits):
-        self.purse, self.records, self.desk, self.limits = purse, records, desk, limits
+    def __init__(self, purse: Purse, records: Records, desk: Desk, queue: Queue):
+        self.purse, self.records, self.desk, self.queue = purse, records, desk, queue
         self.stop: StopError | None = None
 
     def submit(self, rows: list[Row], under_way: int) -> tuple[list[Record], bool]:
@@ -30,10 +31,10 @@ class Submitter:
 
         under_way: tokens of the batches that are.
         """
-        submitted = []
-        for chunk in batch_chunks.chunked(rows, self.limits):
+        submitted, limits = [], self.queue.limits
+        for chunk in batch_chunks.chunked(rows, limits):
             tokens = sum(row.n_tokens for row in chunk)
-            if under_way and under_way + tokens > self.limits.enqueued_tokens:
+            if under_way and under_way + tokens > limits.enqueued_tokens:
                 return submitted, True
             record = self._chunk(chunk)
             if record is not None:
@@ -43,16 +44,11 @@ class Submitter:
                 break
         return submitted, False
 
-    def shrink(self, tokens: int) -> None:
-        """The host has no room for so many tokens: half of them from now on."""
-        fewer = max(1, min(tokens, self.limits.enqueued_tokens) // 2)
-        self.limits = Limits(self.limits.requests, self.limits.bytes, fewer)
-
     def settled(self, record: Record) -> Record | None:
         """A record whose batch is known; None for a plan that never became one, which is undone."""
         if record.state in ("created", "ended"):
             return record
-        batch = self.desk.found(record.chunk)
+        batch = self.desk.found(record.chunk, record.file, self._others(record))
         if batch is None:
             self._undo(record)
             return None
@@ -83,14 +79,23 @@ class Submitter:
             self.stop = self._budget(first)
         try:
             record = self._noted(record.after("uploaded", file=self.desk.uploaded(record.chunk, data)))
-            return self._noted(record.after("created", batch=self.desk.created(record.chunk, record.file)))
+            self.desk.ready(record.file)
+            batch = self.desk.created(record.chunk, record.file, self._others(record))
+            return self._noted(record.after("created", batch=batch))
         except openai.APIError as error:
             if isinstance(error, openai.APIStatusError) and error.status_code < 500:
                 self._undo(record)  # else the host may have made it: the next run looks
             self.stop = StopError(str(self.purse.host.told(error)))
         except Garbled as error:
             self.stop = StopError(f"{self.purse.host.where}: the host's answers cannot be read: {error}")
+        except UserError as error:  # of its file
+            self._undo(record)
+            self.stop = StopError(str(error))
         return None
+
+    def _others(self, record: Record) -> set[str]:
+        """Batches of other chunks."""
+        return {other.batch for other in self.records.read() if other.batch and other.chunk != record.chunk}
 
     def _planned(self, rows: list[Row], last_ticket: int) -> tuple[Record, bytes]:
         """A chunk's record, and its file."""

@@ -6,10 +6,10 @@ The protocol of a chunk, each step on disk before the next (batch_records): plan
 ledger, file uploaded, batch created, ended. A job that is killed anywhere loses nothing: the next one looks on disk,
 and where the disk does not know, at the host, for what is under way, and waits for that. Rows of an open batch are
 never submitted again, whichever job made it; answers that had come but were not kept are fetched again from the
-host's files. Rows that a host did not come to (an expired batch) or that failed in passing go into another batch.
+host's files. Rows that a host did not come to (an expired batch) or that failed in passing go into another batch, as do
+those of a batch that the host's queue had no room for (batch_queue).
 """
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,18 +21,18 @@ from tqdm import tqdm
 from faithtune import batch_chunks, batch_results
 from faithtune.batch_calls import Desk
 from faithtune.batch_chunks import Limits, Row
+from faithtune.batch_queue import Queue
 from faithtune.batch_records import Record, Records
 from faithtune.batch_results import Failure
 from faithtune.batch_submit import Submitter
+from faithtune.batch_watch import Watch
 from faithtune.calls import Garbled, Gate, Request
 from faithtune.errors import StopError, UserError
 from faithtune.host import see_chain
 from faithtune.paid import Purse
 
 ROUNDS = 5  # batches that a row goes into, at most, in one run
-REFUSALS = 200  # batches in a row that the host's queue has no room for
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # seconds between two looks at a batch
-FULL_PAUSE = 60.0  # seconds after the first refusal; more after each further one, up to LONGEST_PAUSE
 
 
 def made(
@@ -58,7 +58,8 @@ class _Waiting:
     def __init__(self, purse: Purse, gate: Gate, folder: str | Path, limits: Limits, requests: list[Request]):
         self.purse, self.gate = purse, gate
         self.records, self.desk = Records(folder), Desk(purse.host, gate)
-        self.submitter = Submitter(purse, self.records, self.desk, limits)
+        self.watch, self.queue = Watch(self.records, self.desk), Queue(limits, gate.clock)
+        self.submitter = Submitter(purse, self.records, self.desk, self.queue)
         self.rows: dict[str, Row] = {}
         for index, request in enumerate(requests):
             if request.key in self.rows:
@@ -67,9 +68,7 @@ class _Waiting:
                 n_bytes = len(batch_chunks.line(request, purse.host.endpoint))
                 self.rows[request.key] = Row(request, [index], n_bytes, purse.call(request, batch=True))
         self.watched: dict[str, Record] = {}
-        self.seen: dict[str, str] = {}  # the last state of each batch
         self.rounds: Counter[str] = Counter()
-        self.refusals, self.not_before = 0, gate.clock()
 
     def given(self) -> Iterator[tuple[int, dict | UserError]]:
         pause, n_rows = FIRST_PAUSE, len(self.rows)
@@ -81,8 +80,8 @@ class _Waiting:
                     raise self.submitter.stop
                 n_done_here, ended = 0, False
                 for record in list(self.watched.values()):
-                    batch = self._looked(record)
-                    if batch is None or batch.status in batch_results.ENDS:
+                    batch = self.watch.look(record)
+                    if batch is None or self.watch.is_over(batch):
                         ended = True
                         yield from self._collected(self.watched.pop(record.chunk), batch)
                     else:
@@ -105,7 +104,7 @@ class _Waiting:
             for record in records:
                 self._watch(record)
             free = self._free()
-            if free and self.gate.clock() >= self.not_before:
+            if free and self.queue.is_open():
                 under_way = [record for record in records if record.state == "created"]
                 submitted, full = self.submitter.submit(free, sum(record.tokens for record in under_way))
                 for record in submitted:
@@ -121,22 +120,6 @@ class _Waiting:
             self.watched[record.chunk] = record
             self.rounds.update(here)
 
-    def _looked(self, record: Record) -> Batch | None:
-        """The batch as the host has it; None: it is ended and gone from there."""
-        try:
-            batch = self.desk.batch(record.batch)
-        except openai.NotFoundError:
-            if record.state == "ended":
-                return None
-            raise UserError(
-                f"{self.records.path(record.chunk)}: the host knows no batch {record.batch}; expected the key of the"
-                " account that made it, or move the file away to submit and pay its rows anew"
-            ) from None
-        if self.seen.get(batch.id) != batch.status:
-            self.seen[batch.id] = batch.status
-            self._tell(record, f"{batch.status}, {batch_results.n_done(batch)} of {len(record.keys)} rows")
-        return batch
-
     def _collected(self, record: Record, batch: Batch | None) -> Iterator[tuple[int, dict | UserError]]:
         """What an ended batch gives: responses at once, failures that may pass left for another batch."""
         try:
@@ -147,15 +130,22 @@ class _Waiting:
         failures = self._settle(record, batch, contents)
         if failures:
             first = self._told(next(iter(failures.values())).said)
-            self._tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
+            self.watch.tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
         for key, response in _results(contents):
             if key in self.rows and key not in failures and batch_results.is_answer(response):
                 yield from self._give(key, response)
-        full = self._refused(record, batch)
+        full = batch_results.is_refused(batch)
+        waits = full and self._waits(record)
+        if batch and batch.status != "failed":
+            self.queue.taken()
         for key in self.rows.keys() & failures.keys() & record.hopeful():
             failure = failures[key]
-            if full:
+            if waits:
                 self.rounds[key] -= 1
+            elif full:
+                told, where = self._told(f"row {key}: {failure.said}"), self.purse.host.where
+                more = f"expected {where}.batch.enqueued_tokens within what its queue takes"
+                yield from self._give(key, UserError(f"{told}; {more}"))
             elif not failure.passing or self.rounds[key] >= ROUNDS:
                 tried = f" (in {self.rounds[key]} batches)" if failure.passing else ""
                 yield from self._give(key, self._told(f"row {key}: {failure.said}{tried}"))
@@ -169,18 +159,13 @@ class _Waiting:
         for index in self.rows.pop(key).indices:
             yield index, response
 
-    def _refused(self, record: Record, batch: Batch | None) -> bool:
-        """Whether the host's queue was too full for this batch; less is then submitted, and later."""
-        if batch is None or batch.status != "failed" or batch_results.complaint(batch)[0] != batch_results.FULL:
-            self.refusals = 0
-            return False
-        self.refusals += 1
-        if self.refusals > REFUSALS:
-            return False
-        self.submitter.shrink(record.tokens)
-        self.not_before = self.gate.clock() + min(self.refusals * FULL_PAUSE, LONGEST_PAUSE)
-        self._tell(record, "the host's queue is full; later, and in smaller batches")
-        return True
+    def _waits(self, record: Record) -> bool:
+        """Whether the rows of a batch that had no room are to be submitted later."""
+        others = self.desk.is_busy()
+        if record.file:
+            self.desk.delete(record.file)  # it is uploaded anew, and hosts keep a few hundred
+        self.watch.tell(record, "no room in the host's queue: " + ("others fill it" if others else "it is too large"))
+        return self.queue.refused(record.tokens, others)
 
     def _settle(self, record: Record, batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:
         """Enter what came of a batch in ledger and record, once. The rows without an answer, and why."""
@@ -203,9 +188,6 @@ class _Waiting:
 
     def _told(self, said: str) -> UserError:
         return self.purse.host.told(Exception(said))
-
-    def _tell(self, record: Record, what: str) -> None:
-        tqdm.write(f"batch {record.batch}: {what}", file=sys.stderr)
 
 
 def _results(contents: list[bytes]) -> Iterator[tuple[str, dict | Failure]]:

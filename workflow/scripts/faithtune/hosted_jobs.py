@@ -2,7 +2,7 @@
 
     find        is there such a job at the host already?
     reserve     its price, in the ledger
-    upload      its files, each looked for at the host before
+    upload      its files, each looked for at the host before, and until the host has processed them
     create      the job, looked for again before each attempt
     wait        validating_files, queued, running, paused ... succeeded | failed | cancelled
     settle      what it cost, by the tokens that the host says it trained on
@@ -21,17 +21,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import openai
-import polars as pl
 from tqdm import tqdm
 
-from faithtune import calls, hosted_orders, job, prices
+from faithtune import calls, hosted_orders, job, waiting
 from faithtune.errors import StopError, UserError
 from faithtune.host import Host
-from faithtune.hosted_orders import Order
+from faithtune.hosted_bills import Bill
+from faithtune.hosted_orders import FAILED, Order
 from faithtune.redaction import redacted
-from faithtune.spend import Call, Ledger, Used
 
-FAILED = ("failed", "cancelled")
 PAUSES = (2.0, 1.5, 60.0)  # seconds before the second look at a state, how they grow, the longest
 
 Made = TypeVar("Made")
@@ -42,9 +40,7 @@ class Job:
     """An order at a host, paid for from the ledger."""
 
     host: Host
-    ledger: Ledger
-    price: prices.Price | None
-    call: Call  # as the ledger reserves it
+    bill: Bill
     order: Order
     path: Path  # of the record
     sleep: Callable[[float], None]
@@ -69,7 +65,7 @@ class Job:
             self._keep()
         print(f"job {self.record['job']} ({self.path})")
         ended, metrics = self._wait()
-        self._settle(ended)
+        self.bill.settle(ended)
         if ended["status"] in FAILED or not ended.get("fine_tuned_model"):
             raise self._ended_badly(ended)
         return ended, self._asked(lambda: hosted_orders.checkpoints_of(self.client, ended["id"])), metrics
@@ -78,7 +74,7 @@ class Job:
         """A new record: earlier jobs that ended badly are not taken for the one that is made now."""
         past = [one for one in self._asked(self._jobs) if one["status"] in FAILED]
         for one in past:
-            self._settle(one)
+            self.bill.settle(one)
             print(f"job {one['id']} {one['status']} before{self._words(one)}; it is made anew")
         self.record |= {"order": self.order.identity, "ended_badly": [one["id"] for one in past], "files": {}}
         self._keep()
@@ -90,11 +86,13 @@ class Job:
         return next((one for one in self._jobs() if one["id"] not in self.record["ended_badly"]), None)
 
     def _made(self) -> dict:
-        self._reserve()
+        self.bill.reserve()
         for what in self.order.files:
             if what not in self.record["files"]:
                 self.record["files"][what] = self._asked(lambda what=what: self._filed(what))
                 self._keep()
+        for file in self.record["files"].values():
+            self._ready(file)
         return self._asked(lambda: self._find() or self._create())
 
     def _filed(self, what: str) -> str:
@@ -102,14 +100,21 @@ class Job:
             self.client, self.order, what
         )
 
+    def _ready(self, file: str) -> None:
+        """Wait until the host has processed a file."""
+        if error := waiting.ready(self.host, file, self._asked, self.sleep):
+            self.bill.release()
+            self.path.unlink(missing_ok=True)  # the next run uploads it anew
+            raise error
+
     def _create(self) -> dict:
         """Make the job. What the host refuses costs nothing; an answer that is lost may have been a job."""
-        ticket = self._reserve()
+        self.bill.reserve()
         try:
             return hosted_orders.create(self.client, self.order, self.record["files"])
         except openai.APIStatusError as error:
             if error.status_code < 500:
-                self.ledger.release(ticket)
+                self.bill.release()
             if not calls.passes(error):
                 self.path.unlink(missing_ok=True)  # its files may be what is wrong: they are looked for again
             raise
@@ -120,13 +125,13 @@ class Job:
         pause, growth, longest = PAUSES
         with tqdm(unit="step", desc="tuning", mininterval=5) as bar:
             while True:
-                now = self._asked(self._look)
+                now = self._asked(self._look, waiting.HOUR)
                 if now["status"] != state:
                     pause, state = PAUSES[0], now["status"]
                     hint = "; go on with it or cancel it at the host" if state == "paused" else ""
                     print(f"{now['id']} is {state}{hint}")
                 # After the state, so that all events of a job that has ended are there.
-                for event in self._asked(lambda: hosted_orders.events_of(self.client, self.record["job"], seen)):
+                for event in self._asked(lambda: self._events(seen), waiting.HOUR):
                     seen.add(event["id"])
                     print(f"{now['id']}: {self._safe(event.get('message'))}")
                     data = event.get("data")
@@ -141,38 +146,18 @@ class Job:
 
     def _look(self) -> dict:
         try:
-            found = self.client.fine_tuning.jobs.retrieve(self.record["job"]).to_dict()
+            found = hosted_orders.job_of(self.client, self.record["job"])
         except openai.NotFoundError:
             raise UserError(
                 f"{self.path}: the host knows no job {self.record['job']}; name the host it was made at, or remove the"
                 " file to make it anew"
             ) from None
-        if "status" not in found:
+        if not found["status"]:
             raise calls.Garbled("a job without a state")
         return found
 
-    def _reserve(self) -> int:
-        """The job's ticket: the one it has already, else a new one; BudgetError."""
-        return self._ticket() or self.ledger.reserve(self.call)
-
-    def _ticket(self) -> int | None:
-        """The ticket that is neither settled nor released: of the job that is made or waited for."""
-        attempts = self.ledger.frame().filter(pl.col("key") == self.call.key)
-        if attempts.is_empty() or attempts["state"][-1] != "reserved":
-            return None
-        return self.ledger.tickets([self.call.key])[self.call.key]
-
-    def _settle(self, ended: dict) -> None:
-        """What it cost: by its tokens; where the host names none what was reserved, but nothing for refused files."""
-        ticket, tokens = self._ticket(), ended.get("trained_tokens")
-        if ticket is None:  # settled before, or paid for from another ledger
-            return
-        refused = ((ended.get("error") or {}).get("param") or "").endswith("_file")
-        if ended["status"] in FAILED and refused and not tokens:
-            self.ledger.release(ticket)
-        else:
-            usd = prices.training_cost(self.price, tokens) if tokens else None
-            self.ledger.settle(Used(ticket, tokens or None, 0, usd))
+    def _events(self, seen: set[str]) -> list[dict]:
+        return hosted_orders.events_of(self.client, self.record["job"], seen)
 
     def _ended_badly(self, ended: dict) -> UserError:
         how = ended["status"] if ended["status"] in FAILED else "ended without a model"
@@ -194,17 +179,10 @@ class Job:
     def _keep(self) -> None:
         job.write_json(self.record, self.path)
 
-    def _asked(self, ask: Callable[[], Made]) -> Made:
-        """What the host answers, asked again while it fails in passing."""
-
-        def tried() -> Made:
-            try:
-                return ask()
-            except ValueError as error:  # no JSON
-                raise calls.Garbled(type(error).__name__) from None
-
+    def _asked(self, ask: Callable[[], Made], patience: float = 0.0) -> Made:
+        """What the host answers, asked again while it fails in passing (`waiting.asked`)."""
         try:
-            return calls.again(tried, self.gate, self.sleep)
+            return waiting.asked(ask, self.gate, patience)
         except openai.APIError as error:
             raise self.host.told(error) from None
         except calls.Garbled as error:

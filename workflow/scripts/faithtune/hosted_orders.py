@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import openai
 
+from faithtune import waiting
+
 PAGE = 100
 PURPOSE = "fine-tune"
 MARK = "faithtune"  # the metadata's key for the order's hash
+FAILED = ("failed", "cancelled")  # states
 SHORT = 16  # hex digits of it in names, as some hosts take suffixes of 18 characters at most
 
 
@@ -31,25 +34,36 @@ class Order:
 
 def jobs_of(client: openai.OpenAI, order: Order, training_file: str | None) -> list[dict]:
     """All jobs of an order that the host knows, the newest first; training_file: its id, once it has one."""
-    listed = (job.to_dict() for job in client.fine_tuning.jobs.list(limit=PAGE))
-    return [job for job in listed if _is_of(job, order, training_file)]
+    listed = (_plain(job.to_dict()) for job in client.fine_tuning.jobs.list(limit=PAGE))
+    return [job for job in listed if is_of(job, order, training_file)]
 
 
-def _is_of(job: dict, order: Order, training_file: str | None) -> bool:
-    """By metadata, else suffix, else training file: not every host keeps all of them."""
-    if job.get("model") != order.request["model"]:
-        return False
+def job_of(client: openai.OpenAI, name: str) -> dict:
+    """The job of an id."""
+    return _plain(client.fine_tuning.jobs.retrieve(name).to_dict())
+
+
+def is_of(job: dict, order: Order, training_file: str | None) -> bool:
+    """By metadata, else suffix, else training file: not every host keeps all of them.
+
+    The job's `model` says little: a host that is asked by an alias answers with the model's own name.
+    """
     if marked := (job.get("metadata") or {}).get(MARK):
         return marked == order.identity
     if suffix := job.get("user_provided_suffix") or job.get("suffix"):
         return suffix == order.short
-    return training_file is not None and job.get("training_file") == training_file
+    if training_file is None or job.get("training_file") != training_file:
+        return False
+    # The file has the order's name, but a host may keep equal files once, for all orders.
+    asked, model = order.request, job.get("model") or ""
+    return (asked["model"] in model or model in asked["model"]) and job.get("seed") in (None, asked.get("seed"))
 
 
 def file_of(client: openai.OpenAI, order: Order, what: str) -> str | None:
     """The id of an order's file at the host."""
     for file in client.files.list(purpose=PURPOSE, limit=PAGE):
-        if file.filename == order.filename(what) and file.bytes == len(order.files[what]) and file.status != "error":
+        same = file.filename == order.filename(what) and file.bytes == len(order.files[what])
+        if same and str(file.status).lower() not in waiting.UNUSABLE:
             return file.id
     return None
 
@@ -87,3 +101,8 @@ def checkpoints_of(client: openai.OpenAI, job: str) -> list[dict]:
     except openai.NotFoundError:
         return []
     return sorted(listed, key=lambda one: one.get("step_number") or 0)
+
+
+def _plain(job: dict) -> dict:
+    """A job, its state as the API has it; without one, ""."""
+    return job | {"status": waiting.state(job.get("status"), "succeeded")}

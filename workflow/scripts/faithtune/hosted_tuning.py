@@ -17,6 +17,7 @@ import polars as pl
 from faithtune import examples, prices, tokens
 from faithtune.errors import UserError
 from faithtune.host import Host
+from faithtune.hosted_bills import Bill
 from faithtune.hosted_jobs import Job
 from faithtune.hosted_orders import Order
 from faithtune.spend import Call, Ledger
@@ -73,7 +74,7 @@ def train(
     order = _order(host, settings, *files(questions, templates, settings))
     call = _call(host, ledger, price, settings, order, arm, count)
     record = Path(records) / host.name / f"{order.short}.json"
-    ended, checkpoints, metrics = Job(host, ledger, price, call, order, record, sleep).run()
+    ended, checkpoints, metrics = Job(host, Bill(ledger, price, call), order, record, sleep).run()
     metrics += [one["metrics"] for one in checkpoints if one.get("metrics")]
     return _card(host, settings, order, ended, checkpoints), training_log(metrics)
 
