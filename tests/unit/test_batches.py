@@ -11,7 +11,7 @@ import pytest
 
 import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
-from faithtune import batch_chunks, batch_queue, batches, calls
+from faithtune import batch_chunks, batch_queue, batches, responses
 from faithtune.batch_chunks import Limits, Row
 from faithtune.batch_records import Records
 from faithtune.batch_results import Failure, is_whole, results
@@ -425,9 +425,8 @@ def test_host_that_is_away_for_a_while(host, tmp_path):
     assert 3600 < gate.clock() < 3 * 3600
 
 
-def test_an_answer_without_a_text_is_what_calls_take_it_for(tmp_path, monkeypatch):
+def test_an_empty_answer_is_one(tmp_path):
     with StandIn(lambda body: "") as host:
-        monkeypatch.setattr(calls, "is_answer", lambda response: response["choices"][0]["message"]["content"] == "")
         [(_, response)] = made(host.url, tmp_path, ["a"], Limits())
         assert text_of(response) == ""
         assert once(host, "a")
@@ -652,3 +651,9 @@ def test_batch_is_settled_by_one_job_only(host, tmp_path):
     assert answered([*given, *run], keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
     assert states(tmp_path) == {"paid": 4, "released": 3}
+
+
+def test_what_the_host_declines_is_a_row_without_a_word():
+    body = {"error": {"code": "content_filter", "message": "filtered"}}
+    line = json.dumps({"custom_id": "a", "response": {"status_code": 400, "body": body}, "error": None})
+    assert list(results(line.encode())) == [("a", responses.DECLINED)]

@@ -440,7 +440,14 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     for name, text in TEMPLATES.items():
         (tmp_path / f"{name}.txt").write_text(text)
     api = {"base_url": host.url, "model": MODEL, "endpoint": "chat", "abilities": ["tune"], "tokenizer": None}
-    settings = {"api_key_env": KEY_ENV, "timeout": 30, "extra": {}, "budget_usd": None, "prices": None}
+    settings = {
+        "api_key_env": KEY_ENV,
+        "timeout": 30,
+        "extra": {},
+        "budget_usd": None,
+        "prices": None,
+        "section": "api",
+    }
     files = {"questions": "questions.parquet", "templates": [f"{name}.txt" for name in TEMPLATES]}
     rule = SimpleNamespace(
         log=["log.txt"],

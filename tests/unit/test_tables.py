@@ -5,6 +5,7 @@ from functools import cache
 import polars as pl
 import pytest
 
+from faithtune import table_layouts
 from faithtune.claims import CLAIMS
 from faithtune.errors import UserError
 from faithtune.parquet import ESTIMATES
@@ -492,3 +493,9 @@ def test_lanhams_tests():
 def test_an_unknown_table_is_told():
     with pytest.raises(UserError, match="'t0' is none of t1_accuracy"):
         readable(pl.DataFrame(), "t0", STUDY)
+
+
+def test_money_that_nobody_knows_is_not_available():
+    rows = pl.DataFrame({"model": ["m"], "stage": [None], "calls": [1234], "usd_paid": [None], "usd_reserved": [0.5]})
+    laid = table_layouts.money(rows.cast({"stage": pl.String, "usd_paid": pl.Float64}), None)
+    assert laid.row(0) == ("m", "", "1,234", "n/a", "0.5000")

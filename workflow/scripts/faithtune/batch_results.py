@@ -123,6 +123,8 @@ def _result(line: dict) -> dict | Failure:
     error = line.get("error") or (body.get("error") if isinstance(body, dict) else None) or {}
     error = error if isinstance(error, dict) else {"message": str(error)}
     code = error.get("code")
+    if status == 400 and code == responses.FILTERED:
+        return responses.DECLINED
     passing = (status in _PASSING or status >= 500) and code != "insufficient_quota"
     said = f"{error.get('message') or code or 'no reason given'} (status {status})"
     return Failure(said, passing or code in UNDONE, code in UNDONE or (status or 0) >= 400)

@@ -200,7 +200,7 @@ def tuning(
     training, _ = hosted_tuning.files(questions, templates, settings)
     known = settings.get("n_epochs") not in (None, "auto")
     epochs = settings["n_epochs"] if known else hosted_tuning.USUAL_EPOCHS
-    trained = epochs * hosted_tuning.training_tokens(training, party.count)
+    trained, most = (epochs * hosted_tuning.training_tokens(training, count) for count in (party.count, party.most))
     usd = prices.training_cost(party.price, trained)
     return {
         "model": party.host.name,
@@ -215,7 +215,7 @@ def tuning(
         "usd": usd,
         "calls_left": int(not done),
         "usd_left": 0.0 if done else usd,
-        "usd_left_most": 0.0 if done else usd,
+        "usd_left_most": 0.0 if done else prices.training_cost(party.price, most),
         "assumed": not known,
     }
 

@@ -236,9 +236,11 @@ def money(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     """Names, counts in groups of three digits, and USD to a hundredth of a cent, n/a for null."""
     columns = {}
     for name, kind in rows.schema.items():
-        texts = rows[name].fill_null("").to_list() if kind == pl.String else [f"{value:,}" for value in rows[name]]
-        if name.startswith("usd"):
-            texts = [NOT_AVAILABLE if value is None else f"{value:,.4f}" for value in rows[name]]
+        if kind == pl.String:
+            texts = rows[name].fill_null("").to_list()
+        else:
+            shape = ",.4f" if name.startswith("usd") else ","
+            texts = [NOT_AVAILABLE if value is None else format(value, shape) for value in rows[name]]
         columns[name.replace("_", " ").replace("usd", "USD")] = texts
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
