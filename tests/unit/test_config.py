@@ -152,6 +152,21 @@ ODD = {
         {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
         "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
     ),
+    "a key for a variable": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "api_key_env": "sk-" + "0f" * 32}},
+        "config: models.o.api.api_key_env: expected the name of an environment variable",
+    ),
+    "a key in a request": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"api_key": "k"}}},
+        "models.o.api.extra names 'api_key'; a key stands in no file, api_key_env names its variable",
+    ),
+    "more tokens than are reserved": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"max_completion_tokens": 9}}},
+        "models.o.api.extra names 'max_completion_tokens', which faithtune sets itself",
+    ),
     "no budget": ("budget_usd", "NaN", "config: budget_usd is nan; expected a finite number"),
     "a key in a wrong place": ("seed", "sk-proj-1234567890abcdef" * 9, "config: seed is '[key]"),
     "a seed out of range": (
@@ -304,3 +319,12 @@ def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
         config.load(raw, SCHEMA)
     (tmp_path / needed).write_text("Line: {step}\nSo:")
     config.load(raw, SCHEMA)
+
+
+def test_an_arm_of_a_host_bears_no_recipes_name(raw):
+    host = {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"], "arms": {"ft-gsm8k-0": "y"}}
+    raw["models"]["o"] = {"api": host}
+    config.load(raw, SCHEMA)
+    raw["hosted_tunings"] = {"ft": {"train_sets": ["sums"], "models": ["o"]}}
+    with pytest.raises(UserError, match=r"models\.o\.api\.arms names 'ft-gsm8k-0', but hosted_tunings has a recipe"):
+        config.load(raw, SCHEMA)

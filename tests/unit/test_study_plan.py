@@ -3,7 +3,7 @@
 import pytest
 
 from configurations import SCHEMA, WHEEL
-from faithtune import config, study
+from faithtune import config, hosted, study
 from faithtune.errors import UserError
 
 
@@ -68,6 +68,25 @@ def test_how_the_answer_after_a_chain_comes_about():
     models = {"m": {"source": "x"}, "o": {"oracle": {}}, "i": {"chains": {}}, "chat": chat, "open": completions}
     ways = ["continued", "continued", "declared", "retold", "continued"]
     assert study.turns({"models": models}) == dict(zip(models, ways, strict=True))
+
+
+def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
+    """Of two servers named by variables the model may have one name."""
+    common = {"model": "default", "endpoint": "completions"}
+    raw["models"] |= {
+        "a": {"api": {**common, "base_url_env": "URL_A"}},
+        "b": {"api": {**common, "base_url_env": "URL_B"}},
+        "c": {"api": {**common, "base_url": "http://h/v1"}},
+        "d": {"api": {**common, "base_url": "http://h/v1/", "abilities": ["batch"], "concurrency": 2}},
+        "e": {"api": {**common, "base_url": "http://h/v1", "abilities": ["seed"]}},
+        "s": {"source": raw["models"]["m"]["source"], "served": {"base_url_env": "URL_A"}},
+    }
+    full = config.load(raw, SCHEMA)
+    identities = {name: hosted.identity(study.backend(full, name, "base")["api"]) for name in "abcde"}
+    assert identities["c"] == identities["d"]
+    assert len(set(identities.values())) == 4
+    assert "URL_A" not in str(study.backend(full, "s", "base"))  # its arms bear fingerprints
+    assert study.hosting(full)["s"]["section"] == "served"
 
 
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
