@@ -13,8 +13,15 @@ sys.path.insert(0, str(ROOT / "tests"))
 def pytest_configure(config):
     """No test asserts a time: a machine may be busy. Fewer examples where the slow tests are left out."""
     quick = config.option.markexpr == "not slow"
-    settings.register_profile("untimed", deadline=None, max_examples=25 if quick else 100)
+    settings.register_profile("untimed", deadline=None, max_examples=10 if quick else 100)
     settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items):
+    """What needs a model is slow."""
+    for item in items:
+        if "tiny_model" in item.fixturenames:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

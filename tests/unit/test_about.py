@@ -70,7 +70,7 @@ def test_hyper_parameters():
     assert readable(found, "t11_hyper_parameters", Study()).to_dict(as_series=False) == {
         "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "examples ‡", "targets ‡"],
         "a": ["qlora", "8", "0.0002", "1, 2", "9", ""],
-        "b": ["qlora", "8", "0.0002", "1", "None", "q, v"],
+        "b": ["qlora", "8", "0.0002", "1", "not given", "q, v"],
     }
 
 

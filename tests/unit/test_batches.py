@@ -543,6 +543,7 @@ def test_killed_at_every_step(remote, jobs, tmp_path):
     assert len(uploads) == len(set(uploads)) == 2 * (steps.n + 1)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(jobs, tmp_path):
     """With batches that expire, and rows that fail, in between."""
     chance = random.Random(1)

@@ -305,6 +305,7 @@ def test_bounds_bracket_match(groups, seed):
     assert ((frame["low"] >= 0) & (frame["low"] <= frame["high"]) & (frame["high"] <= 1)).all()
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=6, deadline=None)
 def test_effect_is_antisymmetric(seed):
@@ -321,6 +322,7 @@ def test_effect_is_antisymmetric(seed):
     assert there["n"].equals(back["n"]) and there["n_unanswered"].equals(back["n_unanswered"])
 
 
+@pytest.mark.slow
 @given(st.randoms(use_true_random=False))
 @settings(max_examples=4, deadline=None)
 def test_rows_in_any_order(random):

@@ -432,6 +432,7 @@ def test_a_job_is_reserved_at_more_than_it_costs_and_settled_at_that(host, tmp_p
     assert 2 * hosted_tuning.training_tokens(training) > charge.prompt_tokens
 
 
+@pytest.mark.slow
 def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, monkeypatch):
     original = host.jobs.retrieve
     host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands

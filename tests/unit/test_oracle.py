@@ -14,6 +14,8 @@ from faithtune.oracle import SURE, OracleModel
 from faithtune.store import RowStore
 from truth import Truth
 
+pytestmark = pytest.mark.slow  # simulations
+
 KINDS = pytest.mark.parametrize("options", [0, 4])
 
 
