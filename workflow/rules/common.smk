@@ -1,3 +1,4 @@
+import functools
 import os
 import sys
 import time
@@ -67,6 +68,7 @@ wildcard_constraints:
     table="|".join(tables.TABLES),
 
 
+@functools.cache
 def code(script, *modules):
     """Hash of the code that a script runs: part of every rule's params."""
     return code_fingerprint(SCRIPTS / script, *modules)
