@@ -47,7 +47,11 @@ def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes
     settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
     said = {"shutdown_date": None}
-    with hosted.ready(backend, settings, said, store, job, templates(store)) as (model, identity, _):
+    with hosted.ready(backend, settings, said, store, lambda _: store / "rows", job, templates(store)) as (
+        model,
+        identity,
+        _,
+    ):
         yield model, identity
 
 

@@ -144,6 +144,16 @@ def test_what_had_arrived_is_not_asked_again(tmp_path):
     assert len(made) == 6
 
 
+def test_what_arrived_is_given_out_in_batch_mode_too(tmp_path):
+    with stand_in() as host:
+        with arm(host, tmp_path, endpoint="chat") as (model, _):
+            list(model.generate([model.render("Q?")], 12, never, ["a"]))  # and never kept as a row
+        batch = {"requests": 9, "bytes": 10**6, "enqueued_tokens": 10**6}
+        with arm(host, tmp_path, endpoint="chat", mode="batch", batch=batch) as (model, _):
+            [(_, made)] = model.generate([model.render("Q?")], 12, never, ["a"])
+        assert made.text and len(host.journal.charges) == 1
+
+
 def test_a_chain_out_of_sight_ends_the_asking_at_once(tmp_path):
     with stand_in() as host, arm(host, tmp_path, concurrency=2) as (model, _):
         host.set(reasoning_tokens=50)
@@ -163,12 +173,14 @@ def test_a_host_that_was_not_reached_costs_nothing(tmp_path, monkeypatch):
     assert spend.Ledger(tmp_path / "spend.sqlite").spent() == 0
 
 
-def test_a_gateways_error_may_have_been_charged(tmp_path):
-    with stand_in() as host, arm(host, tmp_path, prices=PRICES) as (model, _):
-        host.script("POST /completions", Fault("status", 504), Fault("status", 500))
-        list(model.generate(["Q?"], 12, never, ["a"]))
-    states = spend.Ledger(tmp_path / "spend.sqlite").frame()["state"].to_list()
-    assert sorted(states) == ["paid", "released", "reserved"]
+def test_what_may_have_been_charged_stays_reserved(tmp_path):
+    """A gateway knows nothing of the host behind it; Azure charges for what its filter declines."""
+    declined = Fault("status", 400, code="content_filter", message="filtered")
+    with stand_in() as host, arm(host, tmp_path, prices=PRICES, concurrency=1) as (model, _):
+        host.script("POST /completions", Fault("status", 504), Fault("status", 500), declined)
+        list(model.generate(["Q?", "R?"], 12, never, ["a", "b"]))
+    found = spend.Ledger(tmp_path / "spend.sqlite").frame().sort("at")
+    assert found["state"].to_list() == ["reserved", "released", "reserved", "paid"]
 
 
 def test_every_call_is_paid_once_and_in_the_ledger(tmp_path):

@@ -236,6 +236,25 @@ def test_a_reset_that_is_a_date_is_no_wait():
     assert gate.opens == 0
 
 
+def test_a_zero_of_a_host_that_is_down_uses_up_no_attempts():
+    clock, errors = Clock(), [status_error(503, {"retry-after": "0"})] * 6
+    assert calls.again(lambda: _raise(errors.pop()) if errors else "made", calls.Gate(clock, clock.sleep), clock.sleep)
+    assert sum(clock.slept) > 0
+
+
+def test_nothing_is_asked_again_once_a_job_has_stopped():
+    made, gate = [], calls.Gate()
+
+    def call():
+        made.append(1)
+        gate.stopped = True
+        raise status_error(503)
+
+    with pytest.raises(openai.InternalServerError):
+        calls.again(call, gate, made.append)
+    assert made == [1]
+
+
 @pytest.mark.parametrize(("status", "passes"), [(408, True), (409, True), (503, True), (400, False), (404, False)])
 def test_what_passes(status, passes):
     response = httpx2.Response(status, request=httpx2.Request("POST", "http://host/v1"))

@@ -110,6 +110,37 @@ def test_an_error_as_an_answer_is_told_in_the_hosts_words():
         host.check(connected(standin), None)
 
 
+def test_an_error_whose_words_never_come_is_no_traceback():
+    with stand_in() as standin:
+        at = connected(standin, timeout=0.5)
+        standin.script("POST /completions", Fault("silent", seconds=3))
+        with pytest.raises(openai.APITimeoutError):
+            at.send(at.body("Q?", 9))
+
+
+def test_a_web_page_in_place_of_the_api_is_told(monkeypatch):
+    """The client gives its text out as if it were an answer."""
+    with stand_in() as standin:
+        at = connected(standin, abilities=["batch"])
+        monkeypatch.setattr(at.client.batches, "list", lambda **_: "<html>")
+        with pytest.raises(UserError, match="abilities names 'batch', but the host lacks it"):
+            host.check(at, None)
+
+
+def test_no_part_of_an_address_that_is_a_secret_is_told(monkeypatch):
+    monkeypatch.setenv("FAITHTUNE_TEST_URL", "http://me:s3cretword@127.0.0.1:9/v1")
+    settings = api_of(None) | {"base_url": None, "base_url_env": "FAITHTUNE_TEST_URL", "timeout": 2}
+    with pytest.raises(UserError, match="cannot be reached") as error:
+        host.check(host.connect("big", settings), None)
+    assert "s3cretword" not in str(error.value)
+
+
+def test_a_host_that_is_asked_too_often_is_told_of_soon(monkeypatch):
+    with stand_in() as standin, pytest.raises(UserError, match="Rate limit reached"):
+        standin.script("POST /completions", *[Fault("status", 429)] * 3)
+        host.check(connected(standin), None)
+
+
 def test_a_call_ends_with_its_timeout_however_slowly_its_answer_drips():
     with stand_in(reply=lambda body: "word " * 200) as standin:
         at = connected(standin, timeout=0.5)

@@ -449,7 +449,8 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
         "prices": None,
         "section": "api",
     }
-    files = {"questions": "questions.parquet", "templates": [f"{name}.txt" for name in TEMPLATES]}
+    (tmp_path / "host.json").write_text('{"shutdown_date": null}')
+    files = {"questions": "questions.parquet", "templates": [f"{name}.txt" for name in TEMPLATES], "host": "host.json"}
     rule = SimpleNamespace(
         log=["log.txt"],
         params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS}),

@@ -28,7 +28,8 @@ def completion(text, finish="stop"):
         (completion(""), "", True),
         (completion(" B", "eos"), " B", True),
         (completion(" B", None), " B", True),
-        (completion(" B", "abort"), " B", False),
+        (completion(" B", "tool_calls"), " B", False),
+        (chat([{"type": "text", "text": "Step 1"}, {"type": "text", "text": ": x"}]), "Step 1: x", True),
     ],
 )
 def test_an_answer(response, text, finished):
@@ -38,7 +39,16 @@ def test_an_answer(response, text, finished):
 
 @pytest.mark.parametrize(
     "response",
-    [{}, {"choices": []}, {"choices": None}, {"choices": ["B"]}, chat(None, None), {"choices": [{"index": 0}]}],
+    [
+        {},
+        {"choices": []},
+        {"choices": None},
+        {"choices": ["B"]},
+        chat(None, None),
+        {"choices": [{"index": 0}]},
+        chat(7),
+        completion(" B", "abort"),
+    ],
 )
 def test_no_answer(response):
     assert not responses.is_answer(response)

@@ -158,32 +158,36 @@ def test_a_model_shut_down_since_it_was_checked_is_refused(finished, host):
 
 
 def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model):
-    """Asked again is at most what was under way: as many calls as may be made at once."""
-    concurrency, chains = 3, "results/chains/chat/base/arithmetic.parquet"
+    """Asked again is at most what was under way in the two jobs: as many calls each as may be made at once."""
+    concurrency, sets = 3, ("arithmetic", "more")
+    chains = [f"results/chains/chat/base/{name}.parquet" for name in sets]
     with StandIn(reply=reply, key=KEY, models={"m": {}}, latency=0.1) as host:
         study = Study(tmp_path, tiny_model)
         api = finished.config["models"]["chat"]["api"] | {"base_url": host.url, "concurrency": concurrency}
-        study.config |= {key: finished.config[key] for key in ("eval_sets", "paraphraser", "prices", "prompts")}
+        study.config |= {key: finished.config[key] for key in ("paraphraser", "prices", "prompts")}
         study.config |= {
             "models": {"chat": {"api": api | {"abilities": []}}},
-            "data_sets": {"arithmetic": {"eval": {"n": 60}}},
+            "data_sets": {
+                name: {"reader": "arithmetic", "seed": seed, "eval": {"n": 40}} for seed, name in enumerate(sets)
+            },
+            "eval_sets": list(sets),
             "tunings": {},
         }
-        running = study.start("--cores", "1", chains)
-        while len(charged(host)) < 20:
+        running = study.start("--cores", "2", *chains)
+        while len(charged(host)) < 40:
             assert running.poll() is None
             time.sleep(0.01)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
         time.sleep(1)  # what was under way is charged
         before = charged(host)
-        assert 20 <= len(before) < 60
+        assert 40 <= len(before) < 80
         study.snakemake("--unlock")
-        study.run(chains)
+        study.run(*chains)
         asked = [json.dumps(charge.body, sort_keys=True) for charge in charged(host)]
-    assert len(set(asked)) == 60
-    assert len(asked) <= 60 + concurrency
-    assert parquet.read(tmp_path / chains, parquet.CHAINS).height == 60
+    assert len(set(asked)) == 80
+    assert len(asked) <= 80 + 2 * concurrency
+    assert [parquet.read(tmp_path / path, parquet.CHAINS).height for path in chains] == [40, 40]
 
 
 def charged(host: StandIn) -> list:

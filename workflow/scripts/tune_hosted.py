@@ -3,10 +3,12 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, host, hosted, hosted_tuning, parquet, prompts
+    from faithtune import arms, guards, host, hosted, hosted_tuning, parquet, prompts
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     api, settings = spec["api"], snakemake.config["hosts"][names.model]
+    ends = job.read_json(snakemake.input.host)["shutdown_date"]
+    guards.check_shutdown(f"models.{names.model}.api", api["model"], ends)
     with hosted.ledger(settings, arms.STORE) as ledger:
         card, log = hosted_tuning.train(
             host.connect(names.model, api | settings),

@@ -1,6 +1,7 @@
 """An arm made ready to be asked, with the store of what it was asked before."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import sys
@@ -61,9 +62,10 @@ def ready(
             from faithtune import hosted
 
             api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
+            on_shelf = functools.partial(shelf, stage=stage, names=names)
             settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
             model, identity, on_disk = open_while_asked.enter_context(
-                hosted.ready(api, settings, said, STORE, labels, cards.get("chat", []))
+                hosted.ready(api, settings, said, STORE, on_shelf, labels, cards.get("chat", []))
             )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))

@@ -1,8 +1,8 @@
 """Responses that were paid for: each is in a file the moment it arrives, until its row stands in the row store.
 
 One file a job, one JSON line a response. A killed job loses none that it had written (only a power cut may: nothing
-is synced). A job holds its file locked, so that a file that can be locked was left behind; the next job of the arm
-takes over what is in it. A last line that was cut short is no response.
+is synced). A job holds its file locked, so that a file that can be locked was left behind; the next job with these
+rows takes over what is in it. A last line that was cut short is no response.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 class Arrived:
-    """The responses of one job that are not in the row store yet, by row key; `folder` is of the arm.
+    """The responses of one job that are not in the row store yet, by row key; `folder` is that of its rows.
 
     Used as a context. Its file is made with the first response, and removed once all of them are forgotten.
     """
@@ -51,7 +51,7 @@ class Arrived:
         with self.lock:
             if self.file is None:
                 self._open()
-            self.file.write(json.dumps([key, response]).encode() + b"\n")
+            self.file.write(_line(key, response))
             self.responses[key] = response
 
     def forget(self, keys: Iterable[str]) -> None:
@@ -59,12 +59,24 @@ class Arrived:
         with self.lock:
             for key in keys:
                 self.responses.pop(key, None)
-            if self.file is not None and not self.responses:
-                self.file.truncate(0)
+            if self.file is not None:
+                self._renew()
+
+    def _renew(self) -> None:
+        """A file of only what is left, before the old one goes."""
+        old, file = self.path, self.file
+        self.path, self.file = old.with_name(f"{uuid.uuid4().hex}.jsonl"), None
+        if self.responses:
+            self._open()
+            self.file.write(b"".join(_line(key, response) for key, response in self.responses.items()))
+        old.unlink(missing_ok=True)
+        file.close()
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        while not self.path.exists():  # another job may take it for left behind before it is locked
+        while (
+            self.file is None or not self.path.exists()
+        ):  # another job may take it for left behind before it is locked
             self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open while its job lives
             fcntl.flock(self.file, fcntl.LOCK_EX)
 
@@ -83,6 +95,10 @@ def _left_behind(folder: Path) -> Iterator[dict[str, dict]]:
         yield responses
         for path in held:
             path.unlink(missing_ok=True)
+
+
+def _line(key: str, response: dict) -> bytes:
+    return json.dumps([key, response]).encode() + b"\n"
 
 
 def _read(path: Path, text: bytes) -> dict[str, dict]:

@@ -95,11 +95,7 @@ class Desk:
         return map(_plain, self.host.client.batches.list(limit=_PAGE))
 
     def _asked(self, call: Callable[[], Made], patience: float = 0.0) -> Made:
-        def once() -> Made:
-            self.gate.wait()
-            return call()
-
-        return waiting.asked(once, self.gate, patience)
+        return waiting.asked(call, self.gate, patience)
 
 
 def _plain(batch: Batch) -> Batch:

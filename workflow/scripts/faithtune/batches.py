@@ -28,7 +28,7 @@ from faithtune.batch_submit import Submitter
 from faithtune.batch_watch import Watch
 from faithtune.calls import Garbled, Gate, Request
 from faithtune.errors import StopError, UserError
-from faithtune.host import see_chain
+from faithtune.host import chain_out_of_sight
 from faithtune.paid import Purse
 
 ROUNDS = 5  # batches that a row goes into, at most, in one run
@@ -151,18 +151,15 @@ class _Waiting:
                 yield from self._give(key, self._told(f"row {key}: {failure.said}{tried}"))
 
     def _give(self, key: str, response: dict | UserError) -> Iterator[tuple[int, dict | UserError]]:
-        try:
-            if not isinstance(response, UserError):
-                see_chain(self.purse.host, response)
-        except UserError as error:
-            response = error
+        if not isinstance(response, UserError):
+            response = chain_out_of_sight(self.purse.host, response) or response
         for index in self.rows.pop(key).indices:
             yield index, response
 
     def _waits(self, record: Record) -> bool:
         """Whether the rows of a batch that had no room are to be submitted later."""
         others = self.desk.is_busy()
-        if record.file:
+        if record.file and self.rows.keys() & set(record.keys):
             self.desk.delete(record.file)  # it is uploaded anew, and hosts keep a few hundred
         self.watch.tell(record, "no room in the host's queue: " + ("others fill it" if others else "it is too large"))
         return self.queue.refused(record.tokens, others)

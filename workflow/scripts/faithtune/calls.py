@@ -59,6 +59,7 @@ class Gate:
         self.clock, self.sleep = clock, sleep
         self.opens = self.next = self.pace = 0.0
         self.slowed = -1.0  # when the pace was last doubled
+        self.stopped = False  # nothing is asked again
         self.lock = threading.Lock()
 
     def wait(self) -> float:
@@ -78,7 +79,8 @@ class Gate:
         with self.lock:
             opens = self.clock() + seconds
             if opens > self.opens:
-                self.opens = self.next = opens  # those that wait queue up anew
+                self.opens = opens
+                self.next = max(self.next, opens)
 
     def slow(self, began: float) -> None:
         """A call begun then came too early; calls under way as the pace was doubled tell nothing new."""
@@ -135,13 +137,15 @@ def again(
 ) -> Made:
     """What `call` returns, called again while it fails in passing. Raises its last error.
 
-    attempts: ATTEMPTS, or fewer.
+    attempts: ATTEMPTS, or fewer, those that come too early among them.
     """
     failed = 0
 
     def enough(state: tenacity.RetryCallState) -> bool:
         nonlocal failed
-        if isinstance(state.outcome.exception(), openai.RateLimitError):
+        if gate.stopped:
+            return True
+        if attempts is None and is_too_early(state.outcome.exception()):
             return state.seconds_since_start > PATIENCE
         failed += 1
         return failed >= (attempts or ATTEMPTS)
@@ -150,8 +154,9 @@ def again(
         began = gate.wait()
         try:
             made = call()
-        except openai.RateLimitError:
-            gate.slow(began)
+        except openai.APIError as error:
+            if is_too_early(error):
+                gate.slow(began)
             raise
         gate.quicken()
         return made
@@ -165,6 +170,20 @@ def again(
         reraise=True,
     )
     return retrying(once)
+
+
+def read(ask: Callable[[], Made]) -> Made:
+    """What the client returns; Garbled where the host's answer is not as the API has it, such as a web page."""
+    try:
+        return ask()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Garbled(f"an answer that is not the API's ({type(error).__name__})") from None
+
+
+def is_too_early(error: BaseException) -> bool:
+    """Whether the host says that it is asked too often."""
+    told = isinstance(error, openai.APIError) and isinstance(error.body, dict) and error.body.get("code") == 429
+    return passes(error) and (told or isinstance(error, openai.RateLimitError))
 
 
 def passes(error: BaseException) -> bool:
@@ -205,11 +224,11 @@ def seconds_of(text: str | None) -> float | None:
 def _pause(state: tenacity.RetryCallState, gate: Gate) -> float:
     """How long this call waits; where the host is too busy, so do all others."""
     error = state.outcome.exception()
-    wanted = retry_after(error)
+    wanted, own = retry_after(error), tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
     if wanted is None:
-        return tenacity.wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT)(state)
+        return own
     gate.close(wanted)
-    return wanted
+    return wanted if is_too_early(error) else max(wanted, own)  # a pace keeps those apart that come too early
 
 
 def _tell(state: tenacity.RetryCallState) -> None:

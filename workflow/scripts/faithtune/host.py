@@ -76,19 +76,20 @@ class Host:
         known = {key: body[key] for key in ("model", "prompt", "messages") if key in body}
         rest = {key: value for key, value in body.items() if key not in known}
         ends, parts = time.monotonic() + self.client.timeout, []
-        with resource.with_streaming_response.create(**known, extra_body=rest) as raw:
-            try:
+        asked = httpx2.Request("POST", self.client.base_url)  # for errors of reading, which the client leaves bare
+        try:
+            with resource.with_streaming_response.create(**known, extra_body=rest) as raw:
                 for part in raw.iter_bytes():  # the client's own limit is between two of them
-                    parts.append(part)
                     if time.monotonic() > ends:
-                        raise openai.APITimeoutError(request=raw.http_request)
-            except httpx2.TimeoutException as error:
-                raise openai.APITimeoutError(request=raw.http_request) from error
-            except httpx2.HTTPError as error:
-                raise openai.APIConnectionError(request=raw.http_request) from error
+                        raise openai.APITimeoutError(request=asked)
+                    parts.append(part)
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request=asked) from error
+        except (httpx2.HTTPError, OSError) as error:
+            raise openai.APIConnectionError(request=asked) from error
         response = _json(b"".join(parts))
         if said := responses.error(response):
-            raise openai.APIError(str(said.get("message") or said), request=raw.http_request, body=said)
+            raise openai.APIError(str(said.get("message") or said), request=asked, body=said)
         return response, dict(raw.headers)
 
     def told(self, error: Exception) -> UserError:
@@ -105,7 +106,7 @@ class Host:
             what = "the host refuses a request"
         said = getattr(error, "message", None) or str(error)
         secrets = [os.environ.get(self.key_env)] if self.key_env else []
-        return UserError(f"{self.where}: {what}: {redacted(' '.join(str(said).split()), secrets)[:300]}")
+        return UserError(redacted(f"{self.where}: {what}: {' '.join(str(said).split())}", secrets)[:500])
 
 
 def connect(name: str, api: dict) -> Host:
@@ -130,9 +131,13 @@ def connect(name: str, api: dict) -> Host:
     hidden = section == "api" and hides_chain(api["model"])  # what is served from here has any name
     if hidden:
         raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
-    likeliest = api.get("top_logprobs") or TOP_LOGPROBS[api["endpoint"]]
     decides = api["model"], api["endpoint"], tuple(api["abilities"])
-    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), likeliest, section)
+    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), likeliest(api), section)
+
+
+def likeliest(api: dict) -> int:
+    """How many of the likeliest tokens are asked for where letters are read."""
+    return api.get("top_logprobs") or TOP_LOGPROBS[api["endpoint"]]
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
@@ -145,13 +150,13 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
     response = _answered(host)
     _check_answer(host, response, count_tokens)
     for ability, ask in {
-        "batch": lambda: host.client.batches.list(limit=1),
-        "tune": lambda: host.client.fine_tuning.jobs.list(limit=1),
+        "batch": lambda: host.client.batches.list(limit=1).data,  # a web page comes as a text, which has none
+        "tune": lambda: host.client.fine_tuning.jobs.list(limit=1).data,
     }.items():
         if ability in host.abilities:
             try:
                 _tried(ask)
-            except openai.NotFoundError:
+            except (openai.NotFoundError, Garbled):
                 raise _lacks(host, ability, "it has no such endpoint") from None
             except openai.APIError as error:
                 raise host.told(error) from None
@@ -171,24 +176,25 @@ def shutdown_date(host: Host) -> str | None:
         return datetime.date.fromisoformat(str(said)[:10]).isoformat() if said else None
     except (openai.AuthenticationError, openai.APIConnectionError) as error:
         raise host.told(error) from None
-    except (openai.APIError, ValueError, AttributeError, TypeError):
+    except (openai.APIError, Garbled, ValueError):
         return None  # open servers list what they like
 
 
-def see_chain(host: Host, response: dict) -> None:
-    """StopError where the response's usage or message shows a chain out of sight: each further call would too."""
+def chain_out_of_sight(host: Host, response: dict) -> StopError | None:
+    """What to raise where a response's usage or message shows a chain out of sight: each further call would too."""
     details = (response.get("usage") or {}).get("completion_tokens_details") or {}
     message = (response.get("choices") or [{}])[0].get("message") or {}
     if details.get("reasoning_tokens") or message.get("reasoning_content") or message.get("reasoning"):
-        raise StopError(
+        return StopError(
             f"{host.where}.model is {host.model!r}, which reasons apart from what it answers: that chain"
             " can be tampered with at no host; expected a model, or a setting in `extra`, that reasons in its answer"
         )
+    return None
 
 
 def _tried(ask: Callable[[], object]) -> object:
     """What `ask` returns; a host that is away is told of soon."""
-    return calls.again(ask, Gate(), attempts=3)
+    return calls.again(lambda: calls.read(ask), Gate(), attempts=3)
 
 
 def _listed(host: Host) -> object:
@@ -222,18 +228,18 @@ def _answered(host: Host) -> dict:
         except Garbled as error:
             raise UserError(f"{host.where}: {error}") from None
         if without is not None:
-            raise _lacks(host, without, f"it refuses the field ({host.told(first)})")
+            fewer = "; or give fewer `top_logprobs`" if without == "logprobs" else ""
+            raise _lacks(host, without, f"it refuses the field ({host.told(first)}){fewer}")
         return response
     raise host.told(first)
 
 
 def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:
-    see_chain(host, response)
+    if hidden := chain_out_of_sight(host, response):
+        raise hidden
     if not responses.is_answer(response):
-        raise UserError(
-            f"{host.where}: {host.client.base_url} answers, but with no text; expected an address up to /v1"
-        )
-    if "logprobs" in host.abilities and not any(likeliest for _, likeliest in responses.places(response)):
+        raise UserError(f"{host.where}: the host answers, but with no text; expected an address up to /v1")
+    if "logprobs" in host.abilities and not any(tops for _, tops in responses.places(response)):
         raise _lacks(host, "logprobs", "its answers have none")
     counted = (response.get("usage") or {}).get("prompt_tokens")
     if host.endpoint != "completions" or counted is None:

@@ -16,7 +16,7 @@ from faithtune.api import ApiModel
 from faithtune.arrived import Arrived
 from faithtune.calls import Gate
 from faithtune.guards import check_shutdown
-from faithtune.host import connect
+from faithtune.host import connect, likeliest
 from faithtune.models import folder_fingerprint
 from faithtune.prompts import read
 from faithtune.spend import Ledger
@@ -30,33 +30,51 @@ def identity(api: dict) -> str:
     kept = {key: value for key, value in api.items() if key != "name"}
     kept["base_url"] = api["base_url"] and api["base_url"].rstrip("/")
     kept["abilities"] = sorted({"logprobs", "seed"}.intersection(api["abilities"]))  # the others change no row
+    kept["top_logprobs"] = likeliest(api) if "logprobs" in api["abilities"] else None
     kept["tokenizer"] = api["tokenizer"] and folder_fingerprint(api["tokenizer"], ("tokenizer*.json", "*.jinja"))
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
 def ready(
-    api: dict, settings: dict, said: dict, store: Path, labels: dict, templates: list[str]
+    api: dict,
+    settings: dict,
+    said: dict,
+    store: Path,
+    shelf: Callable[[str], Path],
+    labels: dict,
+    templates: list[str],
 ) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
     """The model, its identity, and what is to be told the keys of rows that stand in the row store.
 
     api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); said: what the
-    host said (`host.check`); labels: {"stage", "arm", "eval_set"}, as the ledger has them; templates: files with
-    those of chats.
+    host said (`host.check`); shelf: the folder of the job's rows, by the identity; labels: {"stage", "arm",
+    "eval_set"}, as the ledger has them; templates: files with those of chats.
     """
     host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
     check_shutdown(host.where, host.model, said["shutdown_date"])
-    with ledger(settings, store) as kept, Arrived(store / "arrived" / arm[:32]) as arrived:
+    with ledger(settings, store) as kept, Arrived(shelf(arm)) as arrived:
         purse = paid.Purse(host, kept, price(settings, host.model), count=most_tokens(api), **labels)
         gate = Gate()
 
-        def send(requests):
+        def made(requests):
             if settings["mode"] == "batch":
                 from faithtune import batches
 
                 limits = batches.Limits(**settings["batch"])
                 return batches.made(purse, gate, store / "batches" / arm[:32], limits, requests)
             return paid.made(purse, gate, settings["concurrency"], arrived, requests)
+
+        def send(requests):
+            """What had arrived before is not asked again."""
+            missing = []
+            for i, request in enumerate(requests):
+                if (kept := arrived.get(request.key)) is None:
+                    missing.append(i)
+                else:
+                    yield i, kept
+            for place, response in made([requests[i] for i in missing]):
+                yield missing[place], response
 
         yield ApiModel(host, send, tokenizer, read(templates)), arm, arrived.forget
 

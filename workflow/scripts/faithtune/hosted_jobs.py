@@ -72,11 +72,13 @@ class Job:
 
     def _begin(self) -> None:
         """A new record: earlier jobs that ended badly are not taken for the one that is made now."""
+        file = self._asked(lambda: hosted_orders.file_of(self.client, self.order, "training"))
+        self.record["files"] = {"training": file} if file else {}  # by which hosts that keep no mark know a job
         past = [one for one in self._asked(self._jobs) if one["status"] in FAILED]
         for one in past:
             self.bill.settle(one)
             print(f"job {one['id']} {one['status']} before{self._words(one)}; it is made anew")
-        self.record |= {"order": self.order.identity, "ended_badly": [one["id"] for one in past], "files": {}}
+        self.record |= {"order": self.order.identity, "ended_badly": [one["id"] for one in past]}
         self._keep()
 
     def _jobs(self) -> list[dict]:

@@ -12,7 +12,7 @@ from faithtune import waiting
 PAGE = 100
 PURPOSE = "fine-tune"
 MARK = "faithtune"  # the metadata's key for the order's hash
-FAILED = ("failed", "cancelled")  # states
+FAILED = ("failed", "cancelled", "expired")  # states
 SHORT = 16  # hex digits of it in names, as some hosts take suffixes of 18 characters at most
 
 

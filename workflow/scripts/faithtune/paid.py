@@ -10,7 +10,8 @@ from faithtune import calls, prices, responses
 from faithtune.arrived import Arrived
 from faithtune.calls import Gate, Request
 from faithtune.errors import StopError, UserError
-from faithtune.host import Host, see_chain
+from faithtune.host import Host, chain_out_of_sight
+from faithtune.responses import FILTERED
 from faithtune.spend import Call, Ledger, Used
 
 
@@ -48,30 +49,32 @@ def made(
 ) -> Iterator[tuple[int, dict | UserError]]:
     """(index, response) of each request as it arrives; a UserError in the place of one that the host refuses.
 
-    What had arrived before is not asked again. Raises StopError, with what has arrived given out, where nothing more
-    can be asked: the budget, the key, a host that cannot be reached.
+    arrived: where each response is kept from the moment it is there. Raises StopError, with what has arrived given
+    out, where nothing more can be asked: the budget, the key, a host that cannot be reached.
     """
     return calls.made(lambda request: _made(purse, gate, arrived, request), requests, concurrency)
 
 
 def _made(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
-    if (kept := arrived.get(request.key)) is not None:
-        return kept
     try:
-        response = calls.again(lambda: _tried(purse, gate, request), gate)
-        arrived.put(request.key, response)
-        return response
+        return calls.again(lambda: _tried(purse, gate, arrived, request), gate)
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-        if error.code == responses.FILTERED:
+        if error.code == FILTERED:
+            arrived.put(request.key, responses.DECLINED)
             return responses.DECLINED
         raise purse.host.told(error) from None
+    except StopError:
+        gate.stopped = True
+        raise
     except openai.APIError as error:
+        gate.stopped = True
         raise StopError(str(purse.host.told(error))) from None
     except calls.Garbled as error:
+        gate.stopped = True
         raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None
 
 
-def _tried(purse: Purse, gate: Gate, request: Request) -> dict:
+def _tried(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
     """One attempt. What the host may have charged for stays reserved, whatever became of its answer."""
     call = purse.call(request)
     ticket = purse.ledger.reserve(call)
@@ -81,11 +84,15 @@ def _tried(purse: Purse, gate: Gate, request: Request) -> dict:
         if _is_free(error):
             purse.ledger.release(ticket)
         raise
+    hidden = chain_out_of_sight(purse.host, response)
+    if responses.is_answer(response) and not hidden:
+        arrived.put(request.key, response)
     purse.ledger.settle(purse.used(ticket, response))
     gate.read(headers, call.prompt_tokens + call.completion_tokens)
+    if hidden:
+        raise hidden
     if not responses.is_answer(response):
         raise calls.Garbled("a response without a text")
-    see_chain(purse.host, response)
     return response
 
 
@@ -93,8 +100,8 @@ def _is_free(error: openai.APIError) -> bool:
     """Whether a call that ended so cost nothing: the host says that it did not answer, or was not reached."""
     if isinstance(error, openai.APIConnectionError):
         return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-    # A gateway's error says nothing of the host behind it.
-    return getattr(error, "status_code", 400) not in (502, 504, *range(520, 530))
+    # A gateway's error says nothing of the host behind it; Azure charges for 408 and for what its filter declines.
+    return getattr(error, "status_code", 400) not in (408, 502, 504, *range(520, 530)) and error.code != FILTERED
 
 
 def _text(body: dict) -> str:

@@ -6,6 +6,8 @@
 
 # How hosts say that a model ended its turn; None: they do not say. All other reasons cut a text short.
 ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", None)
+# How they say that they broke off for a reason of their own, which may be gone.
+BROKEN = ("error", "abort", "network_error", "insufficient_system_resource")
 FILTERED = "content_filter"  # a finish reason, and the code of a refused request
 # What stands for the answer of a host that declines to answer at all.
 DECLINED = {"choices": [{"text": "", "finish_reason": FILTERED}]}
@@ -17,7 +19,12 @@ Place = tuple[str, list[tuple[str, float]]]
 def is_answer(response: dict) -> bool:
     """Whether it holds what was asked for: a choice with its text, or why there is none."""
     choice = _choice(response)
-    return choice is not None and (_text(choice) is not None or choice.get("finish_reason") is not None)
+    if choice is None or choice.get("error") or choice.get("finish_reason") in BROKEN:
+        return False
+    if _text(choice) is not None:
+        return True
+    content = (choice.get("message") or {}).get("content")
+    return content is None and choice.get("finish_reason") is not None
 
 
 def text(response: dict) -> str:
@@ -58,5 +65,8 @@ def _choice(response: dict) -> dict | None:
 
 def _text(choice: dict) -> str | None:
     message = choice.get("message") or {}
-    said = (choice.get("text"), message.get("content"), message.get("refusal"))
+    content = message.get("content")
+    if isinstance(content, list) and all(isinstance(part, dict) for part in content):  # in parts
+        content = "".join(part.get("text") or "" for part in content)
+    said = (choice.get("text"), content, message.get("refusal"))
     return next((text for text in said if isinstance(text, str) and text), "" if "" in said else None)

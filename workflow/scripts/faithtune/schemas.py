@@ -41,8 +41,6 @@ def completed(raw: dict, schema: dict) -> dict:
 def _message(error: jsonschema.ValidationError) -> str:
     where = ".".join(map(str, error.absolute_path)) or "the top level"
     found = f"config: {where} is {shown(error.instance)}"
-    if where.endswith("_env"):  # somebody may have put the key itself there
-        return f"config: {where}: expected the name of an environment variable"
     if "propertyNames" in error.absolute_schema_path:
         found = f"config: {where} names {shown(error.instance)}"
     limit = error.validator_value
@@ -61,6 +59,8 @@ def _message(error: jsonschema.ValidationError) -> str:
         return f"{found}; expected all-linear or a list of layer names"
     if error.validator == "uniqueItems":
         return f"{found}; expected no item twice"
+    if error.validator == "pattern" and error.schema.get("$comment") == "the name of an environment variable":
+        return f"config: {where}: expected {error.schema['$comment']}"  # not quoted: it may be the key itself
     if error.validator == "pattern" and "$comment" in error.schema:  # the pattern in words
         return f"{found}; expected {error.schema['$comment']}"
     limit = " or ".join(limit) if isinstance(limit, list) else limit

@@ -137,7 +137,7 @@ class Ledger:
                     if units is None:
                         raise UserError(f"config: budget_usd is set, but {call.model} ({call.host_model}) has no price")
                     total += units
-                    if total > most:
+                    if units and total > most:
                         if not tickets:
                             raise BudgetError(self._passed(call, total - units))
                         break

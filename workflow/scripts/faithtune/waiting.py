@@ -49,17 +49,12 @@ def asked(ask: Callable[[], Made], gate: Gate, patience: float = 0.0) -> Made:
         slept += seconds
         gate.sleep(seconds)
 
-    def once() -> Made:
-        try:
-            return ask()
-        except ValueError as error:  # no JSON
-            raise Garbled(type(error).__name__) from None
-
+    began = gate.clock()
     while True:
         try:
-            return calls.again(once, gate, sleep)
+            return calls.again(lambda: calls.read(ask), gate, sleep)
         except (openai.APIError, Garbled) as error:
-            if slept >= patience or not calls.passes(error):
+            if max(slept, gate.clock() - began) >= patience or not calls.passes(error):
                 raise
         sleep(ROUND_PAUSE)
 
