@@ -328,3 +328,8 @@ def test_an_arm_of_a_host_bears_no_recipes_name(raw):
     raw["hosted_tunings"] = {"ft": {"train_sets": ["sums"], "models": ["o"]}}
     with pytest.raises(UserError, match=r"models\.o\.api\.arms names 'ft-gsm8k-0', but hosted_tunings has a recipe"):
         config.load(raw, SCHEMA)
+
+
+def test_a_field_that_is_no_secret_may_be_sent(raw):
+    raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"prompt_cache_key": "study"}}}
+    assert config.load(raw, SCHEMA)["models"]["o"]["api"]["extra"] == {"prompt_cache_key": "study"}

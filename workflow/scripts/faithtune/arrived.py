@@ -74,9 +74,8 @@ class Arrived:
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        while (
-            self.file is None or not self.path.exists()
-        ):  # another job may take it for left behind before it is locked
+        # Another job may take it for left behind before it is locked.
+        while self.file is None or not self.path.exists():
             self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open while its job lives
             fcntl.flock(self.file, fcntl.LOCK_EX)
 

@@ -112,11 +112,11 @@ def made(
     A UserError of one is given out in its place, and the others go on. Any other error, and a StopError, ends
     the making: nothing new is begun, what is under way is given out, then it is raised.
     """
-    todo, stop = enumerate(given), None
+    coming, stop = enumerate(given), None
     with ThreadPoolExecutor(concurrency) as pool:
         running = {}
         while True:
-            while stop is None and len(running) < concurrency and (one := next(todo, None)) is not None:
+            while stop is None and len(running) < concurrency and (one := next(coming, None)) is not None:
                 running[pool.submit(do, one[1])] = one[0]
             if not running:
                 break

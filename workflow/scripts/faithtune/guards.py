@@ -15,7 +15,8 @@ OWN_FIELDS |= {"logprobs", "top_logprobs", "max_completion_tokens", "best_of", "
 WARN_DAYS = 90
 
 _HIDDEN = re.compile(r"(?:o\d\b|gpt-5(?![\w.-]*chat)|codex|grok-4|deepseek-reasoner)", re.IGNORECASE)
-_SECRET = re.compile(r"key|token$|secret|password|authorization", re.IGNORECASE)
+# Of a request's fields; prompt_cache_key and its like are none.
+_SECRET = re.compile(r"api[_-]?key|secret|password|authorization|(?:access|auth)[_-]?token", re.IGNORECASE)
 
 
 def check(where: str, api: dict, hosted_tunings: Collection[str]) -> None:
