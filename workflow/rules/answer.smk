@@ -7,11 +7,11 @@ rule answer:
         interventions="results/interventions/{model}/{arm}/{eval_set}.parquet",
         templates=get_templates("cot", "no_cot"),
     output:
-        "results/answers/{model}/{arm}/{eval_set}.parquet",
+        "results/answers/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
-        "logs/answer/{model}/{arm}/{eval_set}.log",
+        "logs/answer/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
-        "benchmarks/answer/{model}/{arm}/{eval_set}.tsv"
+        "benchmarks/answer/{model}/{arm}/{eval_set}{shard}.tsv"
     wildcard_constraints:
         model=models_of(*ASKED),
     conda:

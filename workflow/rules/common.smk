@@ -11,8 +11,8 @@ BASEDIR = Path(str(workflow.current_basedir)).parent
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from faithtune import blocks, data, provenance, published, runtimes, sources, study, tables
 from faithtune import config as study_config
-from faithtune import data, provenance, published, runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -55,6 +55,8 @@ NEEDED_BY = {
     "mistakes": {"mistake"},
     "regenerations": {"mistake", "prefix_paraphrase"},
 }
+# The sets that several jobs share, and over how many.
+SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study.downloads(STUDY)
 
@@ -65,6 +67,8 @@ wildcard_constraints:
     data_set="[a-z0-9_]+",
     eval_set="[a-z0-9_]+",
     split="train|eval",
+    # Of a set that several jobs share, `.2of3`.
+    shard=r"(?:\.\d+of\d+)?",
     table="|".join(tables.TABLES),
 
 
@@ -199,6 +203,18 @@ def per_pair(stage, eval_set=None, kinds=study.KINDS):
     ]
 
 
+def get_shards(wildcards):
+    """The shards of a stage's file."""
+    pair = f"results/{wildcards.stage}/{wildcards.model}/{wildcards.arm}/{wildcards.eval_set}"
+    return [f"{pair}{shard}.parquet" for shard in blocks.names(SHARDS[wildcards.eval_set])]
+
+
+def per_shard(stage):
+    """The shards of all files of a stage that asks a model."""
+    pairs = [path.removesuffix(".parquet") for path in per_pair(stage, kinds=ASKED)]
+    return [f"{pair}{shard}.parquet" for pair in pairs for shard in blocks.names(SHARDS.get(Path(pair).name, 0))]
+
+
 def get_table_input(wildcards):
     """What a table is made from, beside its provenance."""
     return {
@@ -238,7 +254,7 @@ def get_whole_code():
 
 def get_all_outputs():
     """Everything that is kept, down to the first intermediate (see rule all)."""
-    asked = ["interventions", *(stage for stage in NEEDED_BY if is_needed(stage))]
+    rewritten = [stage for stage in NEEDED_BY if is_needed(stage)]
     made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
         *get_host_cards().values(),
@@ -248,7 +264,8 @@ def get_all_outputs():
         *get_question_files().values(),
         *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
         *(path for stage in ("chains", "answers", "measures") for path in per_pair(stage)),
-        *(path for stage in asked for path in per_pair(stage, kinds=ASKED)),
+        *(path for stage in ("interventions", *rewritten) for path in per_pair(stage, kinds=ASKED)),
+        *(path for stage in ("chains", *rewritten, "answers") for path in per_shard(stage)),
         "results/estimates.parquet",
         "results/changes.parquet",
         "results/claims.parquet",

@@ -10,11 +10,11 @@ rule paraphrase:
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         templates=get_templates("paraphrase"),
     output:
-        "results/paraphrases/{model}/{arm}/{eval_set}.parquet",
+        "results/paraphrases/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
-        "logs/paraphrase/{model}/{arm}/{eval_set}.log",
+        "logs/paraphrase/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
-        "benchmarks/paraphrase/{model}/{arm}/{eval_set}.tsv"
+        "benchmarks/paraphrase/{model}/{arm}/{eval_set}{shard}.tsv"
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
@@ -34,11 +34,11 @@ rule mistake:
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         templates=get_templates("mistake"),
     output:
-        "results/mistakes/{model}/{arm}/{eval_set}.parquet",
+        "results/mistakes/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
-        "logs/mistake/{model}/{arm}/{eval_set}.log",
+        "logs/mistake/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
-        "benchmarks/mistake/{model}/{arm}/{eval_set}.tsv"
+        "benchmarks/mistake/{model}/{arm}/{eval_set}{shard}.tsv"
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
@@ -68,11 +68,11 @@ rule regenerate:
         ),
         templates=get_templates("cot"),
     output:
-        "results/regenerations/{model}/{arm}/{eval_set}.parquet",
+        "results/regenerations/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
-        "logs/regenerate/{model}/{arm}/{eval_set}.log",
+        "logs/regenerate/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
-        "benchmarks/regenerate/{model}/{arm}/{eval_set}.tsv"
+        "benchmarks/regenerate/{model}/{arm}/{eval_set}{shard}.tsv"
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]

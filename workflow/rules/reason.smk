@@ -5,11 +5,11 @@ rule chains:
         questions="results/questions/{eval_set}.eval.parquet",
         templates=get_templates("cot"),
     output:
-        "results/chains/{model}/{arm}/{eval_set}.parquet",
+        "results/chains/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
-        "logs/chains/{model}/{arm}/{eval_set}.log",
+        "logs/chains/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
-        "benchmarks/chains/{model}/{arm}/{eval_set}.tsv"
+        "benchmarks/chains/{model}/{arm}/{eval_set}{shard}.tsv"
     wildcard_constraints:
         model=models_of(*ASKED),
     conda:

@@ -3,13 +3,17 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
+    import polars as pl
+
     from faithtune import arms, chains, parquet, prompts
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    names, how = snakemake.wildcards, snakemake.config
-    with arms.ready(spec["backend"], questions, how, snakemake.threads, "chains", names, inputs) as (model, keep):
-        frame = chains.write(
-            model, keep, questions, prompts.read(inputs.templates), spec["max_new_tokens"], spec["forced_start"]
-        )
-    parquet.write(frame, snakemake.output[0], parquet.CHAINS)
+    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
+    with arms.ready(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
+        templates = prompts.read(inputs.templates)
+        frames = [
+            chains.write(model, keep, block.questions, templates, spec["max_new_tokens"], spec["forced_start"])
+            for block in blocks
+        ]
+    parquet.write(pl.concat(frames), snakemake.output[0], parquet.CHAINS)

@@ -3,20 +3,18 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
+    import polars as pl
+
     from faithtune import arms, mistakes, parquet, prompts
 
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    names, how = snakemake.wildcards, snakemake.config
-    with arms.ready(spec["backend"], questions, how, snakemake.threads, "mistakes", names, inputs) as (model, keep):
-        frame = mistakes.mistakes(
-            model,
-            keep,
-            questions,
-            parquet.read(inputs.chains, parquet.CHAINS),
-            prompts.read(inputs.templates),
-            spec["max_new_tokens"],
-            spec["shortest"],
-            spec["longest"],
-        )
-    parquet.write(frame, snakemake.output[0], parquet.MISTAKES)
+    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
+    with arms.ready(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (model, keep, blocks):
+        written = parquet.read(inputs.chains, parquet.CHAINS)
+        templates = prompts.read(inputs.templates)
+        limits = spec["max_new_tokens"], spec["shortest"], spec["longest"]
+        frames = [
+            mistakes.mistakes(model, keep, block.questions, block.rows(written), templates, *limits) for block in blocks
+        ]
+    parquet.write(pl.concat(frames), snakemake.output[0], parquet.MISTAKES)

@@ -7,7 +7,8 @@ with job.logged(snakemake.log[0]):
 
     spec, given = snakemake.params.spec, snakemake.input
     found = provenance.collect(
-        spec["configuration"] | {"compute": snakemake.config["compute"]},
+        # How many jobs share a set decides nothing, not even by rounding.
+        spec["configuration"] | {"compute": {k: v for k, v in snakemake.config["compute"].items() if k != "shards"}},
         dict(zip(spec["questions"], given.questions, strict=True)),
         given.templates,
         {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},

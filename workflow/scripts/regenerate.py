@@ -3,6 +3,8 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
+    import polars as pl
+
     from faithtune import arms, parquet, prompts, regeneration
 
     spec, inputs = snakemake.params.spec, snakemake.input
@@ -11,18 +13,20 @@ with job.logged(snakemake.log[0]):
     rewritten = {
         test: parquet.read(inputs.get(name), schema) for test, (name, schema) in sources.items() if inputs.get(name)
     }
-    names, how = snakemake.wildcards, snakemake.config
-    with arms.ready(spec["backend"], questions, how, snakemake.threads, "regenerations", names, inputs) as (
-        model,
-        keep,
-    ):
-        frame = regeneration.regenerations(
-            model,
-            keep,
-            questions,
-            parquet.read(inputs.chains, parquet.CHAINS),
-            rewritten,
-            prompts.read(inputs.templates),
-            spec["max_new_tokens"],
-        )
-    parquet.write(frame, snakemake.output[0], parquet.REGENERATIONS)
+    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
+    with arms.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (model, keep, blocks):
+        written = parquet.read(inputs.chains, parquet.CHAINS)
+        templates = prompts.read(inputs.templates)
+        frames = [
+            regeneration.regenerations(
+                model,
+                keep,
+                block.questions,
+                block.rows(written),
+                {test: block.rows(frame) for test, frame in rewritten.items()},
+                templates,
+                spec["max_new_tokens"],
+            )
+            for block in blocks
+        ]
+    parquet.write(pl.concat(frames), snakemake.output[0], parquet.REGENERATIONS)

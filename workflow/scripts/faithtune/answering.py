@@ -42,8 +42,8 @@ def answer(
 
     Behind those of a question stands, with `shuffle`, its answer without a chain to
     its options in another order (test "no_cot_shuffled"; its letter is the one that the
-    option has in the question itself), and behind them all the full-chain answers of
-    the first `again` questions that have one, asked again (test "again").
+    option has in the question itself), and behind them all the full-chain answers that
+    the first `again` questions have, asked again (test "again").
     """
     asked = {row["id"]: row for row in questions.iter_rows(named=True)}
     written = {row["id"]: row for row in chains.iter_rows(named=True)}
@@ -76,8 +76,9 @@ def answer(
         bar.update(len(pack))
     bar.close()
     rows = [row for group in members for row in group]
-    full = [row for row in rows if row["test"] == "full" and row["own"] and row["answer"]]
-    repeated = [row | {"test": "again", "p_reference": None} for row in full[:again]]
+    first = set(questions["id"].head(again))
+    full = [row for row in rows if row["test"] == "full" and row["id"] in first and row["own"] and row["answer"]]
+    repeated = [row | {"test": "again", "p_reference": None} for row in full]
     for row, told in zip(repeated, tell(repeated, "answer again"), strict=True):
         _set(row, told, min_option_mass)
     return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import job
+from faithtune import blocks, job
 from faithtune.backend import Model
+from faithtune.blocks import Block
 from faithtune.store import RowStore
 
 STORE = Path("results/store")
@@ -42,19 +43,19 @@ def ready(
     stage: str,
     names: Mapping[str, str],
     cards: Mapping[str, str],
-) -> Iterator[tuple[Model, tuple[RowStore, str]]]:
-    """An arm (weights are loaded when first needed) with its row store and its fingerprint.
+) -> Iterator[tuple[Model, tuple[RowStore, str], list[Block]]]:
+    """An arm (weights are loaded when first needed), its row store with its fingerprint, and the job's questions.
 
     `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
     `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
     `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
     `host` (what the host said) and `chat` (templates). stage: chains, answers, regenerations, paraphrases or
-    mistakes; names: the job's `model`, `arm` and `eval_set`.
+    mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions come in the blocks of that shard.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
     """
-    on_disk = None
+    on_disk = size = None
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
@@ -70,16 +71,31 @@ def ready(
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-        with RowStore(shelf(identity, stage, names), on_disk) as rows:
-            yield model, (rows, identity)
+            size = how["compute"]["block_size"]
+        own = shelf(identity, stage, names)
+        with RowStore(own, on_disk, others(own)) as rows:
+            yield model, (rows, identity), blocks.cut(questions, size, names["shard"])
 
 
 def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
     """The folder of a job's rows."""
-    name = names["eval_set"]
+    name = f"{names['eval_set']}{names['shard']}"
     if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        name = f"{stage}-{names['model']}-{names['arm']}-{names['eval_set']}"
+        name = f"{stage}-{names['model']}-{names['arm']}-{name}"
     return STORE / "rows" / identity[:32] / name
+
+
+def others(own: Path) -> list[Path]:
+    """The shelves of the same set divided over another number of jobs: nobody writes there now."""
+    name, _, shard = own.name.partition(".")
+    whole = [own.parent / name] if shard else []
+    divided = [path for path in sorted(own.parent.glob(f"{name}.*of*")) if _jobs(path.name) != _jobs(own.name)]
+    return whole + divided
+
+
+def _jobs(name: str) -> str:
+    """Over how many jobs the set of a shelf is divided."""
+    return name.partition(".")[2].partition("of")[2]
 
 
 def at_host(backend: dict, cards: Mapping[str, str]) -> dict:

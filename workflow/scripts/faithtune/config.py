@@ -69,6 +69,9 @@ def _check_sets(config: dict) -> None:
         _check_set(config, "eval_sets", name, "eval")
         if name.startswith("average"):
             raise UserError(f"config: eval_sets names {name!r}, a name of the tables' own; rename it")
+    for name in config["compute"]["shards"]:
+        if name not in config["eval_sets"]:
+            raise UserError(f"config: compute.shards names {name!r}; expected one of eval_sets: {config['eval_sets']}")
 
 
 def _check_set(config: dict, where: str, name: str, split: str) -> None:

@@ -38,7 +38,7 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
         if not asker and (not writer or study.kind(config["models"][arm["model"]]) == "chains"):
             continue
         for eval_set in study.eval_sets(config, arm):
-            names = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set}
+            names = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set, "shard": ""}
             files = _files(f"{arm['model']}/{arm['arm']}/{eval_set}.parquet")
             found += forecast.forecast(
                 names,
@@ -48,7 +48,7 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
                 files,
                 asker,
                 writer,
-                lambda one, stage, names=names: store.kept(arms.shelf(one.identity, stage, names)),
+                lambda one, stage, names=names: _rows(arms.shelf(one.identity, stage, names)),
             )
     return found
 
@@ -69,6 +69,11 @@ def party(config: dict, model: str, arm: str, templates: dict[str, str], table: 
         templates,
         hosted.identity(api),
     )
+
+
+def _rows(shelf: Path) -> dict[str, dict]:
+    """What is kept of an arm's stage on a set, in however many shards."""
+    return store.kept(shelf, *arms.others(shelf))
 
 
 def _hosted(config: dict, model: str) -> bool:

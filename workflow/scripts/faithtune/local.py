@@ -134,8 +134,10 @@ class LocalModel:
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
         """Indices of groups of prompts, in order: as many together as the memory holds, but one at least.
 
-        Before a pack is given out, what the last one computed is forgotten, but for what they share.
+        Before a pack is given out, what the last one computed is forgotten, but for what they share; before the
+        first, everything.
         """
+        self.forest = Forest(lambda: self.network)
         tree, pack = Tree(), []
         for index, group in enumerate(groups):
             for text in group:

@@ -47,16 +47,21 @@ class RowStore:
     """The rows of one arm, in `folder`; every value is a JSON-able dict.
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
-    on_disk: is told the keys of rows as soon as they are there.
+    on_disk: is told the keys of rows as soon as they are there; others: further folders whose rows are known.
     """
 
-    def __init__(self, folder: str | Path, on_disk: Callable[[Iterable[str]], None] | None = None):
+    def __init__(
+        self,
+        folder: str | Path,
+        on_disk: Callable[[Iterable[str]], None] | None = None,
+        others: Iterable[Path] = (),
+    ):
         self.folder, self.on_disk = Path(folder), on_disk or (lambda keys: None)
         self.pending: dict[str, dict] = {}
         self.lock = threading.Lock()
         self.timer: threading.Timer | None = None
         self.asked = self.computed = 0
-        self.rows = kept(self.folder)
+        self.rows = kept(*others, self.folder)
         self.on_disk(self.rows)
 
     def __enter__(self) -> "RowStore":
@@ -102,10 +107,10 @@ class RowStore:
         return [self.rows[key] for key in keys]
 
 
-def kept(folder: str | Path) -> dict[str, dict]:
-    """The rows of an arm that are there, by key; nothing in the folder changes, whoever is writing there."""
+def kept(*folders: str | Path) -> dict[str, dict]:
+    """The rows of an arm that are there, by key; nothing in the folders changes, whoever is writing there."""
     rows = {}
-    for part in sorted(Path(folder).glob("part-*.parquet")):
+    for part in [part for folder in folders for part in sorted(Path(folder).glob("part-*.parquet"))]:
         try:
             rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
         except (UserError, ValueError) as error:

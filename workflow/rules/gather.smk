@@ -1,0 +1,24 @@
+# Where a set is shared by several jobs, its file is gathered from them.
+ruleorder: gather > chains > paraphrase > mistake > regenerate > answer
+
+
+rule gather:
+    """One file of the shards that several jobs made of an arm on a set."""
+    input:
+        get_shards,
+    output:
+        "results/{stage}/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/gather/{stage}/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/gather/{stage}/{model}/{arm}/{eval_set}.tsv"
+    wildcard_constraints:
+        stage="chains|paraphrases|mistakes|regenerations|answers",
+        model=models_of(*ASKED),
+        eval_set="|".join(SHARDS) or "-",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {"code": code("gather.py")},
+    script:
+        "../scripts/gather.py"
