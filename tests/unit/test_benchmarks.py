@@ -45,3 +45,12 @@ def test_bootstrap(tmp_path):
     assert found["figures"] == 2 * 9 * 10
     assert found["effects"] == 2 * 9 * 5
     assert found["width_ratio"] == pytest.approx(1.06, abs=0.05)  # few questions: stretched, and two groups more
+
+
+def test_planning(tmp_path):
+    script, out = ROOT / "tests/benchmarks/planning.py", tmp_path / "out.json"
+    subprocess.run([sys.executable, script, "small", "--json", out], check=True, capture_output=True)
+    found = json.loads(out.read_text())["small"]
+    pairs = (1 + 2) * 4  # base and two tuned arms on four sets
+    assert found["jobs"] > 3 * pairs
+    assert found["seconds"] > 0 and found["mb"] > 0 and found["ratio"] > 0

@@ -22,7 +22,7 @@ def test_shards_are_runs_of_the_same_blocks(n, size, jobs):
     whole = ids(blocks.cut(asked(n), size))
     shared = [ids(blocks.cut(asked(n), size, shard)) for shard in blocks.names(jobs)]
     assert [block for shard in shared for block in shard] == whole
-    assert [identifier for block in whole for identifier in block] == asked(n)["id"].to_list()
+    assert [name for block in whole for name in block] == asked(n)["id"].to_list()
     assert all(len(block) <= size for block in whole)
     counts = [len(shard) for shard in shared]
     assert max(counts) - min(counts) <= 1
@@ -32,7 +32,7 @@ def test_shards_are_runs_of_the_same_blocks(n, size, jobs):
 def test_without_a_size_a_shard_is_one_block(n, jobs):
     shared = [blocks.cut(asked(n), None, shard) for shard in blocks.names(jobs)]
     assert all(len(shard) == 1 for shard in shared)
-    assert sum(ids([one for shard in shared for one in shard]), []) == asked(n)["id"].to_list()
+    assert [name for shard in shared for block in ids(shard) for name in block] == asked(n)["id"].to_list()
 
 
 @given(sizes, st.one_of(st.none(), st.integers(1, 9)), st.integers(1, 9))

@@ -13,16 +13,16 @@ ADDED = ["mistake", "prefix_paraphrase", "filler_sweep"]
 
 def test_a_mistake_needs_no_new_chains_nor_paraphrases(study):
     study.config["tests"] = ["early_termination", "filler", "paraphrase", "mistake"]
-    after = {"intervene": 4, "answer": 4, "measure": 4, "figure": 2, "estimates": 1, "claims": 1}
+    after = {"answer": 4, "figure": 2, "estimates": 1, "claims": 1}
     after |= {"provenance": 1, "table": len(tables.TABLES)}
     assert study.planned() == {"mistake": 4, "regenerate": 4, **after}
 
 
-def test_the_sweeps_bound_reaches_only_the_interventions(study):
+def test_the_sweeps_bound_reaches_only_the_answers(study):
     study.config["tests"] = ["early_termination", "filler", "paraphrase", "filler_sweep"]
     study.config["sweep"] = {"longest": 20}
     planned = study.planned()
-    assert planned["intervene"] == 4
+    assert planned["answer"] == 4
     assert not {"mistake", "regenerate", "paraphrase", "chains"} & set(planned)
 
 

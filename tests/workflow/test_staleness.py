@@ -9,12 +9,12 @@ from faithtune import parquet, tables
 from faithtune.store import ROWS
 
 TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES)}
-PER_SET = {"chains": 2, "paraphrase": 2, "intervene": 2, "answer": 2, "measure": 2}
+PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
 
 
-def test_another_alpha_reruns_measures_and_tables(study):
+def test_another_alpha_asks_nothing(study):
     study.config["measures"]["alphas"] = [0.25, 0.5]
-    assert study.planned() == {"measure": 4, **TABLES}
+    assert study.planned() == TABLES
 
 
 def test_a_new_evaluation_set_runs_only_its_own_stages(study):
@@ -46,7 +46,7 @@ def test_more_training_questions_leave_base_alone(study):
 
 def test_another_filler_asks_nothing_of_the_paraphraser(study):
     study.config["filler"] = " _"
-    assert study.planned() == {"intervene": 4, "answer": 4, "measure": 4, "figure": 2, **TABLES}
+    assert study.planned() == {"answer": 4, "figure": 2, **TABLES}
 
 
 def test_speed_settings_rerun_nothing(study):

@@ -121,7 +121,7 @@ def test_accuracy_in_the_table_is_the_share_of_correct_answers(study):
 
 
 def test_measures_pick_the_k_of_alpha(study):
-    picked = frame(study, "measures/tiny/base/arithmetic", measures.MEASURES).filter(steps="all")
+    picked = frame(study, "measures", measures.OF_STUDY).filter(arm="base", eval_set="arithmetic", steps="all")
     assert picked.height > 0
     assert (picked["k"] == (picked["n_steps"] + 1) // 2).all()
 

@@ -1,13 +1,23 @@
 rule answer:
-    """What an arm answers after every intervention."""
+    """An arm's chains tampered with, at every k, and what it answers after each."""
     input:
         unpack(get_arm_files),
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
-        interventions="results/interventions/{model}/{arm}/{eval_set}.parquet",
+        paraphrases=branch(
+            is_needed("paraphrases"),
+            then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
+        ),
+        regenerations=branch(
+            is_needed("regenerations"),
+            then="results/regenerations/{model}/{arm}/{eval_set}.parquet",
+            otherwise=[],
+        ),
         templates=get_templates("cot", "no_cot"),
     output:
-        "results/answers/{model}/{arm}/{eval_set}{shard}.parquet",
+        interventions="results/interventions/{model}/{arm}/{eval_set}{shard}.parquet",
+        answers="results/answers/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
         "logs/answer/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
@@ -18,6 +28,15 @@ rule answer:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
     params:
-        spec=lambda wc: get_backend(wc) | STUDY["answers"] | {"code": code("answer.py")},
+        spec=lambda wc: get_backend(wc)
+        | STUDY["answers"]
+        | {
+            "kind": KINDS[wc.model],
+            "tokenizer": STUDY["models"][wc.model].get("api", {}).get("tokenizer"),
+            "tests": STUDY["tests"],
+            "filler": STUDY["filler"],
+            "sweep": STUDY["sweep"],
+            "code": code("answer.py"),
+        },
     script:
         "../scripts/answer.py"

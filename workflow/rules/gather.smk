@@ -13,7 +13,7 @@ rule gather:
     benchmark:
         "benchmarks/gather/{stage}/{model}/{arm}/{eval_set}.tsv"
     wildcard_constraints:
-        stage="chains|paraphrases|mistakes|regenerations|answers",
+        stage="chains|paraphrases|mistakes|regenerations|interventions|answers",
         model=models_of(*ASKED),
         eval_set="|".join(SHARDS) or "-",
     conda:

@@ -84,39 +84,3 @@ rule regenerate:
         },
     script:
         "../scripts/regenerate.py"
-
-
-rule intervene:
-    """The chains tampered with, at every k; filler is counted in the measured model's tokens."""
-    input:
-        model=lambda wc: get_arm_files(wc).get("model", []),
-        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
-        paraphrases=branch(
-            is_needed("paraphrases"),
-            then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
-            otherwise=[],
-        ),
-        regenerations=branch(
-            is_needed("regenerations"),
-            then="results/regenerations/{model}/{arm}/{eval_set}.parquet",
-            otherwise=[],
-        ),
-    output:
-        "results/interventions/{model}/{arm}/{eval_set}.parquet",
-    log:
-        "logs/intervene/{model}/{arm}/{eval_set}.log",
-    benchmark:
-        "benchmarks/intervene/{model}/{arm}/{eval_set}.tsv"
-    conda:
-        "../../envs/model.yaml"
-    params:
-        spec=lambda wc: {
-            "kind": KINDS[wc.model],
-            "tokenizer": STUDY["models"][wc.model].get("api", {}).get("tokenizer"),
-            "tests": STUDY["tests"],
-            "filler": STUDY["filler"],
-            "sweep": STUDY["sweep"],
-            "code": code("intervene.py"),
-        },
-    script:
-        "../scripts/intervene.py"

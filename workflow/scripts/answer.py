@@ -1,25 +1,40 @@
-"""Let an arm answer after every intervention."""
+"""Tamper with an arm's chains, at every k, and let it answer after each intervention."""
 
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import answering, arms, parquet, prompts
+    from faithtune import answering, arms, interventions, parquet, prompts, tokens
 
     spec, inputs = snakemake.params.spec, snakemake.input
-    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+
+    def read(name, schema):
+        """The frame of an input that only some tests have."""
+        path = inputs.get(name)
+        return parquet.read(path, schema) if path else None
+
+    card = job.read_json(inputs.get("model"))
+    questions, chains = read("questions", parquet.QUESTIONS), read("chains", parquet.CHAINS)
+    tampered = interventions.build(
+        chains,
+        read("paraphrases", parquet.PARAPHRASES),
+        spec["tests"],
+        spec["filler"],
+        tokens.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
+        read("regenerations", parquet.REGENERATIONS),
+        spec["sweep"]["step"],
+        spec["sweep"]["longest"],
+    )
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with arms.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
-        written = parquet.read(inputs.chains, parquet.CHAINS)
-        tampered = parquet.read(inputs.interventions, parquet.INTERVENTIONS)
         templates = prompts.read(inputs.templates)
         frames = [
             answering.answer(
                 model,
                 keep,
                 block.questions,
-                block.rows(written),
+                block.rows(chains),
                 block.rows(tampered),
                 templates,
                 spec["max_new_tokens"],
@@ -29,4 +44,6 @@ with job.logged(snakemake.log[0]):
             )
             for block in blocks
         ]
-    parquet.write(pl.concat(frames), snakemake.output[0], parquet.ANSWERS)
+        asked = pl.concat(block.rows(tampered) for block in blocks)
+    parquet.write(asked, snakemake.output.interventions, parquet.INTERVENTIONS)
+    parquet.write(pl.concat(frames), snakemake.output.answers, parquet.ANSWERS)

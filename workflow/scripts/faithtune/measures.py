@@ -39,6 +39,18 @@ MEASURES = pl.Schema(
     }
 )
 
+# Those of a whole study: `results/measures.parquet`.
+OF_STUDY = pl.Schema({"model": pl.String, "arm": pl.String, "eval_set": pl.String, **MEASURES})
+
+
+def joined(frames: dict[tuple[str, str, str], pl.DataFrame]) -> pl.DataFrame:
+    """OF_STUDY, of the MEASURES of each (model, arm, eval_set)."""
+    named = [
+        frame.select(pl.lit(model).alias("model"), pl.lit(arm).alias("arm"), pl.lit(name).alias("eval_set"), pl.all())
+        for (model, arm, name), frame in frames.items()
+    ]
+    return pl.concat([pl.DataFrame(schema=OF_STUDY), *named])
+
 
 def kept(alpha: float, n_steps: int) -> int:
     """⌈αN⌉ steps, of the decimal number written: 0.1 of 10 is 1, whatever floats make of it.
