@@ -191,6 +191,12 @@ ODD = {
     "prompts of too long a name": ("prompts", "p" * 300, "config: prompts: 'ppp"),
     "a long value": ("eval_sets", "x" * 1000, " ...; expected array"),
     "nothing to tune": ("models", {"o": {"oracle": {"base": {}}}}, "config: tunings.r16: no model has a source"),
+    "shards of no set": (
+        "compute",
+        {"shards": {"nosuch": 2}},
+        "compute.shards names 'nosuch'; expected one of eval_sets",
+    ),
+    "no shards": ("compute", {"shards": {"siqa": 0}}, "compute.shards.siqa is 0; expected at least 1"),
     "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer or null"),
 }
 

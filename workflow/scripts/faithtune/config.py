@@ -26,6 +26,8 @@ def load(raw: dict, schema: dict) -> dict:
     for tuning in config["hosted_tunings"].values():
         can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
         tuning.setdefault("models", can)
+    # A batch runs empty at the end of each block: with fewer batches that would show.
+    config["compute"].setdefault("block_size", 16 * config["compute"]["batch_size"])
     for name, data_set in config["data_sets"].items():
         data_set.setdefault("reader", name)
     _check_sets(config)

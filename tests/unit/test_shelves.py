@@ -1,0 +1,36 @@
+"""The row store's shelves of a set that several jobs share."""
+
+from pathlib import Path
+
+import pytest
+
+from faithtune import arms
+
+NAMES = {"model": "m", "arm": "r8-sums-1", "eval_set": "sums"}
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(arms, "STORE", tmp_path)
+    return tmp_path
+
+
+def shelf(stage: str, shard: str = "") -> Path:
+    path = arms.shelf("identity", stage, NAMES | {"shard": shard})
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.mark.parametrize("stage", ["chains", "mistakes"])
+def test_a_shard_reads_what_other_numbers_of_jobs_left_and_no_job_beside_it(stage):
+    whole, (first, second), third = shelf(stage), [shelf(stage, f".{i}of2") for i in (1, 2)], shelf(stage, ".1of3")
+    assert arms.others(first) == arms.others(second) == [whole, third]
+    assert arms.others(third) == [whole, first, second]
+    assert arms.others(whole) == [first, third, second]
+
+
+def test_another_set_or_arm_is_no_part_of_it(store):
+    own = shelf("mistakes", ".1of2")
+    (own.parent / "mistakes-m-r8-sums-1_more.1of3").mkdir()
+    (own.parent / "sums.1of3").mkdir()
+    assert arms.others(own) == [own.parent / "mistakes-m-r8-sums-1-sums"]
