@@ -55,6 +55,8 @@ NEEDED_BY = {
     "mistakes": {"mistake"},
     "regenerations": {"mistake", "prefix_paraphrase"},
 }
+# GPUs of a job that loads weights, where there are any (devices.py).
+GPUS = int(STUDY["compute"]["device"] != "cpu")
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study.downloads(STUDY)
 
@@ -124,6 +126,16 @@ def get_arm_files(wildcards):
     model, arm = wildcards.model, wildcards.arm
     tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
     return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
+
+
+def get_gpus_of(model):
+    """GPUs of a job that asks this model: none where a host or an oracle answers."""
+    return GPUS if KINDS.get(model) == "source" and model not in HOSTED else 0
+
+
+def get_gpus(wildcards):
+    """GPUs of a job that asks an arm."""
+    return get_gpus_of(wildcards.model)
 
 
 def get_backend(wildcards):

@@ -3,8 +3,9 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import answering, arms, parquet, prompts
+    from faithtune import answering, arms, devices, parquet, prompts
 
+    devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
     names, how = snakemake.wildcards, snakemake.config

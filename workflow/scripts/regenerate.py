@@ -3,8 +3,9 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, parquet, prompts, regeneration
+    from faithtune import arms, devices, parquet, prompts, regeneration
 
+    devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
     sources = {"mistake": ("mistakes", parquet.MISTAKES), "prefix_paraphrase": ("paraphrases", parquet.PARAPHRASES)}
