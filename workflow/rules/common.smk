@@ -6,8 +6,18 @@ from pathlib import Path
 
 import yaml
 
-# workflow/, whichever Snakefile was started.
-BASEDIR = Path(str(workflow.current_basedir)).parent
+
+def get_basedir():
+    """workflow/, whichever Snakefile was started; of a module on GitHub, in Snakemake's cache."""
+    here = workflow.current_basedir
+    if hasattr(here, "hosted_repo"):  # what is imported or read must lie there, not only what a rule names
+        listed = here.hosted_repo.repo.git.ls_tree("-r", "--name-only", here.ref, "workflow", "resources")
+        here = [workflow.source_path(f"../../{name}") for name in listed.splitlines()]
+        return next(Path(path) for path in here if path.endswith("workflow/Snakefile")).parent
+    return Path(str(here)).parent
+
+
+BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
