@@ -22,7 +22,7 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from faithtune import config as study_config
-from faithtune import data, provenance, published, runtimes, sources, study, tables
+from faithtune import data, models, provenance, published, runtimes, sources, study, tables
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
 
@@ -43,6 +43,8 @@ try:
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
+    for name in STUDY["models"]:
+        models.check_link(f"results/models/{name}/weights")
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -256,6 +258,16 @@ def get_whole_code():
     """The code of every job: when it changes, so may the commit that the results come from."""
     readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
     return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
+
+
+def get_fetched():
+    """Downloads, and models and questions, which are fetched or made of them."""
+    return [
+        *(f"results/downloads/{name}" for name in DOWNLOADS),
+        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
+        *get_model_cards().values(),
+        *get_question_files().values(),
+    ]
 
 
 def get_all_outputs():
