@@ -1,6 +1,7 @@
 """The configuration: defaults, arms, and what each rule's parameters hold."""
 
 import copy
+import shutil
 
 import pytest
 import yaml
@@ -187,7 +188,7 @@ ODD = {
         "data_sets names 'a\\n'; expected at most 80 lower-case",
     ),
     "a long name": ("data_sets." + "x" * 81, {"reader": "siqa"}, "expected at most 80 lower-case letters"),
-    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no folder nosuch; with --directory give"),
+    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no folder nosuch, here or in"),
     "prompts of too long a name": ("prompts", "p" * 300, "config: prompts: 'ppp"),
     "a long value": ("eval_sets", "x" * 1000, " ...; expected array"),
     "nothing to tune": ("models", {"o": {"oracle": {"base": {}}}}, "config: tunings.r16: no model has a source"),
@@ -216,6 +217,14 @@ def test_a_configuration_that_holds_itself(raw):
     raw["models"]["m"] = raw["models"]
     with pytest.raises(UserError, match="config: it is nested too deeply"):
         config.load(raw, SCHEMA)
+
+
+def test_prompts_are_the_run_s_own_or_the_workflow_s(raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = ROOT / "resources/prompts/zero_shot"
+    assert config.load(raw, SCHEMA)["prompts"] == str(own)
+    shutil.copytree(own, "resources/prompts/zero_shot")
+    assert config.load(raw, SCHEMA)["prompts"] == "resources/prompts/zero_shot"
 
 
 @pytest.mark.parametrize("name", ["cot_choice.txt", "notes.txt"])

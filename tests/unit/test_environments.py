@@ -1,13 +1,22 @@
-"""What the conda files, pyproject.toml and constraints.txt say of one package is one thing."""
+"""What the conda files, pyproject.toml and constraints.txt say of one package is one thing, and what jobs import."""
 
+import ast
+import functools
+import importlib.metadata
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
+from faithtune import fingerprint
+
 ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "workflow/scripts"
+DISTRIBUTIONS = importlib.metadata.packages_distributions()
 
 
 def name_of(requirement: str) -> str:
@@ -23,12 +32,87 @@ def declared() -> set[str]:
     return {name_of(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]}
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_conda_files_pin_what_is_tested(path):
-    pins = next(part["pip"] for part in yaml.safe_load(path.read_text())["dependencies"] if isinstance(part, dict))
-    for pin in pins:
-        assert name_of(pin) in declared()
-        assert constraints()[name_of(pin)] == pin.split("==")[1]
+def pins(environment: str) -> dict[str, str]:
+    """The version of each package that a conda file has pip install."""
+    parts = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())["dependencies"]
+    lines = next(part["pip"] for part in parts if isinstance(part, dict))
+    return {name_of(line): line.split("==")[1] for line in lines}
+
+
+def scripts() -> dict[str, list[str]]:
+    """The scripts of the rules that name each conda file."""
+    found = {path.stem: [] for path in sorted((ROOT / "envs").glob("*.yaml"))}
+    for path in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        rules = re.findall(r'envs/(\w+)\.yaml"|scripts/(\w+)\.py"', path.read_text())
+        for (environment, _), (_, script) in zip(rules[::2], rules[1::2], strict=True):
+            found[environment].append(script)
+    return found
+
+
+ENVIRONMENTS = scripts()
+
+
+def statements(tree: ast.AST, later: bool) -> Iterator[ast.AST]:
+    """What a file does when it is imported; `later`: and what its functions do when they are called."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        if later or not isinstance(node, ast.FunctionDef | ast.Lambda):
+            yield from statements(node, later)
+
+
+@functools.cache
+def names_in(path: Path, later: bool) -> set[str]:
+    """The dotted names that a file imports."""
+    found = set()
+    for node in statements(ast.parse(path.read_text()), later):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def packages(script: str, later: bool) -> set[str]:
+    """The packages of others that a script imports, through whatever modules of the library."""
+    pending, names = [SCRIPTS / f"{script}.py"], set()
+    pending += (SCRIPTS / "faithtune/data").glob("*.py") if script == "questions" else []  # imported by name
+    seen = set()
+    while pending:
+        path = pending.pop()
+        if path not in seen:
+            seen.add(path)
+            names |= names_in(path, later)
+            pending += [file for name in names_in(path, later) for file in fingerprint._files(name, SCRIPTS)]
+    foreign = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {fingerprint.PACKAGE}
+    return {name_of(DISTRIBUTIONS[name][0]) for name in foreign}
+
+
+def imported(environment: str, later: bool) -> set[str]:
+    return set().union(*(packages(script, later) for script in ENVIRONMENTS[environment]))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_conda_files_pin_what_is_tested(environment):
+    for name, version in pins(environment).items():
+        assert name in declared()
+        assert constraints()[name] == version
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_conda_files_hold_what_their_scripts_import(environment):
+    """At their start; and later, but for what only a script of another environment has a use for."""
+    needed = imported(environment, later=True) - (imported("model", later=True) if environment != "model" else set())
+    assert imported(environment, later=False) | needed <= pins(environment).keys()
+
+
+def test_every_script_has_an_environment():
+    assert sorted(script for named in ENVIRONMENTS.values() for script in named) == sorted(
+        path.stem for path in SCRIPTS.glob("*.py")
+    )
+
+
+def test_what_is_imported_is_declared():
+    assert set().union(*(imported(environment, later=True) for environment in ENVIRONMENTS)) <= declared()
 
 
 def test_every_dependency_is_pinned():

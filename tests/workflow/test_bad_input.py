@@ -29,7 +29,7 @@ CASES = {
         "tunings.qlora.target is rationale, but colours has none; expected answer_only",
     ),
     "another base": (("tunings", "qlora", "method"), "full", "expected qlora with nf4, lora or full with none"),
-    "no such prompts": (("prompts",), "nosuch", "prompts: there is no folder nosuch; with --directory"),
+    "no such prompts": (("prompts",), "nosuch", "prompts: there is no folder nosuch, here or in"),
     "no finite number": (
         ("tunings", "qlora", "learning_rate"),
         "NaN",

@@ -27,6 +27,8 @@ rule answer:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=get_gpus,
     params:
         spec=lambda wc: get_backend(wc)
         | STUDY["answers"]

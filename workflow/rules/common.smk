@@ -6,12 +6,22 @@ from pathlib import Path
 
 import yaml
 
-# workflow/, whichever Snakefile was started.
-BASEDIR = Path(str(workflow.current_basedir)).parent
+
+def get_basedir():
+    """workflow/, whichever Snakefile was started; of a module on GitHub, in Snakemake's cache."""
+    here = workflow.current_basedir
+    if hasattr(here, "hosted_repo"):  # what is imported or read must lie there, not only what a rule names
+        listed = here.hosted_repo.repo.git.ls_tree("-r", "--name-only", here.ref, "workflow", "resources")
+        here = [workflow.source_path(f"../../{name}") for name in listed.splitlines()]
+        return next(Path(path) for path in here if path.endswith("workflow/Snakefile")).parent
+    return Path(str(here)).parent
+
+
+BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, data, provenance, published, runtimes, sources, study, tables
+from faithtune import blocks, data, models, provenance, published, runtimes, sources, study, tables
 from faithtune import config as study_config
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
@@ -33,6 +43,8 @@ try:
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
+    for name in STUDY["models"]:
+        models.check_link(f"results/models/{name}/weights")
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -57,6 +69,8 @@ NEEDED_BY = {
 }
 # The sets that several jobs share, and over how many.
 SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
+# GPUs of a job that loads weights, where there are any (devices.py).
+GPUS = int(STUDY["compute"]["device"] != "cpu")
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = study.downloads(STUDY)
 
@@ -128,6 +142,16 @@ def get_arm_files(wildcards):
     model, arm = wildcards.model, wildcards.arm
     tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
     return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
+
+
+def get_gpus_of(model):
+    """GPUs of a job that asks this model: none where a host or an oracle answers."""
+    return GPUS if KINDS.get(model) == "source" and model not in HOSTED else 0
+
+
+def get_gpus(wildcards):
+    """GPUs of a job that asks an arm."""
+    return get_gpus_of(wildcards.model)
 
 
 def get_backend(wildcards):
@@ -250,6 +274,16 @@ def get_whole_code():
     """The code of every job: when it changes, so may the commit that the results come from."""
     readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
     return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
+
+
+def get_fetched():
+    """Downloads, and models and questions, which are fetched or made of them."""
+    return [
+        *(f"results/downloads/{name}" for name in DOWNLOADS),
+        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
+        *get_model_cards().values(),
+        *get_question_files().values(),
+    ]
 
 
 def get_all_outputs():

@@ -1,3 +1,9 @@
+rule fetch:
+    """Everything that comes from elsewhere, and what is made of it at once: after it no network is needed."""
+    input:
+        get_fetched(),
+
+
 rule download:
     """A file from a package index, the web or a hub, checked before it appears."""
     output:

@@ -5,8 +5,9 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import answering, arms, interventions, parquet, prompts, tokens
+    from faithtune import answering, arms, devices, interventions, parquet, prompts, tokens
 
+    devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
 
     def read(name, schema):

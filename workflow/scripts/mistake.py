@@ -5,8 +5,9 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, mistakes, parquet, prompts
+    from faithtune import arms, devices, mistakes, parquet, prompts
 
+    devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads

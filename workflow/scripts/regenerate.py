@@ -5,8 +5,9 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, parquet, prompts, regeneration
+    from faithtune import arms, devices, parquet, prompts, regeneration
 
+    devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, parquet.QUESTIONS)
     sources = {"mistake": ("mistakes", parquet.MISTAKES), "prefix_paraphrase": ("paraphrases", parquet.PARAPHRASES)}

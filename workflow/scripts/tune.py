@@ -8,8 +8,9 @@ with job.logged(snakemake.log[0]):
 
     import torch
 
-    from faithtune import parquet, prompts, tune
+    from faithtune import devices, parquet, prompts, tune
 
+    devices.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
     settings = {key: value for key, value in snakemake.params.spec.items() if key != "code"}
     card, log, checkpoints = tune.train(

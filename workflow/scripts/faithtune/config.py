@@ -10,6 +10,9 @@ from pathlib import Path, PurePosixPath
 from faithtune import data, formats, guards, prompts, schemas, sources, study
 from faithtune.errors import UserError, shown, telling
 
+# Where the workflow lies, with templates of its own: the folder of a run may be another one.
+HOME = Path(__file__).parents[3]
+
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
@@ -35,6 +38,7 @@ def load(raw: dict, schema: dict) -> dict:
     _check_paraphraser(config)
     _check_tunings(config)
     with _telling("prompts"):
+        config["prompts"] = _folder_of_prompts(config["prompts"])
         _check_prompts(config)
     return config
 
@@ -243,11 +247,17 @@ def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
             raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
 
+def _folder_of_prompts(given: str) -> str:
+    """That folder, or where the run's folder has none, the workflow's own of that name."""
+    found = next((path for path in (given, str(HOME / given)) if Path(path).is_dir()), None)
+    if found is None:
+        raise UserError(f"there is no folder {given}, here or in {HOME}")
+    return found
+
+
 def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
     _check_path(config["prompts"])
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; with --directory give the absolute path of one")
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():

@@ -44,7 +44,17 @@ def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
         if isinstance(node, _SCOPES) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     imported = [name for name in imported if name.split(".")[0] == PACKAGE]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest(), imported
+
+
+def _plain(node: ast.AST | list | object) -> tuple | str | None:
+    """A syntax tree without its empty fields: so all Pythons write it down alike (`ast.dump` differs)."""
+    if isinstance(node, ast.AST):
+        fields = ((name, _plain(value)) for name, value in ast.iter_fields(node))
+        return type(node).__name__, *(field for field in fields if field[1] not in (None, ()))
+    if isinstance(node, list):
+        return tuple(map(_plain, node))
+    return None if node is None else repr(node)
 
 
 def _files(name: str, root: Path) -> list[Path]:

@@ -69,6 +69,16 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
     }
 
 
+def check_link(weights: str | Path) -> None:
+    """UserError where a model's folder is a link to what is gone: Snakemake would stumble over it."""
+    weights = Path(weights)
+    if weights.is_symlink() and not weights.exists():
+        raise UserError(
+            f"{weights} is a link to {os.readlink(weights)}, which is gone: bring that back, or delete the link to"
+            " have the model prepared again; a study is copied with its models by cp -rL"
+        )
+
+
 def _check(weights: Path, name: str) -> None:
     """UserError where the configuration already shows that the model cannot be loaded, or asked."""
     from faithtune import architectures  # transformers, seconds to import
