@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 
-from faithtune import networks, prompts, questions, tune
+from faithtune import models, networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
 
@@ -73,7 +73,7 @@ def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templ
 
 
 def card(folder) -> dict:
-    return {"path": str(folder), "weights_sha256": "tiny"}
+    return {"path": str(folder), "weights_sha256": models.folder_fingerprint(folder)}
 
 
 def gradients(network, ids) -> dict[str, torch.Tensor]:
