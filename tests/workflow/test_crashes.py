@@ -45,12 +45,9 @@ def at_work(run: subprocess.Popen, since: float, study: Study) -> list[str]:
     except psutil.NoSuchProcess:
         return []
     scripts = {Path(word).name.split(".")[-2] for words in commands for word in words[1:2] if ".snakemake" in word}
-    begun = {path.relative_to(study.folder / "logs").parts[0] for path in logs(study) if modified(path) > since}
-    return sorted(scripts & begun)
-
-
-def logs(study: Study) -> list[Path]:
-    return list((study.folder / "logs").rglob("*.log"))
+    logs = (study.folder / "logs").rglob("*.log")
+    begun = {path.relative_to(study.folder / "logs").parts[0] for path in logs if modified(path) > since}
+    return sorted(scripts & {name.removesuffix(".log") for name in begun})
 
 
 def modified(path: Path) -> float:

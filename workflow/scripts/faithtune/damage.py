@@ -111,9 +111,9 @@ def _of_safetensors(file, size: int) -> str | None:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(min(length, size)))
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        promised = 8 + length + max(ends, default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return "its header is no safetensors header"
-    promised = 8 + length + max(ends, default=0)
     return None if promised == size else f"it has {size} bytes, its header promises {promised}"
 
 

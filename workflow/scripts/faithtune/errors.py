@@ -45,7 +45,7 @@ def warn(line: str) -> None:
 
 
 # How libraries say it that hide the system's error: safetensors, SQLite, PyTorch.
-_FULL = ("No space left on device", "os error 28", "database or disk is full", "PytorchStreamWriter failed writing")
+_FULL = ("No space left on device", "os error 28", "database or disk is full", "unexpected pos")
 
 
 def is_full_disk(error: BaseException | None) -> bool:

@@ -251,8 +251,8 @@ def load(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
         table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
         frame = pl.from_arrow(table)
     except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError) as error:
-        if getattr(error, "errno", None):  # what the system says: no such file, no right to read it, ...
-            raise UserError(f"{path}: not read ({error.strerror}); {damage.MISSING}") from None
+        if number := getattr(error, "errno", None):  # of the system: no such file, no right to read it, ...
+            raise UserError(f"{path}: not read ({os.strerror(number)}); {damage.MISSING}") from None
         raise DamagedError(f"{path}: not a readable Parquet file ({error})") from None
     if frame.schema != schema:
         raise DamagedError(f"{path}: its columns are not those of this version")

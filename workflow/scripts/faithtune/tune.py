@@ -12,12 +12,13 @@ import hashlib
 import json
 import math
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from faithtune import examples, models, networks, prompts
+from faithtune import damage, examples, models, networks, prompts
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -143,14 +144,21 @@ def _sort_layers(config: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint of a folder; those a crash cut short are removed."""
-    complete = []
+    """The newest whole checkpoint of a folder; those that a crash cut short or damaged are removed."""
+    whole = []
     for path in folder.glob("checkpoint-*"):
         try:  # the trainer writes its state last
-            complete.append((json.loads((path / "trainer_state.json").read_text())["global_step"], str(path)))
-        except (OSError, ValueError, KeyError):
+            step = json.loads((path / "trainer_state.json").read_text())["global_step"]
+            if why := damage.fault(path):
+                raise ValueError(why)
+            for saved in (*path.glob("*.pt"), *path.glob("*.pth")):  # torch saves zip files, with checksums
+                with zipfile.ZipFile(saved) as file:
+                    if file.testzip():
+                        raise ValueError(saved)
+            whole.append((step, str(path)))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             shutil.rmtree(path)
-    return max(complete)[1] if complete else None
+    return max(whole)[1] if whole else None
 
 
 def _identity(*parts: str | dict | list) -> str:
