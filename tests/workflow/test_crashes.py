@@ -3,15 +3,20 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet
+import pytest
 from study import Study
+
+from faithtune import store
 
 # How often a run is killed at work on each stage, in the order in which they come: 20 times in all.
 KILLS = {
@@ -66,7 +71,7 @@ def killed_at_work(study: Study, wanted: Counter, source: random.Random, whole_g
     run = study.start("--cores", "2")
     while not (found := [stage for stage in at_work(run, since, study) if wanted[stage] > 0]):
         assert run.poll() is None, f"the run ended before it was killed at {+wanted}"
-        time.sleep(0.02)
+        time.sleep(0.05)
     time.sleep(source.uniform(0, LONGEST.get(found[0], 0.3)))
     hit = at_work(run, since, study)
     kill(run, whole_group)
@@ -110,7 +115,7 @@ def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished
     study, source, wanted, seen = twin(finished, tmp_path / "twin"), random.Random(0), Counter(KILLS), Counter()
     for round_ in range(wanted.total()):
         stage, hit = killed_at_work(study, wanted, source, whole_group=round_ % 2 == 0)
-        print(round_, stage, hit)
+        print(f"kill {round_ + 1}: {', '.join(hit)}")
         wanted[stage] -= stage in hit
         seen.update(hit)
         assert_whole(study)
@@ -118,4 +123,112 @@ def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished
     assert set(seen) >= set(KILLS), seen
     study.run()
     assert_whole(study)
+    assert_undisturbed(study, finished)
+
+
+def copied(finished: Study, folder: Path) -> Study:
+    """The finished study with all that it made, in a folder of its own."""
+    study = twin(finished, folder)
+    shutil.copytree(finished.folder / "results", folder / "results", symlinks=True)
+    shutil.copytree(finished.folder / ".snakemake", folder / ".snakemake")
+    return study
+
+
+def told(done: subprocess.CompletedProcess) -> list[str]:
+    """The lines that faithtune itself has written to the terminal."""
+    assert "Traceback" not in done.stdout, done.stdout
+    return [line.removeprefix("faithtune: ") for line in done.stdout.splitlines() if line.startswith("faithtune: ")]
+
+
+def change_a_byte(path: Path, place: int) -> None:
+    with open(path, "r+b") as file:
+        file.seek(place, os.SEEK_SET if place >= 0 else os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
+    study = copied(finished, tmp_path / "twin")
+    pairs = "results/{}/tiny/{}/colours.parquet"
+    seen = [pairs.format("interventions", "base"), "results/provenance.json", "results/figures/match_colours.svg"]
+    for path, size in zip(seen, (300, 300, 0), strict=True):
+        os.truncate(study.folder / path, size)
+    # What only its readers find: a byte of a page; the weights of an arm, which are read where a row is missing.
+    chains, weights = pairs.format("chains", "base"), "results/arms/tiny/qlora-arithmetic-42/weights"
+    change_a_byte(study.folder / chains, 200)
+    change_a_byte(study.folder / weights / "adapter_model.safetensors", -100)
+    (study.folder / pairs.format("chains", "qlora-arithmetic-42")).unlink()
+    shutil.rmtree(study.folder / "results/store/rows")
+
+    planned = told(study.snakemake("-n"))
+    assert [line.split(": damaged (")[0] for line in planned] == seen
+    assert all("a run makes it anew, which this plan leaves out" in line for line in planned)
+    assert not list(study.folder.rglob("*.damaged"))
+
+    first = study.snakemake("--cores", "2", "--keep-going")
+    assert first.returncode == 1
+    lines = told(first)
+    assert [line for line in lines if "damaged (" in line] == [
+        line.replace("a run makes it anew, which this plan leaves out", f"it is now {path}.damaged")
+        for line, path in zip(planned, seen, strict=True)
+    ]
+    for path in (chains, weights):
+        assert [
+            line for line in lines if line.startswith(f"{path}: ") and f"it is now {path}.damaged: run again" in line
+        ]
+    study.run()
+    for path in (*seen, chains, weights):
+        assert (study.folder / f"{path}.damaged").exists() and (study.folder / path).exists()
+    assert_undisturbed(study, finished)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk in memory, mounted at a folder; yields it and what gives it another size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o"]
+    if not sys.platform.startswith("linux") or subprocess.run([*mount, "size=200k"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder, lambda size: subprocess.run([*mount, f"remount,size={size}"], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_in_one_line_and_more_room_goes_on(finished, small_disk):
+    folder, resize = small_disk
+    study = twin(finished, folder)
+    for size in ("200k", "800k"):  # full in the tuning; where the weights are expanded
+        resize(size)
+        done = study.snakemake("--cores", "2")
+        assert done.returncode == 1
+        line = f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
+        assert set(told(done)) == {line}
+        assert_whole(study)
+    resize("64m")
+    study.run()
+    assert_undisturbed(study, finished)
+
+
+def test_two_runs_at_once(finished, tmp_path):
+    """The second is refused; with --nolock, whatever becomes of the two, nothing that they leave is damaged."""
+    study, since = copied(finished, tmp_path / "twin"), time.time()
+    for stage in ("chains", "store/rows"):
+        shutil.rmtree(study.folder / "results" / stage)
+    first = study.start("--cores", "2")
+    while "chains" not in at_work(first, since, study):
+        assert first.poll() is None
+        time.sleep(0.05)
+    refused = study.snakemake("--cores", "1")
+    assert refused.returncode == 1
+    assert "LockException" in refused.stdout and "cannot be locked" in refused.stdout
+    assert first.poll() is None
+    second = study.snakemake("--cores", "2", "--nolock")
+    assert second.returncode in (0, 1)
+    assert first.wait() in (0, 1)
+    told(second)
+    assert_whole(study)
+    for part in (study.folder / "results/store/rows").rglob("part-*.parquet"):
+        store.parquet.load(part, store.ROWS)
+    study.run()
     assert_undisturbed(study, finished)

@@ -37,7 +37,7 @@ def logged(log: str) -> Iterator[None]:
             except Exception as error:
                 line = _line(error, log)
                 print(f"error: {line}", file=file)
-                if not isinstance(error, UserError):
+                if not (isinstance(error, UserError) or errors.is_full_disk(error)):
                     traceback.print_exc(file=file)
     except OSError as error:  # of the log: a full disk has no room for it either
         line = line or _line(error, log)
