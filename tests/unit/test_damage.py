@@ -56,6 +56,12 @@ def test_what_is_cut_short_is_named_and_set_aside(tmp_path, results, name, size,
     assert all(path.exists() for path in results if path != hurt)
 
 
+def test_a_file_that_lost_its_middle_is_seen(tmp_path, results):
+    content = results[0].read_bytes()
+    results[0].write_bytes(content[:4] + content[-50:])
+    assert "cut short" in damage.fault(results[0])
+
+
 def test_what_is_whole_stays(tmp_path, results):
     assert list(damage.clear(tmp_path, results, False)) == []
     assert all(path.exists() for path in results)

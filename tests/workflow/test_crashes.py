@@ -1,5 +1,6 @@
 """Runs that are killed, disks that fill and files that are damaged: the tables come out as if nothing had been."""
 
+import copy
 import json
 import os
 import random
@@ -127,8 +128,9 @@ def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished
 
 
 def copied(finished: Study, folder: Path) -> Study:
-    """The finished study with all that it made, in a folder of its own."""
+    """The finished study with all that it made, in a folder of its own; its data are where they were."""
     study = twin(finished, folder)
+    study.config = copy.deepcopy(finished.config)
     shutil.copytree(finished.folder / "results", folder / "results", symlinks=True)
     shutil.copytree(finished.folder / ".snakemake", folder / ".snakemake")
     return study
@@ -148,6 +150,12 @@ def change_a_byte(path: Path, place: int) -> None:
         file.write(bytes([byte[0] ^ 1]))
 
 
+def last_of_a_page(path: Path) -> int:
+    """Where the last byte of a column's data lies in a Parquet file."""
+    column = pyarrow.parquet.read_metadata(path).row_group(0).column(1)
+    return (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+
+
 def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
     study = copied(finished, tmp_path / "twin")
     pairs = "results/{}/tiny/{}/colours.parquet"
@@ -156,7 +164,7 @@ def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
         os.truncate(study.folder / path, size)
     # What only its readers find: a byte of a page; the weights of an arm, which are read where a row is missing.
     chains, weights = pairs.format("chains", "base"), "results/arms/tiny/qlora-arithmetic-42/weights"
-    change_a_byte(study.folder / chains, 200)
+    change_a_byte(study.folder / chains, last_of_a_page(study.folder / chains))
     change_a_byte(study.folder / weights / "adapter_model.safetensors", -100)
     (study.folder / pairs.format("chains", "qlora-arithmetic-42")).unlink()
     shutil.rmtree(study.folder / "results/store/rows")
