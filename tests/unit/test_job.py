@@ -1,6 +1,11 @@
 """What happens around a script: the log, and errors in one line."""
 
+import errno
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +34,48 @@ def test_a_fault_of_ours_leaves_its_traceback_in_the_log(tmp_path, capsys):
         raise ValueError("one\ntwo")
     assert capsys.readouterr().err == f"faithtune: ValueError: one (see {tmp_path / 'log'})\n"
     assert "Traceback" in (tmp_path / "log").read_text()
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def failing(error, cause=None):
+    raise error from cause
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (FULL, None),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), None),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), None),
+        (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), None),
+        (Exception("database or disk is full"), None),
+        (UserError("file x: not read"), FULL),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
+    with pytest.raises(SystemExit) as ended, job.logged(str(tmp_path / "log")):
+        failing(error, cause)
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is always full")
+@pytest.mark.parametrize("body", ["prints", "fails", "is quiet"])
+def test_a_log_without_room_is_no_traceback(body):
+    """In a process of its own: what an interpreter says of files that it cannot close counts too."""
+    lines = {"prints": "print('x' * 10000)", "fails": "raise ValueError('x' * 10000)", "is quiet": "pass"}
+    script = f"from faithtune import job\nwith job.logged('/dev/full'):\n    {lines[body]}\n"
+    library = str(Path(job.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": library}
+    )
+    told = {"prints": "faithtune: no space left on", "fails": "faithtune: ValueError: xxx", "is quiet": ""}[body]
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == (body != "is quiet")
+    assert done.returncode == (body != "is quiet")
 
 
 def test_json_is_written_whole(tmp_path):

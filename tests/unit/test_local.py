@@ -205,6 +205,27 @@ def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["nf4"]
 
 
+@pytest.mark.parametrize("damage", ["a byte", "no hash"])
+def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, damage, capsys):
+    def logits():
+        with torch.inference_mode():
+            network = networks.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
+            return network(torch.arange(5, 25)[None]).logits
+
+    expected = logits()
+    if damage == "a byte":
+        with open(tmp_path / "nf4/model.safetensors", "r+b") as file:
+            file.seek(-10_000, 2)
+            file.write(b"7")
+    else:  # as earlier versions left them
+        (tmp_path / "nf4/sha256").unlink()
+    assert torch.equal(logits(), expected)
+    assert f"{tmp_path / 'nf4'}: damaged, made anew" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nf4", "nf4.damaged"]
+    assert torch.equal(logits(), expected)
+    assert "damaged" not in capsys.readouterr().err
+
+
 def test_an_adapter_leaves_the_base_as_it_is(tiny_model, tmp_path):
     """The rotary frequencies stay float32 in bfloat16: base and tuned see the same positions."""
     from peft import LoraConfig, get_peft_model

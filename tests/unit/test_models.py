@@ -1,6 +1,7 @@
 """Models on disk: safetensors in a folder, and a hash of all that counts."""
 
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -58,6 +59,64 @@ def test_a_model_that_cannot_be_asked_is_refused_before_it_is_tuned(tiny_model, 
     (tmp_path / "config.json").write_text(change if isinstance(change, str) else json.dumps(config | change))
     with pytest.raises(UserError, match=f"model {tmp_path}: ({message})"):
         models.prepare(str(tmp_path), None, "float32", tmp_path / "made" / "weights")
+
+
+def copied(tiny_model, folder):
+    shutil.copytree(tiny_model, folder)
+    return {"path": str(folder), "weights_sha256": models.folder_fingerprint(folder)}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_weights_are_what_their_card_says(tiny_model, tmp_path, name):
+    card = copied(tiny_model, tmp_path / "weights")
+    models.hold_to_card(card)
+    with open(tmp_path / "weights" / name, "r+b") as file:
+        file.seek(-2, 2)
+        file.write(b" ")
+    with pytest.raises(UserError, match=rf"{tmp_path}/weights: .*; it is now {tmp_path}/weights.damaged: run again"):
+        models.hold_to_card(card)
+    assert (tmp_path / "weights.damaged").is_dir()
+    with pytest.raises(UserError, match="weights: there is no such folder; run again"):
+        models.hold_to_card(card)
+
+
+def test_a_large_base_is_held_to_its_size_and_an_arm_always_to_its_hash(tiny_model, tmp_path, monkeypatch):
+    card = copied(tiny_model, tmp_path / "weights")
+    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+    with open(tmp_path / "weights/model.safetensors", "r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"7")
+    models.hold_to_card(card)
+    with pytest.raises(UserError, match="not what was hashed"):
+        models.hold_to_card(card | {"folder_sha256": card["weights_sha256"]})
+    (tmp_path / "weights.damaged").rename(tmp_path / "weights")
+    with open(tmp_path / "weights/model.safetensors", "ab") as file:
+        file.write(b"7")
+    with pytest.raises(UserError, match="its header promises"):
+        models.hold_to_card(card)
+
+
+def test_a_users_damaged_model_is_refused(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "mine")
+    weights = tmp_path / "mine/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    with pytest.raises(UserError, match=rf"{tmp_path}/mine: damaged \(model.safetensors: .*\); fetch it anew"):
+        models.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
+    assert (tmp_path / "mine/model.safetensors").exists()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), models.whole_folder(tmp_path / "new/weights") as temporary:
+        (temporary / "a").write_text("half")
+        raise RuntimeError
+    assert list((tmp_path / "new").iterdir()) == []
+    with models.whole_folder(tmp_path / "new/weights") as temporary:
+        (temporary / "a").write_text("mine")
+        assert not (tmp_path / "new/weights").exists()
+        with models.whole_folder(tmp_path / "new/weights") as faster:  # another job
+            (faster / "a").write_text("theirs")
+    assert (tmp_path / "new/weights/a").read_text() == "theirs"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights"]
 
 
 def test_a_file_that_is_no_gguf(tmp_path):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -85,6 +86,21 @@ def test_a_full_disk_loses_nothing_that_can_be_written_later(tmp_path, monkeypat
     assert RowStore(tmp_path).rows == {"a": {"value": 1}}
 
 
+def test_a_disk_that_is_full_for_a_while_costs_no_row(tmp_path, monkeypatch):
+    """The write that is due in time fails: its rows wait for the next."""
+    monkeypatch.setattr(store, "FLUSH_SECONDS", 0.01)
+    raised, kept = [], RowStore(tmp_path)
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(store.parquet, "write", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
+        kept.put("a", {"value": 1})
+        if timer := kept.timer:
+            timer.join()
+    kept.flush()
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+    assert raised == []
+
+
 @pytest.mark.parametrize("damage", ["cut short", "empty", "a byte", "other columns", "temporary"])
 def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys):
     with RowStore(tmp_path) as kept:
@@ -105,9 +121,10 @@ def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys
     else:
         part.rename(tmp_path / f".{part.name}.tmp.parquet")
     capsys.readouterr()
-    calls = []
+    calls, files = [], set(tmp_path.iterdir())
     RowStore(tmp_path).through(["a", "b"], computing(calls))
     assert calls == [[0]]
+    assert files <= set(tmp_path.iterdir())  # a reader, of a forecast for one, moves nothing
     assert (str(part) in capsys.readouterr().err) == (damage != "temporary")
 
 

@@ -1,12 +1,14 @@
 """Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training goes on."""
 
+import json
 import shutil
+import threading
 
 import polars as pl
 import pytest
 import torch
 
-from faithtune import networks, prompts, questions, tune
+from faithtune import models, networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
 
@@ -73,7 +75,7 @@ def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templ
 
 
 def card(folder) -> dict:
-    return {"path": str(folder), "weights_sha256": "tiny"}
+    return {"path": str(folder), "weights_sha256": models.folder_fingerprint(folder)}
 
 
 def gradients(network, ids) -> dict[str, torch.Tensor]:
@@ -116,6 +118,44 @@ def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_
     ids = torch.randint(5, 100, (1, 20))
     with torch.inference_mode():
         assert not torch.equal(base(ids).logits, tuned(ids).logits)
+
+
+def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path):
+    cards = [
+        tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / f"c{i}", tmp_path / f"w{i}", "cpu")[0]
+        for i in range(2)
+    ]
+    assert len({one["folder_sha256"] for one in cards}) == 1
+    assert cards[0]["folder_sha256"] == models.folder_fingerprint(tmp_path / "w0")
+    layers = json.loads((tmp_path / "w0/adapter_config.json").read_text())["target_modules"]
+    assert len(layers) > 1 and layers == sorted(layers)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt"])
+def test_a_damaged_checkpoint_is_passed_over(sums, tiny_model, templates, tmp_path, name):
+    _, _, folder = tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+    assert tune.last_checkpoint(folder) == str(folder / "checkpoint-6")
+    saved = folder / "checkpoint-6" / name
+    saved.write_bytes(saved.read_bytes()[:-100])
+    assert tune.last_checkpoint(folder) == str(folder / "checkpoint-4")
+    assert not (folder / "checkpoint-6").exists()
+
+
+def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, capsys):
+    order, lock = [], tmp_path / "new/arm.lock"
+
+    def second():
+        with tune.alone(lock):
+            order.append("second")
+
+    with tune.alone(lock):
+        thread = threading.Thread(target=second)
+        thread.start()
+        while "waiting" not in capsys.readouterr().out:
+            assert thread.is_alive()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
 
 
 class Killed(Exception):

@@ -21,7 +21,7 @@ BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, data, models, provenance, published, runtimes, sources, study, tables
+from faithtune import blocks, damage, data, models, provenance, published, runtimes, sources, study, tables
 from faithtune import config as study_config
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
@@ -308,3 +308,9 @@ def get_all_outputs():
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
     ]
+
+
+# Once a run, by the process that plans it: not by those of its jobs.
+if workflow.is_main_process:
+    for line in damage.clear("results", get_all_outputs(), workflow.output_settings.dryrun):
+        print(f"faithtune: {line}", file=sys.stderr)

@@ -127,7 +127,7 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
     import psutil
     import torch
 
-    from faithtune import local, networks
+    from faithtune import local, models, networks
 
     torch.set_num_threads(threads)
     quantisation, dtype = backend["quantisation"], backend["dtype"]
@@ -135,6 +135,8 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
     packed = compute["max_packed_tokens"] or networks.room(model["path"], dtype, device)
 
     def load_network():
+        for card in [model, *([arm] if arm else [])]:
+            models.hold_to_card(card)
         network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
         seconds = time.time() - psutil.Process().create_time()
         print(f"loaded {seconds:.1f} s after the job began; up to {packed} tokens in memory", file=sys.stderr)

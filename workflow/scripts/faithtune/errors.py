@@ -1,8 +1,12 @@
 """The one exception a user may see: bad input, told in one line."""
 
 import contextlib
+import errno
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 # Where a user looks while a job's own output goes to its log (`job.logged`).
@@ -38,6 +42,25 @@ def warn(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr)
     if terminal is not None:
         print(f"faithtune: warning: {line}", file=terminal)
+
+
+# How libraries say it that hide the system's error: safetensors, SQLite, PyTorch.
+_FULL = ("No space left on device", "os error 28", "database or disk is full", "unexpected pos")
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, is that a disk is full (or a quota used up)."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def full_disk() -> str:
+    """The line for a full disk: the study's, or that of temporary files."""
+    folder = min((Path.cwd(), Path(tempfile.gettempdir())), key=lambda folder: shutil.disk_usage(folder).free)
+    return f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
 
 
 @contextlib.contextmanager

@@ -56,7 +56,7 @@ class Job:
         Raises BudgetError before anything is uploaded, UserError in the host's words where the job ends badly.
         """
         if self.path.exists():
-            self.record = job.read_json(self.path)
+            self.record = job.load_json(self.path)  # never set aside: without it the job would be paid for twice
         else:
             self._begin()
         if "job" not in self.record:

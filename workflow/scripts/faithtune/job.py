@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from faithtune import errors, parquet
+from faithtune import damage, errors, parquet
+from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 
 # Nothing here is compiled, and importing PyTorch's compiler (bitsandbytes would) takes a job more than a second.
@@ -19,23 +20,38 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 def logged(log: str) -> Iterator[None]:
     """Send what the block prints to the job's log; tell errors in one line on the terminal.
 
-    A UserError ends the job with its one line; anything else leaves its
-    traceback in the log and names the log.
+    A UserError or a full disk ends the job with its one line; anything else
+    leaves its traceback in the log and names the log.
     """
     terminal = errors.terminal = sys.stderr
-    with open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
-        with contextlib.redirect_stderr(file), contextlib.redirect_stdout(file):
+    line = None
+    try:
+        with (
+            open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+            contextlib.redirect_stderr(file),
+            contextlib.redirect_stdout(file),
+        ):
             try:
                 yield
                 return
-            except UserError as error:
-                line = str(error)
-                print(f"error: {line}", file=file)
             except Exception as error:
-                traceback.print_exc(file=file)
-                line = f"{type(error).__name__}: {error}".splitlines()[0] + f" (see {log})"
-        print(f"faithtune: {line}", file=terminal)
-        sys.exit(1)
+                line = _line(error, log)
+                print(f"error: {line}", file=file)
+                if not (isinstance(error, UserError) or errors.is_full_disk(error)):
+                    traceback.print_exc(file=file)
+    except OSError as error:  # of the log: a full disk has no room for it either
+        line = line or _line(error, log)
+    print(f"faithtune: {line}", file=terminal)
+    sys.exit(1)
+
+
+def _line(error: Exception, log: str) -> str:
+    """An error in one line."""
+    if errors.is_full_disk(error):
+        return errors.full_disk()
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{type(error).__name__}: {error}".splitlines()[0] + f" (see {log})"
 
 
 def write_json(value: dict, path: str | Path) -> None:
@@ -45,5 +61,18 @@ def write_json(value: dict, path: str | Path) -> None:
 
 
 def read_json(path: str | Path | None) -> dict | None:
-    """Read a small JSON file; None for no path (a base arm has no arm.json)."""
-    return json.loads(Path(path).read_text(encoding="utf-8")) if path else None
+    """Read a small JSON file; None for no path (a base arm has no arm.json). A damaged one is set aside."""
+    if not path:
+        return None
+    with damage.setting_aside(path):
+        return load_json(path)
+
+
+def load_json(path: str | Path) -> dict:
+    """Read a small JSON file; DamagedError where it is none, UserError where it is not there."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: not read ({error.strerror}); {damage.MISSING}") from None
+    except ValueError as error:
+        raise DamagedError(f"{path}: not a readable JSON file ({error})") from None

@@ -1,12 +1,15 @@
 """Models on disk: a folder of safetensors for each."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from faithtune import sources
+from faithtune import damage, sources
+from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 
 # Whatever of a model's folder changes what it computes.
@@ -21,6 +24,52 @@ def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRI
         with open(path, "rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+# A base larger than this is not read twice at each load: what it is made of is a user's, a hub's or converted once.
+MOST_HASHED = 2**30
+
+
+def hold_to_card(card: dict) -> None:
+    """UserError where the weights of a card (model.json, arm.json) are damaged: they are set aside.
+
+    All files of an arm that are loaded are hashed, always; those of a base up to MOST_HASHED bytes. Of a larger
+    base only the size of its safetensors is held against their headers: a byte changed in place stays unseen. Where
+    a base is linked, to what is the user's or the hub's, the link is set aside; the next run takes what is there then
+    for another model.
+    """
+    folder = Path(card["path"])
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; {damage.MISSING}")
+    with damage.setting_aside(folder):
+        if why := damage.fault(folder):
+            raise DamagedError(f"{folder}: damaged ({why})")
+        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+        if "folder_sha256" not in card and size > MOST_HASHED:
+            return
+        if folder_fingerprint(folder) != card.get("folder_sha256", card["weights_sha256"]):
+            raise DamagedError(f"{folder}: not what was hashed when it was made")
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder`; on disk and renamed to it when the block ends well, unless one is there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+        temporary.chmod(0o755)
+        try:
+            os.rename(temporary, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def parameters(folder: str | Path) -> int:
@@ -61,6 +110,8 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
     _check(weights, f"model {source}")
+    if why := damage.fault(weights):
+        raise UserError(f"model {source}: {weights.resolve()}: damaged ({why}); fetch it anew")
     return {
         "source": source,
         "path": str(weights),
@@ -117,16 +168,10 @@ def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise UserError(f"model {source}: transformers does not read its GGUF file ({_first_line(error)})") from None
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=weights.parent))
-    try:
+    with whole_folder(weights) as temporary:
         network.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        temporary.chmod(0o755)
-        shutil.rmtree(weights, ignore_errors=True)
-        os.replace(temporary, weights)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(weights, ignore_errors=True)  # an earlier job's
 
 
 def sizes(given: dict[str, int | None], cards: dict[str, dict]) -> dict[str, int | None]:

@@ -6,9 +6,7 @@ type: the same values that bitsandbytes would expand again in every forward
 pass, without its in-place repacking that silently costs later gradients.
 """
 
-import contextlib
-import os
-import tempfile
+import sys
 from pathlib import Path
 
 import psutil
@@ -16,6 +14,7 @@ import torch
 import transformers
 
 import faithtune.attention  # noqa: F401 (registers the attention called "tree")
+from faithtune import damage, models
 
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
@@ -66,8 +65,7 @@ def load_base(
     """
     settings = {"dtype": getattr(torch, dtype), "attn_implementation": attention, "trust_remote_code": False}
     if quantisation == "nf4" and device == "cpu" and expanded is not None:
-        if not expanded.is_dir():
-            _expand(folder, dtype, expanded)
+        _expand(folder, dtype, expanded)
         folder, quantisation = expanded, "none"
     if quantisation == "nf4":
         settings["quantization_config"] = transformers.BitsAndBytesConfig(
@@ -92,13 +90,15 @@ def load_base(
 
 
 def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
-    """Save a base as a CPU computes it in NF4, whole or not at all."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        load_base(folder, "nf4", dtype, "cpu").save_pretrained(scratch)
-        with contextlib.suppress(OSError):  # another job may have been faster
-            os.rename(scratch, destination)
-            os.mkdir(scratch)  # for the scratch folder's own removal
+    """Save a base as a CPU computes it in NF4, with its hash, unless it is there undamaged."""
+    hashed = destination / "sha256"
+    if destination.is_dir():
+        if hashed.exists() and hashed.read_text() == models.folder_fingerprint(destination):
+            return
+        print(f"{destination}: damaged, made anew; it is now {damage.set_aside(destination)}", file=sys.stderr)
+    with models.whole_folder(destination) as temporary:
+        load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
+        (temporary / hashed.name).write_text(models.folder_fingerprint(temporary))
 
 
 def load_network(

@@ -2,7 +2,7 @@
 
 A file appears under its name only when it is complete and on disk: it is
 written beside it under a temporary name, synced, then renamed. Checksums tell
-what was damaged later.
+what was damaged later; a result that was is set aside (damage.py).
 """
 
 import contextlib
@@ -14,6 +14,8 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet
 
+from faithtune import damage
+from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 
 # A question, to be asked (eval) or trained on (train).
@@ -238,12 +240,20 @@ def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema, metadata: di
 
 
 def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
-    """Read a Parquet file; UserError where it is damaged or has another schema."""
+    """Read a result; UserError where it is not there. A damaged one is set aside, and a run makes it anew."""
+    with damage.setting_aside(path):
+        return load(path, schema)
+
+
+def load(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
+    """Read a Parquet file; DamagedError where it is damaged or has another schema."""
     try:
         table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
         frame = pl.from_arrow(table)
     except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error}); delete it and run again") from None
+        if number := getattr(error, "errno", None):  # of the system: no such file, no right to read it, ...
+            raise UserError(f"{path}: not read ({os.strerror(number)}); {damage.MISSING}") from None
+        raise DamagedError(f"{path}: not a readable Parquet file ({error})") from None
     if frame.schema != schema:
-        raise UserError(f"{path}: its columns are not those of this version; delete it and run again")
+        raise DamagedError(f"{path}: its columns are not those of this version")
     return frame

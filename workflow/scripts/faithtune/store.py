@@ -19,6 +19,7 @@ rounding only (the study's noise floor), the question's id, because equal prompt
 have equal answers, and drafts, which change speed only.
 """
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -76,7 +77,7 @@ class RowStore:
         with self.lock:
             self.rows[key] = self.pending[key] = value
             if self.timer is None:
-                self.timer = threading.Timer(FLUSH_SECONDS, self.flush)
+                self.timer = threading.Timer(FLUSH_SECONDS, self._flush_in_time)
                 self.timer.daemon = True
                 self.timer.start()
 
@@ -92,6 +93,10 @@ class RowStore:
                 parquet.write(frame, self.folder / f"part-{uuid.uuid4().hex}.parquet", ROWS)
                 self.on_disk(self.pending)
             self.pending = {}
+
+    def _flush_in_time(self) -> None:
+        with contextlib.suppress(OSError):  # a full disk: the rows wait for the next time, which tells
+            self.flush()
 
     def through(self, keys: list[str], compute: Callable[[list[int]], Iterable[tuple[int, dict]]]) -> list[dict]:
         """The rows of `keys`, in order; those missing are asked of `compute` and kept.
@@ -112,7 +117,7 @@ def kept(*folders: str | Path) -> dict[str, dict]:
     rows = {}
     for part in [part for folder in folders for part in sorted(Path(folder).glob("part-*.parquet"))]:
         try:
-            rows |= {key: json.loads(value) for key, value in parquet.read(part, ROWS).iter_rows()}
+            rows |= {key: json.loads(value) for key, value in parquet.load(part, ROWS).iter_rows()}
         except (UserError, ValueError) as error:
             print(f"row store: left out, its rows are computed again: {error}", file=sys.stderr)
     return rows

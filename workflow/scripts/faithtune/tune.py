@@ -6,15 +6,19 @@ would be tokenised again with special tokens that the chat template has already
 written.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import shutil
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from faithtune import examples, models, networks, prompts
+from faithtune import damage, examples, models, networks, prompts
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -82,6 +86,7 @@ def train(
     import transformers
     import trl
 
+    models.hold_to_card(model)
     tokenizer = networks.load_tokenizer(model["path"])
     usable = examples.usable(questions, settings["target"])
     rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
@@ -97,12 +102,16 @@ def train(
         peft_config=_adapter(settings),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    trainer.save_model(str(weights))
+    with models.whole_folder(weights) as temporary:
+        trainer.save_model(str(temporary))
+        _sort_layers(temporary / "adapter_config.json")
+        shutil.rmtree(weights, ignore_errors=True)  # an earlier job's
     card = {
         "method": settings["method"],
         "path": str(weights),
-        # Without peft's configuration, which lists the layers in another order each time; settings has it all.
+        # What the arm is; settings hold all else.
         "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
+        "folder_sha256": models.folder_fingerprint(weights),  # shows damage (models.hold_to_card)
         "settings": settings,
         "examples": len(rows),
     }
@@ -110,15 +119,46 @@ def train(
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
 
 
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold `lock` while an arm is tuned: the training of a killed run may still be at work, and is waited for."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"an earlier run still tunes this arm (it holds {lock}): waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # a file system without locks
+            print(f"{lock}: not locked ({error.strerror}): no earlier run may still tune this arm")
+        yield
+
+
+def _sort_layers(config: Path) -> None:
+    """peft lists an adapter's layers in another order each time; sorted, equal trainings make equal files."""
+    if config.exists():  # not after full tuning
+        value = json.loads(config.read_text(encoding="utf-8"))
+        if isinstance(value["target_modules"], list):
+            value["target_modules"].sort()
+        config.write_text(json.dumps(value, indent=2), encoding="utf-8")
+
+
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest complete checkpoint of a folder; those a crash cut short are removed."""
-    complete = []
+    """The newest whole checkpoint of a folder; those that a crash cut short or damaged are removed."""
+    whole = []
     for path in folder.glob("checkpoint-*"):
         try:  # the trainer writes its state last
-            complete.append((json.loads((path / "trainer_state.json").read_text())["global_step"], str(path)))
-        except (OSError, ValueError, KeyError):
+            step = json.loads((path / "trainer_state.json").read_text())["global_step"]
+            if why := damage.fault(path):
+                raise ValueError(why)
+            for saved in (*path.glob("*.pt"), *path.glob("*.pth")):  # torch saves zip files, with checksums
+                with zipfile.ZipFile(saved) as file:
+                    if file.testzip():
+                        raise ValueError(saved)
+            whole.append((step, str(path)))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             shutil.rmtree(path)
-    return max(complete)[1] if complete else None
+    return max(whole)[1] if whole else None
 
 
 def _identity(*parts: str | dict | list) -> str:

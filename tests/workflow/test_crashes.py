@@ -1,0 +1,240 @@
+"""Runs that are killed, disks that fill and files that are damaged: the tables come out as if nothing had been."""
+
+import copy
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet
+import pytest
+from study import Study
+
+from faithtune import store
+
+# How often a run is killed at work on each stage, in the order in which they come: 20 times in all.
+KILLS = {
+    "questions": 1,
+    "model": 1,
+    "tune": 2,
+    "chains": 3,
+    "paraphrase": 3,
+    "answer": 5,
+    "estimates": 1,
+    "claims": 1,
+    "table": 2,
+    "figure": 1,
+}
+# A moment of its work, in seconds: at most so long after its log appears. The others last a second or less.
+LONGEST = {"tune": 8.0, "chains": 6.0, "paraphrase": 6.0, "answer": 6.0}
+
+
+def twin(finished: Study, folder: Path) -> Study:
+    """The finished study, to be run again in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    return Study(folder, finished.config["models"]["tiny"]["source"])
+
+
+def at_work(run: subprocess.Popen, since: float, study: Study) -> list[str]:
+    """The stages of the scripts that a run has under way, by what they have written to their logs since."""
+    try:
+        commands = [child.cmdline() for child in psutil.Process(run.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+    scripts = {Path(word).name.split(".")[-2] for words in commands for word in words[1:2] if ".snakemake" in word}
+    logs = (study.folder / "logs").rglob("*.log")
+    begun = {path.relative_to(study.folder / "logs").parts[0] for path in logs if modified(path) > since}
+    return sorted(scripts & {name.removesuffix(".log") for name in begun})
+
+
+def modified(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+def kill(run: subprocess.Popen, whole_group: bool) -> None:
+    """End a run at once: all of its processes, as a power cut does, or its master alone; its jobs then go on."""
+    (os.killpg if whole_group else os.kill)(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+def killed_at_work(study: Study, wanted: Counter, source: random.Random, whole_group: bool) -> tuple[str, list[str]]:
+    """Run until a wanted stage is at work, kill the run a moment later; that stage and all that was hit."""
+    since = time.time()
+    run = study.start("--cores", "2")
+    while not (found := [stage for stage in at_work(run, since, study) if wanted[stage] > 0]):
+        assert run.poll() is None, f"the run ended before it was killed at {+wanted}"
+        time.sleep(0.05)
+    time.sleep(source.uniform(0, LONGEST.get(found[0], 0.3)))
+    hit = at_work(run, since, study)
+    kill(run, whole_group)
+    return found[0], hit
+
+
+def assert_whole(study: Study) -> None:
+    """Whatever stands under its own name in results/ is complete, whether Snakemake believes in it or not."""
+    for path in sorted((study.folder / "results").rglob("*")):
+        if path.name.startswith(".") or "checkpoints" in path.parts:  # temporary; the trainer's own
+            continue
+        if path.suffix == ".parquet":
+            pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+
+
+def results(study: Study) -> dict[str, bytes]:
+    """Tables, figures and estimates, by name."""
+    found = {}
+    for path in sorted((study.folder / "results").rglob("*")):
+        if path.suffix in (".csv", ".md", ".tex", ".svg") or path.name in (
+            "estimates.parquet",
+            "changes.parquet",
+            "claims.parquet",
+        ):
+            found[str(path.relative_to(study.folder))] = path.read_bytes()
+    return {name: content for name, content in found.items() if "/weights/" not in name and "/store/" not in name}
+
+
+def assert_undisturbed(study: Study, finished: Study) -> None:
+    """Tables, figures and estimates are those of the undisturbed run, to the byte."""
+    expected = results(finished)
+    assert len(expected) > 3 * 17
+    found = results(study)
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished, tmp_path):
+    study, source, wanted, seen = twin(finished, tmp_path / "twin"), random.Random(0), Counter(KILLS), Counter()
+    for round_ in range(wanted.total()):
+        stage, hit = killed_at_work(study, wanted, source, whole_group=round_ % 2 == 0)
+        print(f"kill {round_ + 1}: {', '.join(hit)}")
+        wanted[stage] -= stage in hit
+        seen.update(hit)
+        assert_whole(study)
+        assert study.snakemake("--unlock").returncode == 0
+    assert set(seen) >= set(KILLS), seen
+    study.run()
+    assert_whole(study)
+    assert_undisturbed(study, finished)
+
+
+def copied(finished: Study, folder: Path) -> Study:
+    """The finished study with all that it made, in a folder of its own; its data are where they were."""
+    study = twin(finished, folder)
+    study.config = copy.deepcopy(finished.config)
+    shutil.copytree(finished.folder / "results", folder / "results", symlinks=True)
+    shutil.copytree(finished.folder / ".snakemake", folder / ".snakemake")
+    return study
+
+
+def told(done: subprocess.CompletedProcess) -> list[str]:
+    """The lines that faithtune itself has written to the terminal."""
+    assert "Traceback" not in done.stdout, done.stdout
+    return [line.removeprefix("faithtune: ") for line in done.stdout.splitlines() if line.startswith("faithtune: ")]
+
+
+def change_a_byte(path: Path, place: int) -> None:
+    with open(path, "r+b") as file:
+        file.seek(place, os.SEEK_SET if place >= 0 else os.SEEK_END)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def last_of_a_page(path: Path) -> int:
+    """Where the last byte of a column's data lies in a Parquet file."""
+    column = pyarrow.parquet.read_metadata(path).row_group(0).column(1)
+    return (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+
+
+def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
+    study = copied(finished, tmp_path / "twin")
+    pairs = "results/{}/tiny/{}/colours.parquet"
+    seen = [pairs.format("interventions", "base"), "results/provenance.json", "results/figures/match_colours.svg"]
+    for path, size in zip(seen, (300, 300, 0), strict=True):
+        os.truncate(study.folder / path, size)
+    # What only its readers find: a byte of a page; the weights of an arm, which are read where a row is missing.
+    chains, weights = pairs.format("chains", "base"), "results/arms/tiny/qlora-arithmetic-42/weights"
+    change_a_byte(study.folder / chains, last_of_a_page(study.folder / chains))
+    change_a_byte(study.folder / weights / "adapter_model.safetensors", -100)
+    (study.folder / pairs.format("chains", "qlora-arithmetic-42")).unlink()
+    shutil.rmtree(study.folder / "results/store/rows")
+
+    planned = told(study.snakemake("-n"))
+    assert [line.split(": damaged (")[0] for line in planned] == seen
+    assert all("a run makes it anew, which this plan leaves out" in line for line in planned)
+    assert not list(study.folder.rglob("*.damaged"))
+
+    first = study.snakemake("--cores", "2", "--keep-going")
+    assert first.returncode == 1
+    lines = told(first)
+    assert [line for line in lines if "damaged (" in line] == [
+        line.replace("a run makes it anew, which this plan leaves out", f"it is now {path}.damaged")
+        for line, path in zip(planned, seen, strict=True)
+    ]
+    for path in (chains, weights):
+        assert [
+            line for line in lines if line.startswith(f"{path}: ") and f"it is now {path}.damaged: run again" in line
+        ]
+    study.run()
+    for path in (*seen, chains, weights):
+        assert (study.folder / f"{path}.damaged").exists() and (study.folder / path).exists()
+    assert_undisturbed(study, finished)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk in memory, mounted at a folder; yields it and what gives it another size."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o"]
+    if not sys.platform.startswith("linux") or subprocess.run([*mount, "size=200k"], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield folder, lambda size: subprocess.run([*mount, f"remount,size={size}"], check=True)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_in_one_line_and_more_room_goes_on(finished, small_disk):
+    folder, resize = small_disk
+    study = twin(finished, folder)
+    for size in ("200k", "800k"):  # full in the tuning; where the weights are expanded
+        resize(size)
+        done = study.snakemake("--cores", "2")
+        assert done.returncode == 1
+        line = f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
+        assert set(told(done)) == {line}
+        assert_whole(study)
+    resize("64m")
+    study.run()
+    assert_undisturbed(study, finished)
+
+
+def test_two_runs_at_once(finished, tmp_path):
+    """The second is refused; with --nolock, whatever becomes of the two, nothing that they leave is damaged."""
+    study, since = copied(finished, tmp_path / "twin"), time.time()
+    for stage in ("chains", "store/rows"):
+        shutil.rmtree(study.folder / "results" / stage)
+    first = study.start("--cores", "2")
+    while "chains" not in at_work(first, since, study):
+        assert first.poll() is None
+        time.sleep(0.05)
+    refused = study.snakemake("--cores", "1")
+    assert refused.returncode == 1
+    assert "LockException" in refused.stdout and "cannot be locked" in refused.stdout
+    assert first.poll() is None
+    second = study.snakemake("--cores", "2", "--nolock")
+    assert second.returncode in (0, 1)
+    assert first.wait() in (0, 1)
+    told(second)
+    assert_whole(study)
+    for part in (study.folder / "results/store/rows").rglob("part-*.parquet"):
+        store.parquet.load(part, store.ROWS)
+    study.run()
+    assert_undisturbed(study, finished)
