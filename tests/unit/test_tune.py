@@ -131,12 +131,16 @@ def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path)
     assert len(layers) > 1 and layers == sorted(layers)
 
 
-@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt"])
-def test_a_damaged_checkpoint_is_passed_over(sums, tiny_model, templates, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "cut"), [("adapter_model.safetensors", True), ("optimizer.pt", True), ("optimizer.pt", False)]
+)
+def test_a_damaged_checkpoint_is_passed_over(sums, tiny_model, templates, tmp_path, name, cut):
     _, _, folder = tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
     assert tune.last_checkpoint(folder) == str(folder / "checkpoint-6")
     saved = folder / "checkpoint-6" / name
-    saved.write_bytes(saved.read_bytes()[:-100])
+    content = bytearray(saved.read_bytes())
+    content[len(content) // 2] ^= 1
+    saved.write_bytes(content[:-100] if cut else content)
     assert tune.last_checkpoint(folder) == str(folder / "checkpoint-4")
     assert not (folder / "checkpoint-6").exists()
 

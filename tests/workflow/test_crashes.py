@@ -90,15 +90,9 @@ def assert_whole(study: Study) -> None:
 
 def results(study: Study) -> dict[str, bytes]:
     """Tables, figures and estimates, by name."""
-    found = {}
-    for path in sorted((study.folder / "results").rglob("*")):
-        if path.suffix in (".csv", ".md", ".tex", ".svg") or path.name in (
-            "estimates.parquet",
-            "changes.parquet",
-            "claims.parquet",
-        ):
-            found[str(path.relative_to(study.folder))] = path.read_bytes()
-    return {name: content for name, content in found.items() if "/weights/" not in name and "/store/" not in name}
+    patterns = ("tables/*.csv", "tables/*.md", "tables/*.tex", "figures/*.svg", "*.parquet")
+    found = [path for pattern in patterns for path in sorted((study.folder / "results").glob(pattern))]
+    return {str(path.relative_to(study.folder)): path.read_bytes() for path in found}
 
 
 def assert_undisturbed(study: Study, finished: Study) -> None:
