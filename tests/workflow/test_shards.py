@@ -7,13 +7,18 @@ from faithtune import interventions
 
 SHARDS = {"arithmetic": 3, "colours": 2}
 # What all other tables and figures are made from too.
-FIGURES = ("results/estimates.parquet", "results/changes.parquet", "results/tables/t9_diagnostics.csv")
+FILES = (
+    "results/estimates.parquet",
+    "results/changes.parquet",
+    "results/tables/t9_diagnostics.csv",
+    *(f"results/interventions/tiny/base/{name}.parquet" for name in SHARDS),
+)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, tiny_model) -> Study:
     study = small(tmp_path_factory.mktemp("whole"), tiny_model)
-    study.run(*FIGURES)
+    study.run(*FILES)
     return study
 
 
@@ -29,7 +34,7 @@ def small(folder, model) -> Study:
 def test_tables_are_equal_for_any_number_of_jobs(whole, tmp_path):
     shared = small(tmp_path, whole.config["models"]["tiny"]["source"])
     shared.config["compute"]["shards"] = SHARDS
-    shared.run(*FIGURES)
+    shared.run(*FILES)
     assert (tmp_path / "results/answers/tiny/base/arithmetic.3of3.parquet").is_file()
     compared = [path for path in sorted((whole.folder / "results").rglob("*")) if path.is_file()]
     compared = [path for path in compared if not {"store", "models"} & {*path.relative_to(whole.folder).parts}]
