@@ -24,6 +24,7 @@ rule answer:
         "benchmarks/answer/{model}/{arm}/{eval_set}{shard}.tsv"
     wildcard_constraints:
         model=models_of(*ASKED),
+    localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]

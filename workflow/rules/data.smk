@@ -12,6 +12,7 @@ rule download:
         "logs/download/{file}.log",
     benchmark:
         "benchmarks/download/{file}.tsv"
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
@@ -33,6 +34,7 @@ rule model:
         "benchmarks/model/{model}.tsv"
     wildcard_constraints:
         model=models_of("source"),
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
@@ -52,6 +54,7 @@ rule questions:
         "logs/questions/{data_set}.{split}.log",
     benchmark:
         "benchmarks/questions/{data_set}.{split}.tsv"
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:

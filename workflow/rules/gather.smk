@@ -16,6 +16,7 @@ rule gather:
         stage="chains|paraphrases|mistakes|regenerations|interventions|answers",
         model=models_of(*ASKED),
         eval_set="|".join(SHARDS) or "-",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -8,6 +8,7 @@ rule host:
         "logs/host/{model}.log",
     wildcard_constraints:
         model="|".join(HOSTED) or "-",
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
@@ -29,6 +30,7 @@ rule serve:
         "logs/serve/{model}.log",
     wildcard_constraints:
         model="|".join(HOSTED) or "-",
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:

@@ -17,6 +17,7 @@ rule paraphrase:
         "logs/paraphrase/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/paraphrase/{model}/{arm}/{eval_set}{shard}.tsv"
+    localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
@@ -43,6 +44,7 @@ rule mistake:
         "logs/mistake/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/mistake/{model}/{arm}/{eval_set}{shard}.tsv"
+    localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
@@ -79,6 +81,7 @@ rule regenerate:
         "logs/regenerate/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/regenerate/{model}/{arm}/{eval_set}{shard}.tsv"
+    localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]

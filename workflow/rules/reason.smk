@@ -12,6 +12,7 @@ rule chains:
         "benchmarks/chains/{model}/{arm}/{eval_set}{shard}.tsv"
     wildcard_constraints:
         model=models_of(*ASKED),
+    localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
@@ -37,6 +38,7 @@ rule import_chains:
         "benchmarks/import_chains/{model}/{arm}/{eval_set}.tsv"
     wildcard_constraints:
         model=models_of("chains"),
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:

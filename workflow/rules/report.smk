@@ -9,6 +9,7 @@ rule claims:
         "logs/claims.log",
     benchmark:
         "benchmarks/claims/claims.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -41,6 +42,7 @@ rule provenance:
         "logs/provenance.log",
     benchmark:
         "benchmarks/provenance/provenance.tsv"
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
@@ -74,6 +76,7 @@ rule table:
         "logs/table/{table}.log",
     benchmark:
         "benchmarks/table/{table}.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -108,6 +111,7 @@ rule figure:
         "logs/figure/{eval_set}.log",
     benchmark:
         "benchmarks/figure/{eval_set}.tsv"
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

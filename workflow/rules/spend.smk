@@ -7,6 +7,7 @@ rule estimate:
         "results/forecast.parquet",
     log:
         "logs/estimate.log",
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
@@ -28,6 +29,7 @@ rule spend:
         "results/spend.parquet",
     log:
         "logs/spend.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -43,6 +43,7 @@ rule tune_hosted:
         "benchmarks/tune_hosted/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("api"),
+    localrule: True
     conda:
         "../../envs/model.yaml"
     params:
