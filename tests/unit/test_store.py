@@ -52,6 +52,19 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
 
 
+def test_a_block_is_kept_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), RowStore(tmp_path, by_block=True) as kept:
+        kept.put("a", {"value": 1})
+        assert kept.timer is None
+        kept.flush()
+        kept.put("b", {"value": 2})
+        raise RuntimeError
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}}
+    with RowStore(tmp_path, by_block=True) as kept:
+        kept.put("b", {"value": 2})
+    assert RowStore(tmp_path).rows == {"a": {"value": 1}, "b": {"value": 2}}
+
+
 def test_what_stands_on_disk_is_told(tmp_path):
     told = []
     with RowStore(tmp_path, lambda keys: told.append(set(keys))) as kept:

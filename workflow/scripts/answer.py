@@ -30,21 +30,24 @@ with job.logged(snakemake.log[0]):
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with arms.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
         templates = prompts.read(inputs.templates)
-        frames = [
-            answering.answer(
-                model,
-                keep,
-                block.questions,
-                block.rows(chains),
+        parts = [
+            (
                 block.rows(tampered),
-                templates,
-                spec["max_new_tokens"],
-                spec["min_option_mass"],
-                max(0, spec["again"] - block.start),
-                spec["shuffle"],
+                answering.answer(
+                    model,
+                    keep,
+                    block.questions,
+                    block.rows(chains),
+                    block.rows(tampered),
+                    templates,
+                    spec["max_new_tokens"],
+                    spec["min_option_mass"],
+                    max(0, spec["again"] - block.start),
+                    spec["shuffle"],
+                ),
             )
             for block in blocks
         ]
-        asked = pl.concat(block.rows(tampered) for block in blocks)
+    asked, answers = (pl.concat(frames) for frames in zip(*parts, strict=True))
     parquet.write(asked, snakemake.output.interventions, parquet.INTERVENTIONS)
-    parquet.write(pl.concat(frames), snakemake.output.answers, parquet.ANSWERS)
+    parquet.write(answers, snakemake.output.answers, parquet.ANSWERS)

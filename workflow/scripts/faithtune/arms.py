@@ -43,7 +43,7 @@ def ready(
     stage: str,
     names: Mapping[str, str],
     cards: Mapping[str, str],
-) -> Iterator[tuple[Model, tuple[RowStore, str], list[Block]]]:
+) -> Iterator[tuple[Model, tuple[RowStore, str], Iterator[Block]]]:
     """An arm (weights are loaded when first needed), its row store with its fingerprint, and the job's questions.
 
     `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
@@ -73,8 +73,15 @@ def ready(
             model, identity = _local(backend, how["compute"], threads, model, arm)
             size = how["compute"]["block_size"]
         own = shelf(identity, stage, names)
-        with RowStore(own, on_disk, others(own)) as rows:
-            yield model, (rows, identity), blocks.cut(questions, size, names["shard"])
+        with RowStore(own, on_disk, others(own), by_block=size is not None) as rows:
+            yield model, (rows, identity), each(blocks.cut(questions, size, names["shard"]), rows)
+
+
+def each(found: list[Block], rows: RowStore) -> Iterator[Block]:
+    """The blocks; the rows of one are on disk before the next is begun."""
+    for block in found:
+        yield block
+        rows.flush()
 
 
 def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:

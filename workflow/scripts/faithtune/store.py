@@ -49,6 +49,8 @@ class RowStore:
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
     on_disk: is told the keys of rows as soon as they are there; others: further folders whose rows are known.
+    by_block: rows whose last digits depend on what was computed beside them. Only `flush` puts them on disk, and an
+        error loses those since: so a block is kept whole or computed again whole, with the same digits.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class RowStore:
         folder: str | Path,
         on_disk: Callable[[Iterable[str]], None] | None = None,
         others: Iterable[Path] = (),
+        by_block: bool = False,
     ):
+        self.by_block = by_block
         self.folder, self.on_disk = Path(folder), on_disk or (lambda keys: None)
         self.pending: dict[str, dict] = {}
         self.lock = threading.Lock()
@@ -68,15 +72,16 @@ class RowStore:
     def __enter__(self) -> "RowStore":
         return self
 
-    def __exit__(self, *_) -> None:
-        self.flush()
+    def __exit__(self, error: type | None, *_) -> None:
+        if error is None or not self.by_block:
+            self.flush()
         print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
-        """Keep a row; it is in a part after FLUSH_SECONDS at most."""
+        """Keep a row; it is in a part after FLUSH_SECONDS at most, or by block once that is flushed."""
         with self.lock:
             self.rows[key] = self.pending[key] = value
-            if self.timer is None:
+            if self.timer is None and not self.by_block:
                 self.timer = threading.Timer(FLUSH_SECONDS, self._flush_in_time)
                 self.timer.daemon = True
                 self.timer.start()
