@@ -9,7 +9,7 @@ from faithtune.store import RowStore
 
 
 class Killed(Exception):
-    assert len(RowStore(tmp_path / "killed").rows) < most
+    pass
 
 
 @pytest.fixture(scope="module")
