@@ -30,6 +30,8 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+    if workflow.is_main_process:  # a job on a cluster's node loads the workflow again, twice
+        study_config.check_files(STUDY)
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
@@ -45,6 +47,8 @@ KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
 TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
+# The GPUs of a job that loads weights.
+GPUS = 0 if STUDY["compute"]["device"] == "cpu" else 1
 # The arms as the tables have them.
 TABLE_ARMS = study.table_arms(STUDY)
 # The kinds of models that can be asked anything.
@@ -129,6 +133,16 @@ def get_arm_files(wildcards):
 def get_backend(wildcards):
     """How an arm is made to answer: part of what it is."""
     return {"backend": study.backend(STUDY, wildcards.model, wildcards.arm)}
+
+
+def get_gpus(wildcards):
+    """The GPUs that a job asks for to ask an arm."""
+    return gpus_to_ask(wildcards.model)
+
+
+def gpus_to_ask(model):
+    """GPUS where the job loads the model's weights; none for hosts and oracles."""
+    return GPUS if KINDS.get(model) == "source" and model not in HOSTED else 0
 
 
 def models_of(*kinds):
