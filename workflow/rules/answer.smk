@@ -17,6 +17,8 @@ rule answer:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=get_gpus,
     params:
         spec=lambda wc: get_backend(wc) | STUDY["answers"] | {"code": code("answer.py")},
     script:

@@ -1,5 +1,6 @@
 PARAPHRASER = STUDY["paraphraser"]["model"]
 PARAPHRASER_FILES = get_files_of(PARAPHRASER) if PARAPHRASER else {}
+PARAPHRASER_GPUS = gpus_to_ask(PARAPHRASER)
 
 
 rule paraphrase:
@@ -18,6 +19,8 @@ rule paraphrase:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
         | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
@@ -42,6 +45,8 @@ rule mistake:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
         | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
@@ -76,6 +81,8 @@ rule regenerate:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=get_gpus,
     params:
         spec=lambda wc: get_backend(wc)
         | {

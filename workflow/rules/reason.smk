@@ -15,6 +15,8 @@ rule chains:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    resources:
+        gpu=get_gpus,
     params:
         spec=lambda wc: get_backend(wc) | STUDY["chains"] | {"code": code("chains.py")},
     script:

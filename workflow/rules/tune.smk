@@ -18,6 +18,8 @@ rule tune:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["tune_threads"]
+    resources:
+        gpu=GPUS,
     params:
         spec=lambda wc: study.loading(STUDY, wc.model)
         | study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
