@@ -15,16 +15,16 @@ for ((i = 0; i < $#; i++)); do
 done
 folder=$(cd "$folder" && pwd -P)
 
-jobs() {
+queued() {
   squeue --noheader --user "$(id -un)" --format '%i %Z' | while read -r id place; do
     if [ "$place" = "$folder" ]; then echo "$id"; fi
   done
 }
 
-ids=$(jobs)
+ids=$(queued)
 if [ -n "$ids" ]; then
   echo "cancelled:" $ids
   scancel $ids
 fi
-until [ -z "$(jobs)" ]; do sleep 1; done
+until [ -z "$(queued)" ]; do sleep 1; done
 snakemake --unlock "$@"

@@ -52,7 +52,7 @@ stop() {
     done
   fi
   for name in slurmd-cpu1 slurmd-gpu1 slurmctld munged; do
-    if [ -s "$dir/run/$name.pid" ]; then end "$(cat "$dir/run/$name.pid")"; fi
+    end "$dir/run/$name.pid"
   done
   for name in slurm.conf gres.conf; do
     if [ "$(readlink "/etc/slurm/$name")" = "$dir/$name" ]; then rm "/etc/slurm/$name"; fi
@@ -60,13 +60,14 @@ stop() {
   rm -rf "$dir"
 }
 
+# A daemon removes its file when it ends; one that was killed left it.
 end() {
-  kill "$1" 2>/dev/null || return 0
+  if ! [ -s "$1" ] || ! kill "$(cat "$1")" 2>/dev/null; then return; fi
   for _ in $(seq 100); do
-    if ! kill -0 "$1" 2>/dev/null; then return; fi
+    if ! [ -e "$1" ]; then return; fi
     sleep 0.1
   done
-  kill -9 "$1"
+  kill -9 "$(cat "$1")"
 }
 
 configure() {
@@ -112,6 +113,7 @@ EOF
 echo "\$SLURM_JOB_ID \${CUDA_VISIBLE_DEVICES:-none}" >>"$dir/tasks"
 EOF
   chmod +x "$dir/prolog.sh"
+  touch "$dir/tasks"
 }
 
 if [ "$action" = node ]; then node "$3"; else "$action"; fi

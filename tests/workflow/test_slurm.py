@@ -3,7 +3,6 @@
 The cluster is tests/slurm/cluster.sh's; the profile is profiles/slurm, but for what a cluster without a database needs.
 """
 
-import itertools
 import os
 import re
 import shutil
@@ -11,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from standin.host import StandIn
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 RECOVER = ROOT / "profiles/slurm/recover.sh"
-ASKING = {"tune", "chains", "paraphrase", "answer"}
+ASKING = {"tune", "chains", "answer"}
 # Seconds after which a test gives up waiting; nothing is asserted of the time that something takes.
 PATIENCE = 300
 
@@ -39,7 +39,7 @@ class Cluster:
     def jobs(self, **wanted: str) -> list[dict[str, str]]:
         """The jobs there were, by what scontrol calls their properties."""
         said = subprocess.run(["scontrol", "show", "job", "-o"], capture_output=True, text=True, check=True).stdout
-        jobs = [dict(re.findall(r"(\S+?)=(.*?)(?= \S+?=| *$)", line)) for line in said.splitlines() if "JobId=" in line]
+        jobs = [dict(re.findall(r"(\S+?)=(.*?)(?= +\S+?=| *$)", line)) for line in said.splitlines()]
         jobs = [job | {"rule": job["Comment"].split("_")[1]} for job in jobs if "Comment" in job]
         return [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
 
@@ -54,11 +54,13 @@ class Cluster:
         subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=killed"], check=True)
 
 
-def wait(until) -> None:
+def wait(until: Callable[[], list]) -> list:
+    """What `until` finds, as soon as it finds anything."""
     ends = time.monotonic() + PATIENCE
-    while not until():
+    while not (found := until()):
         assert time.monotonic() < ends
         time.sleep(0.2)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +93,16 @@ def profile(tmp_path_factory) -> str:
 
 
 def small(folder: Path, tiny_model: Path) -> Study:
-    """A study of one evaluation set that takes the GPUs it finds."""
+    """A study of one evaluation set and two tests that takes the GPUs it finds."""
     study = Study(folder, tiny_model)
     study.config["data_sets"].pop("colours")
-    study.config |= {"eval_sets": ["arithmetic"]}
+    study.config |= {"eval_sets": ["arithmetic"], "tests": ["early_termination", "filler"]}
     study.config["compute"]["device"] = "auto"
     return study
+
+
+def is_past_tuning(job: dict[str, str]) -> bool:
+    return job["rule"] == "estimates" or (job["rule"] in ("chains", "answer") and "qlora" in job["Comment"])
 
 
 def recover(study: Study) -> subprocess.CompletedProcess:
@@ -124,12 +130,15 @@ def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
     with log.open("w") as output:
         master = study.start("--profile", profile, output=output)
     try:
-        wait(lambda: cluster.jobs(rule="tune", JobState="RUNNING"))
-        subprocess.run(["scancel", cluster.jobs(rule="tune", JobState="RUNNING")[0]["JobId"]], check=True)
-        wait(lambda: cluster.jobs(rule="paraphrase", JobState="RUNNING"))
+        [tuning] = wait(lambda: [job for job in cluster.jobs(rule="tune", JobState="RUNNING") if cluster.gpus(job)])
+        [chains] = wait(lambda: [job for job in cluster.jobs(rule="chains", JobState="RUNNING") if cluster.gpus(job)])
+        study.side_by_side = [cluster.gpus(tuning), cluster.gpus(chains)]
+        subprocess.run(["scancel", tuning["JobId"]], check=True)
+        wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))  # of base: no other can be that far
         cluster.lose("gpu1")
         assert cluster.do("node", "gpu1").returncode == 0
-        wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))
+        wait(lambda: [job for job in cluster.jobs(JobState="COMPLETED") if job["Restarts"] != "0"])
+        wait(lambda: [job for job in cluster.jobs(JobState="RUNNING") if is_past_tuning(job)])
     finally:
         os.killpg(master.pid, signal.SIGKILL)
         master.wait()
@@ -154,8 +163,9 @@ def test_the_tables_are_those_of_a_local_run(disturbed, local):
 
 def test_nothing_that_had_finished_ran_again(disturbed, local):
     done = [finished_jobs(printed) for printed in disturbed.printed]
-    assert done[0].keys() >= {"model", "questions", "chains", "paraphrase", "intervene"}
-    assert done[0] + done[1] == finished_jobs(local.printed)
+    assert done[0].keys() >= {"model", "questions", "chains", "tune", "intervene"}
+    # Fewer where a job ended after Snakemake had been killed: its files are there, and known to be whole.
+    assert done[0] + done[1] <= finished_jobs(local.printed)
     assert disturbed.planned() == {}
 
 
@@ -164,21 +174,12 @@ def test_only_long_jobs_are_submitted(disturbed, cluster):
 
 
 def test_gpus_are_for_jobs_that_ask_a_model_and_each_has_its_own(disturbed, cluster):
-    jobs = cluster.jobs()
-    for job in jobs:
+    for job in cluster.jobs():
         asks = job["rule"] in ASKING
         assert ("gres:gpu:1" in job.get("TresPerJob", "")) == asks
         assert job["Partition"] == ("gpu" if asks else "cpu")
         assert cluster.gpus(job) <= ({"0", "1"} if asks else {"none"})
-    ran = [job for job in jobs if job["rule"] in ASKING and job["Restarts"] == "0" and job["StartTime"] != "Unknown"]
-    together = [
-        (a, b)
-        for a, b in itertools.combinations(ran, 2)
-        if a["StartTime"] < b["EndTime"] and b["StartTime"] < a["EndTime"] and cluster.gpus(a) and cluster.gpus(b)
-    ]
-    assert together
-    for a, b in together:
-        assert cluster.gpus(a).isdisjoint(cluster.gpus(b))
+    assert sorted(map(sorted, disturbed.side_by_side)) == [["0"], ["1"]]
 
 
 def test_a_cancelled_job_is_tried_again_with_more_of_all(disturbed, cluster):
@@ -189,9 +190,9 @@ def test_a_cancelled_job_is_tried_again_with_more_of_all(disturbed, cluster):
 
 
 def test_a_job_killed_for_its_memory_is_tried_again_with_more(disturbed, cluster):
-    first, second = cluster.jobs(rule="estimates")
-    assert (first["JobState"], second["JobState"]) == ("FAILED", "COMPLETED")
-    assert "mem=100M" in first["TRES"] and "mem=6400M" in second["TRES"]
+    first, *_, last = cluster.jobs(rule="estimates")
+    assert (first["JobState"], last["JobState"]) == ("FAILED", "COMPLETED")
+    assert "mem=100M" in first["TRES"] and "mem=6400M" in last["TRES"]
     assert "exceeded memory limit" in Path(first["StdErr"]).read_text()
 
 
@@ -200,9 +201,9 @@ def test_jobs_of_a_lost_node_are_queued_again(disturbed, cluster):
 
 
 def test_recover_cancels_the_jobs_of_this_study_and_no_others(disturbed):
-    assert disturbed.orphans
     assert disturbed.recovered.returncode == 0, disturbed.recovered.stderr
-    assert {job["JobId"] for job in disturbed.orphans} <= set(disturbed.recovered.stdout.split())
+    cancelled = set(disturbed.recovered.stdout.split())
+    assert not cancelled.isdisjoint(job["JobId"] for job in disturbed.orphans)  # one may have ended by then
     assert disturbed.left == [disturbed.stranger]
 
 
@@ -230,7 +231,7 @@ def test_a_job_asks_for_a_gpu_where_it_loads_weights(tmp_path, device, more, exp
     study.config["models"] |= more
     study.config["prompts"] = study.config["prompts"].replace("one_shot", "zero_shot")
     jobs = re.findall(r"^rule (tune|chains|answer):\n((?:    .*\n)+)", study.snakemake("-n").stdout, re.MULTILINE)
-    assert {rule for rule, _ in jobs} == {"tune", "chains", "answer"}
+    assert {rule for rule, _ in jobs} == ASKING
     asked = {(re.search(r"model=(\w+)", said)[1], re.search(r"gpu=(\d)", said)[1]) for _, said in jobs}
     assert asked == expected
 
