@@ -236,6 +236,7 @@ def test_a_job_asks_for_a_gpu_where_it_loads_weights(tmp_path, device, more, exp
     assert asked == expected
 
 
+@pytest.mark.slow
 def test_what_asks_a_host_is_not_submitted(tmp_path, cluster, profile):
     with StandIn(models={"m": {}}, key=None) as host:
         study = small(tmp_path, tmp_path)
