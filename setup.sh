@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv here with everything the workflow needs, pinned. Run it again after an update.
+# Makes .venv here with everything the workflow needs, pinned; `./setup.sh slurm` with what a SLURM cluster needs too.
+# Run it again after an update.
 set -euo pipefail
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}

@@ -1,6 +1,7 @@
 """The configuration: defaults, arms, and what each rule's parameters hold."""
 
 import copy
+import hashlib
 import shutil
 
 import pytest
@@ -236,6 +237,18 @@ def test_a_template_that_is_no_text(raw, tmp_path, name):
     (tmp_path / name).write_bytes("für {question}".encode("latin-1"))
     with pytest.raises(UserError, match=rf"^config: prompts: .*{name}: not UTF-8 text"):
         config.load(raw, SCHEMA)
+
+
+def test_the_content_of_files_is_checked_apart(raw, tmp_path):
+    """It takes long where a file is large: once a run, not again in each job on a cluster's node."""
+    path = tmp_path / "choices.jsonl"
+    path.write_text("{}")
+    raw["data_sets"]["siqa"]["eval"] = {"source": str(path), "checksum": "0" * 64}
+    full = config.load(raw, SCHEMA)
+    with pytest.raises(UserError, match=r"^config: data_sets\.siqa\.eval: .*choices.jsonl: its sha256 checksum is"):
+        config.check_files(full)
+    full["data_sets"]["siqa"]["eval"]["checksum"] = hashlib.sha256(b"{}").hexdigest()
+    config.check_files(full)
 
 
 def test_numbers_come_out_in_the_schemas_type(raw):

@@ -1,5 +1,6 @@
 """What happens around a script: the log, and errors in one line."""
 
+import ast
 import errno
 import os
 import re
@@ -11,6 +12,14 @@ import pytest
 
 from faithtune import job
 from faithtune.errors import UserError
+
+SCRIPTS = Path(job.__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch):
+    """What a job changes in the environment is undone after the test."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
 
 
 def test_what_is_printed_goes_to_the_log(tmp_path, capsys):
@@ -83,3 +92,26 @@ def test_json_is_written_whole(tmp_path):
     assert job.read_json(tmp_path / "x.json") == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
     assert job.read_json(None) is None
+
+
+@pytest.mark.parametrize(("hub", "offline"), [("", "True"), (", hub=True", "False")])
+def test_only_a_job_that_fetches_may_ask_the_hub(tmp_path, hub, offline):
+    """A process of its own, as a script is: the libraries read the variable when they are imported."""
+    script = f"""from faithtune import job
+with job.logged("log"{hub}):
+    import datasets, transformers.utils.hub, huggingface_hub
+    print(huggingface_hub.is_offline_mode(), transformers.utils.hub.is_offline_mode(), datasets.config.HF_HUB_OFFLINE)
+"""
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env=environment)
+    assert set((tmp_path / "log").read_text().split()) == {offline}
+
+
+def test_only_downloads_and_models_are_fetched():
+    with_hub = {
+        path.stem
+        for path in SCRIPTS.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "hub"
+    }
+    assert with_hub == {"download", "model"}

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -64,9 +65,9 @@ class Study:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         return subprocess.run(self._command(arguments), cwd=self.folder, text=True, timeout=900, **pipes)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        """Begin a run, in a process group of its own, and go on."""
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    def start(self, *arguments: str, output: int | IO = subprocess.DEVNULL) -> subprocess.Popen:
+        """Begin a run, in a process group of its own, and go on; what it prints goes to `output`."""
+        pipes = {"stdout": output, "stderr": subprocess.STDOUT}
         return subprocess.Popen(self._command(arguments), cwd=self.folder, start_new_session=True, **pipes)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:

@@ -68,6 +68,14 @@ def test_one_line_before_any_job(fresh, case):
     assert after - before <= {fresh.folder / "config.yaml"}
 
 
+def test_files_are_not_read_again_on_a_clusters_node(fresh):
+    """Where the workflow is loaded for each job, as the executor of a cluster does."""
+    fresh.config["data_sets"]["colours"]["eval"]["checksum"] = "0" * 64
+    assert "expected 000" in fresh.snakemake("-n").stdout
+    done = fresh.snakemake("-n", "--mode", "remote")
+    assert done.returncode == 0, done.stdout
+
+
 def test_published_numbers_that_are_no_text(fresh, tmp_path):
     """They are read when the workflow is, not by a job."""
     fresh.root = tmp_path / "copy"

@@ -40,6 +40,8 @@ for name, value in {
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+    if workflow.is_main_process:  # a job on a cluster's node loads the workflow again, twice
+        study_config.check_files(STUDY)
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())

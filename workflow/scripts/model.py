@@ -2,7 +2,7 @@
 
 from faithtune import job
 
-with job.logged(snakemake.log[0]):
+with job.logged(snakemake.log[0], hub=True):
     from pathlib import Path
 
     from faithtune import models

@@ -1,6 +1,6 @@
 """The configuration: checked against its schema and completed.
 
-Whatever can be wrong is found here, before any job starts, and told in one line.
+Whatever can be wrong is found here, before any job starts, and told in one line. Only `check_files` takes long.
 """
 
 import contextlib
@@ -41,6 +41,15 @@ def load(raw: dict, schema: dict) -> dict:
         config["prompts"] = _folder_of_prompts(config["prompts"])
         _check_prompts(config)
     return config
+
+
+def check_files(config: dict) -> None:
+    """UserError naming the first local file that is not what its checksum says: all of it is read."""
+    for where, part in study.files(config).items():
+        source = sources.parse(part["source"])
+        if source.kind == "file" and "checksum" in part:
+            with _telling(where):
+                sources.verify(source.location, part["checksum"])
 
 
 @contextlib.contextmanager
@@ -126,7 +135,7 @@ def _source(part: dict) -> sources.Source:
     if source.kind == "file":
         _check_path(source.location)
         if not Path(source.location).is_dir():
-            sources.verify(source.location, checksum)
+            sources.verify(source.location, None)
     return source
 
 

@@ -17,12 +17,15 @@ os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
 
 
 @contextlib.contextmanager
-def logged(log: str) -> Iterator[None]:
+def logged(log: str, hub: bool = False) -> Iterator[None]:
     """Send what the block prints to the job's log; tell errors in one line on the terminal.
 
     A UserError or a full disk ends the job with its one line; anything else
-    leaves its traceback in the log and names the log.
+    leaves its traceback in the log and names the log. hub: whether the block fetches
+    from the hub; else its libraries, imported in the block, may not even ask it.
     """
+    if not hub:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # heeded by transformers and datasets too
     terminal = errors.terminal = sys.stderr
     line = None
     try:

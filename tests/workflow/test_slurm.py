@@ -1,0 +1,251 @@
+"""A study on a real SLURM of two nodes: the tables of a local run, whatever is killed in between.
+
+The cluster is tests/slurm/cluster.sh's; the profile is profiles/slurm, but for what a cluster without a database needs.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from study import ROOT, Study
+
+from standin.host import StandIn
+
+CLUSTER = ROOT / "tests/slurm/cluster.sh"
+RECOVER = ROOT / "profiles/slurm/recover.sh"
+ASKING = {"tune", "chains", "answer"}
+# Seconds after which a test gives up waiting; nothing is asserted of the time that something takes.
+PATIENCE = 300
+
+
+class Cluster:
+    """The SLURM in `folder`, asked by its own commands."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def do(self, action: str, *arguments: str) -> subprocess.CompletedProcess:
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.run([CLUSTER, action, self.folder, *arguments], timeout=PATIENCE, **pipes)
+
+    def jobs(self, **wanted: str) -> list[dict[str, str]]:
+        """The jobs there were, by what scontrol calls their properties."""
+        said = subprocess.run(["scontrol", "show", "job", "-o"], capture_output=True, text=True, check=True).stdout
+        jobs = [dict(re.findall(r"(\S+?)=(.*?)(?= +\S+?=| *$)", line)) for line in said.splitlines()]
+        jobs = [job | {"rule": job["Comment"].split("_")[1]} for job in jobs if "Comment" in job]
+        return [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
+
+    def gpus(self, job: dict[str, str]) -> set[str]:
+        """What the job's tasks found in CUDA_VISIBLE_DEVICES."""
+        tasks = [line.split() for line in (self.folder / "tasks").read_text().splitlines()]
+        return {devices for number, devices in tasks if number == job["JobId"]}
+
+    def lose(self, node: str) -> None:
+        """A node's daemon is killed; the cluster is told at once what it would find out in half a minute."""
+        os.kill(int((self.folder / f"run/slurmd-{node}.pid").read_text()), signal.SIGKILL)
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=killed"], check=True)
+
+
+def wait(until: Callable[[], list]) -> list:
+    """What `until` finds, as soon as it finds anything."""
+    ends = time.monotonic() + PATIENCE
+    while not (found := until()):
+        assert time.monotonic() < ends
+        time.sleep(0.2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    missing = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"no SLURM can be started: there is no {', '.join(missing)}")
+    if os.geteuid() != 0:
+        pytest.skip("no SLURM can be started: only root can")
+    if Path("/etc/slurm/slurm.conf").exists():
+        pytest.skip("no SLURM is started: /etc/slurm/slurm.conf is another cluster's")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster") / "slurm")
+    try:
+        started = cluster.do("start")
+        assert started.returncode == 0, started.stderr
+        yield cluster
+    finally:
+        cluster.do("stop")
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory) -> str:
+    """profiles/slurm for this cluster, and estimates that at first ask for less memory than they need."""
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    profile["set-resources"]["estimates"] = {"mem_mb": "100 * attempt ** 6"}
+    profile |= {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 5}
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "config.yaml").write_text(yaml.safe_dump(profile))
+    return str(folder)
+
+
+def small(folder: Path, tiny_model: Path) -> Study:
+    """A study of one evaluation set and two tests that takes the GPUs it finds."""
+    study = Study(folder, tiny_model)
+    study.config["data_sets"].pop("colours")
+    study.config |= {"eval_sets": ["arithmetic"], "tests": ["early_termination", "filler"]}
+    study.config["compute"]["device"] = "auto"
+    return study
+
+
+def is_past_tuning(job: dict[str, str]) -> bool:
+    return job["rule"] == "estimates" or (job["rule"] in ("chains", "answer") and "qlora" in job["Comment"])
+
+
+def recover(study: Study) -> subprocess.CompletedProcess:
+    command = [RECOVER, "--snakefile", ROOT / "Snakefile", "--directory", study.folder, "--configfile", "config.yaml"]
+    return subprocess.run(command, cwd=study.folder, capture_output=True, text=True, timeout=PATIENCE)
+
+
+def finished_jobs(printed: str) -> Counter:
+    """How many jobs of each rule a run finished, by what it printed."""
+    return Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", printed))
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, tiny_model) -> Study:
+    study = small(tmp_path_factory.mktemp("local"), tiny_model)
+    study.printed = study.run()
+    return study
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
+    """A study on the cluster: a job is cancelled, a node is lost and comes back, then Snakemake itself is killed."""
+    study = small(tmp_path_factory.mktemp("disturbed"), tiny_model)
+    log = study.folder / "first.log"
+    with log.open("w") as output:
+        master = study.start("--profile", profile, output=output)
+    try:
+        [tuning] = wait(lambda: [job for job in cluster.jobs(rule="tune", JobState="RUNNING") if cluster.gpus(job)])
+        [chains] = wait(lambda: [job for job in cluster.jobs(rule="chains", JobState="RUNNING") if cluster.gpus(job)])
+        study.side_by_side = [cluster.gpus(tuning), cluster.gpus(chains)]
+        subprocess.run(["scancel", tuning["JobId"]], check=True)
+        wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))  # of base: no other can be that far
+        cluster.lose("gpu1")
+        assert cluster.do("node", "gpu1").returncode == 0
+        wait(lambda: [job for job in cluster.jobs(JobState="COMPLETED") if job["Restarts"] != "0"])
+        wait(lambda: [job for job in cluster.jobs(JobState="RUNNING") if is_past_tuning(job)])
+    finally:
+        os.killpg(master.pid, signal.SIGKILL)
+        master.wait()
+    study.orphans = cluster.jobs(JobState="RUNNING")
+    submit = ["sbatch", "--parsable", "--partition=cpu", "--output=/dev/null", f"--chdir={profile}", "--wrap=sleep 600"]
+    study.stranger = subprocess.run(submit, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    study.recovered = recover(study)
+    study.left = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True).stdout.split()
+    subprocess.run(["scancel", study.stranger], check=True)
+    last = study.snakemake("--profile", profile)
+    assert last.returncode == 0, last.stdout
+    study.printed = [log.read_text(), last.stdout]
+    return study
+
+
+def test_the_tables_are_those_of_a_local_run(disturbed, local):
+    kept = [path for path in (local.folder / "results").rglob("*") if path.suffix in (".csv", ".md", ".tex")]
+    assert kept
+    for path in [*kept, local.folder / "results/estimates.parquet"]:
+        assert (disturbed.folder / path.relative_to(local.folder)).read_bytes() == path.read_bytes(), path
+
+
+def test_nothing_that_had_finished_ran_again(disturbed, local):
+    done = [finished_jobs(printed) for printed in disturbed.printed]
+    assert done[0].keys() >= {"model", "questions", "chains", "tune", "intervene"}
+    # Fewer where a job ended after Snakemake had been killed: its files are there, and known to be whole.
+    assert done[0] + done[1] <= finished_jobs(local.printed)
+    assert disturbed.planned() == {}
+
+
+def test_only_long_jobs_are_submitted(disturbed, cluster):
+    assert {job["rule"] for job in cluster.jobs()} == {*ASKING, "estimates"}
+
+
+def test_gpus_are_for_jobs_that_ask_a_model_and_each_has_its_own(disturbed, cluster):
+    for job in cluster.jobs():
+        asks = job["rule"] in ASKING
+        assert ("gres:gpu:1" in job.get("TresPerJob", "")) == asks
+        assert job["Partition"] == ("gpu" if asks else "cpu")
+        assert cluster.gpus(job) <= ({"0", "1"} if asks else {"none"})
+    assert sorted(map(sorted, disturbed.side_by_side)) == [["0"], ["1"]]
+
+
+def test_a_cancelled_job_is_tried_again_with_more_of_all(disturbed, cluster):
+    first, second = cluster.jobs(rule="tune")[:2]
+    assert first["JobState"] == "CANCELLED"
+    assert "mem=48000M" in first["TRES"] and "mem=96000M" in second["TRES"]
+    assert (first["TimeLimit"], second["TimeLimit"]) == ("12:00:00", "1-00:00:00")
+
+
+def test_a_job_killed_for_its_memory_is_tried_again_with_more(disturbed, cluster):
+    first, *_, last = cluster.jobs(rule="estimates")
+    assert (first["JobState"], last["JobState"]) == ("FAILED", "COMPLETED")
+    assert "mem=100M" in first["TRES"] and "mem=6400M" in last["TRES"]
+    assert "exceeded memory limit" in Path(first["StdErr"]).read_text()
+
+
+def test_jobs_of_a_lost_node_are_queued_again(disturbed, cluster):
+    assert any(job["Restarts"] != "0" for job in cluster.jobs(JobState="COMPLETED"))
+
+
+def test_recover_cancels_the_jobs_of_this_study_and_no_others(disturbed):
+    assert disturbed.recovered.returncode == 0, disturbed.recovered.stderr
+    cancelled = set(disturbed.recovered.stdout.split())
+    assert not cancelled.isdisjoint(job["JobId"] for job in disturbed.orphans)  # one may have ended by then
+    assert disturbed.left == [disturbed.stranger]
+
+
+def test_recover_where_nothing_runs_cancels_nothing(disturbed):
+    done = recover(disturbed)
+    assert done.returncode == 0, done.stderr
+    assert "cancelled" not in done.stdout
+    assert disturbed.planned() == {}
+
+
+HOST = {"api": {"base_url": "http://host/v1", "model": "m"}}
+
+
+@pytest.mark.parametrize(
+    ("device", "more", "expected"),
+    [
+        ("auto", {}, {("tiny", "1")}),
+        ("cpu", {}, {("tiny", "0")}),
+        ("auto", {"oracle": {"oracle": {"base": {}}}, "far": HOST}, {("tiny", "1"), ("oracle", "0"), ("far", "0")}),
+    ],
+)
+def test_a_job_asks_for_a_gpu_where_it_loads_weights(tmp_path, device, more, expected):
+    study = small(tmp_path, tmp_path)
+    study.config["compute"]["device"] = device
+    study.config["models"] |= more
+    study.config["prompts"] = study.config["prompts"].replace("one_shot", "zero_shot")
+    jobs = re.findall(r"^rule (tune|chains|answer):\n((?:    .*\n)+)", study.snakemake("-n").stdout, re.MULTILINE)
+    assert {rule for rule, _ in jobs} == ASKING
+    asked = {(re.search(r"model=(\w+)", said)[1], re.search(r"gpu=(\d)", said)[1]) for _, said in jobs}
+    assert asked == expected
+
+
+@pytest.mark.slow
+def test_what_asks_a_host_is_not_submitted(tmp_path, cluster, profile):
+    with StandIn(models={"m": {}}, key=None) as host:
+        study = small(tmp_path, tmp_path)
+        study.config |= {
+            "models": {"hosted": {"api": {"base_url": host.url, "model": "m", "timeout": 30}}},
+            "tunings": {},
+            "prompts": study.config["prompts"].replace("one_shot", "zero_shot"),
+        }
+        done = study.snakemake("--profile", profile, "--", "results/spend.parquet")
+    assert done.returncode == 0, done.stdout
+    assert finished_jobs(done.stdout)["answer"] == 1
+    assert cluster.jobs(WorkDir=str(tmp_path)) == []
