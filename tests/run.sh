@@ -13,4 +13,6 @@ ruff check .
 ruff format --check .
 snakefmt --check workflow Snakefile
 snakemake --lint
-pytest "$@"
+if [ $# -gt 0 ]; then exec pytest "$@"; fi
+pytest tests/unit -n 2 --dist loadfile
+pytest tests/workflow
