@@ -16,6 +16,7 @@ with job.logged(snakemake.log[0]):
         templates = prompts.read(inputs.templates)
         limits = spec["max_new_tokens"], spec["shortest"], spec["longest"]
         frames = [
-            mistakes.mistakes(model, keep, block.questions, block.rows(written), templates, *limits) for block in blocks
+            mistakes.mistakes(model, block.apart(keep), block.questions, block.rows(written), templates, *limits)
+            for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], parquet.MISTAKES)

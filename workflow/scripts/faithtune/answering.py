@@ -7,7 +7,8 @@ truncated, as it might have gone on to another number.
 
 First the arm answers after its whole chain and without one; then after everything
 else, with the probability of its own full-chain answer. Questions that fit into
-memory together are a pack, in which each distinct token is computed once.
+memory together are a pack, in which each distinct token is computed once; its rows are
+kept when it is done (`RowStore.settle`).
 
 Some full chains are answered a second time in another way (`answer_again`): how
 often that answer differs is the noise floor.
@@ -73,6 +74,7 @@ def answer(
             row["p_reference"] = told["p_reference"]
             if row["test"] != "full":
                 _set(row, told, min_option_mass)
+        keep[0].settle()
         bar.update(len(pack))
     bar.close()
     rows = [row for group in members for row in group]

@@ -55,7 +55,7 @@ def ready(
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
     """
-    on_disk = size = None
+    on_disk, together = None, False
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
@@ -71,17 +71,21 @@ def ready(
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-            size = how["compute"]["block_size"]
+            together = True
         own = shelf(identity, stage, names)
-        with RowStore(own, on_disk, others(own), by_block=size is not None) as rows:
-            yield model, (rows, identity), each(blocks.cut(questions, size, names["shard"]), rows)
+        with RowStore(own, on_disk, others(own), together) as rows:
+            size = how["compute"]["block_size"]
+            found = blocks.cut(questions, size, names["shard"]) if together else [Block(0, questions)]
+            yield model, (rows, identity), each(found, rows)
 
 
 def each(found: list[Block], rows: RowStore) -> Iterator[Block]:
-    """The blocks; the rows of one are on disk before the next is begun."""
+    """The blocks, one after the other; the rows of each are settled before the next."""
     for block in found:
+        if block.questions.is_empty():
+            print("no question is left for this job: there are fewer blocks than shards", file=sys.stderr)
         yield block
-        rows.flush()
+        rows.settle()
 
 
 def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
@@ -93,16 +97,12 @@ def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
 
 
 def others(own: Path) -> list[Path]:
-    """The shelves of the same set divided over another number of jobs: nobody writes there now."""
-    name, _, shard = own.name.partition(".")
-    whole = [own.parent / name] if shard else []
-    divided = [path for path in sorted(own.parent.glob(f"{name}.*of*")) if _jobs(path.name) != _jobs(own.name)]
-    return whole + divided
+    """The other shelves of the same set, whole or divided over some number of jobs.
 
-
-def _jobs(name: str) -> str:
-    """Over how many jobs the set of a shelf is divided."""
-    return name.partition(".")[2].partition("of")[2]
+    Jobs side by side have no prompt in common that they look for there (`Block.apart`).
+    """
+    name = own.name.partition(".")[0]
+    return [path for path in (own.with_name(name), *sorted(own.parent.glob(f"{name}.*of*"))) if path != own]
 
 
 def at_host(backend: dict, cards: Mapping[str, str]) -> dict:

@@ -49,8 +49,8 @@ class RowStore:
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
     on_disk: is told the keys of rows as soon as they are there; others: further folders whose rows are known.
-    by_block: rows whose last digits depend on what was computed beside them. Only `flush` puts them on disk, and an
-        error loses those since: so a block is kept whole or computed again whole, with the same digits.
+    together: the last digits of a row depend on what is computed beside it. Then `settle` says when all of that is
+        done, and an error loses what is not settled: so it is kept whole, or computed again whole with the same digits.
     """
 
     def __init__(
@@ -58,11 +58,12 @@ class RowStore:
         folder: str | Path,
         on_disk: Callable[[Iterable[str]], None] | None = None,
         others: Iterable[Path] = (),
-        by_block: bool = False,
+        together: bool = False,
     ):
-        self.by_block = by_block
+        self.together = together
         self.folder, self.on_disk = Path(folder), on_disk or (lambda keys: None)
-        self.pending: dict[str, dict] = {}
+        self.open: dict[str, dict] = {}  # not settled yet
+        self.pending: dict[str, dict] = {}  # settled, and not on disk yet
         self.lock = threading.Lock()
         self.timer: threading.Timer | None = None
         self.asked = self.computed = 0
@@ -73,21 +74,30 @@ class RowStore:
         return self
 
     def __exit__(self, error: type | None, *_) -> None:
-        if error is None or not self.by_block:
-            self.flush()
+        if error is None:
+            self.settle()
+        self.flush()
         print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
-        """Keep a row; it is in a part after FLUSH_SECONDS at most, or by block once that is flushed."""
+        """Keep a row; once settled it is in a part after FLUSH_SECONDS at most."""
         with self.lock:
-            self.rows[key] = self.pending[key] = value
-            if self.timer is None and not self.by_block:
+            self.rows[key] = self.open[key] = value
+        if not self.together:
+            self.settle()
+
+    def settle(self) -> None:
+        """What is computed together has been computed."""
+        with self.lock:
+            self.pending |= self.open
+            self.open = {}
+            if self.pending and self.timer is None:
                 self.timer = threading.Timer(FLUSH_SECONDS, self._flush_in_time)
                 self.timer.daemon = True
                 self.timer.start()
 
     def flush(self) -> None:
-        """Write the rows that are not on disk yet, as one new part."""
+        """Write the settled rows that are not on disk yet, as one new part."""
         with self.lock:
             if self.timer is not None:
                 self.timer.cancel()
