@@ -69,8 +69,12 @@ NEEDED_BY = {
     "mistakes": {"mistake"},
     "regenerations": {"mistake", "prefix_paraphrase"},
 }
-# The sets that several jobs share, and over how many.
+# The models whose weights are loaded here, by jobs that ask them.
+LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
+# The sets that several jobs share, and over how many; and the stages in which they do, where weights are loaded.
 SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
+SHARED = ["chains", "regenerations", "interventions", "answers"]
+SHARED += ["paraphrases", "mistakes"] if STUDY["paraphraser"]["model"] in LOADED else []
 # GPUs of a job that loads weights, where there are any (devices.py).
 GPUS = int(STUDY["compute"]["device"] != "cpu")
 # What `sources.download` is asked for, by the file it makes.
@@ -148,7 +152,7 @@ def get_arm_files(wildcards):
 
 def get_gpus_of(model):
     """GPUs of a job that asks this model: none where a host or an oracle answers."""
-    return GPUS if KINDS.get(model) == "source" and model not in HOSTED else 0
+    return GPUS if model in LOADED else 0
 
 
 def get_gpus(wildcards):
@@ -236,9 +240,19 @@ def get_shards(wildcards):
 
 
 def per_shard(stage):
-    """The shards of all files of a stage that asks a model."""
-    pairs = [path.removesuffix(".parquet") for path in per_pair(stage, kinds=ASKED)]
-    return [f"{pair}{shard}.parquet" for pair in pairs for shard in blocks.names(SHARDS.get(Path(pair).name, 0))]
+    """The shards of all files of a stage."""
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}{shard}.parquet"
+        for arm in ARMS
+        for name in arm["eval_sets"]
+        if name in SHARDS and arm["model"] in LOADED and stage in SHARED
+        for shard in blocks.names(SHARDS[name])
+    ]
+
+
+def get_division(wildcards):
+    """How a set is cut into shards: part of what each of them is."""
+    return {"block_size": STUDY["compute"]["block_size"]} if wildcards.shard else {}
 
 
 def get_table_input(wildcards):

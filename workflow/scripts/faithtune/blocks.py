@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from faithtune.errors import UserError
+
 
 @dataclass(frozen=True)
 class Block:
@@ -43,3 +45,14 @@ def cut(questions: pl.DataFrame, size: int, shard: str = "") -> list[Block]:
 def names(n: int) -> list[str]:
     """The shards of a set that is divided over `n` jobs."""
     return [f".{i}of{n}" for i in range(1, n + 1)]
+
+
+def joined(shards: list[pl.DataFrame], questions: pl.DataFrame, every: bool) -> pl.DataFrame:
+    """The rows of all shards; UserError where a question is in two of them, or in none though `every` one has rows."""
+    found = [name for shard in shards for name in shard["id"].unique(maintain_order=True)]
+    lost = set(questions["id"]) - set(found) if every else set()
+    if lost or len(set(found)) < len(found):
+        raise UserError(
+            f"{len(lost)} questions are in no shard, {len(found) - len(set(found))} in two; delete the shards"
+        )
+    return pl.concat(shards)
