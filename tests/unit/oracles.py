@@ -86,7 +86,7 @@ def estimate(
     found, _ = estimates.build(
         [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
         {key: one.answers for key, one in made.items()},
-        {key: measures.measure(one.answers, one.chains, asked[key[2]], alphas) for key, one in made.items()},
+        {key: measures.measure(one.answers, alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
         {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
         asked,

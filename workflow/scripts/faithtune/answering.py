@@ -20,7 +20,7 @@ from collections import defaultdict
 import polars as pl
 from tqdm import tqdm
 
-from faithtune import extraction, prompts, shuffling, steps
+from faithtune import extraction, leaks, prompts, shuffling, steps
 from faithtune.backend import Ask, Model
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
@@ -83,7 +83,8 @@ def answer(
     repeated = [row | {"test": "again", "p_reference": None} for row in full]
     for row, told in zip(repeated, tell(repeated, "answer again"), strict=True):
         _set(row, told, min_option_mass)
-    return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
+    frame = pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
+    return leaks.marked(frame, chains, questions)
 
 
 def prompt(model: Model, templates: dict[str, str], row: dict) -> str:
