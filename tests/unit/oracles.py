@@ -31,6 +31,9 @@ class NoStore:
         values = dict(compute(list(range(len(keys)))))
         return [values[i] for i in range(len(keys))]
 
+    def settle(self):
+        pass
+
 
 def made_up(n: int, options: int, sharing: bool = False) -> pl.DataFrame:
     """n QUESTIONS of so many options; 0: numbers, none of them one that a step adds.

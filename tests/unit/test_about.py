@@ -84,11 +84,9 @@ def test_a_study_without_tuning():
     assert readable(found, "t11_hyper_parameters", Study()).rows() == [("The study has no tuned arm.",)]
 
 
-def test_prompts(tmp_path):
+def test_prompts():
     content = "Think: {question}\n\nStep 1:\n"
-    for name in ("b.txt", "a.txt"):
-        (tmp_path / name).write_text(content)
-    found = prompts([tmp_path / "b.txt", tmp_path / "a.txt"], {"filler": " …"})
+    found = prompts({"a.txt": content, "b.txt": content, "filler": " …"})
     assert found.schema == PROMPTS
     assert readable(found, "t12_prompts", Study())["begins"].to_list()[-1] == '" …"'
     digest = hashlib.sha256(content.encode()).hexdigest()

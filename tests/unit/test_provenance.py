@@ -17,7 +17,6 @@ from faithtune import provenance
 def collected(tmp_path, monkeypatch) -> dict:
     monkeypatch.setenv("SOME_API_KEY", "very-secret-value")
     (tmp_path / "sums.parquet").write_bytes(b"questions")
-    (tmp_path / "cot_number.txt").write_text("{question}")
     configuration = {
         "prompts": str(tmp_path),
         "models": {"m": {"source": str(tmp_path / "my-model"), "quantisation": "nf4"}},
@@ -33,7 +32,7 @@ def collected(tmp_path, monkeypatch) -> dict:
     return provenance.collect(
         configuration,
         {"sums.train": tmp_path / "sums.parquet", "life.eval": tmp_path / "sums.parquet"},
-        [tmp_path / "cot_number.txt"],
+        {"cot_number.txt": "{question}"},
         {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
         {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
         {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},

@@ -21,7 +21,7 @@ BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, damage, data, models, provenance, published, runtimes, sources, study, tables
+from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study, tables
 from faithtune import config as study_config
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
@@ -45,6 +45,9 @@ try:
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
+    # Likewise: jobs get the templates as texts. As they stand in their files they are shown and hashed.
+    paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
+    TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
     for name in STUDY["models"]:
         models.check_link(f"results/models/{name}/weights")
 except UserError as error:
@@ -114,14 +117,10 @@ def get_model_file(wildcards):
     return [] if model["source"].startswith("hub:") else get_source_file(model)
 
 
+@functools.cache
 def get_templates(*forms):
-    """The prompt templates of these forms: a changed one changes what a model is asked."""
-    return sorted(str(path) for form in forms for path in Path(STUDY["prompts"]).glob(f"{form}_*.txt"))
-
-
-def get_all_templates():
-    """All prompt templates, whatever they are for."""
-    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+    """The prompt templates of these forms, by name: a changed one changes what a model is asked, not where it lies."""
+    return {name: text for name, text in TEMPLATES.items() if name.startswith(tuple(f"{form}_" for form in forms))}
 
 
 def get_arm(model, arm):
@@ -136,11 +135,11 @@ def get_card(wildcards):
 
 
 def get_files_of(model):
-    """What a model as it came is asked with: model.json; of a host what it says, and the templates of chats."""
+    """What a model as it came is asked with: model.json, and what its host says."""
     card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
     if model in HOSTED:
         card["host"] = f"results/hosts/{model}.json"
-    return card | ({"chat": get_templates("chat")} if KINDS[model] == "api" else {})
+    return card
 
 
 def get_arm_files(wildcards):
@@ -162,7 +161,13 @@ def get_gpus(wildcards):
 
 def get_backend(wildcards):
     """How an arm is made to answer: part of what it is."""
-    return {"backend": study.backend(STUDY, wildcards.model, wildcards.arm)}
+    return get_backend_of(wildcards.model, wildcards.arm)
+
+
+def get_backend_of(model, arm):
+    """That of an arm by its name; of chats with the templates of their turns."""
+    chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
+    return {"backend": study.backend(STUDY, model, arm) | chat}
 
 
 def models_of(*kinds):
@@ -263,7 +268,7 @@ def get_table_input(wildcards):
         "claims": {"claims": "results/claims.parquet"},
         "data": {"questions": list(get_question_files().values()), "sources": get_local_data()},
         "hyper_parameters": {"arms": list(get_arm_cards().values())},
-        "prompts": {"templates": get_all_templates()},
+        "prompts": {},
         "spend": {"spend": ["results/spend.parquet"] * bool(HOSTED)},
     }[tables.TABLES[wildcards.table].source]
 

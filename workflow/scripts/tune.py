@@ -8,18 +8,18 @@ with job.logged(snakemake.log[0]):
 
     import torch
 
-    from faithtune import devices, parquet, prompts, tune
+    from faithtune import devices, parquet, tune
 
     devices.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
-    settings = {key: value for key, value in snakemake.params.spec.items() if key != "code"}
+    settings = {key: value for key, value in snakemake.params.spec.items() if key not in ("code", "templates")}
     checkpoints, names = Path("results/store/checkpoints"), snakemake.wildcards
     with tune.alone(checkpoints / f"{names.model}-{names.arm}.lock"):
         card, log, under_way = tune.train(
             model=job.read_json(snakemake.input.model),
             settings=settings,
             questions=parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-            templates=prompts.read(snakemake.input.templates),
+            templates=snakemake.params.spec["templates"],
             checkpoints=checkpoints,
             weights=Path(snakemake.output.weights),
             device=snakemake.config["compute"]["device"],

@@ -91,15 +91,12 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
     return pl.DataFrame(rows, schema=HYPER_PARAMETERS, orient="row")
 
 
-def prompts(templates: Iterable[str | Path], fixed: Mapping[str, str]) -> pl.DataFrame:
-    """PROMPTS of the template files and of the fixed texts, by name."""
-    texts = {path.name: path.read_bytes() for path in sorted(map(Path, templates))}
-    texts |= {name: text.encode() for name, text in fixed.items()}
-    rows = []
-    for name, content in texts.items():
-        text = content.decode()
-        first = next(iter(text.splitlines()), "")
-        rows.append((name, provenance.sha256(content), len(text), first))
+def prompts(texts: Mapping[str, str]) -> pl.DataFrame:
+    """PROMPTS of the templates' files and of the fixed texts, by name."""
+    rows = [
+        (name, provenance.sha256(text.encode()), len(text), next(iter(text.splitlines()), ""))
+        for name, text in texts.items()
+    ]
     return pl.DataFrame(rows, schema=PROMPTS, orient="row")
 
 

@@ -46,10 +46,10 @@ def ready(
 ) -> Iterator[tuple[Model, tuple[RowStore, str], Iterator[Block]]]:
     """An arm (weights are loaded when first needed), its row store with its fingerprint, and the job's questions.
 
-    `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
-    `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
-    `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
-    `host` (what the host said) and `chat` (templates). stage: chains, answers, regenerations, paraphrases or
+    `backend` is as `study.backend` has it, for chats with their templates as `chat`; `how`, no part of what is
+    asked: the configuration's section `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the
+    questions, an arm with weights its `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm`
+    (arm.json); a hosted one `host` (what the host said). stage: chains, answers, regenerations, paraphrases or
     mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions come in the blocks of that shard.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
@@ -66,7 +66,7 @@ def ready(
             on_shelf = functools.partial(shelf, stage=stage, names=names)
             settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
             model, identity, on_disk = open_while_asked.enter_context(
-                hosted.ready(api, settings, said, STORE, on_shelf, labels, cards.get("chat", []))
+                hosted.ready(api, settings, said, STORE, on_shelf, labels, backend.get("chat", {}))
             )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
