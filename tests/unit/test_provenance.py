@@ -43,8 +43,8 @@ def collected(tmp_path, monkeypatch) -> dict:
 
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
-        *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages", "hardware"),
-        *("hosts", "published_sha256"),
+        *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages"),
+        *("hosts", "published_sha256", "snakemake_ran_on"),
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {
@@ -65,8 +65,8 @@ def test_all_that_is_asked_for(collected):
     assert collected["published_sha256"] == "cc"
     assert collected["packages"]["python"] == platform.python_version()
     assert collected["packages"]["polars"][0].isdigit()
-    assert collected["hardware"]["cores"] == os.cpu_count()
-    assert collected["hardware"]["memory_gib"] > 0
+    assert collected["snakemake_ran_on"]["cores"] == os.cpu_count()
+    assert collected["snakemake_ran_on"]["memory_gib"] > 0
 
 
 def test_what_must_not_be_in_it(collected, tmp_path):

@@ -146,7 +146,8 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
             models.hold_to_card(card)
         network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
         seconds = time.time() - psutil.Process().create_time()
-        print(f"loaded {seconds:.1f} s after the job began; up to {packed} tokens in memory", file=sys.stderr)
+        where = f"loaded on {network.device} {seconds:.1f} s after the job began"
+        print(f"{where}; up to {packed} tokens in memory", file=sys.stderr)
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])

@@ -6,6 +6,7 @@ type: the same values that bitsandbytes would expand again in every forward
 pass, without its in-place repacking that silently costs later gradients.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,15 +15,21 @@ import torch
 import transformers
 
 import faithtune.attention  # noqa: F401 (registers the attention called "tree")
-from faithtune import damage, models
+from faithtune import damage, devices, errors, models
 
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
 
 
 def device_of(name: str = "auto") -> str:
-    """auto: the first CUDA device where there is one, else the CPU."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    """auto: the first CUDA device where there is one, else the CPU, with a warning where a GPU was meant."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    if devices.present() or "SLURM_JOB_ID" in os.environ:
+        errors.warn("computing on the CPU: PyTorch finds no CUDA here; expected it, or compute.device: cpu")
+    return "cpu"
 
 
 def load_tokenizer(folder: str | Path):

@@ -58,7 +58,7 @@ def collect(
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),
-        "hardware": hardware(),
+        "snakemake_ran_on": hardware(),
     }
 
 
@@ -105,7 +105,10 @@ def sha256(content: bytes) -> str:
 
 
 def hardware() -> dict:
-    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown."""
+    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown.
+
+    On a cluster it is the one where Snakemake runs, not a node.
+    """
     try:
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     except (OSError, ValueError):
