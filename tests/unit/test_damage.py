@@ -84,6 +84,35 @@ def test_set_aside_again_takes_the_earlier_ones_place(tmp_path, results):
     assert (aside / "x").read_text() == "two"
 
 
+def test_set_aside_whatever_was_set_aside_before(tmp_path, results):
+    """A model's folder may have been a link once, and a link a folder."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "weights.damaged").symlink_to(tmp_path / "mine")
+    assert (damage.set_aside(tmp_path / "weights") / "config.json").is_file()
+    (tmp_path / "weights").symlink_to(tmp_path / "mine")
+    assert damage.set_aside(tmp_path / "weights").is_symlink()
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_what_cannot_be_renamed_is_told(tmp_path, results, monkeypatch):
+    cut(tmp_path / "x.parquet", 3)
+    monkeypatch.setattr(damage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    [line] = damage.clear(tmp_path, results, False)
+    assert line.endswith("it could not be renamed (Read-only file system), delete it")
+    with pytest.raises(UserError, match=r"; it could not be renamed .Read-only file system., delete it: run again"):
+        parquet.read(tmp_path / "x.parquet", SCHEMA)
+
+
+@pytest.mark.parametrize(("value", "n_lost", "fault"), [({}, 0, False), ([], 0, False), ({}, 1, True), ([], 5, True)])
+def test_of_large_json_the_ends_are_looked_at(tmp_path, monkeypatch, value, n_lost, fault):
+    path = tmp_path / "tokenizer.json"
+    many = [0] * damage._GLANCED
+    path.write_text(json.dumps({"a": many} if value == {} else many, indent=1) + "\n" * (n_lost == 0))
+    cut(path, path.stat().st_size - n_lost)
+    monkeypatch.setattr(json, "load", lambda _: pytest.fail("parsed"))
+    assert (damage.fault(path) is not None) == fault
+
+
 def test_a_byte_of_a_result_is_found_by_its_reader(tmp_path, results):
     path = tmp_path / "x.parquet"
     content = bytearray(path.read_bytes())

@@ -4,10 +4,12 @@ import ast
 import errno
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from faithtune import job
@@ -59,7 +61,8 @@ def failing(error, cause=None):
         (OSError(errno.EDQUOT, "Disk quota exceeded"), None),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), None),
         (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), None),
-        (Exception("database or disk is full"), None),
+        (sqlite3.OperationalError("database or disk is full"), None),
+        (pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)"), None),
         (UserError("file x: not read"), FULL),
     ],
 )
@@ -69,6 +72,24 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
+
+
+class HostError(Exception):
+    """As a client of a host raises it, with the host's words."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HostError("Error code: 500 - No space left on device (os error 28)"),
+        UserError("host: 500: database or disk is full"),
+        RuntimeError("unexpected pos 3"),
+    ],
+)
+def test_what_a_host_says_of_its_own_disk_is_not_said_of_this_one(tmp_path, capsys, error):
+    with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
+        raise error
+    assert "no space left" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is always full")

