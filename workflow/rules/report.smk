@@ -47,9 +47,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {
-                key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")
-            },
+            "configuration": study.deciding(STUDY),
             "questions": list(get_question_files()),
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
