@@ -143,3 +143,10 @@ def test_what_is_imported_is_declared():
 
 def test_every_dependency_is_pinned():
     assert declared() <= constraints().keys()
+
+
+def test_the_catalog_names_the_flags_of_the_profile():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    profile = yaml.safe_load((ROOT / "profiles/default/config.yaml").read_text())
+    triggers, size = " ".join(profile["rerun-triggers"]), profile["max-checksum-file-size"]
+    assert usage["mandatory-flags"]["flags"] == f"--rerun-triggers {triggers} --max-checksum-file-size {size}"
