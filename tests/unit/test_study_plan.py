@@ -89,6 +89,21 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
     assert study.hosting(full)["s"]["section"] == "served"
 
 
+def test_how_a_host_is_asked_decides_nothing(raw):
+    raw["models"] |= {
+        "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
+        "s": {"source": raw["models"]["m"]["source"], "served": {"base_url_env": "URL_S"}},
+    }
+    first = study.deciding(config.load(raw, SCHEMA))
+    assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first
+    raw["models"]["a"]["api"] |= {"concurrency": 2, "timeout": 3, "batch": {"requests": 9}, "api_key_env": "KEY"}
+    raw["models"]["s"]["served"] |= {"base_url_env": "OTHER", "concurrency": 2}
+    raw |= {"budget_usd": 3, "prices": "mine.yaml", "compute": {"batch_size": 3}}
+    assert study.deciding(config.load(raw, SCHEMA)) == first
+    raw["models"]["s"]["served"]["top_logprobs"] = 5
+    assert study.deciding(config.load(raw, SCHEMA)) != first
+
+
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
     (tmp_path / "chains.jsonl").write_text("{}")
     part = {"source": str(tmp_path / "chains.jsonl")}

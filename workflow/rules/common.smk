@@ -17,14 +17,23 @@ def get_basedir():
     return Path(str(here)).parent
 
 
+def get_place(path):
+    """Where a result lies: under the prefix, where this is a module that has one."""
+    return str(workflow.modifier.modify_path(path))
+
+
 BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study, tables, watch
-from faithtune import config as study_config
-from faithtune.errors import UserError
-from faithtune.fingerprint import code_fingerprint
+try:
+    from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study
+    from faithtune import tables, watch
+    from faithtune import config as study_config
+    from faithtune.errors import UserError
+    from faithtune.fingerprint import code_fingerprint
+except ImportError as error:  # conda makes environments for jobs only
+    raise SystemExit(f"faithtune: {error}: install what envs/analysis.yaml names beside Snakemake, too")
 
 # For every job: no start-up chatter, and large pages for the allocator, which make
 # CPU tensors several times faster with glibc and change nothing elsewhere.
@@ -51,7 +60,7 @@ try:
     paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
     for name in STUDY["models"]:
-        models.check_link(f"results/models/{name}/weights")
+        models.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -60,8 +69,10 @@ config["compute"] = STUDY["compute"]
 config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
-# The arms that this study tunes, here or at their host.
+BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
+# The arms that this study tunes, here or at their host, and their names.
 TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
+TUNED_NAMES = {(arm["model"], arm["arm"]) for arm in TUNED}
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
 # The arms as the tables have them.
@@ -127,7 +138,7 @@ def get_templates(*forms):
 
 def get_arm(model, arm):
     """The arm of that name, as `study.arms` has it."""
-    return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
+    return BY_NAME[model, arm]
 
 
 def get_card(wildcards):
@@ -147,8 +158,8 @@ def get_files_of(model):
 def get_arm_files(wildcards):
     """What an arm is asked with: its model's files and, where it is tuned here, arm.json."""
     model, arm = wildcards.model, wildcards.arm
-    tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
-    return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
+    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if (model, arm) in TUNED_NAMES else {}
+    return get_files_of(model) | tuned
 
 
 def get_gpus_of(model):
@@ -335,5 +346,5 @@ def get_all_outputs():
 
 # Once a run, by the process that plans it: not by those of its jobs.
 if workflow.is_main_process:
-    for line in damage.clear("results", get_all_outputs(), workflow.output_settings.dryrun):
+    for line in damage.clear(get_place("results"), map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
         print(f"faithtune: {line}", file=sys.stderr)

@@ -46,9 +46,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {
-                key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")
-            },
+            "configuration": study.deciding(STUDY),
             "questions": list(get_question_files()),
             "templates": TEMPLATE_FILES,
             "models": list(get_model_cards()),

@@ -127,7 +127,7 @@ def check_link(weights: str | Path) -> None:
     if weights.is_symlink() and not weights.exists():
         raise UserError(
             f"{weights} is a link to {os.readlink(weights)}, which is gone: bring that back, or delete the link to"
-            " have the model prepared again; a study is copied with its models by cp -rL"
+            " have the model prepared again; a study is copied with its models by cp -aL"
         )
 
 

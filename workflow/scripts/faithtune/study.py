@@ -200,6 +200,19 @@ def loading(config: dict, model: str) -> dict:
     return {key: config["models"][model][key] for key in ("quantisation", "dtype")}
 
 
+def deciding(config: dict) -> dict:
+    """The configuration without what decides no row: how fast, at what price, and how hosts are asked."""
+    decides = {"api": (*OF_ROWS, "model", "arms", "base_url_env"), "served": OF_ROWS}
+    models = {
+        name: model
+        | {key: {k: v for k, v in model[key].items() if k in keys} for key, keys in decides.items() if key in model}
+        for name, model in config["models"].items()
+    }
+    return {key: value for key, value in config.items() if key not in ("compute", "budget_usd", "prices")} | {
+        "models": models
+    }
+
+
 def hosting(config: dict) -> dict[str, dict]:
     """How each hosted model is asked, at what price: no part of what its rows are, so that no job is stale for it."""
     money = {key: config[key] for key in ("budget_usd", "prices")}
