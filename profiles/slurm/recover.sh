@@ -26,5 +26,5 @@ if [ -n "$ids" ]; then
   echo "cancelled:" $ids
   scancel $ids
 fi
-until [ -z "$(queued)" ]; do sleep 1; done
+while left=$(queued) || exit 1; [ -n "$left" ]; do sleep 1; done
 snakemake --unlock "$@"

@@ -33,6 +33,7 @@ rule answer:
     params:
         spec=lambda wc: get_backend(wc)
         | STUDY["answers"]
+        | get_division(wc)
         | {
             "kind": KINDS[wc.model],
             "tokenizer": STUDY["models"][wc.model].get("api", {}).get("tokenizer"),

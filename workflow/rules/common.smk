@@ -241,6 +241,11 @@ def per_shard(stage):
     return [f"{pair}{shard}.parquet" for pair in pairs for shard in blocks.names(SHARDS.get(Path(pair).name, 0))]
 
 
+def get_division(wildcards):
+    """How a set is cut into shards: part of what each of them is."""
+    return {"block_size": STUDY["compute"]["block_size"]} if wildcards.shard else {}
+
+
 def get_table_input(wildcards):
     """What a table is made from, beside its provenance."""
     return {

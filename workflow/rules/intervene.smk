@@ -26,6 +26,7 @@ rule paraphrase:
     params:
         spec=lambda wc: STUDY["paraphraser"]
         | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | get_division(wc)
         | {"code": code("paraphrase.py")},
     script:
         "../scripts/paraphrase.py"
@@ -53,6 +54,7 @@ rule mistake:
     params:
         spec=lambda wc: STUDY["paraphraser"]
         | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | get_division(wc)
         | {"code": code("mistake.py")},
     script:
         "../scripts/mistake.py"
@@ -89,6 +91,7 @@ rule regenerate:
         gpu=get_gpus,
     params:
         spec=lambda wc: get_backend(wc)
+        | get_division(wc)
         | {
             "max_new_tokens": STUDY["chains"]["max_new_tokens"],
             "code": code("regenerate.py"),

@@ -19,7 +19,7 @@ rule chains:
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: get_backend(wc) | STUDY["chains"] | {"code": code("chains.py")},
+        spec=lambda wc: get_backend(wc) | STUDY["chains"] | get_division(wc) | {"code": code("chains.py")},
     script:
         "../scripts/chains.py"
 
