@@ -1,4 +1,5 @@
 import functools
+import gc
 import os
 import sys
 import time
@@ -48,6 +49,10 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 os.environ[watch.STARTED_BY] = str(os.getpid())
+
+# Planning makes next to no garbage in cycles; to look for it among all objects, again and again, is a tenth of the time
+# that 10,000 jobs take.
+gc.set_threshold(20_000, 10, 1_000)
 
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
