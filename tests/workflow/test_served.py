@@ -87,7 +87,8 @@ def test_its_answers_are_those_it_gives_here(finished, arm):
         for model in ("here", "there")
     )
     assert "answered" in set(here["outcome"]) and set(here["turn"]) == {"continued"}
-    assert there.select(kept).equals(here.select(kept))
+    # Answers of weights that are loaded here lie block by block.
+    assert there.select(kept).sort(kept).equals(here.select(kept).sort(kept))
 
 
 def test_a_server_that_moved_makes_nothing_stale(finished, monkeypatch):
