@@ -5,13 +5,14 @@
 set -euo pipefail
 
 # A study's jobs are known by their comment, which Snakemake sets, and by their working directory, which is where it
-# was started or what --directory names.
+# was started or what --directory names, in any spelling that Snakemake takes.
 folder=$PWD
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
   case ${arguments[i]} in
-    --directory | -d) folder=${arguments[i + 1]} ;;
-    --directory=*) folder=${arguments[i]#*=} ;;
+    --dir*=* | -d=*) folder=${arguments[i]#*=} ;;
+    --dir* | -d) folder=${arguments[i + 1]} ;;
+    -d*) folder=${arguments[i]#-d} ;;
   esac
 done
 folder=$(cd "$folder" && pwd -P)

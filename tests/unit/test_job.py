@@ -74,6 +74,16 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
     assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
 
 
+def test_a_full_disk_is_told_where_temporary_files_have_no_place(tmp_path, capsys, monkeypatch):
+    def full():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
+        raise FULL
+    assert capsys.readouterr().err.startswith(f"faithtune: no space left on the disk of {Path.cwd()}; ")
+
+
 class HostError(Exception):
     """As a client of a host raises it, with the host's words."""
 

@@ -30,7 +30,9 @@ def recover(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("how", ["here", "--directory ../study", "--directory=../study", "-d ../study"])
+@pytest.mark.parametrize(
+    "how", ["here", "--directory ../study", "--dir=../study", "-d ../study", "-d=../study", "-d../study"]
+)
 def test_jobs_of_snakemake_in_this_folder_are_cancelled_and_no_others(recover, tmp_path, how):
     queue = [
         f"7|rule_chains_wildcards_tiny|{tmp_path}/study",

@@ -65,6 +65,15 @@ def test_speed_settings_rerun_nothing(study):
     assert study.planned() == {}
 
 
+def test_templates_are_what_they_say_wherever_they_lie(study, tmp_path):
+    folder = tmp_path / "one_shot"
+    shutil.copytree(study.config["prompts"], folder)
+    study.config["prompts"] = str(folder)
+    assert study.planned() == {}
+    (folder / "paraphrase_1.txt").write_text("Say it otherwise: {step}\nOtherwise:")
+    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2, **TABLES}
+
+
 @pytest.fixture
 def copied(study, tmp_path):
     """The finished study, run by a copy of the workflow that a test may edit."""

@@ -33,7 +33,7 @@ try:
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint
-except ImportError as error:  # conda makes environments for jobs only
+except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install what envs/analysis.yaml names beside Snakemake, too")
 
 # For every job: no start-up chatter, and large pages for the allocator, which make
@@ -345,11 +345,12 @@ def get_all_outputs():
         "results/claims.parquet",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
-        *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
+        *(f"results/figures/match_{name}.{suffix}" for name in STUDY["eval_sets"] for suffix in ("svg", "parquet")),
     ]
 
 
 # Once a run, by the process that plans it: not by those of its jobs.
 if workflow.is_main_process:
-    for line in damage.clear(get_place("results"), map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
+    folders = {get_place("results"), "results/store"}  # which has no prefix, and may be a link to a larger disk
+    for line in damage.clear(folders, map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
         print(f"faithtune: {line}", file=sys.stderr)

@@ -46,7 +46,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": study.deciding(STUDY),
+            "configuration": provenance.public(study.deciding(STUDY)),  # wherever things lie
             "questions": list(get_question_files()),
             "templates": TEMPLATE_FILES,
             "models": list(get_model_cards()),

@@ -99,9 +99,11 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     how = {"answer": model.answer, "answer again": model.answer_again}[do]
     asks = [_ask(row, model.scores) for row in rows]
     keys = []
-    for ask in asks:
+    for row, ask in zip(rows, asks, strict=True):
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
-        task = {"do": do, "reference": ask.reference, **kind}
+        # Otherwise what another question's prompt is by chance might be found, or not, by how a set is divided.
+        shuffled = {"shuffled": row["id"]} if row["places"] else {}
+        task = {"do": do, "reference": ask.reference, **kind, **shuffled}
         keys.append(row_key(arm, model.prompt_key(ask.prompt), task, model.engine))
 
     def compute(missing: list[int]):

@@ -99,7 +99,7 @@ def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
 def others(own: Path) -> list[Path]:
     """The other shelves of the same set, whole or divided over some number of jobs.
 
-    Jobs side by side have no prompt in common that they look for there (`Block.apart`).
+    Jobs side by side have no key in common that they look for there (`Block.apart`, `answering._tell`).
     """
     name = own.name.partition(".")[0]
     return [path for path in (own.with_name(name), *sorted(own.parent.glob(f"{name}.*of*"))) if path != own]

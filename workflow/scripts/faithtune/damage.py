@@ -31,6 +31,9 @@ _LEFT_SECONDS = 24 * 3600
 # A JSON file up to this size, in bytes, is parsed at a glance; of a larger one, a tokenizer's, the ends are looked at.
 _GLANCED = 2**16
 
+# The longest header that the safetensors library reads, in bytes.
+_LONGEST_HEADER = 100_000_000
+
 
 class DamagedError(UserError):
     """A file is not as it was written."""
@@ -70,8 +73,8 @@ def setting_aside(path: str | Path) -> Iterator[None]:
         raise DamagedError(f"{error}; {told_aside(path)}: run again, and it is made anew") from None
 
 
-def clear(folder: str | Path, results: Iterable[str | Path], dry_run: bool) -> Iterator[str]:
-    """Before a run: set aside what of its `results` shows damage, a line each, and remove old leftovers in `folder`.
+def clear(folders: Iterable[str | Path], results: Iterable[str | Path], dry_run: bool) -> Iterator[str]:
+    """Before a run: set aside what of its `results` shows damage, a line each, and remove old leftovers in `folders`.
 
     A dry run only tells.
     """
@@ -80,7 +83,8 @@ def clear(folder: str | Path, results: Iterable[str | Path], dry_run: bool) -> I
             now = "a run makes it anew, which this plan leaves out" if dry_run else told_aside(path)
             yield f"{path}: damaged ({why}); {now}"
     if not dry_run:
-        _remove_leftovers(folder)
+        for folder in folders:
+            _remove_leftovers(folder)
 
 
 def fault(path: Path) -> str | None:
@@ -129,7 +133,9 @@ def _of_json(file, size: int) -> str | None:
 def _of_safetensors(file, size: int) -> str | None:
     try:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(length, size)))
+        if length > _LONGEST_HEADER:
+            return "its header is no safetensors header"
+        header = json.loads(file.read(length))
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         promised = 8 + length + max(ends, default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):

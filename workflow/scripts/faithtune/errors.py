@@ -64,7 +64,10 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 def full_disk() -> str:
     """The line for a full disk: the study's, or that of temporary files."""
-    folder = min((Path.cwd(), Path(tempfile.gettempdir())), key=lambda folder: shutil.disk_usage(folder).free)
+    folders = [Path.cwd()]
+    with contextlib.suppress(OSError):  # found by writing to it
+        folders.append(Path(tempfile.gettempdir()))
+    folder = min(folders, key=lambda folder: shutil.disk_usage(folder).free)
     return f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
 
 

@@ -16,6 +16,7 @@ import transformers
 
 import faithtune.attention  # noqa: F401 (registers the attention called "tree")
 from faithtune import damage, devices, errors, models
+from faithtune.errors import UserError
 
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
@@ -102,8 +103,13 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
     if destination.is_dir():
         if hashed.exists() and hashed.read_text() == models.folder_fingerprint(destination):
             return
-        print(f"{destination}: damaged, made anew; {damage.told_aside(destination)}", file=sys.stderr)
-    with models.whole_folder(destination) as temporary:
+        try:
+            aside = damage.set_aside(destination)
+        except OSError as error:
+            why = f"damaged, and it could not be renamed ({error.strerror})"
+            raise UserError(f"{destination}: {why}; delete it and run again") from None
+        print(f"{destination}: damaged, made anew; it is now {aside}", file=sys.stderr)
+    with models.whole_folder(destination, shared=True) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
         (temporary / hashed.name).write_text(models.folder_fingerprint(temporary))
 

@@ -1,7 +1,7 @@
 """The row store: what a model computed once is never computed again.
 
-A folder of append-only Parquet parts outside Snakemake's care, one folder an
-arm. A part appears whole (temporary name, sync, rename) or not at all; each
+A folder of append-only Parquet parts outside Snakemake's care, one folder a
+job (arms.shelf). A part appears whole (temporary name, sync, rename) or not at all; each
 writer names its own parts, so concurrent jobs never touch one another's. A part
 that cannot be read, or whose checksums are wrong, is reported and left out: its
 rows are computed again.
@@ -11,7 +11,7 @@ A row's key is the hash of everything that can change the row:
     arm       weights, adapter, quantisation, type (arms.fingerprint): base and tuned never alias
     prompt    the rendered prompt as the model sees it, its token ids: template, question and intervention are in it;
               its text where a host makes the tokens
-    task      what is asked of it: decoding limits, options, reference
+    task      what is asked of it: decoding limits, options, reference; of options in another order, whose they are
     engine    version of the code that computes (Model.engine)
 
 Not in the key: the device, batch and library versions, which change a row by

@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,7 +107,6 @@ def train(
     with models.whole_folder(weights) as temporary:
         trainer.save_model(str(temporary))
         _sort_layers(temporary / "adapter_config.json")
-        shutil.rmtree(weights, ignore_errors=True)  # an earlier job's
     card = {
         "method": settings["method"],
         "path": str(weights),
