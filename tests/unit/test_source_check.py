@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import polars as pl
@@ -238,6 +239,27 @@ def test_the_exit_status_is_that_of_the_sources_named(check, made_up, capsys):
     with pytest.raises(SystemExit):
         check.main(["goood"])
     assert "there is no source goood; expected some of changed, good, short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        (["tokenizer.json", "model-00001-of-00004.safetensors"], "commit ok"),
+        (["tokenizer.json", "pytorch_model.bin"], "not loaded: source hub:made/m@"),
+        (None, "not loaded: OSError: no such commit"),
+    ],
+)
+def test_of_a_model_the_files_are_listed(check, monkeypatch, capsys, names, verdict):
+    def model_info(self, location, revision):
+        if names is None:
+            raise OSError("no such commit")
+        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
+    row = dict.fromkeys(check.COLUMNS, "") | {"name": "m", "source": f"hub:made/m@{COMMIT}"}
+    monkeypatch.setattr(check, "expectations", lambda path: {"m": row})
+    assert check.main([]) == (0 if verdict.endswith("ok") else 1)
+    assert verdict in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_command_says_what_pip_says(tmp_path):
