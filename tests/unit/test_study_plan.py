@@ -42,6 +42,18 @@ def test_two_checksums_for_one_download_are_refused(raw):
         study.downloads(config.load(raw, SCHEMA))
 
 
+def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
+    raw["data_sets"]["siqa"]["train_share"] = 0.75
+    raw["data_sets"]["apart"] = {
+        "reader": "siqa",
+        "train": {"source": f"hub:a/d@{'0' * 40}:default/train"},
+        "eval": {"source": f"hub:a/d@{'0' * 40}:default/test"},
+    }
+    full = config.load(raw, SCHEMA)
+    found = {name: [study.share(full, name, split) for split in ("train", "eval")] for name in full["data_sets"]}
+    assert found == {"sums": [0.5, 0.5], "siqa": [0.75, 0.25], "apart": [None, None]}
+
+
 def test_a_tuning_meets_the_models_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
     raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}

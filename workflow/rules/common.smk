@@ -304,8 +304,9 @@ def get_data_parts():
     for name in get_question_files():
         data_set, split = name.split(".")
         part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        licence = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
-        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
+        part["licence"] = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
+        part["share"] = study.share(STUDY, data_set, split)
+        parts.append({"data_set": data_set, "split": split, **part})
     return parts
 
 

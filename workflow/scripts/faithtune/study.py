@@ -172,6 +172,14 @@ def question_spec(config: dict, data_set: str, split: str) -> dict:
     }
 
 
+def share(config: dict, data_set: str, split: str) -> float | None:
+    """The part of a source that a split is drawn from, where both splits of a data set are cut out of one."""
+    spec = question_spec(config, data_set, split)
+    if not spec["one_source"]:
+        return None
+    return spec["train_share"] if split == "train" else 1 - spec["train_share"]
+
+
 def tuning_spec(config: dict, arm: dict) -> dict:
     """All that decides a training beside the model and the questions."""
     tuning = recipes(config)[arm["tuning"]]
