@@ -59,6 +59,8 @@ HUB = {
 GITHUB = {
     "github-gsm8k-train": "gsm8k/train.jsonl",
     "github-gsm8k-test": "gsm8k/test.jsonl",
+    "github-medqa-test": "medqa/phrases_no_exclude_test.jsonl",
+    "github-medmcqa-dev": "medmcqa/dev.json",
     "github-cosmosqa-valid": "cosmosqa/valid.csv",
 }
 
