@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from faithtune import job
+from faithtune import errors, job
 from faithtune.errors import UserError
 
 SCRIPTS = Path(job.__file__).parents[1]
@@ -30,6 +30,14 @@ def test_what_is_printed_goes_to_the_log(tmp_path, capsys):
         print("err", file=sys.stderr)
     assert (tmp_path / "log").read_text() == "out\nerr\n"
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_told_on_the_terminal_of_a_job_that_runs(tmp_path, capsys):
+    with job.logged(str(tmp_path / "log")):
+        errors.warn("within")
+    errors.warn("after")
+    assert (tmp_path / "log").read_text() == "warning: within\n"
+    assert capsys.readouterr().err == "faithtune: warning: within\nwarning: after\n"
 
 
 def test_a_users_mistake_is_one_line_without_traceback(tmp_path, capsys):

@@ -46,6 +46,8 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
                     traceback.print_exc(file=file)
     except OSError as error:  # of the log: a full disk has no room for it either
         line = line or _line(error, log)
+    finally:
+        errors.terminal = None
     print(f"faithtune: {line}", file=terminal)
     sys.exit(1)
 
