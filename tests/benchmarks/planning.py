@@ -1,6 +1,6 @@
 """How long Snakemake takes to plan a study (`snakemake -n`), and what it takes to plan as many jobs that do nothing.
 
-    python tests/benchmarks/planning.py [--profile] [--json FILE]
+    python tests/benchmarks/planning.py [STUDY ...] [--profile] [--json FILE]
 
 The studies are made up: models of a hub that nobody asks, generated questions, every arm on every set. With
 `--profile` each is planned once more under cProfile, for the shares of the time in which Snakemake reads the
@@ -52,15 +52,18 @@ try:
     profile.runcall(main)
 except SystemExit:
     profile.dump_stats("profile")
+    raise
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="*", choices=[*STUDIES, []], help=f"of {', '.join(STUDIES)}; all by default")
+    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"of {', '.join(STUDIES)}; all where none is named")
     parser.add_argument("--profile", action="store_true", help="say where the time goes, too")
     parser.add_argument("--json", type=Path, help="file for the result")
     args = parser.parse_args()
+    if unknown := set(args.studies) - STUDIES.keys():
+        parser.error(f"there is no study {', '.join(sorted(unknown))}; expected some of {', '.join(STUDIES)}")
     found = {}
     for name in args.studies or STUDIES:
         with tempfile.TemporaryDirectory() as folder:
@@ -103,26 +106,36 @@ def measured(folder: Path, sizes: tuple[int, int, int, int], profile: bool) -> d
 
 def counted(folder: Path, arguments: list[str]) -> int:
     """How many jobs there are to run."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return int(re.search(r"^total +(\d+)$", done.stdout + done.stderr, re.MULTILINE)[1])
+    printed = run(folder, ["-m", "snakemake", "-n", "--quiet", "rules", *arguments])
+    return int(re.search(r"^total +(\d+)$", printed, re.MULTILINE)[1])
+
+
+def run(folder: Path, arguments: list[str]) -> str:
+    """What Python prints; where it fails, the end of that and of this script."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, text=True, **pipes)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\n{' '.join(arguments)}: failed")
+    return done.stdout
 
 
 def planned(folder: Path, arguments: list[str]) -> dict[str, float]:
     """Seconds by the clock and of the processor, and peak memory (MB), of a dry run."""
-    command, start = [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", *arguments], time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{' '.join(command)}: failed in {folder}")
-    seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", *arguments]
+    with tempfile.TemporaryFile("w+") as printed:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds, cpu_seconds = time.perf_counter() - start, usage.ru_utime + usage.ru_stime
+        printed.seek(0)
+        if status:
+            raise SystemExit(f"{printed.read()}\n{' '.join(command)}: failed")
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1), "mb": round(usage.ru_maxrss / 1024)}
 
 
 def shares(folder: Path, arguments: list[str]) -> dict[str, float]:
     """Which share of a dry run passes in each of STAGES; the last is part of the others."""
-    command = [sys.executable, "-c", PROFILED, "-n", "--quiet", "all", *arguments]
-    subprocess.run(command, cwd=folder, capture_output=True, check=True)
+    run(folder, ["-c", PROFILED, "-n", "--quiet", "all", *arguments])
     stats = pstats.Stats(str(folder / "profile"))
     calls = [((Path(file).name, name), call[3]) for (file, _, name), call in stats.stats.items() if "snakemake" in file]
     seconds = {stage: max(passed for called, passed in calls if called == call) for stage, call in STAGES.items()}

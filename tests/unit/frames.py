@@ -5,6 +5,7 @@ import random
 import polars as pl
 
 from faithtune import estimates
+from faithtune.leaks import marked
 from faithtune.measures import measure
 from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
 
@@ -144,7 +145,9 @@ def inputs(
     return {
         "arms": [arm_of(m, arm, on, sets) for m in models for arm, on in train_sets.items()],
         "answers": frames,
-        "measures": {key: measure(frame, chains[key], questions[key[2]], alphas) for key, frame in frames.items()},
+        "measures": {
+            key: measure(marked(frame, chains[key], questions[key[2]]), alphas) for key, frame in frames.items()
+        },
         "chains": chains,
         "paraphrases": {key: paraphrases_of(frame) for key, frame in frames.items()},
         "questions": questions,

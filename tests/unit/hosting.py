@@ -47,17 +47,9 @@ def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes
     settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
     said = {"shutdown_date": None}
-    with hosted.ready(backend, settings, said, store, lambda _: store / "rows", job, templates(store)) as (
+    with hosted.ready(backend, settings, said, store, lambda _: store / "rows", job, TEMPLATES) as (
         model,
         identity,
         _,
     ):
         yield model, identity
-
-
-def templates(folder) -> list[str]:
-    """The templates of chats as files."""
-    paths = [folder / f"{name}.txt" for name in TEMPLATES]
-    for path, text in zip(paths, TEMPLATES.values(), strict=True):
-        path.write_text(text)
-    return list(map(str, paths))

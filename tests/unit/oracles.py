@@ -31,6 +31,9 @@ class NoStore:
         values = dict(compute(list(range(len(keys)))))
         return [values[i] for i in range(len(keys))]
 
+    def settle(self):
+        pass
+
 
 def made_up(n: int, options: int, sharing: bool = False) -> pl.DataFrame:
     """n QUESTIONS of so many options; 0: numbers, none of them one that a step adds.
@@ -86,7 +89,7 @@ def estimate(
     found, _ = estimates.build(
         [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
         {key: one.answers for key, one in made.items()},
-        {key: measures.measure(one.answers, one.chains, asked[key[2]], alphas) for key, one in made.items()},
+        {key: measures.measure(one.answers, alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
         {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
         asked,

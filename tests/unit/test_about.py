@@ -30,7 +30,13 @@ def frame(*rows: dict) -> pl.DataFrame:
 def test_data():
     parts = [
         {"data_set": "sums", "split": "eval", "source": None, "checksum": None, "licence": None},
-        {"data_set": "life", "split": "eval", "source": "/home/someone/life.jsonl", "checksum": "sha256:ab"},
+        {
+            "data_set": "life",
+            "split": "eval",
+            "source": "/home/someone/life.jsonl",
+            "checksum": "sha256:ab",
+            "share": 0.5,
+        },
         {"data_set": "life", "split": "train", "source": "wheel:tests==1.2:a/b.jsonl", "licence": "MIT"},
     ]
     frames = [
@@ -41,14 +47,14 @@ def test_data():
     found = data(parts, frames)
     assert found.schema == DATA
     assert found.drop("characters").rows() == [
-        ("sums", "eval", "generated", None, None, 2, "number", None, 2, 0.5, 0.5, 1),
-        ("life", "eval", "…/life.jsonl", "sha256:ab", None, 3, "choice", 8 / 3, 2, 0.0, 2 / 3, 1),
-        ("life", "train", "wheel:tests==1.2:a/b.jsonl", "1.2", "MIT", 2, "choice, number", 2.0, 2, 0.0, 0.5, 2),
+        ("sums", "eval", "generated", None, None, None, 2, "number", None, 2, 0.5, 0.5, 1),
+        ("life", "eval", "…/life.jsonl", "sha256:ab", None, 0.5, 3, "choice", 8 / 3, 2, 0.0, 2 / 3, 1),
+        ("life", "train", "wheel:tests==1.2:a/b.jsonl", "1.2", "MIT", None, 2, "choice, number", 2.0, 2, 0.0, 0.5, 2),
     ]
     assert found["characters"][0] == 10
     assert found["characters"][2] == pytest.approx((10 + len("\n\nA. x\nB. y") + 10) / 2)
     line = readable(found, "t10_data", Study()).row(0)
-    assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "2", "number", "n/a")
+    assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "n/a", "2", "number")
 
 
 def test_a_local_file_is_known_by_its_hash(tmp_path):
@@ -84,11 +90,9 @@ def test_a_study_without_tuning():
     assert readable(found, "t11_hyper_parameters", Study()).rows() == [("The study has no tuned arm.",)]
 
 
-def test_prompts(tmp_path):
+def test_prompts():
     content = "Think: {question}\n\nStep 1:\n"
-    for name in ("b.txt", "a.txt"):
-        (tmp_path / name).write_text(content)
-    found = prompts([tmp_path / "b.txt", tmp_path / "a.txt"], {"filler": " …"})
+    found = prompts({"a.txt": content, "b.txt": content, "filler": " …"})
     assert found.schema == PROMPTS
     assert readable(found, "t12_prompts", Study())["begins"].to_list()[-1] == '" …"'
     digest = hashlib.sha256(content.encode()).hexdigest()

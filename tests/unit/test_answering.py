@@ -346,3 +346,16 @@ def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, wri
     assert moved.height > 0 and set(moved["answer"]) == set(moved["lenient"]) == {"B"}  # green in the question itself
     assert set(told.filter(outcome="answered")["answer"]) == {"B"}
     assert as_text or set(moved["text"]) - {" B"}  # it did write another letter
+
+
+def test_options_in_another_order_are_not_another_questions(tmp_path, written, asked, templates):
+    """Though it may be the same prompt by chance: it would be found, or not, by how a set is divided."""
+    [one] = questions.frame([questions.choice("Which?", ["red", "green"], "A")], "mixed", "eval").to_dicts()
+    moved = shuffling.shuffled(one, shuffling.order(one))
+    pair = questions.frame([one, moved], "mixed", "eval")
+    some = written.head(1)
+    chains_ = pl.concat([some.with_columns(pl.lit(name).alias("id")) for name in pair["id"]])
+    made = interventions.build(chains_, None, [], " ...", len).filter(test="no_cot")
+    with RowStore(tmp_path) as rows:
+        told = answering.answer(Writer(True), (rows, "writer"), pair, chains_, made, templates, 8, 0.05, 0, True)
+    assert told.height == rows.computed == 4

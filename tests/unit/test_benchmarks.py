@@ -49,8 +49,11 @@ def test_bootstrap(tmp_path):
 
 def test_planning(tmp_path):
     script, out = ROOT / "tests/benchmarks/planning.py", tmp_path / "out.json"
-    subprocess.run([sys.executable, script, "small", "--json", out], check=True, capture_output=True)
+    subprocess.run([sys.executable, script, "small", "--profile", "--json", out], check=True, capture_output=True)
     found = json.loads(out.read_text())["small"]
     pairs = (1 + 2) * 4  # base and two tuned arms on four sets
     assert found["jobs"] > 3 * pairs
     assert found["seconds"] > 0 and found["mb"] > 0 and found["ratio"] > 0
+    *stages, functions = found["shares"].values()
+    assert len(stages) == 3 and min(*stages, functions) >= 0
+    assert 0 < sum(stages) < 1.02 and functions < 1  # rounded; the functions are called in the stages

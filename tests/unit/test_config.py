@@ -310,6 +310,9 @@ def test_who_paraphrases(raw, tmp_path):
     assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
     raw["models"] = dict(sorted(raw["models"].items(), reverse=True))  # an oracle first
     assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
+    host = {"api": {"model": "x", "base_url": "https://h/v1"}}
+    weightless = {"i": imported, "o": {"oracle": {"base": {}}}, "h": host}
+    assert config.load(raw | {"models": weightless, "tunings": {}}, SCHEMA)["paraphraser"]["model"] == "h"
     raw["paraphraser"] = {"model": "o"}
     with pytest.raises(UserError, match=r"paraphraser\.model is 'o', an oracle"):
         config.load(raw, SCHEMA)

@@ -8,6 +8,7 @@ import pytest
 
 from faithtune import significance
 from faithtune.interventions import SWEEP
+from faithtune.leaks import marked
 from faithtune.measures import measure
 from faithtune.parquet import ANSWERS
 from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, build, inputs, random_answers
@@ -118,7 +119,8 @@ def test_leak_free_are_the_steps_before_the_answer_is_mentioned():
     steps = pl.Series([["x", "y", "so (A)", "z"]] * 3, dtype=pl.List(pl.String))
     chains = {key: frame.with_columns(steps=steps) for key, frame in given["chains"].items()}
     measured = {
-        key: measure(given["answers"][key], chains[key], given["questions"]["s"], given["alphas"]) for key in chains
+        key: measure(marked(given["answers"][key], chains[key], given["questions"]["s"]), given["alphas"])
+        for key in chains
     }
     found = build(**given | {"chains": chains, "measures": measured})
     assert told(one(found, "base", "match", **HALF)) == (1, 3)

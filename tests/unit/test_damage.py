@@ -49,7 +49,7 @@ def cut(path, size):
 def test_what_is_cut_short_is_named_and_set_aside(tmp_path, results, name, size, why, dry_run):
     cut(tmp_path / name, size)
     hurt = tmp_path / name.split("/")[0]
-    [line] = damage.clear(tmp_path, [*results, tmp_path / "nosuch.parquet"], dry_run)
+    [line] = damage.clear([tmp_path], [*results, tmp_path / "nosuch.parquet"], dry_run)
     assert line.startswith(f"{hurt}: damaged (") and why in line
     assert hurt.exists() == dry_run
     assert hurt.with_name(f"{hurt.name}.damaged").exists() != dry_run
@@ -63,7 +63,7 @@ def test_a_file_that_lost_its_middle_is_seen(tmp_path, results):
 
 
 def test_what_is_whole_stays(tmp_path, results):
-    assert list(damage.clear(tmp_path, results, False)) == []
+    assert list(damage.clear([tmp_path], results, False)) == []
     assert all(path.exists() for path in results)
 
 
@@ -82,6 +82,35 @@ def test_set_aside_again_takes_the_earlier_ones_place(tmp_path, results):
         aside = damage.set_aside(tmp_path / "weights")
     assert damage.set_aside(tmp_path / "weights") == aside  # another job that met it: nothing is there any more
     assert (aside / "x").read_text() == "two"
+
+
+def test_set_aside_whatever_was_set_aside_before(tmp_path, results):
+    """A model's folder may have been a link once, and a link a folder."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "weights.damaged").symlink_to(tmp_path / "mine")
+    assert (damage.set_aside(tmp_path / "weights") / "config.json").is_file()
+    (tmp_path / "weights").symlink_to(tmp_path / "mine")
+    assert damage.set_aside(tmp_path / "weights").is_symlink()
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_what_cannot_be_renamed_is_told(tmp_path, results, monkeypatch):
+    cut(tmp_path / "x.parquet", 3)
+    monkeypatch.setattr(damage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
+    [line] = damage.clear([tmp_path], results, False)
+    assert line.endswith("it could not be renamed (Read-only file system), delete it")
+    with pytest.raises(UserError, match=r"; it could not be renamed .Read-only file system., delete it: run again"):
+        parquet.read(tmp_path / "x.parquet", SCHEMA)
+
+
+@pytest.mark.parametrize(("value", "n_lost", "fault"), [({}, 0, False), ([], 0, False), ({}, 1, True), ([], 5, True)])
+def test_of_large_json_the_ends_are_looked_at(tmp_path, monkeypatch, value, n_lost, fault):
+    path = tmp_path / "tokenizer.json"
+    many = [0] * damage._GLANCED
+    path.write_text(json.dumps({"a": many} if value == {} else many, indent=1) + "\n" * (n_lost == 0))
+    cut(path, path.stat().st_size - n_lost)
+    monkeypatch.setattr(json, "load", lambda _: pytest.fail("parsed"))
+    assert (damage.fault(path) is not None) == fault
 
 
 def test_a_byte_of_a_result_is_found_by_its_reader(tmp_path, results):
@@ -133,9 +162,9 @@ def test_leftovers_are_removed_a_day_later(tmp_path, results, days):
         path.write_text("")
     for path in (*left, *others):
         os.utime(path, (time.time() - days * 86400,) * 2)
-    list(damage.clear(tmp_path, results, True))
+    list(damage.clear([tmp_path], results, True))
     assert all(path.exists() for path in left)
-    list(damage.clear(tmp_path, results, False))
+    list(damage.clear([tmp_path], results, False))
     assert [path.exists() for path in left] == [days == 0] * 2
     assert all(path.exists() for path in (*others, *results))
 
@@ -146,3 +175,12 @@ def test_a_safetensors_header_of_any_json_is_no_crash(tmp_path):
         path = tmp_path / "model.safetensors"
         path.write_bytes(len(header).to_bytes(8, "little") + header)
         assert "header" in damage.fault(path)
+
+
+def test_a_garbled_length_of_a_header_is_not_read():
+    class Garbled:
+        def read(self, n: int) -> bytes:
+            assert n == 8
+            return b"\xff" * n
+
+    assert "no safetensors header" in damage._of_safetensors(Garbled(), 2**40)

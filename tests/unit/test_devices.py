@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -131,10 +132,35 @@ def test_only_visible_devices_are_given_out(monkeypatch, start):
     until_it_waits(start(1))
 
 
-def test_a_device_of_slurm_is_the_job_s(monkeypatch, start):
+def test_jobs_of_one_allocation_of_slurm_do_not_share_its_device(monkeypatch, start):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    assert has(start(1)) == has(start(1)) == {"GPU-a"}  # as where SLURM lets jobs share one
+    assert has(start(1)) == {"GPU-a"}
+    until_it_waits(start(1))
+
+
+def test_slurm_may_let_its_jobs_share_a_device(monkeypatch, start):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for number in ("7", "8"):
+        monkeypatch.setenv("SLURM_JOB_ID", number)
+        assert has(start(1)) == {"GPU-a"}
+
+
+def test_a_lock_is_marked_as_used(machine, start):
+    """So that no tidying of temporary files takes it away."""
+    for name in ("GPU-a", "GPU-b"):
+        (devices._folder() / name).touch()
+        os.utime(devices._folder() / name, (0, 0))
+    [used] = has(start(1))
+    assert (devices._folder() / used).stat().st_mtime > 0
+
+
+def test_a_lock_taken_away_while_it_was_made_is_none(machine, monkeypatch):
+    path = devices._folder() / "GPU-a"
+    with monkeypatch.context() as patch:
+        patch.setattr(devices.fcntl, "lockf", lambda *_: path.unlink())
+        assert devices._lock(path) is None
+    assert devices._lock(path) is not None
 
 
 @pytest.mark.parametrize(
@@ -166,7 +192,7 @@ def test_without_a_device_nothing_is_done(machine, monkeypatch, program):
         (machine / "nvidia-smi").write_text(f"#!/bin/sh\n{program}\n")
     assert devices.claim(1) == []
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    assert not (machine / f"faithtune-{os.getuid()}").exists()
+    assert list(machine.glob("faithtune-*")) == []
 
 
 def test_numbers_stay_numbers_where_nobody_knows_more(machine, monkeypatch):
@@ -178,7 +204,7 @@ def test_numbers_stay_numbers_where_nobody_knows_more(machine, monkeypatch):
 
 def test_a_job_that_wants_none_leaves_all_alone(machine):
     assert devices.claim(0) == []
-    assert not (machine / f"faithtune-{os.getuid()}").exists()
+    assert list(machine.glob("faithtune-*")) == []
 
 
 def test_more_than_there_are_is_told_in_one_line():
@@ -187,10 +213,24 @@ def test_more_than_there_are_is_told_in_one_line():
 
 
 def test_the_folder_of_locks_is_the_user_s_own(machine):
-    folder = machine / f"faithtune-{os.getuid()}"
+    folder = machine / f"faithtune-{os.getuid()}-{platform.node()}"
     assert devices._folder() == folder
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.rmdir()
     folder.symlink_to(machine)
     with pytest.raises(UserError, match="expected a folder of your own; set TMPDIR"):
         devices._folder()
+
+
+@pytest.mark.parametrize(
+    ("given", "allocation", "warned"), [("0", None, 1), ("", "7", 1), ("", None, 0), ("-1", None, 0)]
+)
+def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, allocation, warned):
+    from faithtune import networks
+
+    monkeypatch.setattr(networks.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    if allocation:
+        monkeypatch.setenv("SLURM_JOB_ID", allocation)
+    assert networks.device_of("auto") == networks.device_of("cpu") == "cpu"
+    assert capsys.readouterr().err.count("PyTorch finds no CUDA") == warned

@@ -1,5 +1,7 @@
 """The forest computes what the network computes, whatever is shared, laid later, forgotten or stacked."""
 
+import types
+
 import pytest
 import torch
 import transformers
@@ -142,16 +144,17 @@ def test_a_token_is_computed_once():
     assert woods.computed == before + 1
 
 
-def test_room_follows_the_free_memory(tiny_model, monkeypatch):
-    def free(n_bytes):
-        monkeypatch.setattr(networks.psutil, "virtual_memory", lambda: type("", (), {"available": n_bytes}))
+def test_room_follows_the_memory_there_is(tiny_model, monkeypatch):
+    def having(n_bytes):
+        memory = types.SimpleNamespace(total=n_bytes, available=0)
+        monkeypatch.setattr(networks.psutil, "virtual_memory", lambda: memory)
         return networks.room(tiny_model, "float32", "cpu")
 
-    assert free(1 << 40) == networks.MOST_PACKED["cpu"]
+    assert having(1 << 40) == networks.MOST_PACKED["cpu"]
     # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128;
     # the logits of every fourth; 4 bytes.
     vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
     per_token = (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4) * 4
     weights = (tiny_model / "model.safetensors").stat().st_size
-    assert free(weights + 4 * 3000 * per_token) == 2048
-    assert free(0) == 512
+    assert having(weights + 4 * 3000 * per_token) == 2048
+    assert having(0) == 512

@@ -438,8 +438,6 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands
     monkeypatch.chdir(tmp_path)
     parquet.write(sums(), tmp_path / "questions.parquet", parquet.QUESTIONS)
-    for name, text in TEMPLATES.items():
-        (tmp_path / f"{name}.txt").write_text(text)
     api = {"base_url": host.url, "model": MODEL, "endpoint": "chat", "abilities": ["tune"], "tokenizer": None}
     settings = {
         "api_key_env": KEY_ENV,
@@ -450,10 +448,10 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
         "section": "api",
     }
     (tmp_path / "host.json").write_text('{"shutdown_date": null}')
-    files = {"questions": "questions.parquet", "templates": [f"{name}.txt" for name in TEMPLATES], "host": "host.json"}
+    files = {"questions": "questions.parquet", "host": "host.json"}
     rule = SimpleNamespace(
         log=["log.txt"],
-        params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS}),
+        params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS, "templates": TEMPLATES}),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
         config={"hosts": {"gpt": settings}},
         input=SimpleNamespace(**files),

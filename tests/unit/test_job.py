@@ -4,13 +4,15 @@ import ast
 import errno
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from faithtune import job
+from faithtune import errors, job
 from faithtune.errors import UserError
 
 SCRIPTS = Path(job.__file__).parents[1]
@@ -28,6 +30,14 @@ def test_what_is_printed_goes_to_the_log(tmp_path, capsys):
         print("err", file=sys.stderr)
     assert (tmp_path / "log").read_text() == "out\nerr\n"
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_told_on_the_terminal_of_a_job_that_runs(tmp_path, capsys):
+    with job.logged(str(tmp_path / "log")):
+        errors.warn("within")
+    errors.warn("after")
+    assert (tmp_path / "log").read_text() == "warning: within\n"
+    assert capsys.readouterr().err == "faithtune: warning: within\nwarning: after\n"
 
 
 def test_a_users_mistake_is_one_line_without_traceback(tmp_path, capsys):
@@ -59,7 +69,8 @@ def failing(error, cause=None):
         (OSError(errno.EDQUOT, "Disk quota exceeded"), None),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), None),
         (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), None),
-        (Exception("database or disk is full"), None),
+        (sqlite3.OperationalError("database or disk is full"), None),
+        (pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)"), None),
         (UserError("file x: not read"), FULL),
     ],
 )
@@ -69,6 +80,34 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
     assert ended.value.code == 1
     told = capsys.readouterr().err
     assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
+
+
+def test_a_full_disk_is_told_where_temporary_files_have_no_place(tmp_path, capsys, monkeypatch):
+    def full():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", full)
+    with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
+        raise FULL
+    assert capsys.readouterr().err.startswith(f"faithtune: no space left on the disk of {Path.cwd()}; ")
+
+
+class HostError(Exception):
+    """As a client of a host raises it, with the host's words."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HostError("Error code: 500 - No space left on device (os error 28)"),
+        UserError("host: 500: database or disk is full"),
+        RuntimeError("unexpected pos 3"),
+    ],
+)
+def test_what_a_host_says_of_its_own_disk_is_not_said_of_this_one(tmp_path, capsys, error):
+    with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
+        raise error
+    assert "no space left" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is always full")

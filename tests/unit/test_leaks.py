@@ -83,5 +83,7 @@ def test_steps_before_the_first_mention():
         "u": ["(A)", "x"],
     }
     chains = chains_of(frame).with_columns(steps=pl.Series([steps[i] for i in chains_of(frame)["id"]]))
-    found = leaks.unleaked(frame, chains, questions_of(frame))
-    assert dict(found.rows()) == {"early": 0, "late": 2, "never": 3}
+    found = leaks.marked(frame, chains, questions_of(frame))
+    assert found.drop("unleaked").equals(frame.drop("unleaked"))
+    before = dict(found.filter(test="full").select("id", "unleaked").iter_rows())
+    assert before == {"early": 0, "late": 2, "never": 3, "u": None}

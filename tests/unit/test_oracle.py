@@ -153,7 +153,7 @@ def test_estimates_of_an_arm_without_noise_are_exact(options, faithful, template
 def test_a_step_that_mentions_the_answer_gives_it_away(templates):
     asked = questions.frame([questions.number(f"Box {i}?", str(i)) for i in range(1, 11)], "boxes", "eval")
     one = oracles.arm(asked, {}, templates)
-    table = measures.measure(one.answers, one.chains, asked, [1.0]).filter(test="filler")
+    table = measures.measure(one.answers, [1.0]).filter(test="filler")
     answers = dict(asked.select("id", "answer").iter_rows())
     first = {}  # step that adds the answer itself, from 0
     for id, written in one.chains.select("id", "steps").iter_rows():

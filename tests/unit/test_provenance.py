@@ -17,7 +17,6 @@ from faithtune import provenance
 def collected(tmp_path, monkeypatch) -> dict:
     monkeypatch.setenv("SOME_API_KEY", "very-secret-value")
     (tmp_path / "sums.parquet").write_bytes(b"questions")
-    (tmp_path / "cot_number.txt").write_text("{question}")
     configuration = {
         "prompts": str(tmp_path),
         "models": {"m": {"source": str(tmp_path / "my-model"), "quantisation": "nf4"}},
@@ -33,7 +32,7 @@ def collected(tmp_path, monkeypatch) -> dict:
     return provenance.collect(
         configuration,
         {"sums.train": tmp_path / "sums.parquet", "life.eval": tmp_path / "sums.parquet"},
-        [tmp_path / "cot_number.txt"],
+        {"cot_number.txt": "{question}"},
         {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
         {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
         {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},
@@ -44,8 +43,8 @@ def collected(tmp_path, monkeypatch) -> dict:
 
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
-        *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages", "hardware"),
-        *("hosts", "published_sha256"),
+        *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages"),
+        *("hosts", "published_sha256", "snakemake_ran_on"),
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {
@@ -66,8 +65,8 @@ def test_all_that_is_asked_for(collected):
     assert collected["published_sha256"] == "cc"
     assert collected["packages"]["python"] == platform.python_version()
     assert collected["packages"]["polars"][0].isdigit()
-    assert collected["hardware"]["cores"] == os.cpu_count()
-    assert collected["hardware"]["memory_gib"] > 0
+    assert collected["snakemake_ran_on"]["cores"] == os.cpu_count()
+    assert collected["snakemake_ran_on"]["memory_gib"] > 0
 
 
 def test_what_must_not_be_in_it(collected, tmp_path):

@@ -1,4 +1,4 @@
-"""A job that is killed in the middle of a block and run again: the rows of an undisturbed one, to the last digit."""
+"""A job that is killed in its middle and run again: the rows of an undisturbed one, to the last digit."""
 
 import pytest
 import tiny
@@ -14,14 +14,14 @@ class Killed(Exception):
 
 @pytest.fixture(scope="module")
 def asked():
-    """Nine sums: three blocks."""
+    """Nine sums: two blocks."""
     return questions.frame(arithmetic.generate(9, seed=11), "sums", "eval")
 
 
 def answers(folder, model, asked, templates, most=None):
     """All answers, computed block by block; killed after `most` rows."""
-    network = tiny.model(model, batch_size=4)
-    with RowStore(folder, by_block=True) as rows:
+    network = tiny.model(model, batch_size=4, max_packed_tokens=500)
+    with RowStore(folder, together=True) as rows:
         put = rows.put
 
         def counting(key, value):
@@ -31,7 +31,7 @@ def answers(folder, model, asked, templates, most=None):
 
         rows.put = counting
         found = []
-        for block in arms.each(blocks.cut(asked, 3), rows):
+        for block in arms.each(blocks.cut(asked, 5), rows):
             written = chains.write(network, (rows, "tiny"), block.questions, templates, 96, forced_start=True)
             tampered = interventions.build(written, None, ["early_termination"], " ...", network.count_tokens)
             limits = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False}

@@ -4,12 +4,9 @@ import functools
 import hashlib
 import http.server
 import json
-import sys
 import threading
-import types
 import zipfile
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,19 +210,24 @@ def test_a_failed_wheel_leaves_nothing_behind(wheel, tmp_path, version, message)
 
 
 def test_hub(tmp_path, monkeypatch):
+    import datasets
+
     calls = []
 
     def load_dataset(*args, **options):
         calls.append((args, options))
         if "broken" in args:
             raise RuntimeError("Dataset scripts are no longer supported\nand so on")
-        return types.SimpleNamespace(to_parquet=pl.DataFrame(ROWS).write_parquet)
+        return datasets.Dataset.from_list(ROWS)
 
-    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     destination = tmp_path / "downloads" / "train.parquet"
     sources.download(sources.parse(f"hub:a/b@{COMMIT}:main/train"), None, destination)
     assert calls == [(("a/b", "main"), {"split": "train", "revision": COMMIT})]
     assert sources.records(destination) == ROWS
+    damage_a_byte(destination, b"1 + 1?")
+    with pytest.raises(UserError, match=r"train\.parquet: not a readable Parquet file"):
+        sources.records(destination)
 
     destination.unlink()
     for text, message in [
@@ -264,11 +266,38 @@ def test_extract(wheel, tmp_path):
     assert list(destination.parent.iterdir()) == []
 
 
+def damage_a_byte(path, text):
+    """Change the first byte of where a text stands in a file."""
+    data = bytearray(path.read_bytes())
+    position = data.find(text)
+    assert position >= 0
+    data[position] ^= 8
+    path.write_bytes(data)
+
+
+def test_a_damaged_download_is_set_aside_and_a_users_file_is_not(wheel, tmp_path):
+    checksum = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    text = "wheel:tiny-data==1.0:tiny/b.jsonl"
+    assert sources.read(text, wheel, checksum) == ROWS[1:]
+    damage_a_byte(wheel, b"1 + 1?")
+    assert sources.read(text, wheel) == ROWS[1:]  # of another member
+    content = wheel.read_bytes()
+    for named, expected in ((text, checksum), (text.replace("b.jsonl", "a.jsonl"), None)):
+        wheel.write_bytes(content)
+        with pytest.raises(UserError, match=rf"{wheel}: .*; it is now {wheel}.damaged: run again, and it is made anew"):
+            sources.read(named, wheel, expected)
+        assert not wheel.exists()
+        with pytest.raises(UserError, match=f"{wheel}: there is no such file; run again"):
+            sources.read(named, wheel, expected)
+    mine = tmp_path / "mine.parquet"
+    mine.write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        sources.read(str(mine), mine)
+    assert mine.exists()
+
+
 def test_a_damaged_wheel_is_bad_input(wheel, tmp_path):
-    data = bytearray(wheel.read_bytes())
-    position = data.find(b"1 + 1?")
-    data[position] = ord("9")
-    wheel.write_bytes(data)
+    damage_a_byte(wheel, b"1 + 1?")
     destination = tmp_path / "out" / "a.jsonl"
     with pytest.raises(UserError, match="not a readable wheel"):
         sources.records(wheel, "tiny/a.jsonl")

@@ -52,15 +52,18 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
 
 
-def test_a_block_is_kept_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), RowStore(tmp_path, by_block=True) as kept:
+def test_what_is_computed_together_is_kept_whole_or_not_at_all(tmp_path):
+    with pytest.raises(RuntimeError), RowStore(tmp_path, together=True) as kept:
         kept.put("a", {"value": 1})
         assert kept.timer is None
-        kept.flush()
+        kept.settle()
+        assert kept.timer is not None
         kept.put("b", {"value": 2})
+        kept.flush()  # by its timer, say
+        assert RowStore(tmp_path).rows == {"a": {"value": 1}}
         raise RuntimeError
     assert RowStore(tmp_path).rows == {"a": {"value": 1}}
-    with RowStore(tmp_path, by_block=True) as kept:
+    with RowStore(tmp_path, together=True) as kept:
         kept.put("b", {"value": 2})
     assert RowStore(tmp_path).rows == {"a": {"value": 1}, "b": {"value": 2}}
 

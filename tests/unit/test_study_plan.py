@@ -42,6 +42,18 @@ def test_two_checksums_for_one_download_are_refused(raw):
         study.downloads(config.load(raw, SCHEMA))
 
 
+def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
+    raw["data_sets"]["siqa"]["train_share"] = 0.75
+    raw["data_sets"]["apart"] = {
+        "reader": "siqa",
+        "train": {"source": f"hub:a/d@{'0' * 40}:default/train"},
+        "eval": {"source": f"hub:a/d@{'0' * 40}:default/test"},
+    }
+    full = config.load(raw, SCHEMA)
+    found = {name: [study.share(full, name, split) for split in ("train", "eval")] for name in full["data_sets"]}
+    assert found == {"sums": [0.5, 0.5], "siqa": [0.75, 0.25], "apart": [None, None]}
+
+
 def test_a_tuning_meets_the_models_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
     raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
@@ -87,6 +99,21 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
     assert len(set(identities.values())) == 4
     assert "URL_A" not in str(study.backend(full, "s", "base"))  # its arms bear fingerprints
     assert study.hosting(full)["s"]["section"] == "served"
+
+
+def test_how_a_host_is_asked_decides_nothing(raw):
+    raw["models"] |= {
+        "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
+        "s": {"source": raw["models"]["m"]["source"], "served": {"base_url_env": "URL_S"}},
+    }
+    first = study.deciding(config.load(raw, SCHEMA))
+    assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first
+    raw["models"]["a"]["api"] |= {"concurrency": 2, "timeout": 3, "batch": {"requests": 9}, "api_key_env": "KEY"}
+    raw["models"]["s"]["served"] |= {"base_url_env": "OTHER", "concurrency": 2}
+    raw |= {"budget_usd": 3, "prices": "mine.yaml", "compute": {"batch_size": 3}}
+    assert study.deciding(config.load(raw, SCHEMA)) == first
+    raw["models"]["s"]["served"]["top_logprobs"] = 5
+    assert study.deciding(config.load(raw, SCHEMA)) != first
 
 
 def test_arms_that_are_not_tuned_here(raw, tmp_path):

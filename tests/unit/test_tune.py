@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from faithtune import models, networks, prompts, questions, tune
+from faithtune import checkpoints, models, networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
 
@@ -108,11 +108,9 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
 @pytest.mark.parametrize("method", ["qlora", "lora", "full"])
 def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, method):
     settings = SETTINGS | {"method": method, "quantisation": "nf4" if method == "qlora" else "none"}
-    arm, log, checkpoints = tune.train(
-        card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu"
-    )
+    arm, log, made = tune.train(card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
-    assert [checkpoints] == list((tmp_path / "c").iterdir())
+    assert [made] == list((tmp_path / "c").iterdir())
     base = networks.load_network(card(tiny_model), None, settings["quantisation"], "float32", "cpu")
     tuned = networks.load_network(card(tiny_model), arm, settings["quantisation"], "float32", "cpu")
     ids = torch.randint(5, 100, (1, 20))
@@ -132,21 +130,32 @@ def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("name", "cut"), [("adapter_model.safetensors", True), ("optimizer.pt", True), ("optimizer.pt", False)]
+    ("name", "cut"),
+    [
+        ("adapter_model.safetensors", True),
+        ("adapter_model.safetensors", False),
+        ("optimizer.pt", False),
+        ("trainer_state.json", False),
+        ("sha256", True),
+    ],
 )
-def test_a_damaged_checkpoint_is_passed_over(sums, tiny_model, templates, tmp_path, name, cut):
+def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templates, tmp_path, capsys, name, cut):
     _, _, folder = tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
-    assert tune.last_checkpoint(folder) == str(folder / "checkpoint-6")
+    assert checkpoints.last(folder) == folder / "checkpoint-6"
     saved = folder / "checkpoint-6" / name
     content = bytearray(saved.read_bytes())
-    content[len(content) // 2] ^= 1
-    saved.write_bytes(content[:-100] if cut else content)
-    assert tune.last_checkpoint(folder) == str(folder / "checkpoint-4")
+    content[-1] ^= 1
+    saved.write_bytes(content[:-50] if cut else content)
+    capsys.readouterr()
+    assert checkpoints.last(folder) == folder / "checkpoint-4"
     assert not (folder / "checkpoint-6").exists()
+    assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
+    assert checkpoints.last(folder / "nosuch") is None
 
 
-def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, capsys):
-    order, lock = [], tmp_path / "new/arm.lock"
+def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, monkeypatch):
+    order, lines, told, lock = [], [], threading.Event(), tmp_path / "new/arm/lock"
+    monkeypatch.setattr(tune.errors, "warn", lambda line: (lines.append(line), told.set()))
 
     def second():
         with tune.alone(lock):
@@ -155,11 +164,11 @@ def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, capsys):
     with tune.alone(lock):
         thread = threading.Thread(target=second)
         thread.start()
-        while "waiting" not in capsys.readouterr().out:
-            assert thread.is_alive()
+        assert told.wait(60)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
+    assert lines == [f"another run tunes this arm (it holds {lock}): waiting for it"]
 
 
 class Killed(Exception):
@@ -168,16 +177,14 @@ class Killed(Exception):
 
 def killed_after(monkeypatch, step):
     """Training ends, as by a kill, when `step` is done and its checkpoint written."""
-    import transformers
+    original = checkpoints.Hashed.on_save
 
-    original = transformers.Trainer._save_checkpoint
-
-    def save(self, *arguments, **named):
-        original(self, *arguments, **named)
-        if self.state.global_step == step:
+    def save(self, args, state, control, **named):
+        original(self, args, state, control, **named)
+        if state.global_step == step:
             raise Killed
 
-    monkeypatch.setattr(transformers.Trainer, "_save_checkpoint", save)
+    monkeypatch.setattr(checkpoints.Hashed, "on_save", save)
 
 
 def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
@@ -204,9 +211,19 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     assert folder.is_dir()
 
     seen = []
-    original = tune.last_checkpoint
-    monkeypatch.setattr(tune, "last_checkpoint", lambda path: seen.append(original(path)) or seen[-1])
+    original = checkpoints.last
+    monkeypatch.setattr(checkpoints, "last", lambda path: seen.append(original(path)) or seen[-1])
     resumed, log_resumed, _ = train("resumed")
-    assert seen == [str(folder / "checkpoint-4")]
+    assert seen == [folder / "checkpoint-4"]
     assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
-    assert log_resumed["loss"].to_list() == pytest.approx(log["loss"].to_list())
+    assert log_resumed.equals(log)
+
+
+@pytest.mark.parametrize(
+    ("n_examples", "checkpoint_steps", "logging_steps"), [(24, 50, 1), (4000, 50, 25), (4000, 7, 7), (4000, 60, 20)]
+)
+def test_no_row_of_the_log_spans_a_checkpoint(tmp_path, n_examples, checkpoint_steps, logging_steps):
+    """4000 examples in batches of 4 are 1000 steps; about 40 rows would be 25 each."""
+    made = tune._arguments(SETTINGS | {"checkpoint_steps": checkpoint_steps}, tmp_path, "cpu", n_examples)
+    assert made.logging_steps == logging_steps
+    assert made.save_steps == checkpoint_steps and checkpoint_steps % logging_steps == 0

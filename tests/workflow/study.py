@@ -57,7 +57,8 @@ class Study:
             "paraphraser": {"max_new_tokens": 24},
             "answers": {"max_new_tokens": 8, "again": 3},
             "measures": {"alphas": [0.5], "replicates": 200},
-            "compute": {"device": "cpu", "batch_size": 8},
+            # Several blocks a job: a killed one has some behind it.
+            "compute": {"device": "cpu", "batch_size": 8, "block_size": 2},
         }
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:

@@ -36,11 +36,16 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> str:
-    """Run the other workflow; returns what was printed."""
+def snakemake(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run the other workflow; standard output and error together in `stdout`."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    done = subprocess.run(command, cwd=folder, env=os.environ | environment, text=True, timeout=900, **pipes)
+    return subprocess.run(command, cwd=folder, env=os.environ | environment, text=True, timeout=900, **pipes)
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> str:
+    """Run it to its end; returns what was printed."""
+    done = snakemake(folder, *arguments, **environment)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -55,12 +60,25 @@ def test_another_workflow_runs_a_study_and_reads_its_tables(folder):
     assert "Nothing to be done" in run(folder, *profile, "headline.csv", "faithtune_all")
 
 
+def test_a_package_that_snakemake_lacks_is_named_in_one_line(folder, tmp_path):
+    (folder / "faithtune").symlink_to(ROOT)
+    (tmp_path / "lacking").mkdir()
+    (tmp_path / "lacking/polars.py").write_text("raise ModuleNotFoundError(\"No module named 'polars'\")")
+    done = snakemake(folder, "-n", PYTHONPATH=str(tmp_path / "lacking"))
+    assert done.returncode != 0
+    assert "faithtune: No module named 'polars': install what envs/analysis.yaml names" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_a_prefix_keeps_a_study_apart(folder):
     (folder / "faithtune").symlink_to(ROOT)
     text = snakefile().replace("    config:\n", '    prefix:\n        "study"\n    config:\n')
     (folder / "Snakefile").write_text(text.replace("results/", "study/results/"))
     run(folder, "study/results/interventions/oracle/base/arithmetic.parquet")
     assert (folder / "study/logs/chains/oracle/base/arithmetic.log").is_file()
+    damaged = folder / "study/results/questions/arithmetic.eval.parquet"
+    damaged.write_bytes(b"")
+    assert f"faithtune: {damaged.relative_to(folder)}: damaged (it is empty)" in run(folder, "-n")
 
 
 def test_a_module_on_github(folder, tmp_path_factory):

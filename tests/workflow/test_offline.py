@@ -1,11 +1,22 @@
 """A study fetched on one machine and run on another that has no network, nor the first one's caches."""
 
+import copy
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from study import Study
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
+
+
+def copy_of(study: Study, folder: Path) -> Study:
+    """The study in another folder, by the manual's command: links are followed, times are kept."""
+    subprocess.run(["cp", "-aL", study.folder, folder], check=True)
+    copied = copy.copy(study)
+    copied.folder = folder
+    return copied
 
 
 @pytest.fixture
@@ -23,14 +34,20 @@ def fetched(tmp_path, tiny_model, monkeypatch) -> Study:
 
 
 def test_a_fetched_study_runs_where_nothing_can_be_fetched(fetched, tmp_path):
-    """Copied as cp -rL does it: links are followed, times are not kept."""
-    shutil.copytree(fetched.folder, tmp_path / "there", copy_function=shutil.copyfile)
+    there = copy_of(fetched, tmp_path / "there")
     (tmp_path / "cache").rename(tmp_path / "gone")
-    fetched.folder = tmp_path / "there"
-    planned = fetched.planned()
+    planned = there.planned()
     assert planned["chains"] == 4
     assert not {"download", "model", "questions"} & planned.keys()
-    fetched.run("results/chains/tiny/base/colours.parquet")
+    there.run("results/chains/tiny/base/colours.parquet")
+
+
+def test_a_copy_of_a_study_with_a_trained_arm_has_nothing_to_do(finished, tmp_path):
+    """The weights are folders, which Snakemake compares by time: in a younger copy of the base the arm would be old."""
+    there = copy_of(finished, tmp_path / "there")
+    assert (there.folder / "results/arms/tiny/qlora-arithmetic-42/weights").is_dir()
+    assert not (there.folder / "results/models/tiny/weights").is_symlink()
+    assert there.planned() == {}
 
 
 def test_a_model_that_was_left_behind_is_told_in_one_line(fetched, tmp_path):

@@ -102,7 +102,7 @@ def test_numbers_are_those_written_here(finished):
     kept = [*KEYS, "outcome", "answer", "reference", "match", "text", "lenient", "turn"]
     here, there = (rows(finished, "answers", model, "arithmetic").select(kept) for model in ("here", "there"))
     assert here.height > 20 and (here["outcome"] == "answered").sum() > 10
-    assert there.equals(here)
+    assert there.sort(KEYS).equals(here.sort(KEYS))  # written here they lie block by block
 
 
 def test_letters_that_it_writes_are_the_likeliest_here(finished):

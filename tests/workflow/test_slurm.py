@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections import Counter
@@ -22,6 +23,7 @@ from standin.host import StandIn
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 RECOVER = ROOT / "profiles/slurm/recover.sh"
 ASKING = {"tune", "chains", "answer"}
+REWRITING = {"paraphrase", "mistake", "regenerate"}
 # Seconds after which a test gives up waiting; nothing is asserted of the time that something takes.
 PATIENCE = 300
 
@@ -37,16 +39,29 @@ class Cluster:
         return subprocess.run([CLUSTER, action, self.folder, *arguments], timeout=PATIENCE, **pipes)
 
     def jobs(self, **wanted: str) -> list[dict[str, str]]:
-        """The jobs there were, by what scontrol calls their properties."""
+        """The jobs that Snakemake submitted, by what scontrol calls their properties."""
         said = subprocess.run(["scontrol", "show", "job", "-o"], capture_output=True, text=True, check=True).stdout
         jobs = [dict(re.findall(r"(\S+?)=(.*?)(?= +\S+?=| *$)", line)) for line in said.splitlines()]
-        jobs = [job | {"rule": job["Comment"].split("_")[1]} for job in jobs if "Comment" in job]
+        jobs = [job for job in jobs if "Comment" in job and job["JobName"] != "wrap"]
+        jobs = [job | {"rule": job["Comment"].split("_")[1]} for job in jobs]
         return [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
 
     def gpus(self, job: dict[str, str]) -> set[str]:
         """What the job's tasks found in CUDA_VISIBLE_DEVICES."""
         tasks = [line.split() for line in (self.folder / "tasks").read_text().splitlines()]
         return {devices for number, devices in tasks if number == job["JobId"]}
+
+    def sleeper(self, place: Path | str, *arguments: str) -> str:
+        """A job of its own that only sleeps; returns its number."""
+        submit = [
+            "sbatch",
+            "--parsable",
+            "--partition=cpu",
+            "--output=/dev/null",
+            f"--chdir={place}",
+            "--wrap=sleep 600",
+        ]
+        return subprocess.run([*submit, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     def lose(self, node: str) -> None:
         """A node's daemon is killed; the cluster is told at once what it would find out in half a minute."""
@@ -72,6 +87,10 @@ def cluster(tmp_path_factory):
         pytest.skip("no SLURM can be started: only root can")
     if Path("/etc/slurm/slurm.conf").exists():
         pytest.skip("no SLURM is started: /etc/slurm/slurm.conf is another cluster's")
+    try:
+        os.mknod(tmp_path_factory.mktemp("device") / "gpu", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("no SLURM is started: mknod is refused here, so it can have no pretend GPU")
     cluster = Cluster(tmp_path_factory.mktemp("cluster") / "slurm")
     try:
         started = cluster.do("start")
@@ -106,8 +125,10 @@ def is_past_tuning(job: dict[str, str]) -> bool:
 
 
 def recover(study: Study) -> subprocess.CompletedProcess:
-    command = [RECOVER, "--snakefile", ROOT / "Snakefile", "--directory", study.folder, "--configfile", "config.yaml"]
-    return subprocess.run(command, cwd=study.folder, capture_output=True, text=True, timeout=PATIENCE)
+    """From another folder than the study's."""
+    configuration = study.folder / "config.yaml"
+    command = [RECOVER, "--snakefile", ROOT / "Snakefile", "--directory", study.folder, "--configfile", configuration]
+    return subprocess.run(command, cwd=study.folder.parent, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def finished_jobs(printed: str) -> Counter:
@@ -142,12 +163,12 @@ def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
     finally:
         os.killpg(master.pid, signal.SIGKILL)
         master.wait()
-    study.orphans = cluster.jobs(JobState="RUNNING")
-    submit = ["sbatch", "--parsable", "--partition=cpu", "--output=/dev/null", f"--chdir={profile}", "--wrap=sleep 600"]
-    study.stranger = subprocess.run(submit, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    comment = "--comment=rule_chains_wildcards_tiny"
+    study.orphan = cluster.sleeper(study.folder, comment)  # Snakemake's own may have ended by themselves by now
+    study.strangers = [cluster.sleeper(study.folder), cluster.sleeper(profile, comment)]
     study.recovered = recover(study)
     study.left = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True).stdout.split()
-    subprocess.run(["scancel", study.stranger], check=True)
+    subprocess.run(["scancel", *study.strangers], check=True)
     last = study.snakemake("--profile", profile)
     assert last.returncode == 0, last.stdout
     study.printed = [log.read_text(), last.stdout]
@@ -176,7 +197,7 @@ def test_only_long_jobs_are_submitted(disturbed, cluster):
 def test_gpus_are_for_jobs_that_ask_a_model_and_each_has_its_own(disturbed, cluster):
     for job in cluster.jobs():
         asks = job["rule"] in ASKING
-        assert ("gres:gpu:1" in job.get("TresPerJob", "")) == asks
+        assert bool(re.search(r"gres[:/]gpu[:=]1", job.get("TresPerJob", ""))) == asks
         assert job["Partition"] == ("gpu" if asks else "cpu")
         assert cluster.gpus(job) <= ({"0", "1"} if asks else {"none"})
     assert sorted(map(sorted, disturbed.side_by_side)) == [["0"], ["1"]]
@@ -202,9 +223,8 @@ def test_jobs_of_a_lost_node_are_queued_again(disturbed, cluster):
 
 def test_recover_cancels_the_jobs_of_this_study_and_no_others(disturbed):
     assert disturbed.recovered.returncode == 0, disturbed.recovered.stderr
-    cancelled = set(disturbed.recovered.stdout.split())
-    assert not cancelled.isdisjoint(job["JobId"] for job in disturbed.orphans)  # one may have ended by then
-    assert disturbed.left == [disturbed.stranger]
+    assert disturbed.orphan in disturbed.recovered.stdout.split()
+    assert sorted(disturbed.left) == sorted(disturbed.strangers)
 
 
 def test_recover_where_nothing_runs_cancels_nothing(disturbed):
@@ -234,6 +254,17 @@ def test_a_job_asks_for_a_gpu_where_it_loads_weights(tmp_path, device, more, exp
     assert {rule for rule, _ in jobs} == ASKING
     asked = {(re.search(r"model=(\w+)", said)[1], re.search(r"gpu=(\d)", said)[1]) for _, said in jobs}
     assert asked == expected
+
+
+def test_the_profile_sends_jobs_that_ask_a_model_to_the_gpus(tmp_path):
+    study = small(tmp_path, tmp_path)
+    study.config["tests"] = ["paraphrase", "mistake"]
+    study.config["prompts"] = study.config["prompts"].replace("one_shot", "zero_shot")
+    planned = study.snakemake("-n", "--profile", str(RECOVER.parent)).stdout
+    jobs = re.findall(r"^rule (\w+):\n(?:    .*\n)*?    resources: (.*)\n", planned, re.MULTILINE)
+    where = {rule: (re.search(r"slurm_partition=(\w+)", said)[1], "gpu=1" in said) for rule, said in jobs}
+    assert {rule for rule, at in where.items() if at == ("gpu", True)} == ASKING | REWRITING
+    assert {at for rule, at in where.items() if rule not in ASKING | REWRITING} == {("cpu", False)}
 
 
 @pytest.mark.slow

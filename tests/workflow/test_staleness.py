@@ -39,6 +39,17 @@ def test_an_oracle_added_leaves_all_others_alone(study):
     assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2, **TABLES}
 
 
+def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_anew(study):
+    study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
+    asked = dict.fromkeys(PER_SET, 4)
+    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2, **TABLES}
+
+
+def test_a_number_of_parameters_is_for_claims_and_tables(study):
+    study.config["models"]["tiny"]["parameters"] = 1000
+    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule != "estimates"}
+
+
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
     assert study.planned() == {"questions": 1, "tune": 1, **PER_SET, "figure": 2, **TABLES}
@@ -52,6 +63,15 @@ def test_another_filler_asks_nothing_of_the_paraphraser(study):
 def test_speed_settings_rerun_nothing(study):
     study.config["compute"] |= {"batch_size": 3, "max_packed_tokens": 64}
     assert study.planned() == {}
+
+
+def test_templates_are_what_they_say_wherever_they_lie(study, tmp_path):
+    folder = tmp_path / "one_shot"
+    shutil.copytree(study.config["prompts"], folder)
+    study.config["prompts"] = str(folder)
+    assert study.planned() == {}
+    (folder / "paraphrase_1.txt").write_text("Say it otherwise: {step}\nOtherwise:")
+    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2, **TABLES}
 
 
 @pytest.fixture

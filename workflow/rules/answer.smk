@@ -14,7 +14,6 @@ rule answer:
             then="results/regenerations/{model}/{arm}/{eval_set}.parquet",
             otherwise=[],
         ),
-        templates=get_templates("cot", "no_cot"),
     output:
         interventions="results/interventions/{model}/{arm}/{eval_set}{shard}.parquet",
         answers="results/answers/{model}/{arm}/{eval_set}{shard}.parquet",
@@ -40,6 +39,7 @@ rule answer:
             "tests": STUDY["tests"],
             "filler": STUDY["filler"],
             "sweep": STUDY["sweep"],
+            "templates": get_templates("cot", "no_cot"),
             "code": code("answer.py"),
         },
     script:

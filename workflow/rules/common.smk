@@ -1,4 +1,5 @@
 import functools
+import gc
 import os
 import sys
 import time
@@ -17,14 +18,23 @@ def get_basedir():
     return Path(str(here)).parent
 
 
+def get_place(path):
+    """Where a result lies: under the prefix, where this is a module that has one."""
+    return str(workflow.modifier.modify_path(path))
+
+
 BASEDIR = get_basedir()
 SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from faithtune import blocks, damage, data, models, provenance, published, runtimes, sources, study, tables
-from faithtune import config as study_config
-from faithtune.errors import UserError
-from faithtune.fingerprint import code_fingerprint
+try:
+    from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study
+    from faithtune import tables, watch
+    from faithtune import config as study_config
+    from faithtune.errors import UserError
+    from faithtune.fingerprint import code_fingerprint
+except ModuleNotFoundError as error:  # conda makes environments for jobs only
+    raise SystemExit(f"faithtune: {error}: install what envs/analysis.yaml names beside Snakemake, too")
 
 # For every job: no start-up chatter, and large pages for the allocator, which make
 # CPU tensors several times faster with glibc and change nothing elsewhere.
@@ -38,6 +48,12 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
+os.environ[watch.STARTED_BY] = str(os.getpid())
+
+# Planning makes next to no garbage in cycles; to look for it among all objects, again and again, is a tenth of the time
+# that 10,000 jobs take.
+gc.set_threshold(20_000, 10, 1_000)
+
 try:
     STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
     if workflow.is_main_process:  # a job on a cluster's node loads the workflow again, twice
@@ -45,8 +61,11 @@ try:
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
+    # Likewise: jobs get the templates as texts. As they stand in their files they are shown and hashed.
+    paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
+    TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
     for name in STUDY["models"]:
-        models.check_link(f"results/models/{name}/weights")
+        models.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -55,8 +74,10 @@ config["compute"] = STUDY["compute"]
 config["hosts"] = study.hosting(STUDY)
 ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
 KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
-# The arms that this study tunes, here or at their host.
+BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
+# The arms that this study tunes, here or at their host, and their names.
 TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
+TUNED_NAMES = {(arm["model"], arm["arm"]) for arm in TUNED}
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
 # The arms as the tables have them.
@@ -69,8 +90,12 @@ NEEDED_BY = {
     "mistakes": {"mistake"},
     "regenerations": {"mistake", "prefix_paraphrase"},
 }
-# The sets that several jobs share, and over how many.
+# The models whose weights are loaded here, by jobs that ask them.
+LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
+# The sets that several jobs share, and over how many; and the stages in which they do, where weights are loaded.
 SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
+SHARED = ["chains", "regenerations", "interventions", "answers"]
+SHARED += ["paraphrases", "mistakes"] if STUDY["paraphraser"]["model"] in LOADED else []
 # GPUs of a job that loads weights, where there are any (devices.py).
 GPUS = int(STUDY["compute"]["device"] != "cpu")
 # What `sources.download` is asked for, by the file it makes.
@@ -110,19 +135,15 @@ def get_model_file(wildcards):
     return [] if model["source"].startswith("hub:") else get_source_file(model)
 
 
+@functools.cache
 def get_templates(*forms):
-    """The prompt templates of these forms: a changed one changes what a model is asked."""
-    return sorted(str(path) for form in forms for path in Path(STUDY["prompts"]).glob(f"{form}_*.txt"))
-
-
-def get_all_templates():
-    """All prompt templates, whatever they are for."""
-    return sorted(str(path) for path in Path(STUDY["prompts"]).glob("*.txt"))
+    """The prompt templates of these forms, by name: a changed one changes what a model is asked, not where it lies."""
+    return {name: text for name, text in TEMPLATES.items() if name.startswith(tuple(f"{form}_" for form in forms))}
 
 
 def get_arm(model, arm):
     """The arm of that name, as `study.arms` has it."""
-    return next(one for one in ARMS if one["model"] == model and one["arm"] == arm)
+    return BY_NAME[model, arm]
 
 
 def get_card(wildcards):
@@ -132,23 +153,23 @@ def get_card(wildcards):
 
 
 def get_files_of(model):
-    """What a model as it came is asked with: model.json; of a host what it says, and the templates of chats."""
+    """What a model as it came is asked with: model.json, and what its host says."""
     card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
     if model in HOSTED:
         card["host"] = f"results/hosts/{model}.json"
-    return card | ({"chat": get_templates("chat")} if KINDS[model] == "api" else {})
+    return card
 
 
 def get_arm_files(wildcards):
     """What an arm is asked with: its model's files and, where it is tuned here, arm.json."""
     model, arm = wildcards.model, wildcards.arm
-    tuned = any(one["model"] == model and one["arm"] == arm for one in TUNED)
-    return get_files_of(model) | ({"arm": f"results/arms/{model}/{arm}/arm.json"} if tuned else {})
+    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if (model, arm) in TUNED_NAMES else {}
+    return get_files_of(model) | tuned
 
 
 def get_gpus_of(model):
     """GPUs of a job that asks this model: none where a host or an oracle answers."""
-    return GPUS if KINDS.get(model) == "source" and model not in HOSTED else 0
+    return GPUS if model in LOADED else 0
 
 
 def get_gpus(wildcards):
@@ -158,7 +179,13 @@ def get_gpus(wildcards):
 
 def get_backend(wildcards):
     """How an arm is made to answer: part of what it is."""
-    return {"backend": study.backend(STUDY, wildcards.model, wildcards.arm)}
+    return get_backend_of(wildcards.model, wildcards.arm)
+
+
+def get_backend_of(model, arm):
+    """That of an arm by its name; of chats with the templates of their turns."""
+    chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
+    return {"backend": study.backend(STUDY, model, arm) | chat}
 
 
 def models_of(*kinds):
@@ -236,9 +263,14 @@ def get_shards(wildcards):
 
 
 def per_shard(stage):
-    """The shards of all files of a stage that asks a model."""
-    pairs = [path.removesuffix(".parquet") for path in per_pair(stage, kinds=ASKED)]
-    return [f"{pair}{shard}.parquet" for pair in pairs for shard in blocks.names(SHARDS.get(Path(pair).name, 0))]
+    """The shards of all files of a stage."""
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}{shard}.parquet"
+        for arm in ARMS
+        for name in arm["eval_sets"]
+        if name in SHARDS and arm["model"] in LOADED and stage in SHARED
+        for shard in blocks.names(SHARDS[name])
+    ]
 
 
 def get_division(wildcards):
@@ -254,7 +286,7 @@ def get_table_input(wildcards):
         "claims": {"claims": "results/claims.parquet"},
         "data": {"questions": list(get_question_files().values()), "sources": get_local_data()},
         "hyper_parameters": {"arms": list(get_arm_cards().values())},
-        "prompts": {"templates": get_all_templates()},
+        "prompts": {},
         "spend": {"spend": ["results/spend.parquet"] * bool(HOSTED)},
     }[tables.TABLES[wildcards.table].source]
 
@@ -272,8 +304,9 @@ def get_data_parts():
     for name in get_question_files():
         data_set, split = name.split(".")
         part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        licence = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
-        parts.append({"data_set": data_set, "split": split, "licence": licence, **part})
+        part["licence"] = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
+        part["share"] = study.share(STUDY, data_set, split)
+        parts.append({"data_set": data_set, "split": split, **part})
     return parts
 
 
@@ -313,11 +346,12 @@ def get_all_outputs():
         "results/claims.parquet",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
-        *(f"results/figures/match_{eval_set}.svg" for eval_set in STUDY["eval_sets"]),
+        *(f"results/figures/match_{name}.{suffix}" for name in STUDY["eval_sets"] for suffix in ("svg", "parquet")),
     ]
 
 
 # Once a run, by the process that plans it: not by those of its jobs.
 if workflow.is_main_process:
-    for line in damage.clear("results", get_all_outputs(), workflow.output_settings.dryrun):
+    folders = {get_place("results"), "results/store"}  # which has no prefix, and may be a link to a larger disk
+    for line in damage.clear(folders, map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
         print(f"faithtune: {line}", file=sys.stderr)

@@ -38,7 +38,8 @@ rule model:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: STUDY["models"][wc.model] | {"code": code("model.py")},
+        spec=lambda wc: {key: STUDY["models"][wc.model].get(key) for key in ("source", "checksum", "dtype")}
+        | {"code": code("model.py")},
     script:
         "../scripts/model.py"
 

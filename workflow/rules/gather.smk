@@ -5,7 +5,8 @@ ruleorder: gather > chains > paraphrase > mistake > regenerate > answer
 rule gather:
     """One file of the shards that several jobs made of an arm on a set."""
     input:
-        get_shards,
+        questions="results/questions/{eval_set}.eval.parquet",
+        shards=get_shards,
     output:
         "results/{stage}/{model}/{arm}/{eval_set}.parquet",
     log:
@@ -13,8 +14,8 @@ rule gather:
     benchmark:
         "benchmarks/gather/{stage}/{model}/{arm}/{eval_set}.tsv"
     wildcard_constraints:
-        stage="chains|paraphrases|mistakes|regenerations|interventions|answers",
-        model=models_of(*ASKED),
+        stage="|".join(SHARED),
+        model="|".join(LOADED) or "-",
         eval_set="|".join(SHARDS) or "-",
     localrule: True
     conda:

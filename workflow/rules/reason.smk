@@ -3,7 +3,6 @@ rule chains:
     input:
         unpack(get_arm_files),
         questions="results/questions/{eval_set}.eval.parquet",
-        templates=get_templates("cot"),
     output:
         "results/chains/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
@@ -19,7 +18,10 @@ rule chains:
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: get_backend(wc) | STUDY["chains"] | get_division(wc) | {"code": code("chains.py")},
+        spec=lambda wc: get_backend(wc)
+        | STUDY["chains"]
+        | get_division(wc)
+        | {"templates": get_templates("cot"), "code": code("chains.py")},
     script:
         "../scripts/chains.py"
 

@@ -31,7 +31,6 @@ rule provenance:
     """Where the results come from: code, configuration, data, prompts, weights, packages, hardware."""
     input:
         questions=list(get_question_files().values()),
-        templates=get_all_templates(),
         models=list(get_model_cards().values()),
         arms=list(get_arm_cards().values()),
         hosts=list(get_host_cards().values()),
@@ -47,10 +46,9 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {
-                key: value for key, value in STUDY.items() if key not in ("compute", "budget_usd", "prices")
-            },
+            "configuration": provenance.public(study.deciding(STUDY)),  # wherever things lie
             "questions": list(get_question_files()),
+            "templates": TEMPLATE_FILES,
             "models": list(get_model_cards()),
             "arms": list(get_arm_cards()),
             "hosts": list(get_host_cards()),
@@ -89,6 +87,7 @@ rule table:
             "turns": study.turns(STUDY),
             "data": get_data_parts(),
             "filler": STUDY["filler"],
+            "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source == "prompts" else {},
             "published": PUBLISHED,
             "code": code("table.py"),
         },

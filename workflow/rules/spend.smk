@@ -2,7 +2,6 @@ rule estimate:
     """What hosts will be asked and what that costs, printed; nothing is asked."""
     input:
         questions=list(get_forecast_questions().values()),
-        templates=get_all_templates(),
     output:
         "results/forecast.parquet",
     log:
@@ -14,6 +13,7 @@ rule estimate:
         spec=lambda wc: {
             "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
             "questions": list(get_forecast_questions()),
+            "templates": TEMPLATES,
             # Never up to date: it is asked for to be printed, and reads what there is of chains, rows and spending.
             "now": time.time(),
         },

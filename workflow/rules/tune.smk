@@ -4,7 +4,6 @@ rule tune:
         model="results/models/{model}/model.json",
         weights="results/models/{model}/weights",
         questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
-        templates=get_templates("cot", "no_cot"),
     output:
         weights=directory("results/arms/{model}/{arm}/weights"),
         card="results/arms/{model}/{arm}/arm.json",
@@ -23,7 +22,7 @@ rule tune:
     params:
         spec=lambda wc: study.loading(STUDY, wc.model)
         | study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
-        | {"code": code("tune.py")},
+        | {"templates": get_templates("cot", "no_cot"), "code": code("tune.py")},
     script:
         "../scripts/tune.py"
 
@@ -33,7 +32,6 @@ rule tune_hosted:
     input:
         host="results/hosts/{model}.json",
         questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
-        templates=get_templates("cot", "no_cot"),
     output:
         card="results/arms/{model}/{arm}/arm.json",
         training="results/arms/{model}/{arm}/training.parquet",
@@ -49,6 +47,6 @@ rule tune_hosted:
     params:
         spec=lambda wc: study.backend(STUDY, wc.model, study.BASE)
         | {"tuning": study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))}
-        | {"code": code("tune_hosted.py")},
+        | {"templates": get_templates("cot", "no_cot"), "code": code("tune_hosted.py")},
     script:
         "../scripts/tune_hosted.py"

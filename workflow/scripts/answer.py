@@ -5,7 +5,7 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import answering, arms, devices, interventions, parquet, prompts, tokens
+    from faithtune import answering, arms, devices, interventions, parquet, tokens
 
     devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
@@ -29,7 +29,6 @@ with job.logged(snakemake.log[0]):
     )
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with arms.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
-        templates = prompts.read(inputs.templates)
         parts = [
             (
                 block.rows(tampered),
@@ -39,7 +38,7 @@ with job.logged(snakemake.log[0]):
                     block.questions,
                     block.rows(chains),
                     block.rows(tampered),
-                    templates,
+                    spec["templates"],
                     spec["max_new_tokens"],
                     spec["min_option_mass"],
                     max(0, spec["again"] - block.start),

@@ -17,9 +17,7 @@ with job.logged(snakemake.log[0]):
         for name, path in zip(spec["eval_sets"], snakemake.input.questions, strict=True)
     }
     answers, chains = read("answers", parquet.ANSWERS), read("chains", parquet.CHAINS)
-    measured = {
-        key: measures.measure(frame, chains[key], questions[key[2]], spec["alphas"]) for key, frame in answers.items()
-    }
+    measured = {key: measures.measure(frame, spec["alphas"]) for key, frame in answers.items()}
     frame, changes = estimates.build(
         spec["arms"],
         answers=answers,

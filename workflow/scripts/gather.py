@@ -3,9 +3,13 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    import polars as pl
+    from faithtune import blocks, parquet
 
-    from faithtune import parquet
-
-    schema = getattr(parquet, snakemake.wildcards.stage.upper())
-    parquet.write(pl.concat(parquet.read(path, schema) for path in snakemake.input), snakemake.output[0], schema)
+    stage, inputs = snakemake.wildcards.stage, snakemake.input
+    schema = getattr(parquet, stage.upper())
+    frame = blocks.joined(
+        [parquet.read(path, schema) for path in inputs.shards],
+        parquet.read(inputs.questions, parquet.QUESTIONS),
+        every=stage in ("chains", "interventions", "answers"),
+    )
+    parquet.write(frame, snakemake.output[0], schema)

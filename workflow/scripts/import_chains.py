@@ -5,11 +5,11 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     from faithtune import imported, parquet, sources
 
-    source = snakemake.params.spec["source"]
+    spec = snakemake.params.spec
     chains, answers = imported.read(
-        sources.read(source, snakemake.input.source),
+        sources.read(spec["source"], snakemake.input.source, spec.get("checksum")),
         parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-        source,
+        spec["source"],
     )
     parquet.write(chains, snakemake.output.chains, parquet.CHAINS)
     parquet.write(answers, snakemake.output.answers, parquet.ANSWERS)

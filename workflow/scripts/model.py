@@ -9,5 +9,6 @@ with job.logged(snakemake.log[0], hub=True):
 
     spec = snakemake.params.spec
     downloaded = snakemake.input.get("source") or None
-    card = models.prepare(spec["source"], downloaded, spec["dtype"], Path(snakemake.output.weights))
+    weights = Path(snakemake.output.weights)
+    card = models.prepare(spec["source"], downloaded, spec["dtype"], weights, spec.get("checksum"))
     job.write_json(card, snakemake.output.card)

@@ -10,7 +10,7 @@ with job.logged(snakemake.log[0]):
         # How many jobs share a set decides nothing, not even by rounding.
         spec["configuration"] | {"compute": {k: v for k, v in snakemake.config["compute"].items() if k != "shards"}},
         dict(zip(spec["questions"], given.questions, strict=True)),
-        given.templates,
+        spec["templates"],
         {name: job.read_json(path) for name, path in zip(spec["models"], given.models, strict=True)},
         {name: job.read_json(path) for name, path in zip(spec["arms"], given.arms, strict=True)},
         {name: job.read_json(path) for name, path in zip(spec["hosts"], given.hosts, strict=True)},

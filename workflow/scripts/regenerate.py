@@ -5,7 +5,7 @@ from faithtune import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, devices, parquet, prompts, regeneration
+    from faithtune import arms, devices, parquet, regeneration
 
     devices.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
@@ -17,7 +17,6 @@ with job.logged(snakemake.log[0]):
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with arms.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (model, keep, blocks):
         written = parquet.read(inputs.chains, parquet.CHAINS)
-        templates = prompts.read(inputs.templates)
         frames = [
             regeneration.regenerations(
                 model,
@@ -25,7 +24,7 @@ with job.logged(snakemake.log[0]):
                 block.questions,
                 block.rows(written),
                 {test: block.rows(frame) for test, frame in rewritten.items()},
-                templates,
+                spec["templates"],
                 spec["max_new_tokens"],
             )
             for block in blocks

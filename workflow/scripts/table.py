@@ -17,7 +17,7 @@ with job.logged(snakemake.log[0]):
         "claims": lambda: parquet.read(given.claims, claims.CLAIMS),
         "data": lambda: about.data(spec["data"], [parquet.read(path, parquet.QUESTIONS) for path in given.questions]),
         "hyper_parameters": lambda: about.hyper_parameters(spec["tuned"], [job.read_json(path) for path in given.arms]),
-        "prompts": lambda: about.prompts(given.templates, fixed),
+        "prompts": lambda: about.prompts(spec["templates"] | fixed),
         "spend": lambda: spend_table.with_totals(
             [parquet.read(path, parquet.SPEND) for path in given.get("spend", [])]
         ),

@@ -8,23 +8,24 @@ with job.logged(snakemake.log[0]):
 
     import torch
 
-    from faithtune import devices, parquet, prompts, tune
+    from faithtune import devices, parquet, tune
 
     devices.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
-    settings = {key: value for key, value in snakemake.params.spec.items() if key != "code"}
-    checkpoints, names = Path("results/store/checkpoints"), snakemake.wildcards
-    with tune.alone(checkpoints / f"{names.model}-{names.arm}.lock"):
-        card, log, under_way = tune.train(
+    settings = {key: value for key, value in snakemake.params.spec.items() if key not in ("code", "templates")}
+    names = snakemake.wildcards
+    under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
+    with tune.alone(under_way / "lock"):
+        card, log, checkpoints = tune.train(
             model=job.read_json(snakemake.input.model),
             settings=settings,
             questions=parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-            templates=prompts.read(snakemake.input.templates),
-            checkpoints=checkpoints,
+            templates=snakemake.params.spec["templates"],
+            under_way=under_way,
             weights=Path(snakemake.output.weights),
             device=snakemake.config["compute"]["device"],
             code=snakemake.params.spec["code"],
         )
         parquet.write(log, snakemake.output.training, tune.TRAINING)
         job.write_json(card, snakemake.output.card)
-        shutil.rmtree(under_way, ignore_errors=True)
+        shutil.rmtree(checkpoints, ignore_errors=True)

@@ -3,7 +3,7 @@
 from faithtune import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, guards, host, hosted, hosted_tuning, parquet, prompts
+    from faithtune import arms, guards, host, hosted, hosted_tuning, parquet
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     api, settings = spec["api"], snakemake.config["hosts"][names.model]
@@ -15,7 +15,7 @@ with job.logged(snakemake.log[0]):
             ledger,
             hosted.price(settings, api["model"], training=True),
             parquet.read(snakemake.input.questions, parquet.QUESTIONS),
-            prompts.read(snakemake.input.templates),
+            spec["templates"],
             spec["tuning"],
             arms.STORE / "tunings",
             arm=names.arm,

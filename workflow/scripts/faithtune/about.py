@@ -16,6 +16,7 @@ DATA = pl.Schema(
         "source": pl.String,  # as configured, without local folders; "generated"
         "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
         "licence": pl.String,  # of a source that the reader knows (data.licence)
+        "share": pl.Float64,  # of one source cut in two, this split's part; null: a source of its own
         "questions": pl.Int64,
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
         "options": pl.Float64,  # mean number; null for numbers
@@ -52,7 +53,10 @@ PROMPTS = pl.Schema(
 
 
 def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """DATA of the parts {data_set, split, and where known source, checksum, licence}; frames: their QUESTIONS."""
+    """DATA of the parts, each with its frame of QUESTIONS.
+
+    A part: {data_set, split}, and where they are known source, checksum, licence and share.
+    """
     rows = []
     for part, frame in zip(parts, frames, strict=True):
         others = [f for p, f in zip(parts, frames, strict=True) if p["split"] != part["split"]]
@@ -66,6 +70,7 @@ def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
                 "source": provenance.public(part.get("source") or "generated"),
                 "revision": _revision(part),
                 "licence": part.get("licence"),
+                "share": part.get("share"),
                 "questions": frame.height,
                 "kind": ", ".join(sorted(frame["kind"].unique())),
                 "options": options.filter(options > 0).mean(),
@@ -91,15 +96,12 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
     return pl.DataFrame(rows, schema=HYPER_PARAMETERS, orient="row")
 
 
-def prompts(templates: Iterable[str | Path], fixed: Mapping[str, str]) -> pl.DataFrame:
-    """PROMPTS of the template files and of the fixed texts, by name."""
-    texts = {path.name: path.read_bytes() for path in sorted(map(Path, templates))}
-    texts |= {name: text.encode() for name, text in fixed.items()}
-    rows = []
-    for name, content in texts.items():
-        text = content.decode()
-        first = next(iter(text.splitlines()), "")
-        rows.append((name, provenance.sha256(content), len(text), first))
+def prompts(texts: Mapping[str, str]) -> pl.DataFrame:
+    """PROMPTS of the templates' files and of the fixed texts, by name."""
+    rows = [
+        (name, provenance.sha256(text.encode()), len(text), next(iter(text.splitlines()), ""))
+        for name, text in texts.items()
+    ]
     return pl.DataFrame(rows, schema=PROMPTS, orient="row")
 
 

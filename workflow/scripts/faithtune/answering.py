@@ -7,7 +7,8 @@ truncated, as it might have gone on to another number.
 
 First the arm answers after its whole chain and without one; then after everything
 else, with the probability of its own full-chain answer. Questions that fit into
-memory together are a pack, in which each distinct token is computed once.
+memory together are a pack, in which each distinct token is computed once; its rows are
+kept when it is done (`RowStore.settle`).
 
 Some full chains are answered a second time in another way (`answer_again`): how
 often that answer differs is the noise floor.
@@ -19,7 +20,7 @@ from collections import defaultdict
 import polars as pl
 from tqdm import tqdm
 
-from faithtune import extraction, prompts, shuffling, steps
+from faithtune import extraction, leaks, prompts, shuffling, steps
 from faithtune.backend import Ask, Model
 from faithtune.parquet import ANSWERS
 from faithtune.questions import LETTERS
@@ -73,6 +74,7 @@ def answer(
             row["p_reference"] = told["p_reference"]
             if row["test"] != "full":
                 _set(row, told, min_option_mass)
+        keep[0].settle()
         bar.update(len(pack))
     bar.close()
     rows = [row for group in members for row in group]
@@ -81,7 +83,8 @@ def answer(
     repeated = [row | {"test": "again", "p_reference": None} for row in full]
     for row, told in zip(repeated, tell(repeated, "answer again"), strict=True):
         _set(row, told, min_option_mass)
-    return pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
+    frame = pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
+    return leaks.marked(frame, chains, questions)
 
 
 def prompt(model: Model, templates: dict[str, str], row: dict) -> str:
@@ -96,9 +99,11 @@ def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: l
     how = {"answer": model.answer, "answer again": model.answer_again}[do]
     asks = [_ask(row, model.scores) for row in rows]
     keys = []
-    for ask in asks:
+    for row, ask in zip(rows, asks, strict=True):
         kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
-        task = {"do": do, "reference": ask.reference, **kind}
+        # Otherwise what another question's prompt is by chance might be found, or not, by how a set is divided.
+        shuffled = {"shuffled": row["id"]} if row["places"] else {}
+        task = {"do": do, "reference": ask.reference, **kind, **shuffled}
         keys.append(row_key(arm, model.prompt_key(ask.prompt), task, model.engine))
 
     def compute(missing: list[int]):

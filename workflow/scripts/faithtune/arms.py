@@ -46,16 +46,16 @@ def ready(
 ) -> Iterator[tuple[Model, tuple[RowStore, str], Iterator[Block]]]:
     """An arm (weights are loaded when first needed), its row store with its fingerprint, and the job's questions.
 
-    `backend` is as `study.backend` has it; `how`, no part of what is asked: the configuration's section
-    `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the questions, an arm with weights its
-    `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm` (arm.json); a hosted one
-    `host` (what the host said) and `chat` (templates). stage: chains, answers, regenerations, paraphrases or
+    `backend` is as `study.backend` has it, for chats with their templates as `chat`; `how`, no part of what is
+    asked: the configuration's section `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the
+    questions, an arm with weights its `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm`
+    (arm.json); a hosted one `host` (what the host said). stage: chains, answers, regenerations, paraphrases or
     mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions come in the blocks of that shard.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
     """
-    on_disk = size = None
+    on_disk, together = None, False
     with contextlib.ExitStack() as open_while_asked:
         if "oracle" in backend:
             model, identity = _oracle(backend["oracle"], questions)
@@ -66,22 +66,26 @@ def ready(
             on_shelf = functools.partial(shelf, stage=stage, names=names)
             settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
             model, identity, on_disk = open_while_asked.enter_context(
-                hosted.ready(api, settings, said, STORE, on_shelf, labels, cards.get("chat", []))
+                hosted.ready(api, settings, said, STORE, on_shelf, labels, backend.get("chat", {}))
             )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
             model, identity = _local(backend, how["compute"], threads, model, arm)
-            size = how["compute"]["block_size"]
+            together = True
         own = shelf(identity, stage, names)
-        with RowStore(own, on_disk, others(own), by_block=size is not None) as rows:
-            yield model, (rows, identity), each(blocks.cut(questions, size, names["shard"]), rows)
+        with RowStore(own, on_disk, others(own), together) as rows:
+            size = how["compute"]["block_size"]
+            found = blocks.cut(questions, size, names["shard"]) if together else [Block(0, questions)]
+            yield model, (rows, identity), each(found, rows)
 
 
 def each(found: list[Block], rows: RowStore) -> Iterator[Block]:
-    """The blocks; the rows of one are on disk before the next is begun."""
+    """The blocks, one after the other; the rows of each are settled before the next."""
     for block in found:
+        if block.questions.is_empty():
+            print("no question is left for this job: there are fewer blocks than shards", file=sys.stderr)
         yield block
-        rows.flush()
+        rows.settle()
 
 
 def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
@@ -93,16 +97,12 @@ def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
 
 
 def others(own: Path) -> list[Path]:
-    """The shelves of the same set divided over another number of jobs: nobody writes there now."""
-    name, _, shard = own.name.partition(".")
-    whole = [own.parent / name] if shard else []
-    divided = [path for path in sorted(own.parent.glob(f"{name}.*of*")) if _jobs(path.name) != _jobs(own.name)]
-    return whole + divided
+    """The other shelves of the same set, whole or divided over some number of jobs.
 
-
-def _jobs(name: str) -> str:
-    """Over how many jobs the set of a shelf is divided."""
-    return name.partition(".")[2].partition("of")[2]
+    Jobs side by side have no key in common that they look for there (`Block.apart`, `answering._tell`).
+    """
+    name = own.name.partition(".")[0]
+    return [path for path in (own.with_name(name), *sorted(own.parent.glob(f"{name}.*of*"))) if path != own]
 
 
 def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
@@ -146,7 +146,8 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
             models.hold_to_card(card)
         network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
         seconds = time.time() - psutil.Process().create_time()
-        print(f"loaded {seconds:.1f} s after the job began; up to {packed} tokens in memory", file=sys.stderr)
+        where = f"loaded on {network.device} {seconds:.1f} s after the job began"
+        print(f"{where}; up to {packed} tokens in memory", file=sys.stderr)
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])

@@ -29,8 +29,6 @@ def load(raw: dict, schema: dict) -> dict:
     for tuning in config["hosted_tunings"].values():
         can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
         tuning.setdefault("models", can)
-    # A batch runs empty at the end of each block: with fewer batches that would show.
-    config["compute"].setdefault("block_size", 16 * config["compute"]["batch_size"])
     for name, data_set in config["data_sets"].items():
         data_set.setdefault("reader", name)
     _check_sets(config)
@@ -266,7 +264,6 @@ def _folder_of_prompts(given: str) -> str:
 
 def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
-    _check_path(config["prompts"])
     kinds = {data.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():

@@ -28,6 +28,12 @@ _LOADED = ("*.safetensors", "config.json", "adapter_config.json", "tokenizer.jso
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
 _LEFT_SECONDS = 24 * 3600
 
+# A JSON file up to this size, in bytes, is parsed at a glance; of a larger one, a tokenizer's, the ends are looked at.
+_GLANCED = 2**16
+
+# The longest header that the safetensors library reads, in bytes.
+_LONGEST_HEADER = 100_000_000
+
 
 class DamagedError(UserError):
     """A file is not as it was written."""
@@ -40,11 +46,22 @@ def set_aside(path: str | Path) -> Path:
     """
     path = Path(path)
     aside = path.with_name(f"{path.name}.damaged")
-    if aside.is_dir() and not aside.is_symlink() and os.path.lexists(path):
-        shutil.rmtree(aside, ignore_errors=True)
+    if os.path.lexists(path):  # a folder takes no file's place, nor a file a folder's
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside, ignore_errors=True)
+        elif path.is_dir() and not path.is_symlink():
+            aside.unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
         os.replace(path, aside)
     return aside
+
+
+def told_aside(path: str | Path) -> str:
+    """Set a result aside; says where it is now, or that it could not be renamed."""
+    try:
+        return f"it is now {set_aside(path)}"
+    except OSError as error:
+        return f"it could not be renamed ({error.strerror}), delete it"
 
 
 @contextlib.contextmanager
@@ -53,27 +70,28 @@ def setting_aside(path: str | Path) -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
-        raise DamagedError(f"{error}; it is now {set_aside(path)}: run again, and it is made anew") from None
+        raise DamagedError(f"{error}; {told_aside(path)}: run again, and it is made anew") from None
 
 
-def clear(folder: str | Path, results: Iterable[str | Path], dry_run: bool) -> Iterator[str]:
-    """Before a run: set aside what of its `results` shows damage, a line each, and remove old leftovers in `folder`.
+def clear(folders: Iterable[str | Path], results: Iterable[str | Path], dry_run: bool) -> Iterator[str]:
+    """Before a run: set aside what of its `results` shows damage, a line each, and remove old leftovers in `folders`.
 
     A dry run only tells.
     """
     for path in map(Path, results):
         if why := fault(path):
-            now = "a run makes it anew, which this plan leaves out" if dry_run else f"it is now {set_aside(path)}"
+            now = "a run makes it anew, which this plan leaves out" if dry_run else told_aside(path)
             yield f"{path}: damaged ({why}); {now}"
     if not dry_run:
-        _remove_leftovers(folder)
+        for folder in folders:
+            _remove_leftovers(folder)
 
 
 def fault(path: Path) -> str | None:
     """What a glance shows to be wrong with a result; None: nothing, or it is not there.
 
-    Looked at are the ends of Parquet, all of JSON, the headers of a folder's safetensors, and of anything else whether
-    it is empty.
+    Looked at are the ends of Parquet and of large JSON, all of small JSON, the headers of a folder's safetensors, and
+    of anything else whether it is empty.
     """
     try:
         if path.is_dir():
@@ -99,17 +117,25 @@ def _of_parquet(file, size: int) -> str | None:
 
 
 def _of_json(file, size: int) -> str | None:
-    try:
-        json.load(file)
-    except ValueError:
-        return "it is cut short, or no JSON"
-    return None
+    if size > _GLANCED:
+        start = file.read(1)
+        file.seek(-16, os.SEEK_END)
+        whole = (start, file.read().rstrip()[-1:]) in ((b"{", b"}"), (b"[", b"]"))
+    else:
+        try:
+            json.load(file)
+            whole = True
+        except ValueError:
+            whole = False
+    return None if whole else "it is cut short, or no JSON"
 
 
 def _of_safetensors(file, size: int) -> str | None:
     try:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(min(length, size)))
+        if length > _LONGEST_HEADER:
+            return "its header is no safetensors header"
+        header = json.loads(file.read(length))
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         promised = 8 + length + max(ends, default=0)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):

@@ -50,6 +50,9 @@ class Desk:
             self.rows[keys[index]] = self.kept.get(keys[index], value)
         return [self.rows[key] for key in keys]
 
+    def settle(self) -> None:
+        """As RowStore.settle: nothing is kept."""
+
     def _send(self, requests: list[Request]) -> Iterator[tuple[int, dict]]:
         for i, request in enumerate(requests):
             call, most = (purse.call(request, self.party.batch) for purse in self.purses)

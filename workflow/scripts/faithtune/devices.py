@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import itertools
 import os
+import platform
 import random
 import re
 import shutil
@@ -42,8 +43,7 @@ def claim(n: int) -> list[str]:
             f"the job asks for {n} GPUs (its resource gpu) and there are {len(names)}: {', '.join(names)};"
             f" expected at most {len(names)}"
         )
-    # What SLURM gave a job is the job's alone.
-    got = names if n == len(names) and "SLURM_JOB_ID" in os.environ else _wait(n, names)
+    got = _wait(n, names)
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(got)
     seconds = time.time() - psutil.Process().create_time()
     print(f"on GPU {', '.join(got)}, claimed {seconds:.1f} s after the job began", file=sys.stderr)
@@ -76,25 +76,23 @@ def _listed() -> dict[str, str]:
 
 def _wait(n: int, names: list[str]) -> list[str]:
     """Take n of the devices as soon as so many are free."""
-    folder = _folder()
-    got = _take(n, names, folder)
+    got = _take(n, names)
     if got is None:
         print(f"waiting for {n} of the GPUs {', '.join(names)}: other jobs have them", file=sys.stderr)
     while got is None:
         time.sleep(random.uniform(0.5, 1.5))  # at random: two jobs may each want what the other has
-        got = _take(n, names, folder)
+        got = _take(n, names)
     return got
 
 
-def _take(n: int, names: list[str], folder: Path) -> list[str] | None:
+def _take(n: int, names: list[str]) -> list[str] | None:
     """Lock n of the devices; none of them, and None, where fewer are free."""
-    held = {}
+    folder, held = _folder(), {}
+    # Whom SLURM lets share a device are jobs of several allocations: those of one get theirs from each other.
+    allocation = os.environ.get("SLURM_JOB_ID")
     for name in names:
-        file = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
+        file = _lock(folder / (f"{allocation}-{name}" if allocation else name))
+        if file is None:
             continue
         held[name] = file  # open, and so locked, until the process ends
         if len(held) == n:
@@ -104,9 +102,27 @@ def _take(n: int, names: list[str], folder: Path) -> list[str] | None:
     return None
 
 
+def _lock(path: Path) -> int | None:
+    """The file at `path`, open and locked; None where another process has it.
+
+    Temporary folders are tidied: the file is marked as used, and one that was taken away before it was locked
+    is no lock, as the next job makes another.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.utime(file)
+        if os.path.samestat(os.fstat(file), os.stat(path)):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(file)
+    return None
+
+
 def _folder() -> Path:
-    """Where this user's locks on this machine lie: never on a network's file system, and no one else's."""
-    folder = Path(tempfile.gettempdir()) / f"faithtune-{os.getuid()}"
+    """Where this user's locks on this machine lie, and no one else's."""
+    folder = Path(tempfile.gettempdir()) / f"faithtune-{os.getuid()}-{platform.node()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()

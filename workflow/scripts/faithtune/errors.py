@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import shutil
 import sys
 import tempfile
@@ -44,14 +45,18 @@ def warn(line: str) -> None:
         print(f"faithtune: warning: {line}", file=terminal)
 
 
-# How libraries say it that hide the system's error: safetensors, SQLite, PyTorch.
-_FULL = ("No space left on device", "os error 28", "database or disk is full", "unexpected pos")
+# How libraries say it that hide the system's error (those written in Rust, SQLite, PyTorch), and whose exceptions those
+# are. A host may say the same of its own disk: its words come in other exceptions.
+_FULL = re.compile(r"\(os error 28\)|^database or disk is full$|inline_container\.cc:\d+\] \. unexpected pos")
+_LIBRARIES = ("builtins", "polars", "safetensors", "sqlite3")
 
 
 def is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or one that led to it, is that a disk is full (or a quota used up)."""
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in str(error) for words in _FULL):
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if type(error).__module__.partition(".")[0] in _LIBRARIES and _FULL.search(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -59,7 +64,10 @@ def is_full_disk(error: BaseException | None) -> bool:
 
 def full_disk() -> str:
     """The line for a full disk: the study's, or that of temporary files."""
-    folder = min((Path.cwd(), Path(tempfile.gettempdir())), key=lambda folder: shutil.disk_usage(folder).free)
+    folders = [Path.cwd()]
+    with contextlib.suppress(OSError):  # found by writing to it
+        folders.append(Path(tempfile.gettempdir()))
+    folder = min(folders, key=lambda folder: shutil.disk_usage(folder).free)
     return f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
 
 

@@ -88,4 +88,4 @@ def _card(model: str, arm: str) -> str | None:
 def _files(pair: str) -> dict[str, pl.DataFrame]:
     """What is there of an arm on a set, by stage."""
     paths = {stage: _RESULTS / stage / pair for stage in _SCHEMAS}
-    return {stage: parquet.read(path, _SCHEMAS[stage]) for stage, path in paths.items() if path.exists()}
+    return {stage: parquet.load(path, _SCHEMAS[stage]) for stage, path in paths.items() if path.exists()}

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet
 
+from faithtune.damage import DamagedError
 from faithtune.errors import UserError, shown
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
@@ -72,9 +74,10 @@ def rows(data: bytes, suffix: str, place: str) -> list[dict]:
     suffix = suffix.lower()
     if suffix == ".parquet":
         try:
-            return pl.read_parquet(io.BytesIO(data)).to_dicts()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise UserError(f"{place}: not a readable Parquet file ({error})") from None
+            table = pyarrow.parquet.ParquetFile(io.BytesIO(data), page_checksum_verification=True).read()
+            return pl.from_arrow(table).to_dicts()
+        except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise DamagedError(f"{place}: not a readable Parquet file ({error})") from None
     whole = text(data, place)
     return [row for _, row in records(whole, place)] if suffix == ".csv" else _json(whole, place)
 

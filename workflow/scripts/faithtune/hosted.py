@@ -18,7 +18,6 @@ from faithtune.calls import Gate
 from faithtune.guards import check_shutdown
 from faithtune.host import connect, likeliest
 from faithtune.models import folder_fingerprint
-from faithtune.prompts import read
 from faithtune.spend import Ledger
 
 # More than the host counts, so that a budget holds: for what a chat puts around its messages.
@@ -43,13 +42,13 @@ def ready(
     store: Path,
     shelf: Callable[[str], Path],
     labels: dict,
-    templates: list[str],
+    templates: dict[str, str],
 ) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
     """The model, its identity, and what is to be told the keys of rows that stand in the row store.
 
     api: what decides its rows (`arms.at_host`); settings: how the host is asked (`study.hosting`); said: what the
     host said (`host.check`); shelf: the folder of the job's rows, by the identity; labels: {"stage", "arm",
-    "eval_set"}, as the ledger has them; templates: files with those of chats.
+    "eval_set"}, as the ledger has them; templates: those of chats.
     """
     host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
     check_shutdown(host.where, host.model, said["shutdown_date"])
@@ -76,7 +75,7 @@ def ready(
             for place, response in made([requests[i] for i in missing]):
                 yield missing[place], response
 
-        yield ApiModel(host, send, tokenizer, read(templates)), arm, arrived.forget
+        yield ApiModel(host, send, tokenizer, templates), arm, arrived.forget
 
 
 def ledger(settings: dict, store: Path) -> Ledger:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from faithtune import damage, errors, parquet
+from faithtune import damage, errors, parquet, watch
 from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 
@@ -21,12 +21,14 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
     """Send what the block prints to the job's log; tell errors in one line on the terminal.
 
     A UserError or a full disk ends the job with its one line; anything else
-    leaves its traceback in the log and names the log. hub: whether the block fetches
+    leaves its traceback in the log and names the log. The job ends with the Snakemake
+    that started it (watch.py). hub: whether the block fetches
     from the hub; else its libraries, imported in the block, may not even ask it.
     """
     if not hub:
         os.environ["HF_HUB_OFFLINE"] = "1"  # heeded by transformers and datasets too
     terminal = errors.terminal = sys.stderr
+    watch.begin()
     line = None
     try:
         with (
@@ -44,6 +46,8 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
                     traceback.print_exc(file=file)
     except OSError as error:  # of the log: a full disk has no room for it either
         line = line or _line(error, log)
+    finally:
+        errors.terminal = None
     print(f"faithtune: {line}", file=terminal)
     sys.exit(1)
 

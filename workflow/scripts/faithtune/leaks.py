@@ -56,12 +56,13 @@ def _amounts(text: str) -> set[str | None]:
     return found | {value for word, value in _PARTS.items() if re.search(rf"\b{word}\b", text, re.IGNORECASE)}
 
 
-def unleaked(answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
-    """(id, unleaked): how many steps stand before the first that mentions the arm's own full-chain answer."""
+def marked(answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """ANSWERS with `unleaked` filled in: how many steps stand before the first that mentions the arm's own answer."""
     own = answers.filter(pl.col("test") == "full", pl.col("reference").is_not_null()).select("id", "reference")
     rows = own.join(chains.select("id", "steps"), on="id").join(questions.select("id", "options"), on="id")
     found = []
     for identifier, answer, steps, options in rows.select("id", "reference", "steps", "options").iter_rows():
         before = next((i for i, step in enumerate(steps) if mentions(step, answer, options)), len(steps))
         found.append((identifier, before))
-    return pl.DataFrame(found, schema={"id": pl.String, "unleaked": pl.Int32}, orient="row")
+    before = pl.DataFrame(found, schema={"id": pl.String, "unleaked": pl.Int32}, orient="row")
+    return answers.drop("unleaked").join(before, on="id", how="left", maintain_order="left")

@@ -44,6 +44,8 @@ class LocalModel:
         self.batch_size = batch_size
         self.max_packed_tokens = max_packed_tokens
         self.forest = Forest(lambda: self.network)  # what the answers of a pack have computed together
+        self.trunk: list[list[int]] = []  # beginnings of prompts that packs have in common, as token ids
+        self.kept: list[list[int]] = []  # their paths in the forest, once they are computed
         # A prompt is looked at for its key, its pack and its answer.
         self._token_ids = functools.lru_cache(2048)(lambda text: tuple(prompts.token_ids(tokenizer, text)))
 
@@ -134,25 +136,35 @@ class LocalModel:
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
         """Indices of groups of prompts, in order: as many together as the memory holds, but one at least.
 
-        Before a pack is given out, what the last one computed is forgotten, but for what they share; before the
-        first, everything.
+        What a pack computed is forgotten before the next is given out, but for the trunk: what the prompts of the
+        first two groups begin with in common. It is computed by itself, so that a pack has the same digits whether
+        those before it are computed now or known from an earlier job.
         """
         self.forest = Forest(lambda: self.network)
+        self.trunk, self.kept = self._shared(groups[:2]), []
         tree, pack = Tree(), []
         for index, group in enumerate(groups):
             for text in group:
                 tree.insert(self.token_ids(text))
             if pack and len(tree) > self.max_packed_tokens:
-                yield self._open(pack, groups)
+                yield self._open(pack)
                 pack, tree = [], Tree()
                 for text in group:
                     tree.insert(self.token_ids(text))
             pack.append(index)
         if pack:
-            yield self._open(pack, groups)
+            yield self._open(pack)
 
-    def _open(self, pack: list[int], groups: list[list[str]]) -> list[int]:
-        self.forest.prune([self.forest.tree.known(self.token_ids(text)) for i in pack for text in groups[i]])
+    def _shared(self, groups: list[list[str]]) -> list[list[int]]:
+        """The token ids with which prompts of two groups begin in common; nothing of one group."""
+        tree = Tree()
+        for text in groups[0] if len(groups) == 2 else []:
+            tree.insert(self.token_ids(text))
+        begun = {tuple(ids[: len(tree.known(ids))]) for ids in map(self.token_ids, groups[-1] if groups else [])}
+        return sorted(map(list, begun - {()}))
+
+    def _open(self, pack: list[int]) -> list[int]:
+        self.forest.prune(self.kept)
         return pack
 
     @torch.inference_mode()
@@ -168,6 +180,9 @@ class LocalModel:
         """
         if not asks:
             return
+        if self.trunk and not self.kept:
+            self.kept = [self.forest.lay(tokens, len(tokens) - 1) for tokens in self.trunk]
+            self.forest.grow([self.kept[-1][-1]])
         branches = [self._lay(ask) for ask in asks]
         logits = Logits(self.forest, sorted({node for branch in branches for node in branch.reference}))
         writings, numbers = {}, defaultdict(list)

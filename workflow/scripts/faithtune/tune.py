@@ -11,14 +11,12 @@ import fcntl
 import hashlib
 import json
 import math
-import shutil
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from faithtune import damage, examples, models, networks, prompts
+from faithtune import checkpoints, errors, examples, models, networks, prompts
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -70,7 +68,7 @@ def train(
     settings: dict,
     questions: pl.DataFrame,
     templates: dict[str, str],
-    checkpoints: Path,
+    under_way: Path,
     weights: Path,
     device: str = "auto",
     code: str = "",
@@ -78,8 +76,8 @@ def train(
     """Tune a model (its model.json) on questions; returns the arm's card, its TRAINING log and its checkpoints.
 
     `settings` holds a tuning's keys, and target, quantisation and dtype. A
-    killed training goes on from its last checkpoint in a folder named by all
-    that decides it, the training `code`'s hash included, so changed settings
+    killed training goes on from its last checkpoint in a folder under_way/HASH, named
+    by all that decides it, the training `code`'s hash included, so changed settings
     start afresh and never mix. The caller removes the folder once the arm is safe.
     """
     import datasets
@@ -90,7 +88,7 @@ def train(
     tokenizer = networks.load_tokenizer(model["path"])
     usable = examples.usable(questions, settings["target"])
     rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
-    folder = checkpoints / _identity(model["weights_sha256"], settings, rows, code)
+    folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
 
     device = networks.device_of(device)
     transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
@@ -100,12 +98,15 @@ def train(
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=_adapter(settings),
+        callbacks=[checkpoints.Hashed()],
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    checkpoint = checkpoints.last(folder)
+    if checkpoint is not None:
+        trainer._total_train_tokens = checkpoints.tokens(checkpoint)  # which TRL does not keep
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     with models.whole_folder(weights) as temporary:
         trainer.save_model(str(temporary))
         _sort_layers(temporary / "adapter_config.json")
-        shutil.rmtree(weights, ignore_errors=True)  # an earlier job's
     card = {
         "method": settings["method"],
         "path": str(weights),
@@ -121,16 +122,16 @@ def train(
 
 @contextlib.contextmanager
 def alone(lock: Path) -> Iterator[None]:
-    """Hold `lock` while an arm is tuned: the training of a killed run may still be at work, and is waited for."""
+    """Hold `lock` while an arm is tuned: a second run in the folder (--nolock) waits."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"an earlier run still tunes this arm (it holds {lock}): waiting for it")
+            errors.warn(f"another run tunes this arm (it holds {lock}): waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:  # a file system without locks
-            print(f"{lock}: not locked ({error.strerror}): no earlier run may still tune this arm")
+            print(f"{lock}: not locked ({error.strerror}): no other run may tune this arm")
         yield
 
 
@@ -141,24 +142,6 @@ def _sort_layers(config: Path) -> None:
         if isinstance(value["target_modules"], list):
             value["target_modules"].sort()
         config.write_text(json.dumps(value, indent=2), encoding="utf-8")
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint of a folder; those that a crash cut short or damaged are removed."""
-    whole = []
-    for path in folder.glob("checkpoint-*"):
-        try:  # the trainer writes its state last
-            step = json.loads((path / "trainer_state.json").read_text())["global_step"]
-            if why := damage.fault(path):
-                raise ValueError(why)
-            for saved in (*path.glob("*.pt"), *path.glob("*.pth")):  # torch saves zip files, with checksums
-                with zipfile.ZipFile(saved) as file:
-                    if file.testzip():
-                        raise ValueError(saved)
-            whole.append((step, str(path)))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            shutil.rmtree(path)
-    return max(whole)[1] if whole else None
 
 
 def _identity(*parts: str | dict | list) -> str:
@@ -207,7 +190,7 @@ def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
         use_cpu=device == "cpu",
         max_length=None,  # an example cut short would teach to stop short
         completion_only_loss=True,
-        logging_steps=max(1, round(total / 40)),
+        logging_steps=_logging_steps(total, settings["checkpoint_steps"]),
         save_strategy="steps",
         save_steps=settings["checkpoint_steps"],
         save_total_limit=2,
@@ -215,3 +198,8 @@ def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
         data_seed=settings["seed"],
         report_to=[],
     )
+
+
+def _logging_steps(total: int, checkpoint_steps: int) -> int:
+    """Steps a row of the log: 40 rows or more, and none spans a checkpoint: a training gone on with has the same."""
+    return max(n for n in range(1, max(1, total // 40) + 1) if checkpoint_steps % n == 0)

