@@ -1,24 +1,26 @@
-"""The plan of config/paper.yaml, made where there is neither hub nor GPU nor any file of it."""
+"""The plans of the paper's study and of its small sister, made where there is no hub, no GPU and no file of theirs."""
 
+import pytest
 import yaml
 from study import ROOT, Study
 
-SETS, SHARDS = 4, 7  # MedMCQA in three, CosmosQA in two
-SMALL, LARGE = 1 + 4 * (3 + 2), 1 + 4 * 3  # arms: base; four sets by three seeds, and by two more ranks
+SETS = 4
+# Of each file its models, trainings and arms, base among these.
+STUDIES = {"paper": (2, 4 * (3 + 2) + 4 * 3, 2 + 4 * (3 + 2) + 4 * 3), "paper_small": (1, 4, 5)}
+ONCE = ("estimates", "claims", "provenance", "all")
 
 
-def test_the_whole_study_can_be_planned(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_whole_study_can_be_planned(tmp_path, monkeypatch, name):
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # where nobody listens
     study = Study(tmp_path, tmp_path)
-    study.config = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
-    planned, arms = study.planned(), SMALL + LARGE
-    assert {rule: planned[rule] for rule in ("model", "tune", "chains", "paraphrase", "answer", "estimates")} == {
-        "model": 2,
-        "tune": arms - 2,
-        "chains": arms * SHARDS,
-        "paraphrase": arms * SHARDS,
-        "answer": arms * SHARDS,
-        "estimates": 1,
-    }
-    assert planned["questions"] == 2 * SETS
+    study.config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
+    planned = study.planned()
+    models, trainings, arms = STUDIES[name]
+    pairs = dict.fromkeys(("chains", "paraphrase", "answer"), arms * SETS)
+    expected = {"model": models, "tune": trainings, **pairs, "questions": 2 * SETS, "figure": SETS}
+    assert {rule: planned.get(rule) for rule in expected} == expected
+    assert {rule: planned.get(rule, 1) for rule in ONCE} == dict.fromkeys(ONCE, 1)
+    assert planned.keys() - expected.keys() == {"download", "table", *ONCE[:-1]} | (planned.keys() & {"all"})
+    assert planned["table"] >= 15
