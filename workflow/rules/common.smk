@@ -29,7 +29,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 try:
     from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study
-    from faithtune import tables, watch
+    from faithtune import signatures, tables, watch
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint
