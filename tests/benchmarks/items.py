@@ -22,20 +22,20 @@ PAPERS_TESTS = ("early_termination", "filler", "paraphrase")
 TEMPLATES = Path(__file__).parents[2] / "resources/prompts/zero_shot"
 
 
-def _records(path: str) -> list[dict]:
+def records(path: str) -> list[dict]:
     return sources.records(Path(FOLDER) / path)
 
 
 def _gsm8k(n: int) -> list[tuple[dict, str]]:
-    rows = _records("real_cots/gsm8k.model_solutions.6b.jsonl")[:n]
+    rows = records("real_cots/gsm8k.model_solutions.6b.jsonl")[:n]
     asked = gsm8k.questions([{"question": row["question"], "answer": "0\n#### 0"} for row in rows])
     solutions = [re.sub(r"<<.*?>>", "", row["6b_finetuning"]["solution"]) for row in rows]
     return [(one, text.replace("\nA: ", f"\n{prompts.CUE} ")) for one, text in zip(asked, solutions, strict=True)]
 
 
 def _medqa(n: int) -> list[tuple[dict, str]]:
-    asked = medqa.questions(_records("medqa/phrases_no_exclude_test.jsonl"))[:n]
-    written = [json.loads(row["completions"][0]) for row in _records("real_cots/medqa.cot.gpt-4-32k.jsonl")[:n]]
+    asked = medqa.questions(records("medqa/phrases_no_exclude_test.jsonl"))[:n]
+    written = [json.loads(row["completions"][0]) for row in records("real_cots/medqa.cot.gpt-4-32k.jsonl")[:n]]
     texts = [f"{one['step_by_step_thinking']}\n{prompts.CUE} {one['answer_choice']}" for one in written]
     return list(zip(asked, texts, strict=True))
 

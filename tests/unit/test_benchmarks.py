@@ -57,3 +57,11 @@ def test_planning(tmp_path):
     *stages, functions = found["shares"].values()
     assert len(stages) == 3 and min(*stages, functions) >= 0
     assert 0 < sum(stages) < 1.02 and functions < 1  # rounded; the functions are called in the stages
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak memory from /proc")
+def test_tuning(tmp_path, tiny_model):
+    found = result(tmp_path, "tuning.py", tiny_model, "--items", "24", "--dtype", "float32")["arithmetic"]
+    assert len(found["tree"]["losses"]) == 3
+    assert found["loss_gap"] < 1e-4
+    assert 0 < found["tokens_computed"] < 0.6 * found["tokens"]  # arithmetic's prompts are alike

@@ -64,6 +64,10 @@ class Block:
     distance: torch.Tensor  # (batch, queries, keys): steps from the key down to the query; < 0 where it may not look
     masks: dict[tuple[int, int | None], torch.Tensor] = field(default_factory=dict)
 
+    def to(self, device) -> "Block":
+        """The same on a device."""
+        return Block(*(tensor.to(device) for tensor in (self.queries, self.keys, self.distance)))
+
     def mask(self, query: torch.Tensor, n_groups: int, window: int | None) -> torch.Tensor:
         """What is added to scores, (batch, 1, groups * queries, keys); a window is so many tokens, its own included."""
         if (n_groups, window) not in self.masks:
@@ -81,9 +85,13 @@ class Layout:
     start: int  # the first new node
     blocks: list[Block]
 
+    def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
+        """Keys and values of all nodes, (nodes, heads, size) each, with the new ones, kept for nodes to come."""
+        return self.memory.write(layer, self.start, key, value)
+
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling, window):
         """Attention of new nodes, (1, heads, nodes, size) each; returns (1, nodes, heads, size)."""
-        keys, values = self.memory.write(layer, self.start, key, value)
+        keys, values = self.rows(layer, key, value)
         heads, (_, _, n_nodes, size) = key.shape[1], query.shape
         grouped = query[0].view(heads, -1, n_nodes, size)  # query heads that share a key head, side by side
         out = query.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # a last row for the padding

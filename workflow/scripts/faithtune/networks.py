@@ -64,14 +64,13 @@ def load_base(
     quantisation: str,
     dtype: str,
     device: str,
-    attention: str = "tree",
     expanded: Path | None = None,
 ):
     """The model as it came: weights of a folder, NF4 where `quantisation` says so.
 
     `expanded` is where a CPU keeps the NF4 weights once they are expanded.
     """
-    settings = {"dtype": getattr(torch, dtype), "attn_implementation": attention, "trust_remote_code": False}
+    settings = {"dtype": getattr(torch, dtype), "attn_implementation": "tree", "trust_remote_code": False}
     if quantisation == "nf4" and device == "cpu" and expanded is not None:
         _expand(folder, dtype, expanded)
         folder, quantisation = expanded, "none"

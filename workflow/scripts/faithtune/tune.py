@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import checkpoints, errors, examples, models, networks, prompts
+from faithtune import checkpoints, errors, example_tree, examples, forest, models, networks, prompts
 from faithtune.errors import UserError
 
 # The training log, a row every few steps.
@@ -28,7 +28,7 @@ TRAINING = pl.Schema(
         "learning_rate": pl.Float64,
         "gradient_norm": pl.Float64,
         "token_accuracy": pl.Float64,  # share of completion tokens predicted first
-        "tokens": pl.Int64,  # tokens seen so far
+        "tokens": pl.Int64,  # tokens computed so far, of equal beginnings in a micro-batch one
     }
 )
 _LOGGED = {
@@ -80,26 +80,13 @@ def train(
     by all that decides it, the training `code`'s hash included, so changed settings
     start afresh and never mix. The caller removes the folder once the arm is safe.
     """
-    import datasets
-    import transformers
-    import trl
-
     models.hold_to_card(model)
     tokenizer = networks.load_tokenizer(model["path"])
     usable = examples.usable(questions, settings["target"])
     rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
     folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
 
-    device = networks.device_of(device)
-    transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
-    trainer = trl.SFTTrainer(
-        model=_network(model, settings, device),
-        args=_arguments(settings, folder, device, len(rows)),
-        train_dataset=datasets.Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=_adapter(settings),
-        callbacks=[checkpoints.Hashed()],
-    )
+    trainer = trainer_of(model, settings, rows, tokenizer, folder, networks.device_of(device))
     checkpoint = checkpoints.last(folder)
     if checkpoint is not None:
         trainer._total_train_tokens = checkpoints.tokens(checkpoint)  # which TRL does not keep
@@ -118,6 +105,27 @@ def train(
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
+
+
+def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder: Path, device: str):
+    """TRL's trainer on rows as `example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
+    import datasets
+    import transformers
+    import trl
+
+    network = _network(model, settings, device)
+    forest.check(network.eval())  # before hours go into an arm that could not be asked
+    example_tree.score_predicting(network)
+    transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
+    return trl.SFTTrainer(
+        model=network,
+        args=_arguments(settings, folder, device, len(rows)),
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=tokenizer,
+        data_collator=example_tree.Collator(stacked=device != "cpu"),
+        peft_config=_adapter(settings),
+        callbacks=[checkpoints.Hashed()],
+    )
 
 
 @contextlib.contextmanager
@@ -151,8 +159,7 @@ def _identity(*parts: str | dict | list) -> str:
 def _network(model: dict, settings: dict, device: str):
     # In full tuning the weights themselves move, in steps too small for 16 bits.
     dtype = "float32" if settings["method"] == "full" else settings["dtype"]
-    attention = "eager" if device == "cpu" else "sdpa"  # the faster in training, on each
-    network = networks.load_base(model["path"], settings["quantisation"], dtype, device, attention)
+    network = networks.load_base(model["path"], settings["quantisation"], dtype, device)
     network.config.use_cache = False
     return network
 
