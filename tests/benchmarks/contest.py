@@ -65,7 +65,8 @@ def load(args):
     torch.set_num_threads(args.threads)
     tokenizer = networks.load_tokenizer(args.model)
     loader = random_1b if args.random_1b else lambda: networks.load_base(args.model, "none", args.dtype, args.device)
-    model = local.LocalModel(tokenizer, loader, args.batch_size, networks.room(args.model, args.dtype, args.device))
+    packed = networks.room(args.model, "none", args.dtype, args.device)
+    model = local.LocalModel(tokenizer, loader, args.batch_size, packed)
     model.network.eval()  # loaded before the clock starts
     return model
 

@@ -85,9 +85,15 @@ def load(row: dict[str, str], folder: Path) -> dict[str, str]:
 
 
 def listed(source: sources.Source) -> dict[str, str]:
-    """Nothing, where the hub has that commit of a model, safe to load: it is not downloaded, being gigabytes."""
+    """Nothing, where the hub has that commit of a model, safe to load and open to us: gigabytes are not downloaded."""
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError
 
+    try:
+        HfApi().auth_check(source.location)
+    except GatedRepoError:
+        how = "accept its licence on the hub, then `hf auth login` or HF_TOKEN"
+        raise UserError(f"source {source}: gated, and closed to this machine; {how}") from None
     names = [file.rfilename for file in HfApi().model_info(source.location, revision=source.pin).siblings]
     if "tokenizer.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise UserError(f"source {source}: no tokenizer.json and *.safetensors among its files")

@@ -70,13 +70,17 @@ def card(**settings) -> dict:
 
 def test_hyper_parameters():
     arms = [{"model": "m", "arm": "a"}, {"model": "m", "arm": "a"}, {"model": "m", "arm": "b"}]
-    cards = [card(seed=1) | {"examples": 9}, card(seed=2) | {"examples": 9}, card(seed=1, targets=["q", "v"])]
+    cards = [
+        card(seed=1) | {"fixed": {"betas": [0.9, 0.999]}, "examples": 9},
+        card(seed=2) | {"examples": 9},
+        card(seed=1, targets=["q", "v"]),
+    ]
     found = hyper_parameters(arms, cards)
     assert found.schema == HYPER_PARAMETERS
     assert readable(found, "t11_hyper_parameters", Study()).to_dict(as_series=False) == {
-        "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "examples ‡", "targets ‡"],
-        "a": ["qlora", "8", "0.0002", "1, 2", "9", ""],
-        "b": ["qlora", "8", "0.0002", "1", "not given", "q, v"],
+        "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "betas ‡", "examples ‡", "targets ‡"],
+        "a": ["qlora", "8", "0.0002", "1, 2", "0.9, 0.999", "9", ""],
+        "b": ["qlora", "8", "0.0002", "1", "", "not given", "q, v"],
     }
 
 

@@ -234,3 +234,5 @@ def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, al
         monkeypatch.setenv("SLURM_JOB_ID", allocation)
     assert networks.device_of("auto") == networks.device_of("cpu") == "cpu"
     assert capsys.readouterr().err.count("PyTorch finds no CUDA") == warned
+    with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds none here; expected a GPU"):
+        networks.device_of("cuda")

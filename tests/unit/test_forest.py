@@ -148,7 +148,7 @@ def test_room_follows_the_memory_there_is(tiny_model, monkeypatch):
     def having(n_bytes):
         memory = types.SimpleNamespace(total=n_bytes, available=0)
         monkeypatch.setattr(networks.psutil, "virtual_memory", lambda: memory)
-        return networks.room(tiny_model, "float32", "cpu")
+        return networks.room(tiny_model, "nf4", "float32", "cpu")
 
     assert having(1 << 40) == networks.MOST_PACKED["cpu"]
     # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128;
@@ -158,3 +158,13 @@ def test_room_follows_the_memory_there_is(tiny_model, monkeypatch):
     weights = (tiny_model / "model.safetensors").stat().st_size
     assert having(weights + 4 * 3000 * per_token) == 2048
     assert having(0) == 512
+
+
+@pytest.mark.parametrize(("quantisation", "tokens"), [("none", 2048), ("nf4", 4096)])
+def test_room_on_a_gpu_counts_weights_at_their_size_there(tiny_model, monkeypatch, quantisation, tokens):
+    weights = (tiny_model / "model.safetensors").stat().st_size
+    vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
+    whole = weights + 4 * 2048 * 2 * (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4)
+    assert int(0.6 * weights) > whole - weights  # what NF4 leaves is as much again
+    monkeypatch.setattr(networks.torch.cuda, "mem_get_info", lambda: (0, whole))
+    assert networks.room(tiny_model, quantisation, "bfloat16", "cuda") == tokens

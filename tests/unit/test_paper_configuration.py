@@ -48,6 +48,7 @@ def test_the_arms_are_the_papers():
     assert full["paraphraser"]["model"] == SMALL
     assert full["tests"] == ["early_termination", "filler", "paraphrase"]
     assert full["measures"]["alphas"] == [0.25, 0.5, 0.75]
+    assert {arm["tuning"] for arm in study.headline_arms(full)} == {None, "qlora"}
 
 
 def test_training_sets_are_of_one_size_and_evaluation_sets_whole():

@@ -20,11 +20,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import datasets
+import httpx2
 import polars as pl
 import pyarrow.parquet
 import pytest
 import yaml
 from datasets import ClassLabel, Features, List, Value
+from huggingface_hub.errors import GatedRepoError
 
 from configurations import ROOT
 from faithtune import data, questions, sources
@@ -247,16 +249,22 @@ def test_the_exit_status_is_that_of_the_sources_named(check, made_up, capsys):
     ("names", "verdict"),
     [
         (["tokenizer.json", "model-00001-of-00004.safetensors"], "commit ok"),
+        ("gated", f"not loaded: source hub:made/m@{COMMIT}: gated, and closed to this machine; accept its licence"),
         (["tokenizer.json", "pytorch_model.bin"], "not loaded: source hub:made/m@"),
         (None, "not loaded: OSError: no such commit"),
     ],
 )
 def test_of_a_model_the_files_are_listed(check, monkeypatch, capsys, names, verdict):
+    def auth_check(self, location):
+        if names == "gated":
+            raise GatedRepoError("gated", response=httpx2.Response(403, request=httpx2.Request("GET", "https://hub")))
+
     def model_info(self, location, revision):
         if names is None:
             raise OSError("no such commit")
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in names])
 
+    monkeypatch.setattr("huggingface_hub.HfApi.auth_check", auth_check)
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", model_info)
     row = dict.fromkeys(check.COLUMNS, "") | {"name": "m", "source": f"hub:made/m@{COMMIT}"}
     monkeypatch.setattr(check, "expectations", lambda path: {"m": row})

@@ -145,3 +145,24 @@ def test_what_an_arm_was_tuned_on_need_not_be_a_data_set_here(raw):
     raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
     found = study.reasoning(config.load(raw, SCHEMA))
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
+
+
+def test_the_claims_are_about_the_headline(raw):
+    def labels(headline):
+        return [
+            arm["arm"] for arm in study.headline_arms(config.load(raw | {"measures": {"headline": headline}}, SCHEMA))
+        ]
+
+    assert labels(None) == ["base", "r16-sums", "r16-siqa", "r8-siqa"]
+    assert labels(["r16"]) == ["base", "r16-sums", "r16-siqa"]
+    assert labels(["r8"]) == ["base", "r8-siqa"]
+
+
+def test_a_headline_that_is_no_tuning_is_refused(raw):
+    with pytest.raises(
+        UserError, match=r"^config: measures\.headline names 'r32'; expected tunings of the study: r16, r8$"
+    ):
+        config.load(raw | {"measures": {"headline": ["r16", "r32"]}}, SCHEMA)
+    raw["tunings"] = {}
+    with pytest.raises(UserError, match="expected tunings of the study: none"):
+        config.load(raw | {"measures": {"headline": ["r16"]}}, SCHEMA)

@@ -110,6 +110,8 @@ def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_
     settings = SETTINGS | {"method": method, "quantisation": "nf4" if method == "qlora" else "none"}
     arm, log, made = tune.train(card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
+    assert arm["fixed"]["optimiser"].startswith("adamw") and arm["fixed"]["loss_on"] == "completion"
+    assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (method == "qlora")
     assert [made] == list((tmp_path / "c").iterdir())
     base = networks.load_network(card(tiny_model), None, settings["quantisation"], "float32", "cpu")
     tuned = networks.load_network(card(tiny_model), arm, settings["quantisation"], "float32", "cpu")

@@ -16,7 +16,7 @@ rule claims:
         spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
         | {
             "seed": STUDY["seed"],
-            "arms": TABLE_ARMS,
+            "arms": study.headline_arms(STUDY),
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
             "reasoning": study.reasoning(STUDY),

@@ -33,7 +33,9 @@ HYPER_PARAMETERS = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,
-        "parameter": pl.String,  # a key of the configuration's tunings, or examples: how many it was tuned on
+        # a key of the configuration's tunings; what no key decides (optimiser, betas, epsilon, clipping, loss_on,
+        # double_quantisation); or examples: how many it was tuned on
+        "parameter": pl.String,
         "value": pl.String,  # values of several seeds with commas
         "stated": pl.Boolean,  # the paper states it (STATED)
     }
@@ -88,7 +90,7 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
     """HYPER_PARAMETERS of the tuned arms {model, arm}, each with the contents of its arm.json; seeds share an arm."""
     values: dict[tuple, list[str]] = {}
     for arm, card in zip(arms, cards, strict=True):
-        for parameter, value in (card["settings"] | {"examples": card.get("examples")}).items():
+        for parameter, value in (card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}).items():
             known = values.setdefault((arm["model"], arm["arm"], parameter), [])
             text = _text(value)
             known += [text] if text not in known else []

@@ -139,7 +139,7 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
     torch.set_num_threads(threads)
     quantisation, dtype = backend["quantisation"], backend["dtype"]
     device = networks.device_of(compute["device"])
-    packed = compute["max_packed_tokens"] or networks.room(model["path"], dtype, device)
+    packed = compute["max_packed_tokens"] or networks.room(model["path"], quantisation, dtype, device)
 
     def load_network():
         for card in [model, *([arm] if arm else [])]:

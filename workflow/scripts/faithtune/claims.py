@@ -75,10 +75,10 @@ def claims(
 ) -> pl.DataFrame:
     """CLAIMS of a study.
 
-    arms: {model, arm, train_set (None for base)}, in the order of the tables, an arm's seeds under
-    one name; changes: CHANGES of them; reasoning: of each set whether it is made of worked solutions, None
-    where that is not known; parameters: how many each model has, None where that is not known;
-    turns: of each model `study.turns`.
+    arms: {model, arm, train_set (None for base)} of those that the claims are about, in the order of the
+    tables, an arm's seeds under one name; changes: CHANGES of them and any others; reasoning: of each set
+    whether it is made of worked solutions, None where that is not known; parameters: how many each model
+    has, None where that is not known; turns: of each model `study.turns`.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
     study = _Study(arms, changes, reasoning, sampling, turns or {})

@@ -35,6 +35,7 @@ def load(raw: dict, schema: dict) -> dict:
     _check_models(config)
     _check_paraphraser(config)
     _check_tunings(config)
+    _check_headline(config)
     with _telling("prompts"):
         config["prompts"] = _folder_of_prompts(config["prompts"])
         _check_prompts(config)
@@ -244,6 +245,14 @@ def _check_tunings(config: dict) -> None:
         if config["budget_usd"] is not None and tuning["n_epochs"] is None:
             raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
         _check_train_sets(config, where, tuning)
+
+
+def _check_headline(config: dict) -> None:
+    known = dict.fromkeys(arm["tuning"] for arm in study.arms(config) if arm["tuning"])
+    for name in config["measures"]["headline"] or []:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise UserError(f"config: measures.headline names {name!r}; expected tunings of the study: {there}")
 
 
 def _check_train_sets(config: dict, where: str, tuning: dict) -> None:

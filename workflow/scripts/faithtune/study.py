@@ -91,6 +91,12 @@ def table_arms(config: dict) -> list[dict]:
     return list(found.values())
 
 
+def headline_arms(config: dict) -> list[dict]:
+    """Those of `table_arms` that the claims are about: base, and the arms of the headline's tunings."""
+    headline = config["measures"]["headline"]
+    return [arm for arm in table_arms(config) if headline is None or arm["tuning"] in (None, *headline)]
+
+
 def eval_sets(config: dict, arm: dict) -> list[str]:
     """The data sets an arm is evaluated on: all, or those an imported arm has chains of."""
     model = config["models"][arm["model"]]

@@ -119,11 +119,11 @@ TABLES = {
     "t10_data": Table(
         "T10 Data",
         "revision: wheel version, hub commit or checksum, of a local file its sha256. licence: of a source that"
-        " the reader knows, n/a for others. share: of one file cut in two the part that this split is drawn from,"
-        " none in the other's; n/a where the split has a file of its own. groups: of questions that share a"
-        " context. characters: mean length with context and options. rationales: share with a worked solution."
-        " majority: share of the commonest answer. overlap: questions that also stand in the other split of any"
-        " data set.",
+        " the reader knows, n/a for others. share: where one file is cut in two, one part to be trained on and the"
+        " rest to be asked about, how much of it this split is drawn from; n/a: it has a file of its own. groups: of"
+        " questions that share a context. characters: mean length with context and options. rationales: share with a"
+        " worked solution. majority: share of the commonest answer. overlap: questions that also stand in the other"
+        " split of any data set.",
         table_layouts.plain,
         "The study has no data.",
         source="data",
@@ -131,8 +131,8 @@ TABLES = {
     ),
     "t11_hyper_parameters": Table(
         "T11 Hyper-parameters",
-        "All settings of each tuned arm; of several seeds each value. ‡: not stated by the paper (arXiv 2411.15382),"
-        " which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: a choice of this study.",
+        "All settings of each tuned arm, those that no key decides too; of several seeds each value. ‡: not stated by"
+        " the paper (arXiv 2411.15382), which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: this study's choice.",
         table_layouts.hyper_parameters,
         _NO_TUNING,
         source="hyper_parameters",

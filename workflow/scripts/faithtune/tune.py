@@ -101,6 +101,7 @@ def train(
         "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
         "folder_sha256": models.folder_fingerprint(weights),  # shows damage (models.hold_to_card)
         "settings": settings,
+        "fixed": _fixed(trainer.args, settings),
         "examples": len(rows),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
@@ -205,6 +206,18 @@ def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
         data_seed=settings["seed"],
         report_to=[],
     )
+
+
+def _fixed(arguments, settings: dict) -> dict:
+    """What the trainer used and no key of a tuning decides, as it says itself."""
+    fixed = {
+        "optimiser": str(getattr(arguments.optim, "value", arguments.optim)),
+        "betas": [arguments.adam_beta1, arguments.adam_beta2],
+        "epsilon": arguments.adam_epsilon,
+        "clipping": arguments.max_grad_norm,  # of the gradient's norm
+        "loss_on": "completion" if arguments.completion_only_loss else "all",
+    }
+    return fixed | ({"double_quantisation": True} if settings["quantisation"] == "nf4" else {})
 
 
 def _logging_steps(total: int, checkpoint_steps: int) -> int:
