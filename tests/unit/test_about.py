@@ -84,6 +84,17 @@ def test_hyper_parameters():
     }
 
 
+def test_a_value_that_is_not_the_papers_is_marked_itself():
+    arms = [{"model": "m", "arm": name} for name in "abb"]
+    found = hyper_parameters(arms, [card(), card(rank=4, method="lora"), card(rank=8, method="lora")])
+    assert readable(found, "t11_hyper_parameters", Study()).rows() == [
+        ("method", "qlora", "lora ‡"),
+        ("rank", "8", "4, 8 ‡"),
+        ("learning_rate ‡", "0.0002", "0.0002"),
+        ("examples ‡", "not given", "not given"),
+    ]
+
+
 def test_arms_of_several_models_are_told_apart():
     found = hyper_parameters([{"model": "m", "arm": "a"}, {"model": "n", "arm": "a"}], [card(), card(rank=16)])
     assert readable(found, "t11_hyper_parameters", Study()).columns == ["parameter", "m a", "n a"]

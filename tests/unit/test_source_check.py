@@ -14,6 +14,7 @@ import csv
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -297,10 +298,13 @@ def test_the_expectations_are_of_pinned_sources(check):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_pin_of_a_configuration_is_checked(check, path):
-    config = yaml.safe_load(path.read_text())
+    text = path.read_text()
+    config = yaml.safe_load(text)
     parts = [("", model) for model in config.get("models", {}).values()]
     for name, data_set in config.get("data_sets", {}).items():
         parts += [(data_set.get("reader", name), data_set[split]) for split in ("train", "eval") if split in data_set]
     pinned = {(reader, part["source"], part.get("checksum", "")) for reader, part in parts if "source" in part}
     expected = check.expectations(check.EXPECTED).values()
     assert pinned <= {(row["reader"], row["source"], row["checksum"]) for row in expected}
+    on_hub = set(re.findall(r"hub:\S+@[0-9a-f]{40}\S*", text))  # those that comments offer, too
+    assert on_hub <= {row["source"] for row in expected}

@@ -37,11 +37,11 @@ HYPER_PARAMETERS = pl.Schema(
         # double_quantisation); or examples: how many it was tuned on
         "parameter": pl.String,
         "value": pl.String,  # values of several seeds with commas
-        "stated": pl.Boolean,  # the paper states it (STATED)
+        "stated": pl.Boolean,  # the paper has this value, of several seeds each of these (STATED)
     }
 )
-# arXiv 2411.15382 states QLoRA, a 4-bit base and ranks 8, 16 and 32; the rest is this study's choice.
-STATED = ("method", "quantisation", "rank")
+# arXiv 2411.15382 states QLoRA, a 4-bit base and ranks 8, 16 and 32; the rest, and other values, are a study's choice.
+STATED = {"method": {"qlora"}, "quantisation": {"nf4"}, "rank": {"8", "16", "32"}}
 
 # One text that models were asked with.
 PROMPTS = pl.Schema(
@@ -94,7 +94,7 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
             known = values.setdefault((arm["model"], arm["arm"], parameter), [])
             text = _text(value)
             known += [text] if text not in known else []
-    rows = [(*key, ", ".join(found), key[-1] in STATED) for key, found in values.items()]
+    rows = [(*key, ", ".join(found), STATED.get(key[-1], set()).issuperset(found)) for key, found in values.items()]
     return pl.DataFrame(rows, schema=HYPER_PARAMETERS, orient="row")
 
 

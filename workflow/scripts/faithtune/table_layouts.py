@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
+from faithtune.about import STATED
 from faithtune.table_cells import (
     ENDS,
     NOT_AVAILABLE,
@@ -123,13 +124,14 @@ def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
 
 
 def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
-    """Parameter down, ‡ where the paper does not state it; the arms across."""
+    """Parameter down, ‡ where the paper does not state it, or at a value that is not the paper's; the arms across."""
     several = rows["model"].n_unique() > 1
-    cells = [
-        {"parameter": row["parameter"] + ("" if row["stated"] else " ‡")}
-        | {"column": f"{row['model']} {row['arm']}" if several else row["arm"], "cell": row["value"]}
-        for row in rows.rows(named=True)
-    ]
+    cells = []
+    for row in rows.rows(named=True):
+        mark = "" if row["stated"] else " ‡"
+        names = {"parameter": row["parameter"], "cell": row["value"]}
+        names["cell" if row["parameter"] in STATED else "parameter"] += mark
+        cells.append(names | {"column": f"{row['model']} {row['arm']}" if several else row["arm"]})
     return wide(cells)
 
 

@@ -132,7 +132,8 @@ TABLES = {
     "t11_hyper_parameters": Table(
         "T11 Hyper-parameters",
         "All settings of each tuned arm, those that no key decides too; of several seeds each value. ‡: not stated by"
-        " the paper (arXiv 2411.15382), which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: this study's choice.",
+        " the paper (arXiv 2411.15382), which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: this study's choice;"
+        " at a value, not one of these.",
         table_layouts.hyper_parameters,
         _NO_TUNING,
         source="hyper_parameters",
