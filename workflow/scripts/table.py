@@ -10,7 +10,6 @@ with job.logged(snakemake.log[0]):
     cards = dict(zip(spec["models"], map(job.read_json, given.get("models", [])), strict=False))
     study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
     fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": spec["filler"]}
-    ledgers = [parquet.read(path, parquet.SPEND) for path in given.get("spend", [])]
     sources = {
         "estimates": lambda: parquet.read(given.estimates, parquet.ESTIMATES),
         "published": lambda: published.compare(sources["estimates"](), spec["published"], spec["arms"]),
