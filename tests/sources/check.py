@@ -4,7 +4,7 @@
 
 Each source of expected.csv is downloaded and read as a study does it. What is found is compared with what was
 counted in files of the same content (`origin` says in which), and where nobody has counted only printed. Of the hub's
-models only the list of files is asked for. With
+models only access and the list of files are asked for. With
 `--keep` the files stay in FOLDER under the names of `results/downloads`, and those already there are held to their
 checksums, not fetched again. The exit status is 1 where a source differs or does not load.
 """

@@ -128,7 +128,7 @@ def test_one_conda_file_holds_what_the_workflow_imports_where_snakemake_runs():
     files = [SCRIPTS / f"faithtune/{name}.py" for name in names if (SCRIPTS / f"faithtune/{name}.py").is_file()]
     needed = packages_of([*files, *READERS], later=False)
     assert "polars" in needed
-    assert needed <= pins("analysis").keys() | SNAKEMAKES | {"snakemake"}
+    assert needed <= pins("analysis").keys() | SNAKEMAKES
 
 
 def test_every_script_has_an_environment():

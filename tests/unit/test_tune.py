@@ -106,11 +106,14 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
 
 
 @pytest.mark.parametrize("method", ["qlora", "lora", "full"])
-def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, method):
+@pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("bfloat16", False), ("bfloat16", True)])
+def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, method, dtype, checkpointing):
     settings = SETTINGS | {"method": method, "quantisation": "nf4" if method == "qlora" else "none"}
+    settings |= {"dtype": dtype, "gradient_checkpointing": checkpointing}
     arm, log, made = tune.train(card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
     assert arm["fixed"]["optimiser"].startswith("adamw") and arm["fixed"]["loss_on"] == "completion"
+    assert arm["fixed"]["trained_in"] == "float32"  # on a CPU
     assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (method == "qlora")
     assert [made] == list((tmp_path / "c").iterdir())
     base = networks.load_network(card(tiny_model), None, settings["quantisation"], "float32", "cpu")
@@ -153,6 +156,15 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
     assert not (folder / "checkpoint-6").exists()
     assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
     assert checkpoints.last(folder / "nosuch") is None
+
+
+def test_a_model_that_drops_out_attention_is_refused(sums, tiny_model, templates, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
+    with pytest.raises(UserError, match=r"attention_dropout is not 0 in its config\.json"):
+        tune.train(card(folder), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
 
 
 def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, monkeypatch):

@@ -50,6 +50,11 @@ def test_a_number_of_parameters_is_for_claims_and_tables(study):
     assert study.planned() == {rule: n for rule, n in TABLES.items() if rule != "estimates"}
 
 
+def test_a_headline_is_for_claims_and_tables(study):
+    study.config["measures"] |= {"headline": list(study.config["tunings"])}
+    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule != "estimates"}
+
+
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
     assert study.planned() == {"questions": 1, "tune": 1, **PER_SET, "figure": 2, **TABLES}

@@ -1,5 +1,6 @@
 import functools
 import gc
+import inspect
 import os
 import sys
 import time
@@ -29,7 +30,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 try:
     from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study
-    from faithtune import signatures, tables, watch
+    from faithtune import tables, watch
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint
@@ -348,6 +349,26 @@ def get_all_outputs():
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/match_{name}.{suffix}" for name in STUDY["eval_sets"] for suffix in ("svg", "parquet")),
     ]
+
+
+def tell_signatures(rules):
+    """Tell Snakemake which arguments the functions of the rules take, which it inspects for every job anew.
+
+    That is a tenth of the time that 10,000 jobs take. What it keeps elsewhere in another version it inspects itself.
+    """
+    try:
+        from snakemake.common import get_function_params, overwrite_function_params
+        from snakemake.resources import Resource
+
+        asked = {Resource.evaluate}
+    except (ImportError, AttributeError):
+        return
+    for rule in rules:
+        evaluators = [getattr(resource, "_evaluator", None) for resource in rule.resources.values()]
+        found = (getattr(each, "callable", each) for each in [*rule.input, *rule.params, *evaluators])
+        asked.update(filter(inspect.isfunction, found))
+    for function in asked:
+        overwrite_function_params(function, get_function_params(function))  # some are told already
 
 
 # Once a run, by the process that plans it: not by those of its jobs.

@@ -17,7 +17,7 @@ rule estimates:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: STUDY["measures"]
+        spec=lambda wc: {key: STUDY["measures"][key] for key in ("alphas", "confidence", "replicates")}
         | {
             "arms": ARMS,
             "eval_sets": STUDY["eval_sets"],

@@ -34,7 +34,7 @@ HYPER_PARAMETERS = pl.Schema(
         "model": pl.String,
         "arm": pl.String,
         # a key of the configuration's tunings; what no key decides (optimiser, betas, epsilon, clipping, loss_on,
-        # double_quantisation); or examples: how many it was tuned on
+        # trained_in, double_quantisation); or examples: how many it was tuned on
         "parameter": pl.String,
         "value": pl.String,  # values of several seeds with commas
         "stated": pl.Boolean,  # the paper has this value, of several seeds each of these (STATED)

@@ -94,7 +94,7 @@ class Layout:
         keys, values = self.rows(layer, key, value)
         heads, (_, _, n_nodes, size) = key.shape[1], query.shape
         grouped = query[0].view(heads, -1, n_nodes, size)  # query heads that share a key head, side by side
-        out = query.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # a last row for the padding
+        out = value.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # a last row for the padding
         for block in self.blocks:
             batch, n = block.queries.shape
             asked = grouped[:, :, block.queries.clamp(max=n_nodes - 1)].permute(2, 0, 1, 3, 4)
@@ -117,6 +117,8 @@ def tree_attention(module, query, key, value, attention_mask, tree: Layout | Non
     for name in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(name) is not None:
             raise UserError(f"model: its attention uses {name}, which the prefix tree does not compute")
+    if kwargs.get("dropout"):
+        raise UserError("model: attention_dropout is not 0 in its config.json; expected 0, as the prefix tree has none")
     window = kwargs.get("sliding_window")
     if window is not None:
         tree.memory.windows.add(window)

@@ -35,7 +35,7 @@ def last(folder: Path) -> Path | None:
 
 
 def tokens(checkpoint: Path) -> int:
-    """How many tokens a training had seen at a checkpoint, by the last row of its log."""
+    """How many tokens a training had computed at a checkpoint, by the last row of its log."""
     log = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return int(log[-1]["num_tokens"]) if log else 0
 

@@ -24,7 +24,7 @@ class Examples(Layout):
     predicting: torch.Tensor  # (learnt tokens,): the node before each; several learnt tokens may have one
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
-        """Keys and values of this pass alone: a row kept would be written over when it is asked for its gradient."""
+        """Keys and values of this pass alone: `KeyValues` writes in place, which gradients do not survive."""
         return [new[0].transpose(0, 1) for new in (key, value)]
 
     def to(self, device, **_) -> "Examples":

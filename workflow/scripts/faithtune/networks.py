@@ -18,6 +18,7 @@ import faithtune.attention  # noqa: F401 (registers the attention called "tree")
 from faithtune import damage, devices, errors, models
 from faithtune.errors import UserError
 
+DOUBLE_QUANTISATION = True  # of NF4: the blocks' scales in 8 bits
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
 MOST_PACKED = {"cpu": 8192, "cuda": 16384}
 # Of 16-bit weights in a file, what NF4 takes in a GPU's memory, embeddings and head left as they are: 0.35 of an 8B
@@ -86,7 +87,7 @@ def load_base(
         settings["quantization_config"] = transformers.BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
+            bnb_4bit_use_double_quant=DOUBLE_QUANTISATION,
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
         settings["device_map"] = {"": device}

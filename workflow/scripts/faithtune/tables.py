@@ -166,8 +166,8 @@ TABLES = {
         " minus that on others. C3 holds above 0, the others below. Supported: the interval lies wholly on the claim's"
         " side of 0; not supported: wholly on the other; inconclusive: it contains 0, mde is the number that 80 %"
         " power would find; not testable (n/a): the study lacks what the note names. p: two-sided, not corrected. n:"
-        " questions, each once. Each is a mean change, paired at question level, over tests, then tuned arms, then"
-        " sets.",
+        " questions, each once. Each is a mean change, paired at question level, over tests, then tuned arms (those of"
+        " measures.headline, where the study names some), then sets.",
         table_layouts.claims,
         "The study has no model.",
         source="claims",

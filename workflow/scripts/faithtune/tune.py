@@ -101,7 +101,7 @@ def train(
         "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
         "folder_sha256": models.folder_fingerprint(weights),  # shows damage (models.hold_to_card)
         "settings": settings,
-        "fixed": _fixed(trainer.args, settings),
+        "fixed": _fixed(trainer, settings),
         "examples": len(rows),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
@@ -208,16 +208,18 @@ def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
     )
 
 
-def _fixed(arguments, settings: dict) -> dict:
-    """What the trainer used and no key of a tuning decides, as it says itself."""
+def _fixed(trainer, settings: dict) -> dict:
+    """What was used and no key of a tuning decides, as the trainer says itself."""
+    arguments, learnt = trainer.args, (weight for weight in trainer.model.parameters() if weight.requires_grad)
     fixed = {
         "optimiser": str(getattr(arguments.optim, "value", arguments.optim)),
         "betas": [arguments.adam_beta1, arguments.adam_beta2],
         "epsilon": arguments.adam_epsilon,
         "clipping": arguments.max_grad_norm,  # of the gradient's norm
         "loss_on": "completion" if arguments.completion_only_loss else "all",
+        "trained_in": str(next(learnt).dtype).removeprefix("torch."),  # the weights that are learnt
     }
-    return fixed | ({"double_quantisation": True} if settings["quantisation"] == "nf4" else {})
+    return fixed | ({"double_quantisation": networks.DOUBLE_QUANTISATION} if settings["quantisation"] == "nf4" else {})
 
 
 def _logging_steps(total: int, checkpoint_steps: int) -> int:
