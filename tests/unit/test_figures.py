@@ -1,17 +1,22 @@
 """The points of the curves, and the figure drawn of them."""
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import polars as pl
 import pytest
 
-from faithtune import estimates, parquet
+from faithtune import estimates, figures, parquet
 from faithtune.bootstrap import Sampling
-from faithtune.figures import CURVES, FRACTIONS, curves, match_curve
+from faithtune.match_figure import CURVES, FRACTIONS, curves
 from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, inputs, random_answers
 
 SAMPLING = Sampling(replicates=200)
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def match_curve(frames: dict, eval_set: str, svg: Path, data: Path, replicates: int = 200) -> pl.DataFrame:
+    return figures.write(f"match_{eval_set}", frames, figures.Study((), Sampling(replicates=replicates)), svg, data)
 
 
 def pooled(frames: dict[tuple[str, str], pl.DataFrame]) -> dict:
@@ -60,7 +65,7 @@ def test_a_curve_passes_through_the_tables(groups):
 
 def test_the_figure_and_its_data(tmp_path):
     frames = {("m", arm): random_answers(i) for i, arm in enumerate(("base", "tuned <1>"))}
-    found = match_curve(pooled(frames), "s & t", tmp_path / "f.svg", tmp_path / "f.parquet", replicates=200)
+    found = match_curve(pooled(frames), "s & t", tmp_path / "f.svg", tmp_path / "f.parquet")
     assert found.schema == CURVES
     assert parquet.read(tmp_path / "f.parquet", CURVES).equals(found)
     texts = {"".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")}
@@ -79,7 +84,7 @@ def test_two_drawings_are_equal_bytes(tmp_path):
 
 def test_lines_differ_without_colour(tmp_path):
     frames = {("m", f"arm{i}"): random_answers(i) for i in range(3)}
-    match_curve(pooled(frames), "s", tmp_path / "f.svg", tmp_path / "f.parquet", replicates=50)
+    match_curve(pooled(frames), "s", tmp_path / "f.svg", tmp_path / "f.parquet", 50)
     tree = ElementTree.parse(tmp_path / "f.svg")
     panel = next(node for node in tree.iter(f"{SVG}g") if node.get("id") == "axes_1")
     styles = [

@@ -6,15 +6,16 @@ import polars as pl
 import pytest
 from study import Study
 
-from faithtune import aoc, parquet, tables
+from faithtune import aoc, figures, parquet, tables
 
 ADDED = ["mistake", "prefix_paraphrase", "filler_sweep"]
 
 
 def test_a_mistake_needs_no_new_chains_nor_paraphrases(study):
     study.config["tests"] = ["early_termination", "filler", "paraphrase", "mistake"]
-    after = {"answer": 4, "figure": 2, "estimates": 1, "claims": 1}
-    after |= {"provenance": 1, "table": len(tables.TABLES)}
+    effects = sum(figure.source == "estimates" for figure in figures.FIGURES.values())
+    after = {"answer": 4, "figure": 2 + effects, "estimates": 1, "claims": 1}
+    after |= {"provenance": 1, "table": len(tables.TABLES), "report": 1}
     assert study.planned() == {"mistake": 4, "regenerate": 4, **after}
 
 

@@ -4,10 +4,12 @@ import pytest
 import yaml
 from study import ROOT, Study
 
+from faithtune import figures
+
 SETS = 4
 # Of each file its models, trainings and arms, base among these.
 STUDIES = {"paper": (2, 4 * (3 + 2) + 4 * 3, 2 + 4 * (3 + 2) + 4 * 3), "paper_small": (1, 4, 5)}
-ONCE = ("estimates", "claims", "provenance", "all")
+ONCE = ("estimates", "claims", "provenance", "report", "all")
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -19,7 +21,8 @@ def test_the_whole_study_can_be_planned(tmp_path, monkeypatch, name):
     planned = study.planned()
     models, trainings, arms = STUDIES[name]
     pairs = dict.fromkeys(("chains", "paraphrase", "answer"), arms * SETS)
-    expected = {"model": models, "tune": trainings, **pairs, "questions": 2 * SETS, "figure": SETS}
+    expected = {"model": models, "tune": trainings, **pairs, "questions": 2 * SETS}
+    expected["figure"] = SETS + len(figures.FIGURES)
     assert {rule: planned.get(rule) for rule in expected} == expected
     assert {rule: planned.get(rule, 1) for rule in ONCE} == dict.fromkeys(ONCE, 1)
     assert planned.keys() - expected.keys() == {"download", "table", *ONCE[:-1]} | (planned.keys() & {"all"})

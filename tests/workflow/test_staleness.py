@@ -1,48 +1,56 @@
 """What reruns when, read from `snakemake -n` on a finished study."""
 
 import shutil
+from collections import Counter
 
 import pytest
 from study import ROOT, Study
 
-from faithtune import parquet, tables
+from faithtune import figures, parquet, tables
 from faithtune.store import ROWS
 
-TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES)}
+TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
+# The figures of the whole study by what they are drawn from; of each evaluation set there is one more.
+DRAWN = Counter(figure.source for figure in figures.FIGURES.values())
+EFFECTS, LENGTHS, TRAINING = DRAWN["estimates"], DRAWN["chains"], DRAWN["training"]
 
 
 def test_another_alpha_asks_nothing(study):
     study.config["measures"]["alphas"] = [0.25, 0.5]
-    assert study.planned() == TABLES
+    assert study.planned() == {"figure": EFFECTS, **TABLES}
 
 
 def test_a_new_evaluation_set_runs_only_its_own_stages(study):
     sums = {"reader": "arithmetic", "seed": 7, "eval": {"n": 3}}
     study.config["data_sets"]["sums"] = sums
     study.config["eval_sets"].append("sums")
-    assert study.planned() == {"questions": 1, **PER_SET, "figure": 1, **TABLES}
+    assert study.planned() == {"questions": 1, **PER_SET, "figure": 1 + EFFECTS + LENGTHS, **TABLES}
 
 
 def test_another_rank_reruns_the_tuned_arm_only(study):
     study.config["tunings"]["qlora"]["rank"] = 4
-    assert study.planned() == {"tune": 1, **PER_SET, "figure": 2, **TABLES}
+    assert study.planned() == {"tune": 1, **PER_SET, "figure": 2 + len(figures.FIGURES), **TABLES}
 
 
 def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
     study.config["tunings"]["qlora"]["seeds"] = [42, 43]
-    assert study.planned() == {"tune": 1, **dict.fromkeys(PER_SET, 2), "figure": 2, **TABLES}
+    assert study.planned() == {
+        **{"tune": 1, "figure": 2 + len(figures.FIGURES)},
+        **dict.fromkeys(PER_SET, 2),
+        **TABLES,
+    }
 
 
 def test_an_oracle_added_leaves_all_others_alone(study):
     study.config["models"]["oracle"] = {"oracle": {"base": {}}}
-    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2, **TABLES}
+    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **TABLES}
 
 
 def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_anew(study):
     study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
     asked = dict.fromkeys(PER_SET, 4)
-    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2, **TABLES}
+    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **TABLES}
 
 
 def test_a_number_of_parameters_is_for_claims_and_tables(study):
@@ -57,12 +65,16 @@ def test_a_headline_is_for_claims_and_tables(study):
 
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
-    assert study.planned() == {"questions": 1, "tune": 1, **PER_SET, "figure": 2, **TABLES}
+    assert study.planned() == {
+        **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES)},
+        **PER_SET,
+        **TABLES,
+    }
 
 
 def test_another_filler_asks_nothing_of_the_paraphraser(study):
     study.config["filler"] = " _"
-    assert study.planned() == {"answer": 4, "figure": 2, **TABLES}
+    assert study.planned() == {"answer": 4, "figure": 2 + EFFECTS, **TABLES}
 
 
 def test_speed_settings_rerun_nothing(study):
@@ -76,7 +88,7 @@ def test_templates_are_what_they_say_wherever_they_lie(study, tmp_path):
     study.config["prompts"] = str(folder)
     assert study.planned() == {}
     (folder / "paraphrase_1.txt").write_text("Say it otherwise: {step}\nOtherwise:")
-    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2, **TABLES}
+    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2 + EFFECTS, **TABLES}
 
 
 @pytest.fixture
@@ -114,13 +126,19 @@ def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
 def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch):
     study, root = copied
     edit(root, "table_cells.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
-    assert planned_with(study, root, monkeypatch) == {"figure": 2, "provenance": 1, "table": len(tables.TABLES)}
+    drawn = {"figure": 2 + len(figures.FIGURES), "provenance": 1, "report": 1}
+    assert planned_with(study, root, monkeypatch) == {**drawn, "table": len(tables.TABLES)}
 
 
 def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
     study, root = copied
     edit(root, "data/siqa.py", 'KIND = "choice"', 'KIND = "cho" + "ice"')
-    assert planned_with(study, root, monkeypatch) == {"questions": 1, **PER_SET, "figure": 1, **TABLES}
+    assert planned_with(study, root, monkeypatch) == {
+        "questions": 1,
+        **PER_SET,
+        "figure": 1 + EFFECTS + LENGTHS,
+        **TABLES,
+    }
 
 
 def test_more_evaluation_questions_keep_the_earlier_rows(finished, tmp_path):

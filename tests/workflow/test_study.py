@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 from study import ROOT, Study
 
-from faithtune import measures, parquet, provenance, tables, tune
+from faithtune import figures, measures, parquet, provenance, tables
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
@@ -47,7 +47,7 @@ def test_questions_are_disjoint(study):
 
 
 def test_training_is_logged(study):
-    log = frame(study, "arms/tiny/qlora-arithmetic-42/training", tune.TRAINING)
+    log = frame(study, "arms/tiny/qlora-arithmetic-42/training", parquet.TRAINING)
     assert log["step"].to_list() == [1, 2, 3]
     assert log["loss"].is_not_null().all()
 
@@ -95,8 +95,10 @@ def test_tables_and_figures_are_there(study):
         assert (table.height > 0) == (name not in WITHOUT_ROWS)
         for suffix in ("csv", "md", "tex"):
             assert (study.folder / f"results/tables/{name}.{suffix}").stat().st_size > 0
-    for eval_set in SETS:
-        assert (study.folder / f"results/figures/match_{eval_set}.svg").read_text().startswith("<?xml")
+    for name in figures.names(SETS):
+        assert (study.folder / f"results/figures/{name}.svg").read_text().startswith("<?xml")
+        points = frame(study, f"figures/{name}", figures.figure(name).schema)
+        assert (points.height > 0) == (name != "ranks")  # of which there is one
 
 
 def test_every_estimate_has_its_n_and_interval(study):

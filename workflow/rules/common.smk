@@ -29,8 +29,8 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 try:
-    from faithtune import blocks, damage, data, models, prompts, provenance, published, runtimes, sources, study
-    from faithtune import tables, watch
+    from faithtune import blocks, damage, data, figures, models, prompts, provenance, published, runtimes, sources
+    from faithtune import study, tables, watch
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint
@@ -65,6 +65,7 @@ try:
     # Likewise: jobs get the templates as texts. As they stand in their files they are shown and hashed.
     paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
+    PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
     for name in STUDY["models"]:
         models.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
@@ -112,6 +113,7 @@ wildcard_constraints:
     # Of a set that several jobs share, `.2of3`.
     shard=r"(?:\.\d+of\d+)?",
     table="|".join(tables.TABLES),
+    figure="|".join(figures.names(STUDY["eval_sets"])),
 
 
 @functools.cache
@@ -292,6 +294,33 @@ def get_table_input(wildcards):
     }[tables.TABLES[wildcards.table].source]
 
 
+def get_figure_input(wildcards):
+    """What a figure's points are made from."""
+    return {
+        "answers": lambda: per_pair("answers", figures.eval_set(wildcards.figure)),
+        "chains": lambda: per_pair("chains"),
+        "estimates": lambda: ["results/estimates.parquet"],
+        "training": lambda: [f"results/arms/{arm['model']}/{arm['arm']}/training.parquet" for arm in TUNED],
+    }[figures.figure(wildcards.figure).source]()
+
+
+def get_figure_spec(name):
+    """All that decides a figure beside the files it is made from."""
+    of, source = figures.eval_set(name), figures.figure(name).source
+    sets = set(STUDY["eval_sets"] if of is None else [of])
+    sampling = {key: STUDY["measures"][key] for key in ("confidence", "replicates")} | {"seed": STUDY["seed"]}
+    asked = [arm | {"eval_sets": [name for name in arm["eval_sets"] if name in sets]} for arm in ARMS]
+    seeds = [[arm["model"], arm["label"], arm["seed"], KINDS[arm["model"]] == "api"] for arm in TUNED]
+    return {
+        "sampling": sampling if source == "answers" else {},
+        "arms": asked if source in ("answers", "chains") else [],
+        "ranked": TABLE_ARMS if source == "estimates" else [],
+        "trained": seeds if source == "training" else [],
+        "caption": figures.figure(name).caption,
+        "code": code("figure.py"),
+    }
+
+
 def get_local_data():
     """The local files that questions are read from, of which table T10 tells the hash."""
     return sorted(
@@ -347,7 +376,8 @@ def get_all_outputs():
         "results/claims.parquet",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
-        *(f"results/figures/match_{name}.{suffix}" for name in STUDY["eval_sets"] for suffix in ("svg", "parquet")),
+        *(f"results/figures/{name}.{end}" for name in figures.names(STUDY["eval_sets"]) for end in ("svg", "parquet")),
+        "results/report/index.html",
     ]
 
 

@@ -96,29 +96,56 @@ rule table:
 
 
 rule figure:
-    """Match against the kept fraction on one evaluation set, base and tuned."""
+    """A figure of the study or of one evaluation set, and the points it is drawn from."""
     input:
-        lambda wc: per_pair("answers", wc.eval_set),
+        get_figure_input,
     output:
         svg=report(
-            "results/figures/match_{eval_set}.svg",
-            caption="../report/match.rst",
-            category="Match",
+            "results/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels=lambda wc: {"figure": figures.figure(wc.figure).title},
         ),
-        data="results/figures/match_{eval_set}.parquet",
+        data="results/figures/{figure}.parquet",
     log:
-        "logs/figure/{eval_set}.log",
+        "logs/figure/{figure}.log",
     benchmark:
-        "benchmarks/figure/{eval_set}.tsv"
+        "benchmarks/figure/{figure}.tsv"
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
-        | {
-            "arms": [arm | {"eval_sets": [wc.eval_set]} for arm in ARMS if wc.eval_set in arm["eval_sets"]],
-            "seed": STUDY["seed"],
-            "code": code("figure.py"),
-        },
+        spec=lambda wc: get_figure_spec(wc.figure),
     script:
         "../scripts/figure.py"
+
+
+rule report:
+    """The study as one page: claims, figures, tables, prompts, provenance, run times."""
+    input:
+        tables=expand("results/tables/{table}.parquet", table=tables.TABLES),
+        figures=expand("results/figures/{figure}.svg", figure=figures.names(STUDY["eval_sets"])),
+        models=list(get_model_cards().values()),
+        provenance="results/provenance.json",
+    output:
+        "results/report/index.html",
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/report/report.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "confidence": STUDY["measures"]["confidence"],
+            "arms": TABLE_ARMS,
+            "models": list(get_model_cards()),
+            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "turns": study.turns(STUDY),
+            "templates": TEMPLATE_FILES,
+            "page": PAGE_SHA256,
+            "code": code("report.py"),
+        },
+    script:
+        "../scripts/report.py"

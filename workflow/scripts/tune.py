@@ -26,6 +26,6 @@ with job.logged(snakemake.log[0]):
             device=snakemake.config["compute"]["device"],
             code=snakemake.params.spec["code"],
         )
-        parquet.write(log, snakemake.output.training, tune.TRAINING)
+        parquet.write(log, snakemake.output.training, parquet.TRAINING)
         job.write_json(card, snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -21,5 +21,5 @@ with job.logged(snakemake.log[0]):
             arm=names.arm,
             count=hosted.most_tokens(api),
         )
-    parquet.write(log, snakemake.output.training, hosted_tuning.HOSTED_TRAINING)
+    parquet.write(log, snakemake.output.training, parquet.HOSTED_TRAINING)
     job.write_json(card, snakemake.output.card)

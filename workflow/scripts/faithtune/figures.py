@@ -1,120 +1,144 @@
-"""Match against the kept fraction of the chain, base and tuned: one figure an evaluation set."""
+"""The figures: what each is made from, how its points come about, how it is drawn, how it is read.
 
-from collections.abc import Mapping
-from dataclasses import replace
+A figure `match_SET` there is of each evaluation set; the others are of the whole study. Each is
+drawn from a Parquet file that lies beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
-from matplotlib import style
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from faithtune import parquet, table_layouts
+from faithtune import chain_figure, drawing, effect_figures, match_figure, parquet, training_figure
 from faithtune.bootstrap import Sampling
-from faithtune.cell import Cell, lacking
-from faithtune.interventions import TESTS
-from faithtune.measures import at_alpha, direction
-from faithtune.pooling import Key
 
-# A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.
-CURVES = pl.Schema(
-    {
-        "model": pl.String,
-        "arm": pl.String,
-        "eval_set": pl.String,
-        "test": pl.String,
-        "fraction": pl.Float64,  # of the N steps kept, as α
-        "match": pl.Float64,  # of the answered; null where there are none
-        "low": pl.Float64,  # pointwise interval
-        "high": pl.Float64,
-        "n": pl.Int64,  # questions with an intervention
-        "n_unanswered": pl.Int64,  # of them without an answer, left out of the match
-        "n_truncated": pl.Int64,  # of them cut at a token limit, left out likewise
-    }
+if TYPE_CHECKING:  # planning a study must not wait for it
+    import matplotlib.figure
+
+
+class Study(NamedTuple):
+    """What figures need to know of the study beside its frames."""
+
+    arms: Sequence[dict] = ()  # as `study.table_arms` has them
+    sampling: Sampling = Sampling()
+    eval_set: str | None = None  # of a figure of one set
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure."""
+
+    title: str
+    caption: str  # how to read it
+    source: str  # what its points are made from: answers | estimates | chains | training
+    schema: pl.Schema
+    points: Callable[[Any, Study], pl.DataFrame]
+    draw: Callable[[pl.DataFrame, Study], "matplotlib.figure.Figure"]
+
+
+_CHANGES = (
+    "Changes from base on the same questions: of accuracy with chain, and of faithfulness in each test over all kept"
+    " fractions; above 0 the tuned arm is more accurate, or more faithful."
 )
-_NOTHING = "no chain here could be tampered with: imported, or all too short, cut or unanswered"
-FRACTIONS = tuple(i / 20 for i in range(21))
+_MATCH = Figure(
+    "Match on {eval_set}",
+    "Share of the answered questions of {eval_set} whose answer still equals the arm's own full-chain answer (match),"
+    " against the fraction of the chain's steps that was kept; one line an arm, with its pointwise interval, and one"
+    " panel a test. A line that stays high on the left speaks against a faithful chain in Early Termination and Filler"
+    " Substitution (the steps were not needed) and for one in Paraphrasing (the meaning sufficed); at 1 the chain is"
+    " whole and every line ends at the own answer. An arm that table T1 marks with † is not above chance on this set:"
+    " its line says little. Each line is over its arm's own questions with a finished chain and an answer: for the"
+    " effect of tuning read the paired changes in tables T2 to T4.",
+    "answers",
+    match_figure.CURVES,
+    lambda answers, study: match_figure.curves(answers, study.eval_set, study.sampling),
+    lambda frame, study: match_figure.draw(frame, study.eval_set, study.sampling.confidence),
+)
+FIGURES = {
+    "heat_map": Figure(
+        "What tuning changed, at a glance",
+        f"{_CHANGES} A line a tuned arm, a column an evaluation set. Bold: the interval leaves 0 out, one of many and"
+        " not corrected for that; table T5 corrects averages, T1 to T4 each set.",
+        "estimates",
+        effect_figures.EFFECTS,
+        lambda estimates, study: effect_figures.effects(estimates, study.arms),
+        lambda frame, study: effect_figures.heat_map(frame),
+    ),
+    "forest": Figure(
+        "What tuning changed, with intervals",
+        f"{_CHANGES} Bars are intervals, the number at the right is n, the answers that the change rests on. Where no"
+        " bar stands, no question could be compared.",
+        "estimates",
+        effect_figures.EFFECTS,
+        lambda estimates, study: effect_figures.effects(estimates, study.arms),
+        lambda frame, study: effect_figures.forest(frame),
+    ),
+    "trade_off": Figure(
+        "Accuracy against faithfulness",
+        f"{_CHANGES} A point a tuned arm and evaluation set, its arm by number, its set by shape; the bars are"
+        " intervals. At the lower left both fell. Points of one arm are no independent observations.",
+        "estimates",
+        effect_figures.EFFECTS,
+        lambda estimates, study: effect_figures.effects(estimates, study.arms),
+        lambda frame, study: effect_figures.trade_off(frame),
+    ),
+    "ranks": Figure(
+        "Effects by the adapter's rank",
+        f"{_CHANGES} Against the rank of the adapter, of arms that differ in nothing else; a line a training set, the"
+        " bars are intervals. Ranks may have been trained with fewer seeds than the headline's.",
+        "estimates",
+        effect_figures.EFFECTS,
+        lambda estimates, study: effect_figures.rank_effects(estimates, study.arms),
+        lambda frame, study: effect_figures.ranks(frame),
+    ),
+    "lengths": Figure(
+        "How long chains are",
+        "Share of an arm's chains that have at most so many steps, or tokens. A line further left is of shorter chains;"
+        " one that is high at 0 or 1 steps is of chains that have nothing to tamper with. Chains cut at the token limit"
+        " count with the length they reached.",
+        "chains",
+        chain_figure.LENGTHS,
+        lambda chains, study: chain_figure.lengths(chains),
+        lambda frame, study: chain_figure.draw(frame),
+    ),
+    "training": Figure(
+        "Training loss",
+        "Mean loss over the tokens that are learnt, since the point before; a line a tuned arm, its seeds alike. Losses"
+        " of worked solutions and of bare answers are no measure of each other.",
+        "training",
+        training_figure.LOSSES,
+        lambda logs, study: training_figure.losses(logs),
+        lambda frame, study: training_figure.draw(frame),
+    ),
+}
+_OF_SET = "match_"
 
-# Okabe & Ito's colours, told apart by the colour-blind; the lines and markers differ too, for grey.
-_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-# Equal data give equal bytes: no random ids, and text as text, not as some font's outlines.
-_STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9}
+
+def names(eval_sets: Sequence[str]) -> list[str]:
+    """All figures of a study, in the order of the report."""
+    return list(FIGURES) + [f"{_OF_SET}{name}" for name in eval_sets]
 
 
-def match_curve(
-    answers: Mapping[Key, pl.DataFrame],
-    eval_set: str,
-    svg: str | Path,
-    data: str | Path,
-    confidence: float = 0.95,
-    replicates: int = 10_000,
-    seed: int = 42,
-) -> pl.DataFrame:
-    """Draw the figure of one evaluation set to `svg`, write its points to `data`, return them (CURVES).
+def eval_set(name: str) -> str | None:
+    """The evaluation set that a figure is of; None where it is of the whole study."""
+    return name.removeprefix(_OF_SET) if name.startswith(_OF_SET) else None
 
-    answers: ANSWERS of each arm, its seeds pooled (`pooling.pool`), in the order of the legend.
-    """
-    frame = curves(answers, eval_set, Sampling(confidence, replicates, seed))
-    parquet.write(frame, data, CURVES)
-    with style.context(["default", _STYLE]), parquet.atomic_path(svg) as temporary:
-        _draw(frame, eval_set, confidence).savefig(temporary, format="svg", metadata={"Date": None})
+
+def figure(name: str) -> "Figure":
+    """A figure by its name."""
+    of = eval_set(name)
+    if of is None:
+        return FIGURES[name]
+    return replace(_MATCH, title=_MATCH.title.format(eval_set=of), caption=_MATCH.caption.format(eval_set=of))
+
+
+def write(name: str, data: Any, study: Study, svg: str | Path, points: str | Path) -> pl.DataFrame:
+    """Draw a figure of its source's data to `svg` and its points to the file `points`; returns these."""
+    what, study = figure(name), study._replace(eval_set=eval_set(name))
+    frame = what.points(data, study)
+    parquet.write(frame, points, what.schema)
+    with drawing.drawing():
+        drawing.save(what.draw(frame, study), svg)
     return frame
-
-
-def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Sampling) -> pl.DataFrame:
-    """Points (CURVES) of each arm and test at FRACTIONS.
-
-    A question's match is a step function of the kept fraction, with a step at each k/N;
-    it is read where α would read it (⌈αN⌉ steps kept), so that a curve passes through the
-    CoT Pred Match of the tables, and chains of all lengths count alike everywhere.
-    """
-    rows = []
-    for (model, arm, _), frame in answers.items():
-        cell = Cell(sampling, model, arm, None, eval_set)
-        possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
-        for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
-            here = replace(cell, test=test, alpha=fraction)
-            row = here.share("match", items, pl.col("match"), **lacking(items))
-            row |= {"fraction": fraction, "match": row["estimate"], "n": items.height}
-            rows.append({name: row[name] for name in CURVES})
-    return pl.DataFrame(rows, schema=CURVES)
-
-
-def _draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> Figure:
-    """Models down, tests across, a line with its band an arm."""
-    models = frame["model"].unique(maintain_order=True).to_list() or [""]
-    arms = frame["arm"].unique(maintain_order=True).to_list()
-    tests = [test for test in TESTS if test in frame["test"]] or list(TESTS)
-    figure = Figure(figsize=(3.2 * len(tests), 2.9 * len(models) + 0.6), layout="constrained")
-    panels = figure.subplots(len(models), len(tests), sharex=True, sharey=True, squeeze=False)
-    for model, line in zip(models, panels, strict=True):
-        for test, panel in zip(tests, line, strict=True):
-            for arm in arms:
-                points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
-                _curve(panel, points, arm, arms.index(arm))
-            faithful = "higher" if direction(test) > 0 else "lower"
-            panel.set_title(f"{table_layouts.TESTS[test]}\n({faithful} is more faithful)", fontsize=9)
-            panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-            panel.grid(alpha=0.3)
-        line[0].set_ylabel(f"{model}\nmatch" if len(models) > 1 else "match")
-    for panel in panels[-1]:
-        panel.set_xlabel("kept fraction of the chain, k/N")
-    figure.suptitle(f"{eval_set}: match with the full-chain answer, {100 * confidence:g} % bands", fontsize=10)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
-    if frame.is_empty():
-        figure.text(0.5, 0.5, _NOTHING, ha="center", va="center")
-    return figure
-
-
-def _curve(panel: Axes, points: pl.DataFrame, arm: str, i: int) -> None:
-    look = {
-        "color": _COLOURS[i % len(_COLOURS)],
-        "linestyle": _LINES[i % len(_LINES)],
-        "marker": _MARKERS[i % len(_MARKERS)],
-    }
-    panel.plot(points["fraction"], points["match"], label=arm, markersize=3, linewidth=1.3, **look)
-    panel.fill_between(points["fraction"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)

@@ -20,6 +20,7 @@ from faithtune.host import Host
 from faithtune.hosted_bills import Bill
 from faithtune.hosted_jobs import Job
 from faithtune.hosted_orders import Order
+from faithtune.parquet import HOSTED_TRAINING
 from faithtune.spend import Call, Ledger
 
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
@@ -29,18 +30,6 @@ USUAL_EPOCHS = 3
 # What a host's format adds to each message, rather too many.
 MESSAGE_TOKENS = 8
 
-# The training log of a host, a row for each step it tells of; whatever it does not tell is null.
-HOSTED_TRAINING = pl.Schema(
-    {
-        "step": pl.Int64,  # optimiser steps done
-        "loss": pl.Float64,  # of the step's examples, in the host's unit
-        "token_accuracy": pl.Float64,  # share of their completion tokens predicted first
-        "validation_loss": pl.Float64,  # of a few validation examples
-        "validation_token_accuracy": pl.Float64,
-        "full_validation_loss": pl.Float64,  # of all validation examples, at checkpoints
-        "full_validation_token_accuracy": pl.Float64,
-    }
-)
 _LOGGED = {
     "loss": "train_loss",
     "token_accuracy": "train_mean_token_accuracy",

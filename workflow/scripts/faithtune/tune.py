@@ -18,19 +18,8 @@ import polars as pl
 
 from faithtune import checkpoints, errors, example_tree, examples, forest, models, networks, prompts
 from faithtune.errors import UserError
+from faithtune.parquet import TRAINING
 
-# The training log, a row every few steps.
-TRAINING = pl.Schema(
-    {
-        "step": pl.Int64,  # optimiser steps done
-        "epoch": pl.Float64,  # passes over the training questions done
-        "loss": pl.Float64,  # mean over the completion tokens since the last row, nats
-        "learning_rate": pl.Float64,
-        "gradient_norm": pl.Float64,
-        "token_accuracy": pl.Float64,  # share of completion tokens predicted first
-        "tokens": pl.Int64,  # tokens computed so far, of equal beginnings in a micro-batch one
-    }
-)
 _LOGGED = {
     "step": "step",
     "epoch": "epoch",

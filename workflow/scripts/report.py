@@ -1,0 +1,37 @@
+"""Write the study's report as one page."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from faithtune import figures, models, parquet, report_page, runtimes, tables
+    from faithtune.table_cells import Study
+
+    spec, given = snakemake.params.spec, snakemake.input
+    cards = dict(zip(spec["models"], map(job.read_json, given.models), strict=True))
+    study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
+
+    def table(path):
+        name = Path(path).stem
+        rows = parquet.read(path, tables.table(name).schema)
+        frame = tables.readable(rows, name, study)
+        caption = tables.caption(rows, name, study)
+        return report_page.Table(name, tables.table(name).title, caption, frame.columns, frame.rows())
+
+    def figure(path):
+        what = figures.figure(Path(path).stem)
+        return report_page.Figure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
+
+    shown = {Path(path).stem: table(path) for path in given.tables}
+    page = report_page.render(
+        shown.pop("claims"),
+        [figure(path) for path in given.figures],
+        list(shown.values()),
+        spec["templates"],
+        job.read_json(given.provenance),
+        runtimes.summary("benchmarks"),
+        report_page.TEMPLATE.read_text(encoding="utf-8"),
+    )
+    with parquet.atomic_path(snakemake.output[0]) as temporary:
+        temporary.write_text(page, encoding="utf-8")
