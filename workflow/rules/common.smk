@@ -393,9 +393,9 @@ def tell_signatures(rules):
         asked = {Resource.evaluate}
     except (ImportError, AttributeError):
         return
-    for rule in rules:
-        evaluators = [getattr(resource, "_evaluator", None) for resource in rule.resources.values()]
-        found = (getattr(each, "callable", each) for each in [*rule.input, *rule.params, *evaluators])
+    for one in rules:
+        evaluators = [getattr(resource, "_evaluator", None) for resource in one.resources.values()]
+        found = (getattr(each, "callable", each) for each in [*one.input, *one.params, *evaluators])
         asked.update(filter(inspect.isfunction, found))
     for function in asked:
         overwrite_function_params(function, get_function_params(function))  # some are told already
