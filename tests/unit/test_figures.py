@@ -19,9 +19,9 @@ def match_curve(frames: dict, eval_set: str, svg: Path, data: Path, replicates: 
     return figures.write(f"match_{eval_set}", frames, figures.Study((), Sampling(replicates=replicates)), svg, data)
 
 
-def pooled(frames: dict[tuple[str, str], pl.DataFrame]) -> dict:
-    """Each arm's ANSWERS as `pooling.pool` makes them of one seed."""
-    return {(*key, "s"): frame.with_columns(seed=pl.lit(None, pl.Int64)) for key, frame in frames.items()}
+def pooled(frames: dict[tuple[str, str], pl.DataFrame], of: str = "s") -> dict:
+    """Each arm's ANSWERS on a set as `pooling.pool` makes them of one seed."""
+    return {(*key, of): frame.with_columns(seed=pl.lit(None, pl.Int64)) for key, frame in frames.items()}
 
 
 def test_a_question_is_a_step_function_of_the_kept_fraction():
@@ -65,7 +65,7 @@ def test_a_curve_passes_through_the_tables(groups):
 
 def test_the_figure_and_its_data(tmp_path):
     frames = {("m", arm): random_answers(i) for i, arm in enumerate(("base", "tuned <1>"))}
-    found = match_curve(pooled(frames), "s & t", tmp_path / "f.svg", tmp_path / "f.parquet")
+    found = match_curve(pooled(frames, "s & t"), "s & t", tmp_path / "f.svg", tmp_path / "f.parquet")
     assert found.schema == CURVES
     assert parquet.read(tmp_path / "f.parquet", CURVES).equals(found)
     texts = {"".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")}

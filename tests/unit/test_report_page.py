@@ -43,9 +43,14 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text() -> str:
     return render(
-        Table("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
-        [Figure("forest", "A forest", HOSTILE, SVG)],
-        [Table("t1_accuracy", "T1", "", [HOSTILE, "arm"], [[HOSTILE, "base"], ["0.5 [0.4, 0.6] n=20", "qlora"]])],
+        {
+            "claims": Table("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
+            "t1_accuracy": Table(
+                "t1_accuracy", "T1", "", [HOSTILE, "arm"], [[HOSTILE, "base"], ["0.5 [0.4, 0.6] n=20", "qlora"]]
+            ),
+            "t9_diagnostics": Table("t9_diagnostics", "T9", "", [""], [["The study has no answers."]]),
+        },
+        [Figure("forest", HOSTILE, HOSTILE, SVG)],
         {"cot_number.txt": HOSTILE},
         ORIGIN,
         "rule  seconds\ntune  1",
@@ -53,8 +58,11 @@ def text() -> str:
     )
 
 
+_ORDER = ("claims", "t1_accuracy", "figure-forest", "t9_diagnostics", "prompts", "provenance", "runtimes")
+
+
 def test_the_parts_stand_in_their_order(text):
-    places = [text.index(f'id="{name}"') for name in ("claims", "figure-forest", "t1_accuracy", "prompts", "runtimes")]
+    places = [text.index(f'id="{name}"') for name in _ORDER]
     assert places == sorted(places)
     assert "tune  1" in text and "c0ffee with changes" in text
 
@@ -62,14 +70,14 @@ def test_the_parts_stand_in_their_order(text):
 def test_what_others_wrote_is_text(text):
     page = Page(text)
     assert "script" not in page.tags and page.tags.count("img") == 1
-    assert page.texts.count(HOSTILE) == 4  # caption, column, cell, prompt
+    assert page.texts.count(HOSTILE) == 6  # title (in the contents, too), caption, column, cell, prompt
     assert "49" not in "".join(page.texts)  # a template's braces are no template of ours
 
 
 def test_it_needs_nothing_but_itself(text):
     page = Page(text)
     assert set(page.links) <= {f"#{name}" for name in page.ids}
-    assert len(page.links) == 1 + 1 + 1 + 3
+    assert len(page.links) == 3 + 1 + 3
     (picture,) = page.images
     assert base64.b64decode(picture["src"].removeprefix("data:image/svg+xml;base64,")).decode() == SVG
     assert "link" not in page.tags and "iframe" not in page.tags
@@ -80,6 +88,7 @@ def test_it_can_be_read_aloud(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert page.tags.count("h1") == 1 and page.tags.count("main") == 1
-    assert all(picture["alt"] for picture in page.images)
-    assert text.count('scope="col"') == 3
+    assert all(picture["alt"].startswith(HOSTILE) for picture in page.images)
+    assert text.count('scope="col"') == 1 + 2 and text.count('scope="row"') == 1 + 2
+    assert "The study has no answers." in page.texts and '<th scope="col"></th>' not in text
     assert '<html lang="en">' in text

@@ -4,8 +4,9 @@ from xml.etree import ElementTree
 
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from faithtune import chain_figure, figures, parquet, pooling, training_figure
+from faithtune import chain_figure, drawing, figures, parquet, pooling, training_figure
 from faithtune.bootstrap import Sampling
 from frames import build, chains_of, inputs, random_answers
 
@@ -61,14 +62,17 @@ def test_effects_are_those_of_the_estimates(estimates, tmp_path, name):
 
 def test_the_heat_map_says_each_number_with_its_sign(estimates, tmp_path):
     found, texts = drawn("heat_map", estimates, tmp_path)
-    assert {f"{effect:+.2f}" for effect in found["effect"]} <= texts
+    shown = {text.rstrip("†") for text in texts}
+    assert {f"{effect:+.2f}".replace("-0.00", "+0.00") for effect in found["effect"]} <= shown
+    assert "-0.00" not in shown
+    assert any(text.endswith("†") for text in texts) == found["at_chance"].any()
     bare = estimates.with_columns(estimate=pl.when(pl.col("eval_set") == "u").then(None).otherwise("estimate"))
     assert "n/a" in drawn("heat_map", bare, tmp_path)[1]
 
 
 def test_the_forest_says_every_n(estimates, tmp_path):
     found, texts = drawn("forest", estimates, tmp_path)
-    assert {str(n) for n in found["n"]} <= texts
+    assert {str(n) for n in found["n"]} <= {text.rstrip("†") for text in texts}
     assert {"u: r8-u", "s & t: r16-u", "average: r8-u"} <= texts
 
 
@@ -92,6 +96,54 @@ def test_only_arms_that_differ_in_rank_alone_are_compared_by_rank(estimates, tmp
 def test_a_study_without_tuning_says_so(estimates, tmp_path, name):
     found, texts = drawn(name, estimates.filter(arm="base"), tmp_path, ARMS[:1])
     assert found.is_empty() and texts == {"the study has no tuned arm"}
+
+
+def test_two_ablations_on_one_set_are_two_lines(estimates, tmp_path):
+    twins = estimates.filter(pl.col("arm") != "base").with_columns(arm=pl.col("arm").str.replace("r", "l"))
+    lora = [arm | {"arm": arm["arm"].replace("r", "l"), "tuning": arm["tuning"].replace("r", "l")} for arm in ARMS[1:]]
+    arms = [*ARMS, *(arm | {"method": "lora"} for arm in lora)]
+    found, texts = drawn("ranks", pl.concat([estimates, twins]), tmp_path, arms)
+    assert found["ablation"].unique().sort().to_list() == ["l16, l8", "r16, r8"]
+    assert {"tuned on u (r16, r8)", "tuned on u (l16, l8)"} <= texts
+
+
+def test_what_is_at_chance_is_what_the_tables_mark(estimates, tmp_path):
+    chance = estimates.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0).select("arm", "eval_set").rows()
+    found, _ = drawn("forest", estimates, tmp_path)
+    for row in found.filter(pl.col("eval_set") != "average").rows(named=True):
+        marked = bool({("base", row["eval_set"]), (row["arm"], row["eval_set"])} & set(chance))
+        assert row["at_chance"] == marked
+
+
+@pytest.mark.parametrize(("low", "bold"), [(-1.0, False), (0.1, True)])
+def test_bold_is_what_leaves_0_out(estimates, tmp_path, low, bold):
+    drawn("heat_map", estimates.with_columns(low=pl.lit(low), high=pl.lit(1.0)), tmp_path)
+    assert ("font-weight: 700" in (tmp_path / "f.svg").read_text()) == bold
+
+
+@pytest.mark.parametrize("name", list(figures.FIGURES))
+def test_the_legend_lies_within_the_figure(estimates, name):
+    """With the arms of the paper's study."""
+    labels = [f"qlora{tail}-{on}" for on in ("gsm8k", "medqa", "medmcqa", "cosmosqa") for tail in ("", "_r8", "_r32")]
+    arms = [("llama3_8b", label) for label in labels] + [("large", label) for label in labels[::3]]
+    drawn_of = {
+        "lengths": chain_figure.lengths({(*arm, "u"): chains_of(random_answers(1)) for arm in arms}),
+        "training": training_figure.losses({(*arm, 1): pl.DataFrame({"step": [1], "loss": [1.0]}) for arm in arms}),
+    }
+    if name not in drawn_of:
+        rows = [estimates.filter(arm="r8-u").with_columns(model=pl.lit(m), arm=pl.lit(a)) for m, a in arms]
+        table = [
+            ARMS[1] | {"model": m, "arm": a, "rank": 8 + i % 2, "train_set": f"s{i // 2}"}
+            for i, (m, a) in enumerate(arms)
+        ]
+        drawn_of[name] = figures.figure(name).points(pl.concat([estimates, *rows]), figures.Study([*ARMS, *table]))
+    with drawing.drawing():
+        made = figures.figure(name).draw(drawn_of[name], figures.Study())
+        FigureCanvasAgg(made).draw()
+        for legend in made.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0 and box.x1 <= made.bbox.width and box.y0 >= 0, (box, made.bbox)
+        assert all(panel.bbox.height > 60 for panel in made.axes)
 
 
 def test_the_shares_of_lengths_add_up(tmp_path):

@@ -130,6 +130,13 @@ def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch
     assert planned_with(study, root, monkeypatch) == {**drawn, "table": len(tables.TABLES)}
 
 
+def test_another_page_reruns_the_report_alone(copied, monkeypatch):
+    study, root = copied
+    page = root / "workflow/report/page.html"
+    page.write_text(page.read_text().replace("75rem", "70rem"))
+    assert planned_with(study, root, monkeypatch) == {"report": 1}
+
+
 def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
     study, root = copied
     edit(root, "data/siqa.py", 'KIND = "choice"', 'KIND = "cho" + "ice"')

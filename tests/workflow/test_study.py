@@ -101,6 +101,18 @@ def test_tables_and_figures_are_there(study):
         assert (points.height > 0) == (name != "ranks")  # of which there is one
 
 
+def test_the_report_holds_all_of_it(study):
+    page = (study.folder / "results/report/index.html").read_text()
+    names = [*tables.TABLES, *(f"figure-{name}" for name in figures.names(SETS)), "prompts", "provenance", "runtimes"]
+    assert all(f'id="{name}"' in page for name in names)
+    assert page.count("data:image/svg+xml;base64,") == len(figures.names(SETS))
+    assert "Step 1:" in page and "cot_number.txt" in page  # a prompt, in full
+    origin = json.loads((study.folder / "results/provenance.json").read_text())
+    assert provenance.line(origin) in page
+    assert "tune " in page.rpartition('id="runtimes"')[2]
+    assert str(study.folder) not in page
+
+
 def test_every_estimate_has_its_n_and_interval(study):
     estimates = frame(study, "estimates", parquet.ESTIMATES)
     known = estimates.filter(pl.col("estimate").is_not_null())

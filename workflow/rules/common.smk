@@ -310,9 +310,10 @@ def get_figure_spec(name):
     sets = set(STUDY["eval_sets"] if of is None else [of])
     sampling = {key: STUDY["measures"][key] for key in ("confidence", "replicates")} | {"seed": STUDY["seed"]}
     asked = [arm | {"eval_sets": [name for name in arm["eval_sets"] if name in sets]} for arm in ARMS]
+    asked = [arm for arm in asked if arm["eval_sets"]]
     seeds = [[arm["model"], arm["label"], arm["seed"], KINDS[arm["model"]] == "api"] for arm in TUNED]
     return {
-        "sampling": sampling if source == "answers" else {},
+        "sampling": sampling if source in ("answers", "estimates") else {},
         "arms": asked if source in ("answers", "chains") else [],
         "ranked": TABLE_ARMS if source == "estimates" else [],
         "trained": seeds if source == "training" else [],

@@ -128,7 +128,7 @@ rule report:
         models=list(get_model_cards().values()),
         provenance="results/provenance.json",
     output:
-        "results/report/index.html",
+        report("results/report/index.html", caption="../report/page.rst", category="The study"),
     log:
         "logs/report.log",
     benchmark:
@@ -145,6 +145,7 @@ rule report:
             "turns": study.turns(STUDY),
             "templates": TEMPLATE_FILES,
             "page": PAGE_SHA256,
+            "benchmarks": get_place("benchmarks"),
             "code": code("report.py"),
         },
     script:

@@ -23,14 +23,12 @@ with job.logged(snakemake.log[0]):
         what = figures.figure(Path(path).stem)
         return report_page.Figure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
 
-    shown = {Path(path).stem: table(path) for path in given.tables}
     page = report_page.render(
-        shown.pop("claims"),
+        {Path(path).stem: table(path) for path in given.tables},
         [figure(path) for path in given.figures],
-        list(shown.values()),
         spec["templates"],
         job.read_json(given.provenance),
-        runtimes.summary("benchmarks"),
+        runtimes.summary(spec["benchmarks"]),
         report_page.TEMPLATE.read_text(encoding="utf-8"),
     )
     with parquet.atomic_path(snakemake.output[0]) as temporary:

@@ -59,15 +59,15 @@ def draw(frame: pl.DataFrame) -> "Figure":
                 points = frame.filter(model=model, arm=arm, eval_set=eval_set, unit=unit)
                 look = drawing.look(i) | {"drawstyle": "steps-post", "linewidth": 1.3, "markersize": 3}
                 every = max(1, points.height // 12)
-                label = f"{model} {arm}" if several else arm
                 # From the axis up to the first length, and on to the right edge.
                 x = [*points["length"][:1], *points["length"], longest[unit]] if points.height else []
                 y = [0, *points["share"], 1] if points.height else []
-                panel.plot(x, y, label=label, markevery=(1, every), **look)
+                panel.plot(x, y, markevery=(1, every), **look)
             panel.grid(alpha=0.3)
             panel.set_ylim(-0.02, 1.02)
         line[0].set_ylabel(f"{eval_set}\nshare of chains")
     for unit, panel in zip(UNITS, panels[-1], strict=True):
         panel.set_xlabel(f"{unit}, at most")
-    drawing.legend(figure, panels[0, 0])
+    names = [f"{model} {arm}" if several else arm for model, arm in arms]
+    drawing.legend(figure, [drawing.handle(i) for i in range(len(arms))], names)
     return figure

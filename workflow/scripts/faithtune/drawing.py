@@ -3,6 +3,7 @@
 Equal data give equal bytes: no random ids, no date, and text as text, not as some font's outlines.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING
 from faithtune import parquet
 
 if TYPE_CHECKING:  # planning a study must not wait for it
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 # Okabe & Ito's colours.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Inches of a legend: a character, what stands before a name, a line.
+_CHARACTER, _HANDLE, _LINE = 0.085, 0.6, 0.19
 _STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True}
 
 
@@ -24,6 +27,13 @@ def look(i: int) -> dict:
     """Colour, line and marker of the i-th of several; their cycles are of different length, so 280 differ."""
     cycles = {"color": COLOURS, "linestyle": LINES, "marker": MARKERS}
     return {name: values[i % len(values)] for name, values in cycles.items()}
+
+
+def handle(i: int, **changed) -> "Line2D":
+    """What stands for the i-th in a legend."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **(look(i) | {"markersize": 3, "linewidth": 1.3} | changed))
 
 
 def drawing():
@@ -56,8 +66,11 @@ def nothing(text: str) -> "Figure":
     return figure
 
 
-def legend(figure: "Figure", panel: "Axes", columns: int = 5) -> None:
-    """The lines of a panel, named below all panels."""
-    handles, labels = panel.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), columns))
+def legend(figure: "Figure", handles: Sequence, names: Sequence[str]) -> None:
+    """What the handles stand for, below all panels: in as many columns as fit, in room of its own."""
+    width, height = figure.get_size_inches()
+    columns = max(1, min(len(names), int(width / (_CHARACTER * max(map(len, names)) + _HANDLE))))
+    figure.set_size_inches(width, height + _LINE * math.ceil(len(names) / columns))
+    named = figure.legend(handles, ["x"] * len(names), loc="outside lower center", ncols=columns)
+    for text, name in zip(named.get_texts(), names, strict=True):
+        text.set_text(name)  # given above, a name that begins with _ would be left out

@@ -2,7 +2,8 @@
 
 All four show the same numbers, the changes from base of accuracy with chain and, in each
 test, of faithfulness over all α (ESTIMATES: `accuracy_effect` of the test cot, and
-`faithfulness_effect` with α null), above 0 more accurate and more faithful.
+`faithfulness_effect` with α null), above 0 more accurate and more faithful. † marks what the tables mark:
+the arm, or base, is not above chance there.
 """
 
 import math
@@ -14,7 +15,7 @@ import polars as pl
 from faithtune import drawing, table_rows
 from faithtune.cell import AVERAGES
 from faithtune.interventions import TESTS
-from faithtune.table_cells import SETS
+from faithtune.table_cells import SETS, Cells, Study
 from faithtune.table_cells import TESTS as TITLES
 
 if TYPE_CHECKING:  # planning a study must not wait for it
@@ -39,6 +40,8 @@ EFFECTS = pl.Schema(
         "n_unanswered": pl.Int64,
         "n_truncated": pl.Int64,
         "seeds": pl.Int64,
+        "at_chance": pl.Boolean,  # the arm or base is not above chance there (of an average: on one of its sets)
+        "ablation": pl.String,  # of arms that differ in rank alone, their tunings; null of others
     }
 )
 _NOTHING = "the study has no tuned arm"
@@ -46,25 +49,32 @@ _NO_RANKS = "the study has no arms that differ in rank alone"
 
 
 def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """EFFECTS of ESTIMATES; arms: {"model", "arm", "rank"} as `study.table_arms` has them."""
-    ranks = [(arm["model"], arm["arm"], arm["rank"]) for arm in arms]
-    ranks = pl.DataFrame(ranks, schema={"model": pl.String, "arm": pl.String, "rank": pl.Int64}, orient="row")
+    """EFFECTS of ESTIMATES; arms: {"model", "arm", "tuning", "rank"} as `study.table_arms` has them."""
+    groups = table_rows.ablations(arms)
+    named = {
+        (arm["model"], arm["arm"]): ", ".join(sorted({one["tuning"] for one in group}))
+        for group in groups
+        for arm in group
+    }
+    keys = [(arm["model"], arm["arm"], arm["rank"], named.get((arm["model"], arm["arm"]))) for arm in arms]
+    known = {"model": pl.String, "arm": pl.String, "rank": pl.Int64, "ablation": pl.String}
     of_accuracy = (pl.col("metric") == "accuracy_effect") & (pl.col("test") == "cot")
     of_faith = (pl.col("metric") == "faithfulness_effect") & pl.col("alpha").is_null()
     found = estimates.filter(of_accuracy | of_faith, pl.col("eval_set") != AVERAGES[1])
     what = pl.when(pl.col("metric") == "accuracy_effect").then(pl.lit(ACCURACY)).otherwise("test")
-    found = found.with_columns(what=what, effect="estimate")
-    return found.join(ranks, on=["model", "arm"], how="left", maintain_order="left").select(EFFECTS.names())
+    cells = Cells(estimates, Study())
+    chance = pl.Series([cells.at_chance(row) for row in found.rows(named=True)], dtype=pl.Boolean)
+    found = found.with_columns(what=what, effect="estimate", at_chance=chance)
+    keys = pl.DataFrame(keys, schema=known, orient="row")
+    return found.join(keys, on=["model", "arm"], how="left", maintain_order="left").select(EFFECTS.names())
 
 
 def rank_effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """EFFECTS of the arms that differ from another in rank alone."""
-    chosen = [(arm["model"], arm["arm"]) for arm in table_rows.ablated(arms)]
-    keys = pl.DataFrame(chosen, schema={"model": pl.String, "arm": pl.String}, orient="row")
-    return effects(estimates, arms).join(keys, on=["model", "arm"], how="semi", maintain_order="left")
+    """EFFECTS of the arms that differ from another in rank, and scale, alone."""
+    return effects(estimates, arms).drop_nulls("ablation")
 
 
-def heat_map(frame: pl.DataFrame) -> "Figure":
+def heat_map(frame: pl.DataFrame, confidence: float) -> "Figure":
     """Tunings down, evaluation sets across, a panel for accuracy and for each test; bold: the interval leaves 0 out."""
     if frame.is_empty():
         return drawing.nothing(_NOTHING)
@@ -79,25 +89,29 @@ def heat_map(frame: pl.DataFrame) -> "Figure":
         image = panel.imshow(values, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
         for y, line in enumerate(grid):
             for x, row in enumerate(line):
-                _cell(panel, x, y, row, most)
+                _cell(panel, x, y, row, image)
         panel.set_xticks(range(len(sets)), [SETS.get(name, name) for name in sets], rotation=45, ha="right")
         panel.set_yticks(range(len(arms)), arms)
         panel.set_title(_title(what), fontsize=9)
     figure.colorbar(image, ax=panels[0].tolist(), label="change from base", shrink=0.8)
+    figure.suptitle(f"Change from base; bold: its {100 * confidence:g} % interval leaves 0 out", fontsize=10)
     return figure
 
 
-def _cell(panel: "Axes", x: int, y: int, row: dict | None, most: float) -> None:
+def _cell(panel: "Axes", x: int, y: int, row: dict | None, image) -> None:
     if row is None or row["effect"] is None:
         panel.text(x, y, "n/a", ha="center", va="center", fontsize=7, color="#555555")
         return
     sure = row["low"] is not None and not row["low"] <= 0 <= row["high"]
-    colour = "white" if abs(row["effect"]) > 0.7 * most else "black"
-    weight = "bold" if sure else "normal"
-    panel.text(x, y, f"{row['effect']:+.2f}", ha="center", va="center", fontsize=7, color=colour, fontweight=weight)
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in image.cmap(image.norm(row["effect"]))
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]  # WCAG's
+    look = {"color": "black" if luminance > 0.18 else "white", "fontweight": "bold" if sure else "normal"}
+    panel.text(x, y, _number(row), ha="center", va="center", fontsize=7, **look)
 
 
-def forest(frame: pl.DataFrame) -> "Figure":
+def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
     """Each effect with its interval, a line each: evaluation sets down, in each the tunings; n at the right."""
     if frame.is_empty():
         return drawing.nothing(_NOTHING)
@@ -109,9 +123,11 @@ def forest(frame: pl.DataFrame) -> "Figure":
         for row in frame.filter(what=what).drop_nulls("effect").rows(named=True):
             arm = _name(frame, row)
             y, look = lines.index((row["eval_set"], arm)), drawing.look(arms.index(arm))
-            panel.plot([row["low"], row["high"]], [y, y], color=look["color"], linewidth=1.3)
+            if row["low"] is not None:
+                panel.plot([row["low"], row["high"]], [y, y], color=look["color"], linewidth=1.3)
             panel.plot([row["effect"]], [y], marker=look["marker"], color=look["color"], markersize=4)
-            panel.text(1.01, y, row["n"], transform=panel.get_yaxis_transform(), fontsize=6, va="center")
+            n = f"{row['n']}{'†' * row['at_chance']}"
+            panel.text(1.01, y, n, transform=panel.get_yaxis_transform(), fontsize=6, va="center")
         for y in range(len(arms), len(lines), len(arms)):
             panel.axhline(y - 0.5, color="#999999", linewidth=0.5)
         panel.set_title(_title(what), fontsize=9)
@@ -120,10 +136,11 @@ def forest(frame: pl.DataFrame) -> "Figure":
     names = [f"{SETS.get(name, name)}: {arm}" for name, arm in lines]
     panels[0, 0].set_yticks(range(len(lines)), names, fontsize=7)
     panels[0, 0].set_ylim(len(lines) - 0.5, -0.5)
+    figure.suptitle(f"Change from base, {100 * confidence:g} % intervals", fontsize=10)
     return figure
 
 
-def trade_off(frame: pl.DataFrame) -> "Figure":
+def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
     """Change of accuracy against change of faithfulness, a point an arm and set; its number names the arm."""
     tests = [what for what in _things(frame) if what != ACCURACY] if not frame.is_empty() else []
     if not tests:
@@ -135,42 +152,40 @@ def trade_off(frame: pl.DataFrame) -> "Figure":
         panel.axhline(0, color="black", linewidth=0.6)
         panel.axvline(0, color="black", linewidth=0.6)
         both = frame.filter(what=test).join(accuracy, on=["model", "arm", "eval_set"], maintain_order="left")
-        for row in both.filter(pl.col("eval_set").is_in(sets)).drop_nulls(["x", "effect"]).rows(named=True):
+        bounded = both.filter(pl.col("eval_set").is_in(sets)).drop_nulls(["x", "effect", "low", "left"])
+        for row in bounded.rows(named=True):
             i = arms.index(_name(frame, row))
             colour, marker = drawing.look(i)["color"], drawing.look(sets.index(row["eval_set"]))["marker"]
             panel.plot([row["left"], row["right"]], [row["effect"]] * 2, color=colour, linewidth=0.5, alpha=0.5)
             panel.plot([row["x"]] * 2, [row["low"], row["high"]], color=colour, linewidth=0.5, alpha=0.5)
             panel.plot([row["x"]], [row["effect"]], marker=marker, color=colour, markersize=5, linestyle="none")
-            panel.annotate(str(i + 1), (row["x"], row["effect"]), xytext=(4, 3), textcoords="offset points", fontsize=7)
+            name = f"{i + 1}{'†' * row['at_chance']}"
+            panel.annotate(name, (row["x"], row["effect"]), xytext=(4, 3), textcoords="offset points", fontsize=7)
         panel.set_title(TITLES[test], fontsize=9)
         panel.set_xlabel("change of accuracy with chain")
         panel.grid(alpha=0.3)
     panels[0, 0].set_ylabel("change of faithfulness")
-    for i, arm in enumerate(arms):
-        panels[0, 0].plot([], [], color=drawing.look(i)["color"], linewidth=3, label=f"{i + 1}: {arm}")
-    for i, name in enumerate(sets):
-        panels[0, 0].plot([], [], color="#555555", marker=drawing.look(i)["marker"], linestyle="none", label=name)
-    drawing.legend(figure, panels[0, 0], 4)
+    figure.suptitle(f"Accuracy against faithfulness, {100 * confidence:g} % intervals", fontsize=10)
+    handles = [drawing.handle(i, marker="", linestyle="-", linewidth=3) for i in range(len(arms))]
+    handles += [drawing.handle(i, color="#555555", linestyle="none", markersize=5) for i in range(len(sets))]
+    drawing.legend(figure, handles, [f"{i}: {arm}" for i, arm in enumerate(arms, 1)] + sets)
     return figure
 
 
-def ranks(frame: pl.DataFrame) -> "Figure":
+def ranks(frame: pl.DataFrame, confidence: float) -> "Figure":
     """Effects against the adapter's rank: evaluation sets down, accuracy and tests across, a line a training set."""
     if frame.is_empty():
         return drawing.nothing(_NO_RANKS)
     sets, things = _sets(frame), _things(frame)
-    lines = frame.select("model", "train_set").unique(maintain_order=True).rows()
-    several = frame["model"].n_unique() > 1
+    lines = frame.select("model", "train_set", "ablation").unique(maintain_order=True)
     figure, panels = drawing.panels(len(sets), len(things), 2.6, 1.9, sharex=True, sharey="col")
     for name, row_of_panels in zip(sets, panels, strict=True):
         for what, panel in zip(things, row_of_panels, strict=True):
             panel.axhline(0, color="black", linewidth=0.6)
-            for i, (model, train_set) in enumerate(lines):
-                points = frame.filter(model=model, train_set=train_set, eval_set=name, what=what)
-                points = points.drop_nulls("effect").sort("rank")
-                label = f"{model}, {train_set}" if several else train_set
+            for i, line in enumerate(lines.rows(named=True)):
+                points = frame.filter(**line, eval_set=name, what=what).drop_nulls(["effect", "low"]).sort("rank")
                 x, look = points["rank"] * 1.03**i, drawing.look(i)  # a little apart, so that none hides another
-                panel.plot(x, points["effect"], label=label, markersize=4, linewidth=1.2, **look)
+                panel.plot(x, points["effect"], markersize=4, linewidth=1.2, **look)
                 panel.vlines(x, points["low"], points["high"], color=look["color"], linewidth=0.8)
             panel.set_xscale("log", base=2)
             panel.grid(alpha=0.3)
@@ -180,9 +195,24 @@ def ranks(frame: pl.DataFrame) -> "Figure":
         top.set_title(_title(what), fontsize=9)
         bottom.set_xticks(known, known)
         bottom.minorticks_off()
-        bottom.set_xlabel("rank of the adapter (tuned on, see below)", fontsize=8)
-    drawing.legend(figure, panels[0, 0])
+        bottom.set_xlabel("rank of the adapter", fontsize=8)
+    figure.suptitle(f"Change from base by rank, {100 * confidence:g} % intervals", fontsize=10)
+    drawing.legend(figure, [drawing.handle(i) for i in range(lines.height)], _named(lines))
     return figure
+
+
+def _named(lines: pl.DataFrame) -> list[str]:
+    """What each line is tuned on, with what else tells it apart."""
+    several = lines["model"].n_unique() > 1
+    alone = lines.select(pl.len().over("model", "train_set") == 1).to_series()
+    return [
+        (f"{model}, " if several else "") + f"tuned on {train_set}" + ("" if single else f" ({ablation})")
+        for (model, train_set, ablation), single in zip(lines.rows(), alone, strict=True)
+    ]
+
+
+def _number(row: dict) -> str:
+    return f"{round(row['effect'], 2) + 0.0:+.2f}{'†' * row['at_chance']}"
 
 
 def _name(frame: pl.DataFrame, row: dict) -> str:

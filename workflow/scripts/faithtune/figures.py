@@ -39,9 +39,18 @@ class Figure:
 
 
 _CHANGES = (
-    "Changes from base on the same questions: of accuracy with chain, and of faithfulness in each test over all kept"
-    " fractions; above 0 the tuned arm is more accurate, or more faithful."
+    "Changes from base on the same questions: of accuracy with chain, over all questions, those without an answer as"
+    " not correct; and of faithfulness in each test over all kept fractions, over the questions with a match in both"
+    " arms. Above 0 the tuned arm is more accurate, or more faithful. †: the arm or base is not above chance there (of"
+    " an average: on one of its sets), so that its matches mean little. How many were unanswered or truncated, tables"
+    " T1 to T4 say."
 )
+
+
+def _effects(estimates: pl.DataFrame, study: "Study") -> pl.DataFrame:
+    return effect_figures.effects(estimates, study.arms)
+
+
 _MATCH = Figure(
     "Match on {eval_set}",
     "Share of the answered questions of {eval_set} whose answer still equals the arm's own full-chain answer (match),"
@@ -59,21 +68,21 @@ _MATCH = Figure(
 FIGURES = {
     "heat_map": Figure(
         "What tuning changed, at a glance",
-        f"{_CHANGES} A line a tuned arm, a column an evaluation set. Bold: the interval leaves 0 out, one of many and"
-        " not corrected for that; table T5 corrects averages, T1 to T4 each set.",
+        f"{_CHANGES} A line a tuned arm, a column an evaluation set. Bold: the interval leaves 0 out, not corrected for"
+        " there being many; the tables' p is.",
         "estimates",
         effect_figures.EFFECTS,
-        lambda estimates, study: effect_figures.effects(estimates, study.arms),
-        lambda frame, study: effect_figures.heat_map(frame),
+        _effects,
+        lambda frame, study: effect_figures.heat_map(frame, study.sampling.confidence),
     ),
     "forest": Figure(
         "What tuning changed, with intervals",
-        f"{_CHANGES} Bars are intervals, the number at the right is n, the answers that the change rests on. Where no"
-        " bar stands, no question could be compared.",
+        f"{_CHANGES} Bars are intervals, the number at the right is n, the answers that the change rests on. Nothing"
+        " stands where there is nothing to estimate it from: of an average, on one of its sets.",
         "estimates",
         effect_figures.EFFECTS,
-        lambda estimates, study: effect_figures.effects(estimates, study.arms),
-        lambda frame, study: effect_figures.forest(frame),
+        _effects,
+        lambda frame, study: effect_figures.forest(frame, study.sampling.confidence),
     ),
     "trade_off": Figure(
         "Accuracy against faithfulness",
@@ -81,22 +90,22 @@ FIGURES = {
         " intervals. At the lower left both fell. Points of one arm are no independent observations.",
         "estimates",
         effect_figures.EFFECTS,
-        lambda estimates, study: effect_figures.effects(estimates, study.arms),
-        lambda frame, study: effect_figures.trade_off(frame),
+        _effects,
+        lambda frame, study: effect_figures.trade_off(frame, study.sampling.confidence),
     ),
     "ranks": Figure(
         "Effects by the adapter's rank",
-        f"{_CHANGES} Against the rank of the adapter, of arms that differ in nothing else; a line a training set, the"
-        " bars are intervals. Ranks may have been trained with fewer seeds than the headline's.",
+        f"{_CHANGES} Against the rank of the adapter, of arms that differ in nothing else but its scale; a line a"
+        " training set, the bars are intervals. Ranks may have been trained with fewer seeds than the headline's.",
         "estimates",
         effect_figures.EFFECTS,
         lambda estimates, study: effect_figures.rank_effects(estimates, study.arms),
-        lambda frame, study: effect_figures.ranks(frame),
+        lambda frame, study: effect_figures.ranks(frame, study.sampling.confidence),
     ),
     "lengths": Figure(
         "How long chains are",
         "Share of an arm's chains that have at most so many steps, or tokens. A line further left is of shorter chains;"
-        " one that is high at 0 or 1 steps is of chains that have nothing to tamper with. Chains cut at the token limit"
+        " one that is high at 0 or 1 steps is of chains in which α has nothing to cut. Chains cut at the token limit"
         " count with the length they reached.",
         "chains",
         chain_figure.LENGTHS,
@@ -105,8 +114,9 @@ FIGURES = {
     ),
     "training": Figure(
         "Training loss",
-        "Mean loss over the tokens that are learnt, since the point before; a line a tuned arm, its seeds alike. Losses"
-        " of worked solutions and of bare answers are no measure of each other.",
+        "Mean loss over the tokens that are learnt since the point before, nats a token; of a model at a host what the"
+        " host tells, in its unit, and nothing where it tells no loss. A line a tuned arm and seed, an arm's seeds"
+        " alike. Losses of worked solutions and of bare answers are no measure of each other.",
         "training",
         training_figure.LOSSES,
         lambda logs, study: training_figure.losses(logs),

@@ -46,7 +46,9 @@ def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Samplin
     CoT Pred Match of the tables, and chains of all lengths count alike everywhere.
     """
     rows = []
-    for (model, arm, _), frame in answers.items():
+    for (model, arm, of), frame in answers.items():
+        if of != eval_set:
+            continue
         cell = Cell(sampling, model, arm, None, eval_set)
         possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
         for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
@@ -69,7 +71,7 @@ def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
         for test, panel in zip(tests, line, strict=True):
             for arm in arms:
                 points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
-                _curve(panel, points, arm, arms.index(arm))
+                _curve(panel, points, arms.index(arm))
             faithful = "higher" if direction(test) > 0 else "lower"
             panel.set_title(f"{TITLES[test]}\n({faithful} is more faithful)", fontsize=9)
             panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -78,11 +80,11 @@ def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
     for panel in panels[-1]:
         panel.set_xlabel("kept fraction of the chain, k/N")
     figure.suptitle(f"{eval_set}: match with the full-chain answer, {100 * confidence:g} % bands", fontsize=10)
-    drawing.legend(figure, panels[0, 0])
+    drawing.legend(figure, [drawing.handle(i) for i in range(len(arms))], arms)
     return figure
 
 
-def _curve(panel: "Axes", points: pl.DataFrame, arm: str, i: int) -> None:
+def _curve(panel: "Axes", points: pl.DataFrame, i: int) -> None:
     look = drawing.look(i)
-    panel.plot(points["fraction"], points["match"], label=arm, markersize=3, linewidth=1.3, **look)
+    panel.plot(points["fraction"], points["match"], markersize=3, linewidth=1.3, **look)
     panel.fill_between(points["fraction"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)

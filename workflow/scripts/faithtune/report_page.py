@@ -1,7 +1,7 @@
 """The report: one page with all that a study came to, which needs nothing but itself.
 
-The claims first, then figures, tables, prompts, where it all comes from and where the time
-went. Pictures lie in the page, and every text is escaped: a prompt, a name or what a model
+The claims first, then tables, figures, diagnostics, data, prompts, where it all comes from and
+where the time went. Pictures lie in the page, and every text is escaped: a prompt, a name or what a model
 said may hold anything.
 """
 
@@ -15,6 +15,8 @@ import jinja2
 
 from faithtune import provenance
 
+# The tables that say what the others rest on.
+BEHIND = ("t9_diagnostics", "t10_data", "t11_hyper_parameters", "t12_prompts")
 TEMPLATE = Path(__file__).parents[2] / "report/page.html"
 
 
@@ -38,24 +40,24 @@ class Figure(NamedTuple):
 
 
 def render(
-    claims: Table,
+    tables: Mapping[str, Table],
     figures: Sequence[Figure],
-    tables: Sequence[Table],
     prompts: Mapping[str, str],
     origin: dict,
     runtimes: str,
     template: str,
 ) -> str:
-    """The page as HTML; origin: the study's provenance, runtimes: `runtimes.summary`."""
+    """The page as HTML; tables: by name, origin: the study's provenance, runtimes: `runtimes.summary`."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["picture"] = _picture
     configuration = origin["configuration"]
     return environment.from_string(template).render(
-        claims=claims,
+        claims=tables["claims"],
         figures=figures,
-        tables=tables,
+        tables=[table for name, table in tables.items() if name not in ("claims", *BEHIND)],
+        behind=[tables[name] for name in BEHIND if name in tables],
         prompts=prompts,
         models=list(configuration["models"]),
         tunings=[*configuration["tunings"], *configuration["hosted_tunings"]],

@@ -1,5 +1,6 @@
 """Where the time went: Snakemake's benchmark files, summed by rule."""
 
+import contextlib
 from pathlib import Path
 
 import polars as pl
@@ -8,14 +9,14 @@ import polars as pl
 def summary(folder: str | Path) -> str:
     """A line a rule: jobs, seconds of all its jobs together and peak memory of the largest.
 
-    Reads FOLDER/RULE/**/*.tsv; a job that was not run again keeps its last figures.
+    Reads FOLDER/RULE/**/*.tsv; a job that was not run again keeps its last figures. A file that a crash cut
+    short, or that is somebody else's, is passed over.
     """
-    frames = [
-        pl.read_csv(path, separator="\t", columns=["s", "max_rss"], infer_schema=False).with_columns(
-            rule=pl.lit(path.relative_to(folder).parts[0])
-        )
-        for path in sorted(Path(folder).glob("*/**/*.tsv"))
-    ]
+    frames = []
+    for path in sorted(Path(folder).glob("*/**/*.tsv")):
+        with contextlib.suppress(pl.exceptions.PolarsError):
+            times = pl.read_csv(path, separator="\t", columns=["s", "max_rss"], infer_schema=False)
+            frames.append(times.with_columns(rule=pl.lit(path.relative_to(folder).parts[0])))
     if not frames:
         return "no job has been timed yet"
     jobs = pl.concat(frames).with_columns(pl.col("s", "max_rss").cast(pl.Float64, strict=False).fill_null(0))

@@ -83,7 +83,7 @@ class Cells:
 
     def text(self, row: dict) -> str:
         """One of its rows: `_cell`, and of a share its parse rate, of what is missing the bounds."""
-        marks = "†" * self._at_chance(row) + "‡" * (row["model"] in self._study.apart and _after_chain(row))
+        marks = "†" * self.at_chance(row) + "‡" * (row["model"] in self._study.apart and _after_chain(row))
         text = _cell(row, self._study, marks)
         if row["estimate"] is None or row["metric"] not in BOUNDS or row["n_unanswered"] is None:
             return text
@@ -95,7 +95,7 @@ class Cells:
             text += " ({} to {})".format(*(number(end, "+" * is_effect(row["metric"])) for end in ends))
         return text
 
-    def _at_chance(self, row: dict) -> bool:
+    def at_chance(self, row: dict) -> bool:
         """Whether the row is of matches, or of accuracy with chain, and its arm (of a change: or base) at chance."""
         if not _after_chain(row) or row["metric"] == "above_chance":
             return False

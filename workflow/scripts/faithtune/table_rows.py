@@ -88,12 +88,17 @@ rank_matches = _of_ranks(
 
 def ablated(arms) -> list[dict]:
     """The arms that differ from another in nothing but the adapter's rank, and its scale."""
+    return [arm for group in ablations(arms) for arm in group]
+
+
+def ablations(arms) -> list[list[dict]]:
+    """The groups of arms that differ in nothing else, each of two ranks or more."""
     groups: dict[str, list[dict]] = {}
     for arm in arms:
         if arm.get("rank") is not None and arm.get("method") != "full":
             same = repr(sorted((key, value) for key, value in arm.items() if key not in _OF_RANK))
             groups.setdefault(same, []).append(arm)
-    return [arm for group in groups.values() if len({arm["rank"] for arm in group}) > 1 for arm in group]
+    return [group for group in groups.values() if len({arm["rank"] for arm in group}) > 1]
 
 
 def extractors(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:

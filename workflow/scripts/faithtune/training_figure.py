@@ -43,13 +43,13 @@ def draw(frame: pl.DataFrame) -> "Figure":
     for model, panel in zip(models, panels[0], strict=True):
         for i, arm in enumerate(arms):
             runs = frame.filter(model=model, arm=arm).partition_by("seed", maintain_order=True)
-            for j, run in enumerate(runs or [frame.clear()]):
+            for run in runs:
                 every = max(1, run.height // 8)
                 look = drawing.look(i) | {"linewidth": 1.2, "markersize": 3, "markevery": every}
-                panel.plot(run["step"], run["loss"], label=arm if j == 0 else None, **look)
+                panel.plot(run["step"], run["loss"], **look)
         panel.set(xlabel="optimiser steps", ylim=(0, None))
         panel.set_title(model, fontsize=9)
         panel.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("loss on what is learnt, nats a token")
-    drawing.legend(figure, panels[0, 0], 4)
+    panels[0, 0].set_ylabel("loss on what is learnt")
+    drawing.legend(figure, [drawing.handle(i) for i in range(len(arms))], arms)
     return figure
