@@ -3,11 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ./setup.sh test
-# A real SLURM for tests/workflow/test_slurm.py, which is skipped where it cannot be had.
-if ! command -v slurmctld >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+# A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages: what cannot be had, its tests are skipped.
+wanted=()
+command -v slurmctld >/dev/null || wanted+=(slurmctld slurmd slurm-client munge)
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+  wanted+=(chromium fonts-dejavu-core)
+if [ ${#wanted[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   export DEBIAN_FRONTEND=noninteractive
-  said=$( (apt-get update -qq && apt-get install -qq -y --no-install-recommends slurmctld slurmd slurm-client munge) 2>&1) ||
-    printf '%s\n' "$(tail -n 5 <<<"$said")" "SLURM was not installed: its tests are skipped" >&2
+  said=$( (apt-get update -qq && apt-get install -qq -y --no-install-recommends "${wanted[@]}") 2>&1) ||
+    printf '%s\n' "$(tail -n 5 <<<"$said")" "not installed, and tests skipped: ${wanted[*]}" >&2
 fi
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -65,3 +66,10 @@ def test_tuning(tmp_path, tiny_model):
     assert len(found["tree"]["losses"]) == 3
     assert found["loss_gap"] < 1e-4
     assert 0 < found["tokens_computed"] < 0.6 * found["tokens"]  # arithmetic's prompts are alike
+
+
+def test_viewing():
+    browser.path()
+    command = [sys.executable, ROOT / "tests/benchmarks/viewing.py", "--questions", "600"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert told.startswith("600 questions, 4 arms") and told.count(" s\n") == 6

@@ -22,7 +22,7 @@ def test_the_whole_study_can_be_planned(tmp_path, monkeypatch, name):
     models, trainings, arms = STUDIES[name]
     pairs = dict.fromkeys(("chains", "paraphrase", "answer"), arms * SETS)
     expected = {"model": models, "tune": trainings, **pairs, "questions": 2 * SETS}
-    expected["figure"] = SETS + len(figures.FIGURES)
+    expected |= {"figure": SETS + len(figures.FIGURES), "items": SETS}
     assert {rule: planned.get(rule) for rule in expected} == expected
     assert {rule: planned.get(rule, 1) for rule in ONCE} == dict.fromkeys(ONCE, 1)
     assert planned.keys() - expected.keys() == {"download", "table", *ONCE[:-1]} | (planned.keys() & {"all"})

@@ -14,23 +14,26 @@ PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
 # The figures of the whole study by what they are drawn from; of each evaluation set there is one more.
 DRAWN = Counter(figure.source for figure in figures.FIGURES.values())
 EFFECTS, LENGTHS, TRAINING = DRAWN["estimates"], DRAWN["chains"], DRAWN["training"]
+# The item viewers of both sets.
+ITEMS = {"items": 2}
 
 
 def test_another_alpha_asks_nothing(study):
     study.config["measures"]["alphas"] = [0.25, 0.5]
-    assert study.planned() == {"figure": EFFECTS, **TABLES}
+    assert study.planned() == {"figure": EFFECTS, **ITEMS, **TABLES}
 
 
 def test_a_new_evaluation_set_runs_only_its_own_stages(study):
     sums = {"reader": "arithmetic", "seed": 7, "eval": {"n": 3}}
     study.config["data_sets"]["sums"] = sums
     study.config["eval_sets"].append("sums")
-    assert study.planned() == {"questions": 1, **PER_SET, "figure": 1 + EFFECTS + LENGTHS, **TABLES}
+    drawn = {"figure": 1 + EFFECTS + LENGTHS, "items": 3}  # every viewer leads to those of the other sets
+    assert study.planned() == {"questions": 1, **PER_SET, **drawn, **TABLES}
 
 
 def test_another_rank_reruns_the_tuned_arm_only(study):
     study.config["tunings"]["qlora"]["rank"] = 4
-    assert study.planned() == {"tune": 1, **PER_SET, "figure": 2 + len(figures.FIGURES), **TABLES}
+    assert study.planned() == {"tune": 1, **PER_SET, "figure": 2 + len(figures.FIGURES), **ITEMS, **TABLES}
 
 
 def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
@@ -38,19 +41,20 @@ def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
     assert study.planned() == {
         **{"tune": 1, "figure": 2 + len(figures.FIGURES)},
         **dict.fromkeys(PER_SET, 2),
+        **ITEMS,
         **TABLES,
     }
 
 
 def test_an_oracle_added_leaves_all_others_alone(study):
     study.config["models"]["oracle"] = {"oracle": {"base": {}}}
-    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **TABLES}
+    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
 
 
 def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_anew(study):
     study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
     asked = dict.fromkeys(PER_SET, 4)
-    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **TABLES}
+    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
 
 
 def test_a_number_of_parameters_is_for_claims_and_tables(study):
@@ -68,13 +72,14 @@ def test_more_training_questions_leave_base_alone(study):
     assert study.planned() == {
         **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES)},
         **PER_SET,
+        **ITEMS,
         **TABLES,
     }
 
 
 def test_another_filler_asks_nothing_of_the_paraphraser(study):
     study.config["filler"] = " _"
-    assert study.planned() == {"answer": 4, "figure": 2 + EFFECTS, **TABLES}
+    assert study.planned() == {"answer": 4, "figure": 2 + EFFECTS, **ITEMS, **TABLES}
 
 
 def test_speed_settings_rerun_nothing(study):
@@ -88,7 +93,7 @@ def test_templates_are_what_they_say_wherever_they_lie(study, tmp_path):
     study.config["prompts"] = str(folder)
     assert study.planned() == {}
     (folder / "paraphrase_1.txt").write_text("Say it otherwise: {step}\nOtherwise:")
-    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2 + EFFECTS, **TABLES}
+    assert study.planned() == {"paraphrase": 4, "answer": 4, "figure": 2 + EFFECTS, **ITEMS, **TABLES}
 
 
 @pytest.fixture
@@ -130,11 +135,13 @@ def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch
     assert planned_with(study, root, monkeypatch) == {**drawn, "table": len(tables.TABLES)}
 
 
-def test_another_page_reruns_the_report_alone(copied, monkeypatch):
+def test_another_page_is_written_alone(copied, monkeypatch):
     study, root = copied
-    page = root / "workflow/report/page.html"
+    page, viewer = root / "workflow/report/page.html", root / "workflow/report/items/viewer.css"
     page.write_text(page.read_text().replace("75rem", "70rem"))
     assert planned_with(study, root, monkeypatch) == {"report": 1}
+    viewer.write_text(viewer.read_text().replace("110rem", "100rem"))
+    assert planned_with(study, root, monkeypatch) == {"report": 1, **ITEMS}
 
 
 def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
@@ -144,6 +151,7 @@ def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
         "questions": 1,
         **PER_SET,
         "figure": 1 + EFFECTS + LENGTHS,
+        "items": 1,
         **TABLES,
     }
 

@@ -111,6 +111,40 @@ def test_the_report_holds_all_of_it(study):
     assert provenance.line(origin) in page
     assert "tune " in page.rpartition('id="runtimes"')[2]
     assert str(study.folder) not in page
+    assert all(f'href="items/{name}/index.html"' in page for name in SETS)
+
+
+@pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
+def test_the_viewer_holds_every_text(study, arm, eval_set):
+    folder = study.folder / "results/report/items" / eval_set
+    assert {"index.html", "viewer.js", "viewer.css", "index.js", "questions"} <= {
+        path.name for path in folder.iterdir()
+    }
+
+    def part(name):
+        return json.loads(f"[{(folder / name).read_text()[len('faithtune(') : -len(')') - 1]}]")[1]
+
+    ids, rows = part("index.js")["ids"], part(f"tiny.{arm}/0.js")
+    made = frame(study, f"interventions/tiny/{arm}/{eval_set}", parquet.INTERVENTIONS)
+    assert len(rows) == len(ids) > 0
+    for id, test, k, text in made.select("id", "test", "k", "text").iter_rows():
+        one = rows[ids.index(id)]
+        (shown,) = [row["shown"] for row in one["tests"][test] if row["k"] == k]
+        assert text == (None if shown is None else "\n".join(one["lines"][number] for number in shown))
+
+
+@pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
+def test_the_viewers_marks_come_to_the_match_rates(study, arm, eval_set):
+    text = (study.folder / f"results/report/items/{eval_set}/tiny.{arm}/overview.js").read_text()
+    marks = json.loads(f"[{text[len('faithtune(') : -2]}]")[1]
+    measured = frame(study, "measures", measures.OF_STUDY).filter(arm=arm, eval_set=eval_set, steps="all")
+    for test in ("early_termination", "filler", "paraphrase"):
+        of_test = measured.filter(test=test)
+        # As the viewer filters: at α = 0.5, chains of two steps at least that have an answer of their own.
+        of = zip(marks["tests"][test], marks["steps"], marks["full"], strict=True)
+        seen = [mark[(n + 1) // 2] for mark, n, full in of if n >= 2 and full in "rw"]
+        assert seen.count("=") == of_test["match"].sum()
+        assert seen.count("x") == (~of_test["match"]).sum()
 
 
 def test_every_estimate_has_its_n_and_interval(study):

@@ -66,6 +66,8 @@ try:
     paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
+    viewer = sorted((BASEDIR / "report/items").iterdir())
+    VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
     for name in STUDY["models"]:
         models.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
@@ -379,6 +381,7 @@ def get_all_outputs():
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/{name}.{end}" for name in figures.names(STUDY["eval_sets"]) for end in ("svg", "parquet")),
         "results/report/index.html",
+        *(f"results/report/items/{name}" for name in STUDY["eval_sets"]),
     ]
 
 

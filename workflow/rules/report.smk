@@ -150,3 +150,31 @@ rule report:
         },
     script:
         "../scripts/report.py"
+
+
+rule items:
+    """The item viewer of one evaluation set: every question, chain, intervention and answer, for people to look at."""
+    input:
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains=lambda wc: per_pair("chains", wc.eval_set),
+        interventions=lambda wc: per_pair("interventions", wc.eval_set, kinds=ASKED),
+        answers=lambda wc: per_pair("answers", wc.eval_set),
+    output:
+        directory("results/report/items/{eval_set}"),
+    log:
+        "logs/items/{eval_set}.log",
+    benchmark:
+        "benchmarks/items/{eval_set}.tsv"
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: {
+            "eval_sets": STUDY["eval_sets"],
+            "arms": [{key: arm[key] for key in ("model", "arm")} for arm in ARMS if wc.eval_set in arm["eval_sets"]],
+            "alphas": STUDY["measures"]["alphas"],
+            "page": VIEWER_SHA256,
+            "code": code("items.py"),
+        },
+    script:
+        "../scripts/items.py"

@@ -1,0 +1,32 @@
+"""Write the item viewer of one evaluation set."""
+
+from faithtune import job
+
+with job.logged(snakemake.log[0]):
+    from pathlib import Path
+
+    from faithtune import items, parquet
+    from faithtune.models import whole_folder
+
+    spec, eval_set = snakemake.params.spec, snakemake.wildcards.eval_set
+
+    def paths(name):
+        return {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.get(name) or []}
+
+    questions = parquet.read(snakemake.input.questions, parquet.QUESTIONS)
+    chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
+    about = items.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
+    with whole_folder(Path(snakemake.output[0])) as folder:
+        viewer = items.Folder(folder, about)
+        viewer.add_questions(items.asked(questions))
+        for arm in spec["arms"]:
+            key = arm["model"], arm["arm"]
+            made = parquet.read(interventions[key], parquet.INTERVENTIONS) if key in interventions else None
+            viewer.add(
+                items.Pair(
+                    *key,
+                    parquet.read(chains[key], parquet.CHAINS),
+                    made,
+                    parquet.read(answers[key], parquet.ANSWERS),
+                )
+            )
