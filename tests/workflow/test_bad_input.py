@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from study import ROOT, Study
@@ -114,3 +116,11 @@ def test_a_job_tells_its_error_in_one_line(fresh, row, expected):
     assert expected in told[0]
     assert "Traceback" not in done.stdout
     assert not (fresh.folder / "results/questions/colours.eval.parquet").exists()
+    failed = done.stdout.rpartition("1 of 1 jobs failed:\n")[2].splitlines()
+    assert failed[0] == "  questions colours/eval (log: logs/questions/colours.eval.log)"
+    assert failed[1] == told[0].replace("faithtune:", "    error:")
+    assert failed[2].endswith("run the same command again.")
+    status = subprocess.run(
+        [sys.executable, ROOT / "workflow/status.py", fresh.folder], capture_output=True, text=True, check=True
+    ).stdout
+    assert ": ended, 0 of 1 jobs done" in status and status.endswith("\n".join(failed[:3]) + "\n")

@@ -29,8 +29,8 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 try:
-    from faithtune import blocks, damage, data, figures, models, prompts, provenance, published, runtimes, sources
-    from faithtune import study, tables, watch
+    from faithtune import blocks, damage, data, figures, models, prompts, provenance, published, run_log, runtimes
+    from faithtune import sources, study, tables, watch
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint

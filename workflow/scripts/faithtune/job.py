@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from faithtune import damage, errors, parquet, watch
+from faithtune import damage, errors, log_lines, parquet, watch
 from faithtune.damage import DamagedError
 from faithtune.errors import UserError
 
@@ -32,7 +32,8 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
     line = None
     try:
         with (
-            open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as file,
+            open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as opened,
+            log_lines.Lines(opened) as file,
             contextlib.redirect_stderr(file),
             contextlib.redirect_stdout(file),
         ):

@@ -194,6 +194,7 @@ def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
         seed=settings["seed"],
         data_seed=settings["seed"],
         report_to=[],
+        disable_tqdm=False,  # the log tells the rate and the time left
     )
 
 

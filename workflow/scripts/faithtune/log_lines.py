@@ -1,0 +1,57 @@
+"""Progress bars that read well in a file: lines, not one line written over and over.
+
+Bars of tqdm, and of the libraries that use it, overwrite their line on a terminal by a carriage return. In a log each
+state would stand behind the one before, in a line of thousands of characters.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+# Seconds between two states of a bar; its last is always written.
+EVERY = 10.0
+# Moves of the cursor, with which several bars share a terminal.
+_CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_PIECE = re.compile(r"\r?\n|\r|[^\r\n]+")
+
+
+class Lines:
+    """A text file as a standard stream: of what is overwritten in it a state every `every` seconds, a line each."""
+
+    def __init__(self, file: TextIO, every: float = EVERY, clock: Callable[[], float] = time.monotonic):
+        self.file, self.every, self.clock = file, every, clock
+        self.line, self.is_state = "", False  # not ended yet; whether it may be overwritten
+        self.last = clock()
+
+    def write(self, text: str) -> int:
+        for piece in _PIECE.findall(_CURSOR.sub("", text)):
+            if piece == "\r":
+                self.line, self.is_state = "", True
+            elif piece.endswith("\n"):
+                if self.line.strip() or not self.is_state:
+                    self._put()
+                self.is_state = False
+            else:
+                if self.is_state and self.line:  # somebody else's text, behind a state
+                    self._put()
+                    self.is_state = False
+                self.line += piece
+        if self.is_state and self.line.strip() and self.clock() - self.last >= self.every:
+            self._put()
+            self.last = self.clock()
+        return len(text)
+
+    def _put(self) -> None:
+        self.file.write(f"{self.line.rstrip()}\n")
+        self.line = ""
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.line.strip():
+            self._put()
+
+    def __getattr__(self, name: str):
+        return getattr(self.file, name)

@@ -1,0 +1,29 @@
+"""What the last run in this folder has done, does and failed at: python workflow/status.py [FOLDER]"""
+
+import platform
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "scripts"))
+
+import psutil
+
+from faithtune import run_log
+
+
+def is_alive(run: run_log.Run, folder: Path) -> bool | None:
+    """Whether a Snakemake works in `folder`; None where the run is another machine's."""
+    if run.about.get("Host") != platform.node():
+        return None
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        asked = " ".join(process.info["cmdline"] or [])
+        if process.info["cwd"] == str(folder) and "snakemake" in asked:
+            return True
+    return False
+
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
+run = run_log.latest(folder)
+if run is None:
+    sys.exit(f"faithtune: {folder}: no run has left a log here; expected the folder in which snakemake was started")
+print(run_log.status(run, folder, is_alive(run, folder)))
