@@ -3,6 +3,7 @@
 import base64
 from html.parser import HTMLParser
 
+import browser
 import pytest
 
 from faithtune.report_page import TEMPLATE, Figure, Table, render
@@ -94,3 +95,18 @@ def test_it_can_be_read_aloud(text):
     assert text.count('scope="col"') == 1 + 2 and text.count('scope="row"') == 1 + 2
     assert "The study has no answers." in page.texts and '<th scope="col"></th>' not in text
     assert '<html lang="en">' in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", browser.SIZES)
+def test_anybody_can_use_it(text, tmp_path, size):
+    file = tmp_path / "index.html"
+    wide = f"<tr>{'<td>0.50 [0.40, 0.60] n=20</td>' * 30}</tr>"  # as tables of many arms are
+    file.write_text(text.replace("</tbody>", f"{wide}</tbody>", 1), encoding="utf-8")
+    with browser.browser() as chromium, browser.page(chromium, file, size) as page:
+        assert browser.breaches(page) == []
+        assert browser.overflow(page) <= 0
+        assert page.evaluate("document.querySelector('#claims .wide').scrollWidth > innerWidth")
+        page.click("summary >> nth=0")
+        assert HOSTILE in page.locator("details pre").first.inner_text()
+        assert page.complaints == []

@@ -2,9 +2,9 @@
 
 import re
 
+import browser
 import pytest
 
-import browser
 import viewed
 from viewed import HOSTILE, N
 
@@ -208,3 +208,14 @@ def test_anybody_can_use_it(chromium, file, size, tmp_path):
         page.select_option("#test", "filler")
         page.wait_for_selector("li.in")
         assert browser.breaches(page) == []
+
+
+def test_breaches_are_seen(chromium, tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text(
+        '<img src="x.png"><p style="color: #bbb; background: #fff">faint</p><div style="width: 3000px">wide</div>'
+    )
+    with browser.page(chromium, bad) as page:
+        found = {line.partition(":")[0] for line in browser.breaches(page)}
+        assert {"image-alt", "color-contrast", "html-has-lang"} <= found
+        assert browser.overflow(page) > 1000

@@ -1,0 +1,33 @@
+"""Takes the manual's pictures of a finished study: python tests/pictures.py [FOLDER]
+
+Writes config/pictures/*.png, from the report and the item viewer in FOLDER/results (the embedded study's), and
+config/pictures/match.svg, a figure of it.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import browser
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "config/pictures"
+# An address of the viewer: a question of which the tuned arm changes its answer when half of its steps are filler.
+ITEM = "#test=filler&at=0.5&changed=x&full=r"
+SIZE = "wide"
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT) / "results"
+    PICTURES.mkdir(exist_ok=True)
+    with browser.browser() as chromium:
+        with browser.page(chromium, folder / "report/items/arithmetic/index.html", SIZE, ITEM) as page:
+            page.wait_for_selector("#arm-right ol.steps li.in")
+            page.screenshot(path=PICTURES / "viewer.png")
+        with browser.page(chromium, folder / "report/index.html", SIZE) as page:
+            page.screenshot(path=PICTURES / "report.png")
+    shutil.copyfile(folder / "figures/match_arithmetic.svg", PICTURES / "match.svg")
+
+
+if __name__ == "__main__":
+    main()
