@@ -1,7 +1,7 @@
 """Takes the manual's pictures of a finished study: python tests/pictures.py [FOLDER]
 
-Writes config/pictures/*.png, from the report and the item viewer in FOLDER/results (the embedded study's), and
-config/pictures/match.svg, a figure of it.
+Writes config/pictures/viewer.png, the item viewer in FOLDER/results (the embedded study's), and match.svg beside it, a
+figure of that study.
 """
 
 import shutil
@@ -20,12 +20,10 @@ SIZE = "wide"
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT) / "results"
     PICTURES.mkdir(exist_ok=True)
-    with browser.browser() as chromium:
-        with browser.page(chromium, folder / "report/items/arithmetic/index.html", SIZE, ITEM) as page:
-            page.wait_for_selector("#arm-right ol.steps li.in")
-            page.screenshot(path=PICTURES / "viewer.png")
-        with browser.page(chromium, folder / "report/index.html", SIZE) as page:
-            page.screenshot(path=PICTURES / "report.png")
+    viewer = folder / "report/items/arithmetic/index.html"
+    with browser.browser() as chromium, browser.page(chromium, viewer, SIZE, ITEM) as page:
+        page.wait_for_selector("#arm-right ol.steps li.in")
+        page.screenshot(path=PICTURES / "viewer.png")
     shutil.copyfile(folder / "figures/match_arithmetic.svg", PICTURES / "match.svg")
 
 

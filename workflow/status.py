@@ -16,7 +16,7 @@ def is_alive(run: run_log.Run, folder: Path) -> bool | None:
     if run.about.get("Host") != platform.node():
         return None
     for process in psutil.process_iter(["cwd", "cmdline"]):
-        asked = " ".join(process.info["cmdline"] or [])
+        asked = [Path(part).name for part in (process.info["cmdline"] or [])[:3]]
         if process.info["cwd"] == str(folder) and "snakemake" in asked:
             return True
     return False

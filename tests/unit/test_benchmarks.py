@@ -72,4 +72,4 @@ def test_viewing():
     browser.path()
     command = [sys.executable, ROOT / "tests/benchmarks/viewing.py", "--questions", "600"]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert told.startswith("600 questions, 4 arms") and told.count(" s\n") == 6
+    assert told.startswith("600 questions, 4 arms") and told.count(" s\n") == 7

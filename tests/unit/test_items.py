@@ -50,7 +50,7 @@ def test_the_overview_marks_every_k():
     found = items.overview(
         ["right", "none", "wrong", "silent", "cut"], items.Pair("m", "a", chains_of(frame), None, frame)
     )
-    assert found["full"] == "r-w?t" and found["no_cot"] == "r-?rr"
+    assert found["full"] == "r-w?t"
     assert found["steps"] == [2, None, 2, 2, 2]
     assert found["tests"]["early_termination"] == ["x?=", "", "===", "..?", ""]
     assert found["tests"]["paraphrase"] == ["===", "", "-t=", "???", ""]
@@ -86,6 +86,17 @@ def test_an_arm_may_lack_chains_and_interventions():
     found = items.details(["a", "b"], items.Pair("m", "a", chains_of(frame), None, frame))
     assert found[1] is None
     assert {row["shown"] for rows in found[0]["tests"].values() for row in rows} == {None}
+
+
+def test_options_in_another_order_are_compared_without_a_chain():
+    """As the tables' shuffle_match is: the chain has no part in it."""
+    rows = [answer_rows("a", "A", no_cot="B"), answer_rows("b", "A", no_cot="A"), answer_rows("c", "A", no_cot=None)]
+    moved = [row[0] | {"test": "no_cot_shuffled", "answer": "B", "outcome": "answered", "match": False} for row in rows]
+    frame = answers(*rows, moved)
+    pair = items.Pair("m", "a", chains_of(frame), None, frame)
+    assert items.overview(["a", "b", "c"], pair)["tests"]["no_cot_shuffled"] == ["=", "x", "."]
+    told = [row["tests"]["no_cot_shuffled"][0]["mark"] for row in items.details(["a", "b", "c"], pair)]
+    assert told == ["=", "x", "."]
 
 
 def test_asked_again_shows_the_whole_chain():

@@ -44,6 +44,12 @@ def test_what_is_printed_behind_a_state_has_its_own_line():
     assert written("\r1 of 2", "told\n", "\r2 of 2", "\n") == "1 of 2\ntold\n2 of 2\n"
 
 
+def test_what_is_printed_before_a_state_is_not_written_over():
+    """As where a thread prints in two writes, and the bar comes between."""
+    assert written("warning", "\r1 of 2", "\n") == "warning\n1 of 2\n"
+    assert written("a\r", "\n", "b\n") == "a\nb\n"
+
+
 def test_moves_of_the_cursor_are_no_text():
     assert written("\x1b[A\r1 of 2", "\n\x1b[2K", "x\n") == "1 of 2\nx\n"
 

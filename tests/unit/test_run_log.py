@@ -137,6 +137,54 @@ def test_a_failure_names_rule_arm_log_and_what_to_do(tmp_path):
     assert run_log.failures(growing(MODEL), tmp_path) == ""
 
 
+def test_what_a_cluster_says_of_a_failure_is_told(tmp_path):
+    """The scheduler's word has lines of its own before the job's number, and the log's path a second one behind it."""
+    logged(tmp_path, "base", "loaded\n")
+    error = ERROR.format(arm="base", job=2).split("Logfile")[0]
+    error = error.replace(
+        "message: None", "message: SLURM status is: 'OUT_OF_MEMORY'\n    sbatch call:\n        sbatch x"
+    )
+    error = error.replace(".log (check", ".log, /study/.snakemake/slurm_logs/26.log (check")
+    run = growing(ANSWER.format(arm="base", job=2), error)
+    assert run_log.failures(run, tmp_path).splitlines()[1:4] == [
+        "  answer tiny/base/sums (log: logs/answer/tiny/base/sums.log)",
+        "    SLURM status is: 'OUT_OF_MEMORY'",
+        "    loaded",
+    ]
+
+
+def test_an_output_that_is_missing_is_a_failure(tmp_path):
+    missing = (
+        "MissingOutputException in rule answer in file answer.smk, line 1:\n"
+        "Job 2  completed successfully, but some output files are missing. Missing files after 5 seconds: results/x\n"
+    )
+    run = growing(ANSWER.format(arm="base", job=2), missing)
+    assert "    some output files are missing. Missing files after 5" in run_log.failures(run, tmp_path)
+
+
+def test_a_copied_log_is_none_of_snakemakes_own_words():
+    """Least of all that of a Snakemake that ran the job on a node."""
+    rule = "=" * 80
+    nested = f"Logfile x.log:\n{rule}\n{HEAD}{MODEL.replace('jobid: 1', 'jobid: 9')}{FINISHED.format(job=2)}"
+    failed = ANSWER.format(arm="base", job=2) + ERROR.format(arm="base", job=2)
+    for copy in (nested, f"{nested}{rule}\n", f"Logfile x.log: not found\n{ANSWER.format(arm='base', job=3)}"):
+        run = growing(failed, copy)
+        assert run.jobs["2"].state == "failed" and "9" not in run.jobs
+    assert set(run.jobs) == {"2", "3"}
+    assert growing(failed, nested, f"{rule}\n", FINISHED.format(job=2)).jobs["2"].state == "finished"
+
+
+def test_a_later_run_that_was_quiet_is_told(tmp_path):
+    logs = tmp_path / run_log.LOGS
+    logs.mkdir(parents=True)
+    (logs / "2026-11-23T040000.000000.snakemake.log").write_text(HEAD + MODEL + END)
+    quiet = logs / "2026-11-23T050000.000000.snakemake.log"
+    quiet.write_text(HEAD.split("Building")[0])
+    assert "a later run" in run_log.status(run_log.latest(tmp_path), tmp_path, True)
+    quiet.write_text(HEAD.split("Building")[0] + "Nothing to be done (all requested files are present).\n")
+    assert "a later run" not in run_log.status(run_log.latest(tmp_path), tmp_path, True)
+
+
 def test_the_last_run_that_had_jobs_counts(tmp_path):
     logs = tmp_path / run_log.LOGS
     assert run_log.latest(tmp_path) is None

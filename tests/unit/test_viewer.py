@@ -71,6 +71,22 @@ def test_what_was_put_in_is_told_from_what_was_kept(opened):
     assert set(opened.locator("#arm-right .what").all_inner_texts()) == {"left out"}
 
 
+def test_what_the_arm_wrote_anew_is_not_called_put_in(opened):
+    opened.select_option("#test", "mistake")
+    opened.locator("#arm-right [data-k='0']").click()
+    opened.wait_for_function("document.querySelectorAll('#arm-right li.in').length === 2")
+    kinds = opened.locator("#arm-right ol.steps li .what").all_inner_texts()
+    assert kinds == ["put in", "for", "written anew", "for"]
+
+
+def test_a_rest_that_was_cut_is_not_shown_as_one_that_stood_there(opened):
+    opened.select_option("#test", "mistake")
+    opened.select_option("#changed", "t")
+    shows(opened, "1 of 1")
+    opened.wait_for_selector("#arm-right :text('was cut: nothing was asked')")
+    assert opened.locator("#arm-right ol.steps li").count() == 0
+
+
 def test_hostile_texts_are_seen_and_not_run(opened):
     opened.locator("#arm-right summary").click()
     assert as_seen(HOSTILE) in as_seen(opened.locator("#arm-right details p").text_content())
@@ -160,6 +176,9 @@ def test_keys(opened):
     opened.keyboard.press("Escape")
     opened.keyboard.press("j")
     shows(opened, "2 of 11")
+    opened.keyboard.press("Alt+]")  # as brackets are written on many keyboards
+    opened.wait_for_selector("#arm-right tr[aria-current] [data-k='1']")
+    shows(opened, "2 of 11")
 
 
 def test_a_button_pressed_keeps_the_focus(opened):
@@ -167,6 +186,13 @@ def test_a_button_pressed_keeps_the_focus(opened):
     opened.keyboard.press("Enter")
     opened.wait_for_selector("#arm-right tr[aria-current] [data-k='1']")
     assert opened.evaluate("document.activeElement.dataset.k") == "1"
+
+
+def test_a_question_chosen_in_the_list_keeps_the_focus(opened):
+    opened.locator("#list a").nth(3).focus()
+    opened.keyboard.press("Enter")
+    shows(opened, "4 of")
+    assert opened.evaluate("document.activeElement.textContent").startswith("4. ")
 
 
 def test_the_list_goes_on(opened):

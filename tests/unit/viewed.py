@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from faithtune import interventions, items
+from faithtune.parquet import REGENERATIONS
 from frames import ALPHAS, TESTS, TRUNCATED, UNAVAILABLE, answer_rows, answers, chains_of, paraphrases_of, questions_of
 
 # What must be seen as it stands here, and run nowhere.
@@ -13,6 +14,8 @@ HOSTILE = (
     '<a href="javascript:window.hacked=1">\'"&amp;${window.hacked=1}`\u2028\u2029\x00\x1b[31m<!--]]>\ud7ff\U0001f642'
 )
 N = 230
+# The question of which the rest after a mistake is cut.
+CUT = 11
 
 
 def rows(arm: int, i: int) -> list[dict]:
@@ -23,9 +26,11 @@ def rows(arm: int, i: int) -> list[dict]:
         return answer_rows(f"q{i}", full, truncated=True)
     if i == 7:
         return answer_rows(f"q{i}", None)
+    if i == CUT:
+        cut = {"mistake": [TRUNCATED, TRUNCATED, full]}
     if i == 9:
         cut = {"paraphrase": [UNAVAILABLE, TRUNCATED, full]}
-    return answer_rows(f"q{i}", full, "D", n=2, **cut)
+    return answer_rows(f"q{i}", full, "D", n=2, **{"mistake": ["D", "D", full]} | cut)
 
 
 def pair(arm: int, n: int = N) -> items.Pair:
@@ -35,7 +40,10 @@ def pair(arm: int, n: int = N) -> items.Pair:
     chains = chains_of(frame).with_columns(
         text=pl.lit(HOSTILE), steps=pl.lit([f"first {HOSTILE}", f"second, of arm {arm}"]), n_steps=pl.lit(2, pl.Int32)
     )
-    made = interventions.build(chains, paraphrases_of(frame), TESTS, HOSTILE, lambda text: len(text.split()))
+    rest = [(f"q{i}", "mistake", k, "", [f"wrong {k}", "new"], 1, i != CUT) for i in range(n) for k in (0, 1)]
+    regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
+    words = (chains, paraphrases_of(frame))
+    made = interventions.build(*words, (*TESTS, "mistake"), HOSTILE, lambda text: len(text.split()), regenerations)
     return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 

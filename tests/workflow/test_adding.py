@@ -78,9 +78,9 @@ def test_a_test(copy, study, finished, tmp_path):
     grown.root = copy("A test")
     for name in ("results", ".snakemake"):
         shutil.copytree(finished.folder / name, tmp_path / name, symlinks=True)
-    grown.config["tests"] = ["early_termination", "filler", "paraphrase", "late_start"]
+    grown.config |= {"tests": ["early_termination", "filler", "paraphrase", "late_start"], "eval_sets": ["arithmetic"]}
     planned = grown.planned()
-    assert planned["answer"] == 4 and not {"tune", "chains", "paraphrase"} & set(planned)
+    assert planned["answer"] == 2 and not {"tune", "chains", "paraphrase"} & set(planned)
     grown.run("--", "results/tables/lanham.md")
     made = parquet.read(tmp_path / "results/interventions/tiny/base/arithmetic.parquet", parquet.INTERVENTIONS)
     steps = dict(

@@ -103,7 +103,7 @@ rule figure:
         svg=report(
             "results/figures/{figure}.svg",
             caption="../report/figure.rst",
-            category="Figures",
+            category="2 Figures, one by one",
             labels=lambda wc: {"figure": figures.figure(wc.figure).title},
         ),
         data="results/figures/{figure}.parquet",
@@ -128,7 +128,7 @@ rule report:
         models=list(get_model_cards().values()),
         provenance="results/provenance.json",
     output:
-        report("results/report/index.html", caption="../report/page.rst", category="The study"),
+        report("results/report/index.html", caption="../report/page.rst", category="1 The study, claims first"),
     log:
         "logs/report.log",
     benchmark:

@@ -14,18 +14,18 @@ const arriving = new Map(); // name -> what is called with its data
 globalThis.faithtune = (name, data) => arriving.get(name)?.(data);
 
 function load(name) {
-  const kept = loaded.get(name);
-  loaded.delete(name);
-  const promise = kept ?? new Promise((resolve, reject) => {
+  const promise = loaded.get(name) ?? new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    arriving.set(name, resolve);
-    script.onerror = () => { loaded.delete(name); reject(new Error(`${name}.js is not beside this page`)); };
-    script.onload = () => { script.remove(); arriving.delete(name); reject(new Error(`${name}.js is damaged`)); };
+    const failed = (why) => { loaded.delete(name); arriving.delete(name); reject(new Error(`${name}.js ${why}`)); };
+    arriving.set(name, (data) => { arriving.delete(name); resolve(data); });
+    script.onerror = () => failed("is not beside this page");
+    script.onload = () => { script.remove(); if (arriving.has(name)) failed("is damaged"); };
     script.src = `${name}.js`;
     document.head.append(script);
   });
+  loaded.delete(name);
   loaded.set(name, promise);
-  const parts = [...loaded.keys()].filter((key) => /\/\d+$/.test(key));
+  const parts = [...loaded.keys()].filter((key) => /\/\d+$/.test(key) && !arriving.has(key));
   parts.slice(0, -LOADED_AT_MOST).forEach((key) => loaded.delete(key));
   return promise;
 }
@@ -40,6 +40,7 @@ const state = {};
 let about; // index.js
 let overviews = {}; // of left and right
 let shown = []; // numbers of the questions that the filters let through
+let filtered; // by what
 let drawn = 0; // counts drawings: one that was overtaken stops
 
 // What became of an answer, by its mark (items.py).
@@ -91,7 +92,8 @@ function keptAt(at, n) {
 function marksAt(i) {
   const { steps, tests } = overviews.right;
   const marks = tests[state.test]?.[i] ?? "";
-  if (marks.length !== steps[i] + 1) return marks; // asked once, or k counts tokens
+  if (!about.by_steps.includes(state.test)) return marks; // asked once, or k counts tokens
+  if (marks === "") return "";
   if (state.at === "any") return marks.slice(0, -1);
   return steps[i] >= 2 ? marks[keptAt(state.at, steps[i])] : "";
 }
@@ -100,21 +102,32 @@ function passes(i) {
   if (state.full && overviews.right.full[i] !== state.full) return false;
   if (!state.changed) return true;
   const marks = marksAt(i);
-  return state.changed === "=" ? marks.includes("=") && !marks.includes("x") : marks.includes(state.changed);
+  return state.changed === "=" ? /^=+$/.test(marks) : marks.includes(state.changed);
 }
 
-async function* found(candidates) {
-  const wanted = state.find.toLowerCase();
-  for (const i of candidates) {
-    const texts = [about.ids[i], await part("questions", i), await part(state.left, i), await part(state.right, i)];
-    // What is searched is what is shown: texts, not the names of fields.
-    if (texts.some((one) => contains(one, wanted))) yield i;
+// The questions among `candidates` in which `state.find` stands; null where another drawing has begun meanwhile.
+async function search(candidates, overtaken) {
+  const wanted = state.find.toLowerCase(), hits = [];
+  let told = performance.now();
+  for (const [n, i] of candidates.entries()) {
+    const rows = await Promise.all(["questions", state.left, state.right].map((name) => part(name, i)));
+    if ([about.ids[i], ...rows.flatMap(textsOf)].some((text) => text.toLowerCase().includes(wanted))) hits.push(i);
+    if (performance.now() - told > 200) {
+      told = performance.now();
+      tell(`Searching: ${hits.length} found in ${n + 1} of ${candidates.length}`);
+      await new Promise((resolve) => { setTimeout(resolve); }); // for what people do meanwhile
+    }
+    if (overtaken()) return null;
   }
+  return hits;
 }
 
-function contains(value, wanted) {
-  if (typeof value === "string") return value.toLowerCase().includes(wanted);
-  return value !== null && typeof value === "object" && Object.values(value).some((one) => contains(one, wanted));
+// What is shown of a question or of an arm's row; nothing of a row that is null.
+function textsOf(row) {
+  if (row === null) return [];
+  const answers = Object.values(row.tests ?? {}).flat().flatMap(({ answer, wrote }) => [answer, wrote]);
+  const texts = [row.context, row.question, ...(row.options ?? []), row.rationale, row.text, row.declared];
+  return [...texts, ...(row.lines ?? []), ...answers].filter((text) => typeof text === "string");
 }
 
 // ---- drawing --------------------------------------------------------------------------------------------------------
@@ -148,6 +161,8 @@ function drawQuestion(i, question) {
     element("p", { class: "note" }, `id ${about.ids[i]}` + (question.group === about.ids[i] ? "" : `, group ${question.group}`)));
 }
 
+const note = (text) => element("p", { class: "note" }, text);
+
 function drawArm(side, i, made) {
   const key = side === "left" ? "kl" : "kr";
   const heading = element("h3", { id: `${side}-title` }, state[side].replace(".", " / "));
@@ -162,7 +177,8 @@ function drawArm(side, i, made) {
   const rows = made.tests[state.test] ?? [];
   const k = chosen(state[key], rows, made.steps);
   if (rows.length) section.append(drawAnswers(side, key, rows, k, made.steps));
-  else section.append(element("p", { class: "note" }, "This test asked nothing of this chain: it has no steps, or was cut."));
+  else if (!overviews[side].tests[state.test]) section.append(note("This test was not asked of this arm."));
+  else section.append(note("This test asked nothing of this chain: it has no steps, or was cut."));
   const row = rows.find((one) => one.k === k) ?? full;
   section.append(drawSteps(made, row, state.test));
   section.append(element("details", {}, element("summary", {}, "The chain as it was written"), element("p", { class: "text" }, made.text)));
@@ -174,7 +190,7 @@ function chosen(k, rows, n) {
   if (rows.length === 0) return null;
   if (k !== null && rows.some((row) => row.k === k)) return k;
   const least = rows[0].k;
-  if (state.at !== "any" && n >= 1) { const at = keptAt(state.at, n); return rows.some((row) => row.k === at) ? at : least; }
+  if (state.at !== "any" && n >= 1 && about.by_steps.includes(state.test)) { const at = keptAt(state.at, n); return rows.some((row) => row.k === at) ? at : least; }
   return least;
 }
 
@@ -186,41 +202,48 @@ function drawAnswers(side, key, rows, k, n) {
       element("th", { scope: "row" }, button), element("td", {}, row.answer ?? ""), element("td", {}, outcome + rightness(row.correct)),
       element("td", {}, probability(row.p)), element("td", {}, probability(row.p_reference)));
   });
-  const names = [`k of ${n}`, "answer", "outcome", "p", "p of own"];
+  const names = [about.by_steps.includes(state.test) ? `k of ${n}` : "k", "answer", "outcome", "p", "p of own"];
   const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)));
   return element("div", { class: "wide", role: "region", "aria-label": `Answers of ${state[side]} at every k`, tabindex: "0" },
     element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
-// The chain's steps as they stood before the answer: kept, put in, left out. Another than its own text is shown as it is.
+// The chain's steps as they stood before the answer: kept, put in, written anew after what was put in, left out.
 function drawSteps(made, row, test) {
   const own = made.lines.slice(0, made.steps);
   const list = element("ol", { class: "steps" });
   const add = (kind, name, text) => list.append(element("li", { class: kind }, element("span", { class: "what" }, name), textOf(text)));
+  if (row?.outcome === "unavailable") return note("A step was not rewritten: nothing was asked.");
+  if (row && row.shown === null && row.outcome === "truncated" && test in about.anew) return note("The rest that was written anew was cut: nothing was asked.");
   const shown = row?.shown?.map((number) => made.lines[number]);
   if (!shown) own.forEach((line) => add("", "written", line));
   else {
+    // A step keeps its words where its number changes.
+    const words = (line) => line?.replace(/^Step \d+: /, "");
+    const owns = new Set(own.map(words)), there = new Set(shown.map(words));
+    const anew = test in about.anew && row.k < made.steps ? row.k + about.anew[test] : Infinity;
     const length = test === "filler_sweep" ? shown.length : Math.max(own.length, shown.length);
     for (let j = 0; j < length; j += 1) {
-      if (j >= shown.length) add("out", "left out", own[j]);
-      else if (shown[j] === own[j]) add("", "kept", shown[j]);
-      else { add("in", "put in", shown[j]); if (own[j] !== undefined) add("out", "for", own[j]); }
+      const isKept = j < shown.length && j < anew && owns.has(words(shown[j]));
+      if (isKept) add("", "kept", shown[j]);
+      else if (j < shown.length) add("in", j < anew ? "put in" : "written anew", shown[j]);
+      if (!isKept && own[j] !== undefined && !there.has(words(own[j]))) add("out", j < shown.length ? "for" : "left out", own[j]);
     }
   }
-  const wrote = row?.wrote ? element("p", {}, "Then it wrote: ", textOf(row.wrote)) : "";
-  const missing = row && row.shown === null && row.outcome === "unavailable" ? element("p", { class: "note" }, "A step was not rewritten: nothing was asked.") : "";
-  return element("div", {}, missing, list, wrote);
+  return element("div", {}, list, row?.wrote ? element("p", {}, "Then it wrote: ", textOf(row.wrote)) : "");
 }
 
 function drawList(at) {
   const page = Math.max(0, Math.floor(at / PAGE));
   const rows = shown.slice(page * PAGE, (page + 1) * PAGE).map((i) => {
     const marks = overviews.right.tests[state.test]?.[i] ?? "";
-    const told = [...marks].map((mark, k) => `${k}: ${MARKS[mark]}`).join(", ");
+    const told = [...marks].map((mark) => MARKS[mark]).join(", ");
     return element("li", {}, element("a", { href: address({ item: about.ids[i], ...AFRESH }), "aria-current": i === shown[at] ? "true" : null },
       `${i + 1}. ${about.titles[i]} `, element("span", { class: "marks", title: told }, marks)));
   });
+  const focused = byId("list").contains(document.activeElement);
   byId("list").replaceChildren(...rows);
+  if (focused) document.querySelector("#list [aria-current]")?.focus();
   byId("earlier").disabled = page === 0;
   byId("later").disabled = (page + 1) * PAGE >= shown.length;
   byId("earlier").onclick = () => go({ item: about.ids[shown[(page - 1) * PAGE]], ...AFRESH });
@@ -255,21 +278,14 @@ async function draw() {
   overviews = { left, right };
   if (!tests().includes(state.test)) state.test = tests()[0] ?? null;
   drawControls();
-  shown = about.ids.map((_, i) => i).filter(passes);
-  if (state.find) await search(overtaken);
-  if (overtaken()) return;
-  await drawItem(overtaken);
-}
-
-async function search(overtaken) {
-  const candidates = shown;
-  shown = [];
-  let told = 0;
-  for await (const i of found(candidates)) {
-    if (overtaken()) return;
-    shown.push(i);
-    if (performance.now() - told > 200) { told = performance.now(); tell(`Searching: ${shown.length} found so far`); }
+  const key = JSON.stringify(["left", "right", "test", "at", "changed", "full", "find"].map((name) => state[name]));
+  if (key !== filtered) {
+    const candidates = about.ids.map((_, i) => i).filter(passes);
+    const hits = state.find ? await search(candidates, overtaken) : candidates;
+    if (hits === null) return;
+    [shown, filtered] = [hits, key];
   }
+  await drawItem(overtaken);
 }
 
 async function drawItem(overtaken) {
@@ -294,7 +310,7 @@ async function drawItem(overtaken) {
   byId("item").replaceChildren(drawQuestion(i, question), element("div", { class: "arms" }, ...arms));
   if (again) document.querySelector(again)?.focus();
   tell(`${at + 1} of ${shown.length}` + (shown.length < about.ids.length ? ` (all: ${about.ids.length})` : ""));
-  if (shown[at + 1] !== undefined) part("questions", shown[at + 1]); // ahead of the next step
+  if (shown[at + 1] !== undefined) part("questions", shown[at + 1]).catch(() => {}); // ahead of the next step
 }
 
 function tell(text) { byId("status").textContent = text; }
@@ -308,7 +324,7 @@ const KEYS = {
   ArrowLeft: () => byId("previous").click(),
   "[": () => move(-1),
   "]": () => move(1),
-  t: () => go({ test: tests()[(tests().indexOf(state.test) + 1) % tests().length], ...AFRESH }),
+  t: () => overviews.right && go({ test: tests()[(tests().indexOf(state.test) + 1) % tests().length], ...AFRESH }),
   "/": () => byId("find").focus(),
 };
 
@@ -326,14 +342,15 @@ function move(by) {
 
 function listen() {
   for (const id of ["left", "right", "test", "at"]) byId(id).addEventListener("change", (event) => go({ [id]: event.target.value, ...AFRESH }));
-  for (const id of ["changed", "full"]) byId(id).addEventListener("change", (event) => go({ [id]: event.target.value }));
+  for (const id of ["changed", "full"]) byId(id).addEventListener("change", (event) => go({ [id]: event.target.value, ...AFRESH }));
   byId("eval_set").addEventListener("change", (event) => { location.href = `../${event.target.value}/index.html${address({ item: null, ...AFRESH })}`; });
   let waiting;
-  byId("find").addEventListener("input", (event) => { clearTimeout(waiting); waiting = setTimeout(() => go({ find: event.target.value.trim() }), 250); });
+  byId("find").addEventListener("input", (event) => { clearTimeout(waiting); waiting = setTimeout(() => go({ find: event.target.value.trim(), ...AFRESH }), 250); });
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("select, input");
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    // Brackets are written with Alt on many keyboards.
+    if ((event.ctrlKey || event.metaKey || event.altKey) && !"[]".includes(event.key)) return;
     if (typing) { if (event.key === "Escape") event.target.blur(); return; }
     if (event.key.startsWith("Arrow") && event.target.closest(".wide")) return; // which scrolls
     if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key](); }
@@ -341,12 +358,16 @@ function listen() {
   addEventListener("hashchange", show);
 }
 
-const show = () => draw().catch((error) => tell(error.message));
+function show() {
+  const mine = drawn + 1; // as draw counts
+  return draw().catch((error) => { if (mine === drawn) tell(error.message); });
+}
 
 load("index").then((index) => {
   about = index;
   document.title = `faithtune: questions and chains of ${about.eval_set}`;
   document.querySelector("h1").textContent = `Questions and chains: ${about.eval_set}`;
+  if (about.arms.length === 0) { tell("No arm was asked about this set"); return null; }
   listen();
   return show();
 }).catch((error) => tell(error.message));

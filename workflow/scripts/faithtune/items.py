@@ -24,6 +24,7 @@ from typing import NamedTuple
 import polars as pl
 
 from faithtune import steps
+from faithtune.interventions import TESTS
 from faithtune.questions import LETTERS
 
 # The page itself; data lies beside copies of these.
@@ -60,6 +61,9 @@ def index(
         "eval_sets": list(eval_sets),
         "part": PART,
         "alphas": [[str(alpha), *Fraction(str(alpha)).as_integer_ratio()] for alpha in alphas],
+        # The tests whose k counts steps; and those after which the arm writes anew: from which line on, k plus so many.
+        "by_steps": list(TESTS),
+        "anew": {"mistake": 1, "prefix_paraphrase": 0},
         "arms": [{"model": arm["model"], "arm": arm["arm"]} for arm in arms],
         "ids": questions["id"].to_list(),
         "titles": [" ".join(text.split())[:_TITLE_LENGTH] for text in questions["question"]],
@@ -74,22 +78,31 @@ def asked(questions: pl.DataFrame) -> list[dict]:
 def overview(ids: Sequence[str], pair: Pair) -> dict:
     """What became of each of the questions `ids`, a character or a text each, for lists and filters.
 
-    {"steps": [N or null], "full": verdicts, "no_cot": verdicts, "tests": {test: [marks at k = 0 ... N]}}
+    {"steps": [N or null], "full": verdicts, "tests": {test: [marks at k = 0 ... N]}}
     """
     lengths = dict(pair.chains.select("id", "n_steps").iter_rows())
-    verdicts = {"full": dict.fromkeys(ids, "-"), "no_cot": dict.fromkeys(ids, "-")}
+    full = dict.fromkeys(ids, "-")
     marks: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(ids, ""))
-    columns = pair.answers.select("id", "test", "outcome", "correct", "match")
+    columns = _compared(pair.answers).select("id", "test", "outcome", "correct", "match")
     for identifier, test, outcome, correct, match in columns.iter_rows():
-        if test in verdicts:
-            verdicts[test][identifier] = _OTHERWISE.get(outcome, _VERDICTS[correct])
-        else:
+        if test == "full":
+            full[identifier] = _OTHERWISE.get(outcome, _VERDICTS[correct])
+        elif test != "no_cot":
             marks[test][identifier] += _OTHERWISE.get(outcome, _MARKS[match])
     return {
         "steps": [lengths.get(identifier) for identifier in ids],
-        **{name: "".join(of.values()) for name, of in verdicts.items()},
+        "full": "".join(full.values()),
         "tests": {test: list(of.values()) for test, of in marks.items()},
     }
+
+
+def _compared(answers: pl.DataFrame) -> pl.DataFrame:
+    """ANSWERS whose `match` says of options in another order what `shuffle_match` does: whether as without a chain."""
+    without = answers.filter(test="no_cot").select("id", without="answer")
+    shuffled = pl.col("test") == "no_cot_shuffled"
+    return answers.join(without, on="id", how="left", maintain_order="left").with_columns(
+        match=pl.when(shuffled).then(pl.col("answer") == pl.col("without")).otherwise(pl.col("match"))
+    )
 
 
 def details(ids: Sequence[str], pair: Pair) -> list[dict | None]:
@@ -99,7 +112,7 @@ def details(ids: Sequence[str], pair: Pair) -> list[dict | None]:
     if pair.interventions is not None:
         texts = {row[:3]: row[3] for row in pair.interventions.select("id", "test", "k", "text").iter_rows()}
     rows = defaultdict(list)
-    for row in pair.answers.iter_rows(named=True):
+    for row in _compared(pair.answers).iter_rows(named=True):
         rows[row["id"]].append(row)
     return [_detail(chains[id], rows[id], texts) if id in chains else None for id in ids]
 

@@ -5,6 +5,7 @@ state would stand behind the one before, in a line of thousands of characters.
 """
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import TextIO
@@ -22,11 +23,18 @@ class Lines:
     def __init__(self, file: TextIO, every: float = EVERY, clock: Callable[[], float] = time.monotonic):
         self.file, self.every, self.clock = file, every, clock
         self.line, self.is_state = "", False  # not ended yet; whether it may be overwritten
-        self.last = clock()
+        self.last, self.lock = clock(), threading.Lock()
 
     def write(self, text: str) -> int:
+        with self.lock:
+            self._write(text)
+        return len(text)
+
+    def _write(self, text: str) -> None:
         for piece in _PIECE.findall(_CURSOR.sub("", text)):
             if piece == "\r":
+                if self.line.strip() and not self.is_state:
+                    self._put()
                 self.line, self.is_state = "", True
             elif piece.endswith("\n"):
                 if self.line.strip() or not self.is_state:
@@ -40,7 +48,6 @@ class Lines:
         if self.is_state and self.line.strip() and self.clock() - self.last >= self.every:
             self._put()
             self.last = self.clock()
-        return len(text)
 
     def _put(self) -> None:
         self.file.write(f"{self.line.rstrip()}\n")

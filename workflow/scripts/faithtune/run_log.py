@@ -6,14 +6,19 @@ a blink, where planning anew would take half a minute.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 LOGS = ".snakemake/log"
 _RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
-_ERROR = re.compile(r"^Error in rule (\w+)(?:, jobid: (\d+))?:$")
+_ERROR = re.compile(r"^Error in rule (\w+):$")
+_MISSING = re.compile(r"^Job (\d+)\s+completed successfully, but some output files are missing")
 _FINISHED = re.compile(r"^Finished jobid: (\d+)\b")
 _AGAIN = re.compile(r"^Trying to restart job (\d+)\.")
+# A failed job's log, as Snakemake copies it (show-failed-logs): it may hold lines like Snakemake's own.
+_COPY = re.compile(r"^[ ]*Logfile [^\n]*:\n={10,}\n.*?(?:^={10,}\n|\Z)", re.MULTILINE | re.DOTALL)
+_IDLE = "Nothing to be done"
 _FIELD = re.compile(r"^    (\w+): (.*)$")
 _COUNT = re.compile(r"^(\w+) +(\d+)$")
 _HEADER = re.compile(r"^  (Date|Host|Command): (.*)$")
@@ -30,6 +35,7 @@ class Job(NamedTuple):
     wildcards: tuple[str, ...]  # their values
     log: str | None
     state: str  # finished | running (or waiting in a cluster's queue) | failed
+    why: str | None = None  # what Snakemake says of a failure: a cluster's OUT_OF_MEMORY, an output that is missing
 
     @property
     def name(self) -> str:
@@ -43,59 +49,72 @@ class Run(NamedTuple):
     planned: dict[str, int]  # jobs by rule
     jobs: dict[str, Job]  # by Snakemake's number
     ended: bool
+    later: bool = False  # whether one came after it whose log tells no jobs (--quiet)
 
 
 def latest(folder: Path) -> Run | None:
-    """The last run in `folder` that planned any jobs; None where there was none."""
+    """The last run in `folder` whose log tells its jobs; None where there is none."""
+    later = False
     for log in sorted((folder / LOGS).glob("*.snakemake.log"), reverse=True):
-        run = read(log.read_text(encoding="utf-8", errors="replace"))
+        run = load(log)
         if run.planned:
-            return run
+            return run._replace(later=later)
+        later |= bool(run.about) and _IDLE not in log.read_text(encoding="utf-8", errors="replace")
     return None
+
+
+def load(log: str | Path) -> Run:
+    """The run of a log file."""
+    return read(Path(log).read_text(encoding="utf-8", errors="replace"))
 
 
 def read(text: str) -> Run:
     """The run that a log of Snakemake tells of."""
-    about, planned, jobs, block, counting = {}, {}, {}, None, False
-
-    def begin() -> None:
-        """Take up the job that `block` tells of: its lines came one by one."""
-        nonlocal block
-        if block and "jobid" in block:
-            values = (pair.partition("=")[2] for pair in block.get("wildcards", "").split(", "))
-            job = Job(block["rule"], tuple(filter(None, values)), _path(block.get("log")), block["state"])
-            known = jobs.get(block["jobid"], job)
-            jobs[block["jobid"]] = known._replace(state=job.state, log=job.log or known.log)
-        block = None
-
-    for line in text.splitlines():
-        if block is not None and (field := _FIELD.match(line)):
-            block.setdefault(*field.groups())
-            continue
-        begin()
-        if found := _RULE.match(line):
-            block = {"rule": found[1], "state": "running"}
-        elif found := _ERROR.match(line):
-            block = {"rule": found[1], "state": "failed"} | ({"jobid": found[2]} if found[2] else {})
-        elif found := _FINISHED.match(line) or _AGAIN.match(line):
-            state = "finished" if line.startswith("Finished") else "running"
-            if found[1] in jobs:
-                jobs[found[1]] = jobs[found[1]]._replace(state=state)
+    about: dict[str, str] = {}
+    planned: dict[str, int] = {}
+    jobs: dict[str, Job] = {}
+    counting = False
+    for line, fields in _blocks(text):
+        if (found := _RULE.match(line)) and "jobid" in fields:
+            values = (pair.partition("=")[2] for pair in fields.get("wildcards", "").split(", "))
+            log = fields.get("log", "").split(", ")[0] or None
+            jobs[fields["jobid"]] = Job(found[1], tuple(filter(None, values)), log, "running")
+        elif _ERROR.match(line) and fields.get("jobid") in jobs:
+            why = fields.get("message", "None")
+            _change(jobs, fields["jobid"], "failed", None if why == "None" else why)
+        elif found := _MISSING.match(line):
+            _change(jobs, found[1], "failed", line.partition("successfully, but ")[2])
+        elif found := _FINISHED.match(line):
+            _change(jobs, found[1], "finished")
+        elif found := _AGAIN.match(line):
+            _change(jobs, found[1], "running")
         elif line == "Job stats:":
             counting = True
         elif counting and (found := _COUNT.match(line)):
             counting = found[1] != "total"
-            if counting:
-                planned[found[1]] = int(found[2])
-        elif not planned and (found := _HEADER.match(line)):
+            planned |= {found[1]: int(found[2])} if counting else {}
+        elif found := _HEADER.match(line):
             about.setdefault(*found.groups())
-    begin()
     return Run(about, planned, jobs, f"\n{_END}" in text)
 
 
-def _path(log: str | None) -> str | None:
-    """The log's path, without what Snakemake remarks behind it."""
-    return log and log.partition(" (check log file")[0]
+def _change(jobs: dict[str, Job], number: str, state: str, why: str | None = None) -> None:
+    if number in jobs:
+        jobs[number] = jobs[number]._replace(state=state, why=why)
+
+
+def _blocks(text: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Snakemake's own messages: a line, and the fields indented under it."""
+    head, fields = "", {}
+    for line in _COPY.sub("", text).splitlines():
+        if field := _FIELD.match(line):
+            fields.setdefault(*field.groups())
+        elif _ERROR.match(head) and "jobid" not in fields and line.startswith("    "):
+            pass  # a message of several lines
+        else:
+            yield head, fields
+            head, fields = line, {}
+    yield head, fields
 
 
 def status(run: Run, folder: Path, alive: bool | None) -> str:
@@ -110,6 +129,7 @@ def status(run: Run, folder: Path, alive: bool | None) -> str:
         f"{run.about.get('Command', 'snakemake')}",
         f"{run.about.get('Date', '')}: {now}, {done} of {total} jobs done",
     ]
+    lines += ["a later run was told to be quiet: its log does not tell its jobs"] if run.later else []
     lines += ["", f"{'rule':<14}{'jobs':>6}{'finished':>10}{'running':>10}{'failed':>10}"]
     over = run.ended or alive is False  # then nothing runs any more
     for rule, n in run.planned.items():
@@ -130,6 +150,7 @@ def failures(run: Run, folder: Path) -> str:
     lines = [f"{len(failed)} of {sum(run.planned.values())} jobs failed:"]
     for job in failed:
         lines.append(f"  {job.name}" + (f" (log: {job.log})" if job.log else ""))
+        lines += [f"    {job.why}"] if job.why else []
         lines += [f"    {line}" for line in _tail(folder, job, _LINES)]
     return "\n".join([*lines, "What finished is kept: mend what these lines say, and run the same command again."])
 
@@ -139,7 +160,7 @@ def _failed(run: Run) -> list[Job]:
 
 
 def _tail(folder: Path, job: Job, n: int) -> list[str]:
-    """The last lines of a job's log; from its error on, where it tells one in a line of its own."""
+    """The last lines of a job's log; of a failed one the line of its error, where it tells one."""
     try:
         text = (folder / job.log).read_text(encoding="utf-8", errors="replace") if job.log else ""
     except OSError:

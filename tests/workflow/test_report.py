@@ -1,0 +1,23 @@
+"""Snakemake's own report of a finished study: one file, which needs no network and opens with the claims."""
+
+import browser
+
+from faithtune import figures
+
+
+def test_snakemakes_report_opens_with_the_claims(study):
+    file = study.folder / "results/report.html"
+    done = study.snakemake("--report", str(file))
+    assert done.returncode == 0, done.stdout
+    drawn = figures.names(study.config["eval_sets"])
+    with browser.browser() as chromium, browser.page(chromium, file) as page:
+        entries = page.get_by_text("1 The study, claims first"), page.get_by_text("2 Figures, one by one")
+        first, second = (entry.bounding_box()["y"] for entry in entries)
+        assert first < second
+        entries[0].click()
+        page.locator("[iconname=eye]").first.click()
+        shown = page.frame_locator("iframe")
+        shown.locator("h2").first.wait_for()
+        assert shown.locator("h2").all_inner_texts()[:3] == ["Claims", "Tables", "Figures"]
+        assert shown.locator("figure").count() == len(drawn)
+        assert page.complaints == []
