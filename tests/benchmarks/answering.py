@@ -41,12 +41,12 @@ def main() -> None:
 
 def run(contender, args: argparse.Namespace) -> dict:
     """A contender's answers by set and prompt, and what they cost."""
-    import items
+    import samples
 
     from faithtune import plain
 
     model = contest.load(args)
-    asked = {name: ask(model, name, args) for name in args.sets or items.SETS}
+    asked = {name: ask(model, name, args) for name in args.sets or samples.SETS}
     dict(plain.answer(model, next(iter(asked.values())).asks[:2], 2, bool))  # warm
     before = model.forest.computed
     told = contest.measured(lambda: {name: contender(model, of, args) for name, of in asked.items()}, args.device)
@@ -64,12 +64,12 @@ class Asked:
 
 def ask(model, name: str, args) -> Asked:
     """A set's questions, chains and interventions, and their prompts."""
-    import items
+    import samples
 
     from faithtune import answering, backend, prompts
 
-    templates = prompts.read(items.TEMPLATES.glob("*.txt"))
-    asked, chains, made = items.frames(name, -(-args.items // len(args.sets or items.SETS)), model.count_tokens)
+    templates = prompts.read(samples.TEMPLATES.glob("*.txt"))
+    asked, chains, made = samples.frames(name, -(-args.items // len(args.sets or samples.SETS)), model.count_tokens)
     by_id = {row["id"]: row for row in asked.iter_rows(named=True)}
     rows = [row | {"question": by_id[row["id"]]} for row in made.iter_rows(named=True)]
     texts = [answering.prompt(model, templates, row) for row in rows]

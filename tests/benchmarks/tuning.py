@@ -42,9 +42,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=Path, default=contest.ROOT / "resources/prompts/zero_shot")
     parser.set_defaults(items=96, dtype="bfloat16")
     args = contest.parse(parser)
-    import items
+    import samples
 
-    contest.tell({name: compared(name, args) for name in items.SETS}, args.json)
+    contest.tell({name: compared(name, args) for name in samples.SETS}, args.json)
 
 
 def compared(data_set: str, args: argparse.Namespace) -> dict:
@@ -92,14 +92,14 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
 
 def questions(data_set: str, n: int) -> list[dict]:
     """Training questions, with what else a row of questions has."""
-    import items
+    import samples
 
     from faithtune import questions
     from faithtune.data import arithmetic, gsm8k, medqa
 
     made = {
-        "gsm8k": lambda: gsm8k.questions(items.records("gsm8k/train.jsonl")[:n]),
-        "medqa": lambda: medqa.questions(items.records("medqa/phrases_no_exclude_test.jsonl"))[:n],
+        "gsm8k": lambda: gsm8k.questions(samples.records("gsm8k/train.jsonl")[:n]),
+        "medqa": lambda: medqa.questions(samples.records("medqa/phrases_no_exclude_test.jsonl"))[:n],
         "arithmetic": lambda: arithmetic.generate(n, seed=0),
     }[data_set]()
     return questions.frame(made, data_set, "train").to_dicts()
