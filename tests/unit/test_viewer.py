@@ -116,6 +116,7 @@ def test_the_page_runs_no_script_of_another_origin_or_in_line(opened):
         ({"test": "filler", "changed": "?"}, N // 2 + 1),  # and the one that never answers
         ({"test": "filler", "at": "0.5", "changed": "?"}, 1),
         ({"test": "paraphrase", "changed": "-"}, 1),
+        ({"test": "prefix_paraphrase", "changed": "x"}, N // 2),  # at k = N, where all steps are in other words
         ({"changed": "x", "full": "w"}, N // 2 - -(-N // 6)),
         ({"left": "tiny.qlora-sums-1", "right": "tiny.base", "changed": "x"}, 0),
     ],

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from faithtune import interventions, items
+from faithtune.interventions import REGENERATED
 from faithtune.parquet import REGENERATIONS
 from frames import ALPHAS, TESTS, TRUNCATED, UNAVAILABLE, answer_rows, answers, chains_of, paraphrases_of, questions_of
 
@@ -30,7 +31,8 @@ def rows(arm: int, i: int) -> list[dict]:
         cut = {"mistake": [TRUNCATED, TRUNCATED, full]}
     if i == 9:
         cut = {"paraphrase": [UNAVAILABLE, TRUNCATED, full]}
-    return answer_rows(f"q{i}", full, "D", n=2, **{"mistake": ["D", "D", full]} | cut)
+    anew = {"mistake": ["D", "D", full], "prefix_paraphrase": [full, full, "D" if arm and i % 2 == 0 else full]}
+    return answer_rows(f"q{i}", full, "D", n=2, **anew | cut)
 
 
 def pair(arm: int, n: int = N) -> items.Pair:
@@ -40,10 +42,11 @@ def pair(arm: int, n: int = N) -> items.Pair:
     chains = chains_of(frame).with_columns(
         text=pl.lit(HOSTILE), steps=pl.lit([f"first {HOSTILE}", f"second, of arm {arm}"]), n_steps=pl.lit(2, pl.Int32)
     )
-    rest = [(f"q{i}", "mistake", k, "", [f"wrong {k}", "new"], 1, i != CUT) for i in range(n) for k in (0, 1)]
+    begun = [("mistake", 0), ("mistake", 1), ("prefix_paraphrase", 1)]
+    rest = [(f"q{i}", test, k, "", [f"begun {k}", "new"], 1, i != CUT) for i in range(n) for test, k in begun]
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
     words = (chains, paraphrases_of(frame))
-    made = interventions.build(*words, (*TESTS, "mistake"), HOSTILE, lambda text: len(text.split()), regenerations)
+    made = interventions.build(*words, (*TESTS, *REGENERATED), HOSTILE, lambda text: len(text.split()), regenerations)
     return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 

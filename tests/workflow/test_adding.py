@@ -9,7 +9,8 @@ import pytest
 import yaml
 from study import ROOT, Study
 
-from faithtune import parquet
+from faithtune import config, parquet, table_rows
+from faithtune import study as studies
 
 TITLES = ("A model", "A data set", "A tuning", "A test")
 
@@ -68,7 +69,11 @@ def test_a_data_set(copy, tmp_path):
 
 def test_a_tuning(copy, tmp_path):
     before = of_file(ROOT, tmp_path).planned()
-    after = of_file(copy("A tuning"), tmp_path).planned()
+    grown = of_file(copy("A tuning"), tmp_path)
+    after = grown.planned()
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+    arms = studies.table_arms(config.load(grown.config, schema))
+    assert [arm["arm"] for arm in table_rows.ablated(arms)] == ["qlora-arithmetic", "qlora_r4-arithmetic"]
     added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 4)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 

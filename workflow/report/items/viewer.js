@@ -88,13 +88,14 @@ function keptAt(at, n) {
 
 // ---- filters --------------------------------------------------------------------------------------------------------
 
-// The marks that a filter looks at: below k = N at any α, else the one at α, of chains that have two steps at least.
+// The marks that a filter looks at: at any k where the chain is tampered with, else the one at α, of chains that have two steps at least.
 function marksAt(i) {
   const { steps, tests } = overviews.right;
   const marks = tests[state.test]?.[i] ?? "";
   if (!about.by_steps.includes(state.test)) return marks; // asked once, or k counts tokens
   if (marks === "") return "";
-  if (state.at === "any") return marks.slice(0, -1);
+  // But for its untouched chain: k = N, or k = 0 where k steps are put in other words.
+  if (state.at === "any") return state.test === "prefix_paraphrase" ? marks.slice(1) : marks.slice(0, -1);
   return steps[i] >= 2 ? marks[keptAt(state.at, steps[i])] : "";
 }
 
