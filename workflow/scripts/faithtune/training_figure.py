@@ -39,7 +39,7 @@ def draw(frame: pl.DataFrame) -> "Figure":
         return drawing.nothing("the study tunes no arm, or no log of a training tells a loss")
     models = frame["model"].unique(maintain_order=True).to_list()
     arms = frame["arm"].unique(maintain_order=True).to_list()
-    figure, panels = drawing.panels(1, len(models), 4.6, 3.0, sharey=True)
+    figure, panels = drawing.panels(1, len(models), 4.6, 3.0)  # each its own axis: a host has its own unit
     for model, panel in zip(models, panels[0], strict=True):
         for i, arm in enumerate(arms):
             runs = frame.filter(model=model, arm=arm).partition_by("seed", maintain_order=True)
