@@ -9,5 +9,7 @@ python=${PYTHON:-python3}
   exit 1
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt ".${1:+[$1]}"
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt ".${1:+[$1]}"
+# What pip would compile by itself, on all cores; a package's templates are no Python, which is no error.
+.venv/bin/python -m compileall -qq -j 0 .venv/lib >/dev/null 2>&1 || true
 echo "faithtune is set up: .venv/bin/snakemake --cores 2"

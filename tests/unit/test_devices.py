@@ -226,13 +226,15 @@ def test_the_folder_of_locks_is_the_user_s_own(machine):
     ("given", "allocation", "warned"), [("0", None, 1), ("", "7", 1), ("", None, 0), ("-1", None, 0)]
 )
 def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, allocation, warned):
-    from faithtune import networks
+    import torch
 
-    monkeypatch.setattr(networks.torch.cuda, "is_available", lambda: False)
+    from faithtune import precision
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     if allocation:
         monkeypatch.setenv("SLURM_JOB_ID", allocation)
-    assert networks.device_of("auto") == networks.device_of("cpu") == "cpu"
+    assert precision.device_kind("auto") == precision.device_kind("cpu") == "cpu"
     assert capsys.readouterr().err.count("PyTorch finds no CUDA") == warned
     with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds none here; expected a GPU"):
-        networks.device_of("cuda")
+        precision.device_kind("cuda")

@@ -19,7 +19,18 @@ SCRIPTS = ROOT / "workflow/scripts"
 # What functions import that no job of the environment calls: its scripts share modules with those that do.
 NEVER_CALLED = {
     "analysis": {
-        *("datasets", "httpx2", "huggingface-hub", "openai", "peft", "pyyaml", "sentencex", "tokenizers", "torch"),
+        *(
+            "datasets",
+            "gguf",
+            "httpx2",
+            "huggingface-hub",
+            "openai",
+            "peft",
+            "pyyaml",
+            "sentencex",
+            "tokenizers",
+            "torch",
+        ),
         *("tqdm", "transformers"),
     },
     "model": set(),

@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 
-from faithtune import networks, plain, prompts
+from faithtune import networks, plain, prompts, steps
 from faithtune.backend import Ask
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
@@ -252,6 +252,37 @@ def test_an_adapter_leaves_the_base_as_it_is(tiny_model, tmp_path):
     ids = torch.randint(5, 100, (1, 200))
     with torch.inference_mode(), tuned.disable_adapter():
         assert torch.equal(tuned(ids).logits, base(ids).logits)
+
+
+def test_in_float32_on_a_cpu_an_adapter_is_merged_which_changes_the_last_digits(tiny_model, tmp_path):
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(networks.load_base(tiny_model, "none", "float32", "cpu"), config).save_pretrained(tmp_path)
+    card, arm = {"path": str(tiny_model)}, {"method": "lora", "path": str(tmp_path)}
+    merged = networks.load_network(card, arm, "none", "float32", "cpu")
+    attached = PeftModel.from_pretrained(networks.load_base(tiny_model, "none", "float32", "cpu"), tmp_path)
+    base = networks.load_network(card, None, "none", "float32", "cpu")
+    ids = torch.randint(5, 100, (2, 64))
+    with torch.inference_mode():
+        tuned, expected, untuned = (one(ids).logits for one in (merged, attached, base))
+    assert torch.allclose(tuned, expected, atol=1e-4) and not torch.allclose(tuned, untuned, atol=0.1)
+    assert not [name for name, _ in merged.named_modules() if "lora" in name]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_asked_again_is_computed_in_another_batch(tiny_model, texts, dtype):
+    model = tiny.model(tiny_model)
+    model.network.to(getattr(torch, dtype))
+    asks = [Ask(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
+    first, again = (dict(answer(asks, 8, steps.line_ended)) for answer in (model.answer, model.answer_again))
+    assert first.keys() == again.keys() == set(range(len(asks)))
+    for i in first:
+        assert first[i].probabilities == pytest.approx(again[i].probabilities, abs=1e-4 if dtype == "float32" else 0.05)
+        if dtype == "float32":
+            assert (first[i].text, first[i].finished) == (again[i].text, again[i].finished)
+        assert again[i].p_reference is None
 
 
 def test_decoding_is_greedy_whatever_a_model_recommends(tiny_model, texts, model, tmp_path):

@@ -38,13 +38,14 @@ def collected(tmp_path, monkeypatch) -> dict:
         {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},
         {"elsewhere/base/life": tmp_path / "sums.parquet"},
         "cc",
+        {"dtype": "float32", "wanted": "auto", "device": "cpu", "device_name": "A Processor", "because": "it is old"},
     )
 
 
 def test_all_that_is_asked_for(collected):
     assert set(collected) == {
         *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages"),
-        *("hosts", "published_sha256", "snakemake_ran_on"),
+        *("hosts", "published_sha256", "precision", "snakemake_ran_on"),
     }
     questions = hashlib.sha256(b"questions").hexdigest()
     assert collected["data"] == {

@@ -11,6 +11,10 @@ from faithtune.report_page import TEMPLATE, Figure, Table, render
 HOSTILE = '</pre><script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" \' {{ 7 * 7 }}'
 SVG = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><text>ü</text></svg>'
 ORIGIN = {
+    "precision": {
+        **{"dtype": "float32", "wanted": "auto", "because": "it lacks avx512_bf16"},
+        **{"device": "cpu", "device_name": "A Processor"},
+    },
     "code": {"commit": "c0ffee", "changed": True},
     "configuration": {
         "models": {"m": {}},

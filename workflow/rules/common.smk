@@ -29,8 +29,8 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 try:
-    from faithtune import blocks, damage, data, figures, models, prompts, provenance, published, run_log, runtimes
-    from faithtune import sources, study, tables, watch
+    from faithtune import blocks, damage, data, devices, figures, job, models, precision, prompts, provenance, published
+    from faithtune import run_log, runtimes, sources, study, tables, watch
     from faithtune import config as study_config
     from faithtune.errors import UserError
     from faithtune.fingerprint import code_fingerprint
@@ -151,15 +151,21 @@ def get_arm(model, arm):
     return BY_NAME[model, arm]
 
 
+def get_card_of(model):
+    """What a model with weights is loaded by: model.json and the study's dtype; nothing for others."""
+    if KINDS[model] != "source":
+        return {}
+    return {"model": f"results/models/{model}/model.json", "precision": "results/precision.json"}
+
+
 def get_card(wildcards):
-    """model.json of a model with weights; nothing for others."""
-    model = wildcards.model
-    return {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    """That of the wildcard's model."""
+    return get_card_of(wildcards.model)
 
 
 def get_files_of(model):
-    """What a model as it came is asked with: model.json, and what its host says."""
-    card = {"model": f"results/models/{model}/model.json"} if KINDS[model] == "source" else {}
+    """What a model as it came is asked with: its card, and what its host says."""
+    card = get_card_of(model)
     if model in HOSTED:
         card["host"] = f"results/hosts/{model}.json"
     return card
@@ -180,6 +186,15 @@ def get_gpus_of(model):
 def get_gpus(wildcards):
     """GPUs of a job that asks an arm."""
     return get_gpus_of(wildcards.model)
+
+
+def get_tune_threads():
+    """CPU threads of a training: half of the cores, so that other jobs go on beside it and no core waits for another."""
+    if given := STUDY["compute"]["tune_threads"]:
+        return given
+    if not workflow.local_exec or (GPUS and devices.present()):
+        return 2
+    return max(1, (workflow.cores or 2) // 2)
 
 
 def get_backend(wildcards):
@@ -221,6 +236,29 @@ def get_hosted_answers():
     """The answers that rest on what a host said, be it of the paraphraser."""
     everywhere = STUDY["paraphraser"]["model"] in HOSTED
     return [path for path in per_pair("answers", kinds=ASKED) if everywhere or path.split("/")[2] in HOSTED]
+
+
+def get_precision():
+    """The type that models with weights compute in; nothing where there are none."""
+    return ["results/precision.json"] * bool(get_model_cards())
+
+
+def say_precision():
+    """Print what the study computes in, and what that costs on this machine if its jobs run here."""
+    if not get_precision():
+        return
+    recorded = Path(get_place("results/precision.json"))
+    here = precision.cpu() if workflow.local_exec and (not GPUS or not devices.present()) else None
+    try:
+        chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(study.dtype(STUDY), here)
+    except UserError:  # damaged: a job that reads it says so
+        return
+    if chosen is None:
+        print("faithtune: the job precision chooses what to compute in, where models are asked", file=sys.stderr)
+        return
+    print(f"faithtune: computing in {precision.describe(chosen)}", file=sys.stderr)
+    if here and recorded.exists() and (line := precision.cost(chosen, here)):
+        print(f"faithtune: warning: {line}", file=sys.stderr)
 
 
 def get_model_cards():
@@ -366,6 +404,7 @@ def get_all_outputs():
     return [
         *get_host_cards().values(),
         *["results/spend.parquet"] * bool(HOSTED),
+        *get_precision(),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),

@@ -21,10 +21,28 @@ rule download:
         "../scripts/download.py"
 
 
+rule precision:
+    """The floating-point type of the study, chosen by a machine that asks its models, and kept."""
+    output:
+        "results/precision.json",
+    log:
+        "logs/precision.log",
+    conda:
+        "../../envs/model.yaml"
+    resources:
+        gpu=GPUS,
+    params:
+        # Neither code nor device: a study that moves keeps its type.
+        dtype=study.dtype(STUDY),
+    script:
+        "../scripts/precision.py"
+
+
 rule model:
     """A model as a folder of safetensors, and its card with the hash of its weights."""
     input:
         source=get_model_file,
+        precision="results/precision.json",
     output:
         weights=directory("results/models/{model}/weights"),
         card="results/models/{model}/model.json",
@@ -38,7 +56,7 @@ rule model:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: {key: STUDY["models"][wc.model].get(key) for key in ("source", "checksum", "dtype")}
+        spec=lambda wc: {key: STUDY["models"][wc.model].get(key) for key in ("source", "checksum")}
         | {"code": code("model.py")},
     script:
         "../scripts/model.py"

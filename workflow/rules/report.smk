@@ -35,6 +35,7 @@ rule provenance:
         arms=list(get_arm_cards().values()),
         hosts=list(get_host_cards().values()),
         imported=list(get_imported_files().values()),
+        precision=get_precision(),
     output:
         "results/provenance.json",
     log:

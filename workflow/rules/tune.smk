@@ -1,7 +1,7 @@
 rule tune:
     """An arm: a model tuned by one recipe on one data set."""
     input:
-        model="results/models/{model}/model.json",
+        unpack(get_card),
         weights="results/models/{model}/weights",
         questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
     output:
@@ -14,9 +14,10 @@ rule tune:
         "benchmarks/tune/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("source"),
+    priority: 1  # the longest job, for which all others of its arm wait
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["tune_threads"]
+    threads: get_tune_threads()
     resources:
         gpu=GPUS,
     params:

@@ -10,5 +10,6 @@ with job.logged(snakemake.log[0], hub=True):
     spec = snakemake.params.spec
     downloaded = snakemake.input.get("source") or None
     weights = Path(snakemake.output.weights)
-    card = models.prepare(spec["source"], downloaded, spec["dtype"], weights, spec.get("checksum"))
+    dtype = job.read_json(snakemake.input.precision)["dtype"]
+    card = models.prepare(spec["source"], downloaded, dtype, weights, spec.get("checksum"))
     job.write_json(card, snakemake.output.card)

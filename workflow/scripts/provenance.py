@@ -16,5 +16,6 @@ with job.logged(snakemake.log[0]):
         {name: job.read_json(path) for name, path in zip(spec["hosts"], given.hosts, strict=True)},
         dict(zip(spec["imported"], given.imported, strict=True)),
         spec["published"],
+        job.read_json(next(iter(given.precision), None)),
     )
     job.write_json(found, snakemake.output[0])

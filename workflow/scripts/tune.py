@@ -13,6 +13,7 @@ with job.logged(snakemake.log[0]):
     devices.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
     settings = {key: value for key, value in snakemake.params.spec.items() if key not in ("code", "templates")}
+    settings["dtype"] = job.read_json(snakemake.input.precision)["dtype"]
     names = snakemake.wildcards
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with tune.alone(under_way / "lock"):

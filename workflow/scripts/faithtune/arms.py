@@ -48,9 +48,10 @@ def ready(
 
     `backend` is as `study.backend` has it, for chats with their templates as `chat`; `how`, no part of what is
     asked: the configuration's section `compute`, and of hosts `study.hosting` as `hosts`. An oracle needs the
-    questions, an arm with weights its `cards`: the paths of `model` (model.json) and, where it is tuned, of `arm`
-    (arm.json); a hosted one `host` (what the host said). stage: chains, answers, regenerations, paraphrases or
-    mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions come in the blocks of that shard.
+    questions; an arm with weights its `cards`: the paths of `model` (model.json), `precision` (precision.json) and,
+    where it is tuned, of `arm` (arm.json); a hosted one `host` (what the host said). stage: chains, answers,
+    regenerations, paraphrases or mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions
+    come in the blocks of that shard.
 
     A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
     hang on which was first, because the composition of a batch can change a near tie.
@@ -70,7 +71,8 @@ def ready(
             )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
-            model, identity = _local(backend, how["compute"], threads, model, arm)
+            chosen = job.read_json(cards["precision"])
+            model, identity = _local(backend["quantisation"], chosen, how["compute"], threads, model, arm)
             together = True
         own = shelf(identity, stage, names)
         with RowStore(own, on_disk, others(own), together) as rows:
@@ -113,13 +115,15 @@ def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
     """
     api, model, arm = backend["api"], job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
     if model is not None:
-        return api | {"model": served_name(api["name"], backend, model, arm), "tokenizer": model["path"]}
+        dtype = job.read_json(cards["precision"])["dtype"]
+        name = served_name(api["name"], backend["quantisation"], dtype, model, arm)
+        return api | {"model": name, "tokenizer": model["path"]}
     return api | ({"model": arm["hosted_model"]} if arm else {})
 
 
-def served_name(name: str, backend: dict, model: dict, arm: dict | None) -> str:
+def served_name(name: str, quantisation: str, dtype: str, model: dict, arm: dict | None) -> str:
     """What a server of one's own is to call an arm."""
-    return f"{name}-{fingerprint(model, arm, backend['quantisation'], backend['dtype'])[:16]}"
+    return f"{name}-{fingerprint(model, arm, quantisation, dtype)[:16]}"
 
 
 def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:
@@ -130,15 +134,16 @@ def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:
     return oracle.OracleModel(questions, behaviour), identity
 
 
-def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | None) -> tuple[Model, str]:
+def _local(
+    quantisation: str, chosen: dict, compute: dict, threads: int, model: dict, arm: dict | None
+) -> tuple[Model, str]:
     import psutil
     import torch
 
-    from faithtune import local, models, networks
+    from faithtune import local, models, networks, precision
 
     torch.set_num_threads(threads)
-    quantisation, dtype = backend["quantisation"], backend["dtype"]
-    device = networks.device_of(compute["device"])
+    dtype, device = chosen["dtype"], precision.device_kind(compute["device"])
     packed = compute["max_packed_tokens"] or networks.room(model["path"], quantisation, dtype, device)
 
     def load_network():
@@ -147,7 +152,9 @@ def _local(backend: dict, compute: dict, threads: int, model: dict, arm: dict | 
         network = networks.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
         seconds = time.time() - psutil.Process().create_time()
         where = f"loaded on {network.device} {seconds:.1f} s after the job began"
-        print(f"{where}; up to {packed} tokens in memory", file=sys.stderr)
+        print(f"{where}, in {dtype}; up to {packed} tokens in memory", file=sys.stderr)
+        if line := precision.cost(chosen, precision.present(device)):
+            print(f"warning: {line}", file=sys.stderr)
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])

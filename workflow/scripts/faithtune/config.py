@@ -33,6 +33,7 @@ def load(raw: dict, schema: dict) -> dict:
         data_set.setdefault("reader", name)
     _check_sets(config)
     _check_models(config)
+    study.dtype(config)
     _check_paraphraser(config)
     _check_tunings(config)
     _check_headline(config)

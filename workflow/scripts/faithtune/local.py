@@ -1,5 +1,6 @@
 """The local backend: an arm in memory (`networks`), asked in prefix trees (`forest`)."""
 
+import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -199,10 +200,21 @@ class LocalModel:
     def answer_again(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Told]]:
-        """Answer each ask by itself in a padded batch (`plain`), `p_reference` null."""
-        from faithtune import plain  # which needs this class
+        """Answer each ask in another batch, `p_reference` null.
 
-        return plain.answer(self, asks, max_new_tokens, ended)
+        In 16 bits by itself, padded (`plain`). In float32, where a batch hardly matters, in a tree of these asks alone.
+        """
+        if not asks:
+            return
+        if self.network.dtype != torch.float32:
+            from faithtune import plain  # which needs this class
+
+            yield from plain.answer(self, asks, max_new_tokens, ended)
+            return
+        bare = [dataclasses.replace(ask, reference=None) for ask in asks]
+        for pack in self.packs([[ask.prompt] for ask in bare]):
+            for place, told in self.answer([bare[i] for i in pack], max_new_tokens, ended):
+                yield pack[place], told
 
     def _lay(self, ask: Ask) -> "Branch":
         """Lay an ask's prompt and reference into the tree."""

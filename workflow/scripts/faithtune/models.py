@@ -1,6 +1,7 @@
 """Models on disk: a folder of safetensors for each."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -181,9 +182,13 @@ def _link(folder: Path, weights: Path) -> None:
 
 def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
     """Read a GGUF file with transformers and save it as safetensors, whole or not at all."""
+    import gguf as library
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    # transformers parses the file three times and lists all names of tensors for each of them: half of the time.
+    for repeated in ("GGUFReader", "get_tensor_name_map"):
+        setattr(library, repeated, functools.cache(getattr(library, repeated)))
     folder, name = str(gguf.parent), gguf.name
     try:
         network = AutoModelForCausalLM.from_pretrained(

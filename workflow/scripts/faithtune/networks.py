@@ -3,10 +3,11 @@
 The base stays quantised and the adapter un-merged (merging a 4-bit base changes
 outputs, peft#1836). On a CPU the NF4 weights are expanded once to the compute
 type: the same values that bitsandbytes would expand again in every forward
-pass, without its in-place repacking that silently costs later gradients.
+pass, without its in-place repacking that silently costs later gradients. In
+float32 an adapter is then merged into them, which changes the last digits only
+and spares a fifth of the work (tests/benchmarks/README.md).
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 import transformers
 
 import faithtune.attention  # noqa: F401 (registers the attention called "tree")
-from faithtune import damage, devices, errors, models
+from faithtune import damage, models, packed_linear
 from faithtune.errors import UserError
 
 DOUBLE_QUANTISATION = True  # of NF4: the blocks' scales in 8 bits
@@ -24,19 +25,6 @@ MOST_PACKED = {"cpu": 8192, "cuda": 16384}
 # Of 16-bit weights in a file, what NF4 takes in a GPU's memory, embeddings and head left as they are: 0.35 of an 8B
 # Llama's, less of larger models'.
 _NF4 = 0.4
-
-
-def device_of(name: str = "auto") -> str:
-    """auto: the first CUDA device where there is one, else the CPU, with a warning where a GPU was meant."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("compute.device is cuda, but PyTorch finds none here; expected a GPU and its driver, or cpu")
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    if devices.present() or "SLURM_JOB_ID" in os.environ:
-        errors.warn("computing on the CPU: PyTorch finds no CUDA here; expected it, or compute.device: cpu")
-    return "cpu"
 
 
 def load_tokenizer(folder: str | Path):
@@ -100,9 +88,13 @@ def load_base(
     # Decoding is greedy, whatever penalties a model recommends.
     stops, pad = network.generation_config.eos_token_id, network.generation_config.pad_token_id
     network.generation_config = transformers.GenerationConfig(eos_token_id=stops, pad_token_id=pad)
-    for parameter in network.parameters():  # off the memory-mapped file: several times faster on a CPU
-        parameter.data = parameter.data.clone()
     return network
+
+
+def copy_weights(network) -> None:
+    """Move weights off the memory-mapped file, which makes them several times faster on a CPU."""
+    for parameter in network.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
@@ -125,18 +117,27 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
 def load_network(
     base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
 ):
-    """The network of a model (its model.json) or of a tuned arm (its arm.json too)."""
+    """The network of a model (its model.json) or of a tuned arm (its arm.json too), ready to be asked."""
     if arm is not None and arm["method"] == "full":
-        return load_base(arm["path"], quantisation, dtype, device)
-    network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
-    if arm is None:
-        return network
+        network = load_base(arm["path"], quantisation, dtype, device)
+    else:
+        network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
+        if arm is not None:
+            network = _attach(network, arm["path"], dtype, merged=device == "cpu" and dtype == "float32")
+    if device == "cpu":
+        packed_linear.pack(network)
+        copy_weights(network)  # those that are left
+    return network
+
+
+def _attach(network, adapter: str | Path, dtype: str, merged: bool):
+    """The network with an adapter, merged into its weights where that rounds no more than float32 does."""
     from peft import PeftModel
 
-    network = PeftModel.from_pretrained(network, arm["path"], autocast_adapter_dtype=False)
+    network = PeftModel.from_pretrained(network, adapter, autocast_adapter_dtype=False)
     # The adapter alone, as autocast computed it in training. `network.to` would also
     # round the rotary frequencies, and a tuned arm would see other positions than base.
     for name, parameter in network.named_parameters():
         if ".lora_" in name:
             parameter.data = parameter.data.to(getattr(torch, dtype))
-    return network
+    return network.merge_and_unload() if merged else network

@@ -37,12 +37,14 @@ def collect(
     hosts: Mapping[str, dict],
     imported: Mapping[str, str | Path],
     published: str,
+    precision: dict | None,
 ) -> dict:
     """The provenance of a study.
 
     configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file;
     models, arms: contents of model.json and arm.json by name; hosts: what each host said of itself;
-    imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
+    imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers;
+    precision: the content of precision.json, None where no weights are loaded.
     """
     return {
         "code": code(WORKFLOW),
@@ -58,6 +60,7 @@ def collect(
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),
+        "precision": precision,
         "snakemake_ran_on": hardware(),
     }
 

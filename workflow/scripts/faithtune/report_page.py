@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jinja2
 
-from faithtune import provenance
+from faithtune import precision, provenance
 
 # The tables that say what the others rest on.
 BEHIND = ("t9_diagnostics", "t10_data", "t11_hyper_parameters", "t12_prompts")
@@ -63,6 +63,7 @@ def render(
         tunings=[*configuration["tunings"], *configuration["hosted_tunings"]],
         eval_sets=configuration["eval_sets"],
         line=provenance.line(origin),
+        computed=precision.describe(origin["precision"]) if origin["precision"] else None,
         origin=json.dumps(origin, indent=2, ensure_ascii=False),
         runtimes=runtimes,
     )

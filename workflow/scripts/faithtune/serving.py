@@ -11,15 +11,15 @@ from pathlib import Path
 MAX_LOGPROBS = 20
 
 
-def command(base: str, weights: str, load: dict, adapters: dict[str, dict]) -> str:
+def command(base: str, weights: str, quantisation: str, dtype: str, adapters: dict[str, dict]) -> str:
     """A shell script that serves the model in the folder `weights` as `base`, and adapters by name (their arm.json).
 
-    load: quantisation and dtype, as the arms are measured in.
+    Quantisation and dtype are those that the arms are measured in.
     """
-    words = ["vllm", "serve", str(Path(weights).resolve()), "--served-model-name", base, "--dtype", load["dtype"]]
+    words = ["vllm", "serve", str(Path(weights).resolve()), "--served-model-name", base, "--dtype", dtype]
     words += ["--max-logprobs", str(MAX_LOGPROBS)]
     words += ["--generation-config", "vllm"]  # decoding is greedy, whatever penalties a model recommends
-    if load["quantisation"] == "nf4":
+    if quantisation == "nf4":
         words += ["--quantization", "bitsandbytes"]
     if adapters:
         rank = max(card["settings"]["rank"] for card in adapters.values())

@@ -210,8 +210,21 @@ def backend(config: dict, model: str, arm: str) -> dict:
 
 
 def loading(config: dict, model: str) -> dict:
-    """How a model's weights are loaded, for tuning and measuring alike."""
-    return {key: config["models"][model][key] for key in ("quantisation", "dtype")}
+    """How a model's weights are loaded, for tuning and measuring alike, beside the study's dtype (`precision`)."""
+    return {"quantisation": config["models"][model]["quantisation"]}
+
+
+def dtype(config: dict) -> str:
+    """The one type that a study computes in: the one that its models name, or auto; UserError where they name two."""
+    named = {name: model["dtype"] for name, model in config["models"].items() if model.get("dtype", "auto") != "auto"}
+    for name, wanted in named.items():
+        first = next(iter(named))
+        if wanted != named[first]:
+            raise UserError(
+                f"config: models.{name}.dtype is {wanted}, but models.{first}.dtype is {named[first]}; expected one"
+                " dtype in a study, whose arms are compared"
+            )
+    return next(iter(named.values()), "auto")
 
 
 def deciding(config: dict) -> dict:

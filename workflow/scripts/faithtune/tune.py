@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import checkpoints, errors, example_tree, examples, forest, models, networks, prompts
+from faithtune import checkpoints, errors, example_tree, examples, forest, models, networks, precision, prompts
 from faithtune.errors import UserError
 from faithtune.parquet import TRAINING
 
@@ -75,7 +75,7 @@ def train(
     rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
     folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
 
-    trainer = trainer_of(model, settings, rows, tokenizer, folder, networks.device_of(device))
+    trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
     checkpoint = checkpoints.last(folder)
     if checkpoint is not None:
         trainer._total_train_tokens = checkpoints.tokens(checkpoint)  # which TRL does not keep
@@ -150,6 +150,7 @@ def _network(model: dict, settings: dict, device: str):
     # In full tuning the weights themselves move, in steps too small for 16 bits.
     dtype = "float32" if settings["method"] == "full" else settings["dtype"]
     network = networks.load_base(model["path"], settings["quantisation"], dtype, device)
+    networks.copy_weights(network)
     network.config.use_cache = False
     return network
 

@@ -1,0 +1,48 @@
+"""Packed layers compute what PyTorch's own compute."""
+
+import pytest
+import torch
+
+from faithtune import packed_linear
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+
+
+def network(dtype: torch.dtype, bias: bool = False) -> torch.nn.Module:
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(128, 320, bias=bias), torch.nn.SiLU(), torch.nn.Linear(320, 64, bias=bias)]
+    return torch.nn.Sequential(*layers).to(dtype)
+
+
+def both(dtype: torch.dtype, tokens: int, bias: bool = False) -> list[torch.Tensor]:
+    """What a network gives for so many tokens, before and after it is packed."""
+    made, x = network(dtype, bias), torch.randn(1, tokens, 128).to(dtype)
+    with torch.inference_mode():
+        before = made(x)
+        packed_linear.pack(made)
+        assert [type(layer) for layer in made] == [
+            packed_linear.PackedLinear,
+            torch.nn.SiLU,
+            packed_linear.PackedLinear,
+        ]
+        return [before, made(x)]
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 32, 33, 300])
+@pytest.mark.parametrize("bias", [False, True])
+def test_float32_differs_by_rounding(tokens, bias):
+    before, after = both(torch.float32, tokens, bias)
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor packs no bfloat16")
+@pytest.mark.parametrize("tokens", [1, 5, 32, 33, 300])
+def test_bfloat16_differs_by_its_last_digit_at_most(tokens):
+    before, after = both(torch.bfloat16, tokens)
+    assert torch.allclose(before.float(), after.float(), rtol=2**-7, atol=2**-9)
+
+
+def test_other_layers_stay():
+    made = torch.nn.Sequential(torch.nn.Linear(128, 8), torch.nn.Embedding(9, 128), torch.nn.Linear(64, 64).half())
+    packed_linear.pack(made)
+    assert [type(layer) for layer in made] == [torch.nn.Linear, torch.nn.Embedding, torch.nn.Linear]
