@@ -1,12 +1,17 @@
 """What the tests share: the repository's paths, the prompts, and a tiny model built once."""
 
+import fcntl
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+# The files that take longest, begun first: run side by side, the tests then end together.
+LONG = ("slurm", "crashes", "oracles", "shards", "real_host", "real_model", "hosted", "module", "coverage")
 sys.path.insert(0, str(ROOT / "tests"))
 
 
@@ -18,10 +23,12 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """What needs a model is slow."""
+    """A test that needs a model is slow, and so is a nightly test; what takes long comes first."""
     for item in items:
-        if "tiny_model" in item.fixturenames:
+        if "tiny_model" in item.fixturenames or item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.slow)
+    order = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG) + (item.path.parent.name != "workflow")))
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +40,31 @@ def templates() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory, templates) -> Path:
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """once(name, make): the folder of that name, which `make` fills; pytest's workers (-n) share it.
+
+    The first worker that asks for it makes it, another waits until it is whole.
+    """
+    top = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        top = top.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = top / name, top / f"{name}.made"
+        with open(top / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+            if not done.exists():
+                folder.mkdir(exist_ok=True)  # the first worker may have failed
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_model(once, templates) -> Path:
     """Folder of a tiny Llama (tests/tiny.py)."""
     import tiny
 
-    return tiny.build(tmp_path_factory.mktemp("tiny"), templates)
+    return once("tiny", lambda folder: tiny.build(folder, templates))

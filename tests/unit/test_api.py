@@ -237,7 +237,7 @@ def test_a_refused_row_is_told_after_the_others_are_kept(tmp_path):
         assert len(host.journal.charges) == 3
 
 
-@pytest.mark.parametrize("n", [pytest.param(400), pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [400, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_with_faults_every_row_comes_once(n, tmp_path):
     """Of the calls 5 % fail in some way; what the host charges twice is what was lost on its way back."""
     kinds = [Fault("status", 429, retry_after=0.01), Fault("status", 500), Fault("dropped_before")]

@@ -192,19 +192,21 @@ def test_no_rows_ask_nothing(host, tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_thousand_rows(host, tmp_path):
+@pytest.mark.parametrize("n", [1000, pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_many_rows_with_faults(n, host, tmp_path):
+    """Of the requests for files 20 % fail, of those for batches 10 %; a batch takes a third of the rows at most."""
     host.fate(
-        Fate(end="expired", done=700, twice=0.01),
+        Fate(end="expired", done=7 * n // 100, twice=0.01),
         Fate(errors=0.05, twice=0.02, shuffled=True, polls=3, seed=1),
         Fate(errors=0.05, error_status=429, shuffled=True, seed=2),
     )
     host.at_random("/files*", 0.2, Fault("status", 500), Fault("dropped_after"), Fault("garbled"), seed=1)
     host.at_random("/batches*", 0.1, Fault("status", 503), Fault("dropped_after"), Fault("cut"), seed=2)
-    keys = keys_of(10_000)
-    assert answered(made(host.url, tmp_path, keys, Limits(requests=3000)), keys)
+    keys = keys_of(n)
+    assert answered(made(host.url, tmp_path, keys, Limits(requests=3 * n // 10)), keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
     tries = len(host.journal.charges) + states(tmp_path)["released"]
-    assert (states(tmp_path)["paid"], tries) == (10_000, host.journal.asks().total())
+    assert (states(tmp_path)["paid"], tries) == (n, host.journal.asks().total())
 
 
 def test_results_that_come_in_part_are_fetched_again(host, tmp_path):

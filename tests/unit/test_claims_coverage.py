@@ -18,11 +18,12 @@ from faithtune.bootstrap import Sampling
 from faithtune.claims import claims
 from faithtune.parquet import CHANGES
 
-STUDIES = 400
+FULL, FEW = 400, 30  # studies; nightly, and in every run
 QUESTIONS = 150  # a set
 SHARED = 0.8  # correlation between arms and models of what decides the change of a question
 REASONING = {"sums": True, "life": False}  # sets, tuned on and measured on
-SHARING = {"sums": 1, "life": 2}  # questions a context
+# Questions a context. With more of them, few studies show it as well where questions are resampled instead of contexts.
+SHARING = {FULL: {"sums": 1, "life": 2}, FEW: {"sums": 5, "life": 3}}
 TESTS = {"accuracy": {None: (0.0, 0.0)}, "faithfulness": {"filler": (0.1, 0.1), "paraphrase": (-0.1, 0.5)}}
 MOVED = 0.6  # share of the questions whose answer changed, one way or the other
 SIZES = {"small": 1, "large": 2}
@@ -36,12 +37,12 @@ DIRECTIONS = {"alike": (-0.3, -0.15), "opposite": (-0.2, 0.2), "one still": (-0.
 BY_ARM, BY_SET = {"t-sums": 0.05, "t-life": -0.05}, {"sums": -0.05, "life": 0.05}  # around that mean
 
 
-def study(seed: int, means: dict[str, float]) -> pl.DataFrame:
+def study(seed: int, means: dict[str, float], sharing: dict[str, int]) -> pl.DataFrame:
     """CHANGES around the models' means."""
     rng, parts = np.random.default_rng(seed), []
     for what, tests in TESTS.items():
         for eval_set, (test, (off, lacking)) in product(BY_SET, tests.items()):
-            group = np.arange(QUESTIONS) // SHARING[eval_set]
+            group = np.arange(QUESTIONS) // sharing[eval_set]
             common = rng.normal(size=group[-1] + 1)[group]
             for (model, mean), arm in product(means.items(), BY_ARM):
                 latent = math.sqrt(SHARED) * common + math.sqrt(1 - SHARED) * rng.normal(size=QUESTIONS)
@@ -68,19 +69,24 @@ def truths(means: dict[str, float]) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studies", [FEW, pytest.param(FULL, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_the_intervals_of_the_claims_hold_the_truth_at_the_nominal_rate(direction):
-    """All together 93 to 97 %, and C4, for which the directions are; each but for two errors of the simulation."""
+def test_the_intervals_of_the_claims_hold_the_truth_at_the_nominal_rate(direction, studies):
+    """All together 93 to 97 %, and C4, for which the directions are; each but for two errors of the simulation.
+
+    Of fewer studies all three are within as many standard errors of 95 %.
+    """
     means = dict(zip(SIZES, DIRECTIONS[direction], strict=True))
     expected, held = truths(means), {}
-    for seed in range(STUDIES):
-        rows = claims(ARMS, study(seed, means), REASONING, SIZES, Sampling(replicates=1000, seed=seed))
+    for seed in range(studies):
+        changes = study(seed, means, SHARING[studies])
+        rows = claims(ARMS, changes, REASONING, SIZES, Sampling(replicates=1000, seed=seed))
         for claim, model, low, high in rows.select("claim", "model", "low", "high").rows():
             held.setdefault((claim, model), []).append(low <= expected[claim, model] <= high)
     assert held.keys() == expected.keys()
     rates = {key: statistics.fmean(yes) for key, yes in held.items()}
-    error = math.sqrt(0.95 * 0.05 / STUDIES)
+    error, more = math.sqrt(0.95 * 0.05 / studies), math.sqrt(FULL / studies)
     print(direction, rates)
-    assert 0.93 <= statistics.fmean(rates.values()) <= 0.97
-    assert 0.93 <= rates["C4", "large - small"] <= 0.97
-    assert all(0.93 - 2 * error <= rate <= 0.97 + 2 * error for rate in rates.values())
+    assert statistics.fmean(rates.values()) == pytest.approx(0.95, abs=0.02 * more)
+    assert rates["C4", "large - small"] == pytest.approx(0.95, abs=0.02 * more)
+    assert all(rate == pytest.approx(0.95, abs=0.02 + 2 * error) for rate in rates.values())

@@ -33,8 +33,10 @@ def test_minimum_detectable_effect_of_a_known_error():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("studies", [300, pytest.param(1500, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize(("n", "size"), [(150, 1), (400, 1), (200, 3)])
-def test_an_effect_of_that_size_is_found_in_four_of_five_studies(n, size):
+def test_an_effect_of_that_size_is_found_in_four_of_five_studies(n, size, studies):
+    """Of 1,500 studies in 76 to 84 %, of fewer within as many standard errors."""
     groups = np.repeat(np.arange(n), size)
 
     def study(seed: int, true: float) -> Estimate:
@@ -42,4 +44,5 @@ def test_an_effect_of_that_size_is_found_in_four_of_five_studies(n, size):
         return effect(np.repeat(shared, size), groups, Sampling(replicates=1000, seed=seed))
 
     true = np.mean([minimum_detectable(study(10_000 + i, 0.0), 0.95) for i in range(20)])
-    assert np.mean([study(seed, true).p < 0.05 for seed in range(1500)]) == pytest.approx(0.8, abs=0.04)
+    found = np.mean([study(seed, true).p < 0.05 for seed in range(studies)])
+    assert found == pytest.approx(0.8, abs=0.04 * np.sqrt(1500 / studies))
