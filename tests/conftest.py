@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# The models of the tests are tiny, and other tests run beside: more threads would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).parent.parent
 # The files that take longest, begun first: run side by side, the tests then end together.
 LONG = ("slurm", "crashes", "oracles", "shards", "real_host", "real_model", "hosted", "module", "coverage")

@@ -1,23 +1,34 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs them all: style, workflow checks, tests. Arguments go to pytest.
+# Installs what the tests need and runs them: style, workflow checks, tests. Arguments go to pytest:
+#
+#     tests/run.sh                                    all but the nightly tests
+#     tests/run.sh tests/unit -m "not slow" -n 2      the quick tests
+#     tests/run.sh -m nightly -n 2 --dist loadfile    the nightly tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
-./setup.sh test
 # A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages: what cannot be had, its tests are skipped.
 wanted=()
 command -v slurmctld >/dev/null || wanted+=(slurmctld slurmd slurm-client munge)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   wanted+=(chromium fonts-dejavu-core)
-if [ ${#wanted[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  export DEBIAN_FRONTEND=noninteractive
-  said=$( (apt-get update -qq && apt-get install -qq -y --no-install-recommends "${wanted[@]}") 2>&1) ||
-    printf '%s\n' "$(tail -n 5 <<<"$said")" "not installed, and tests skipped: ${wanted[*]}" >&2
-fi
+debian() {
+  if [ ${#wanted[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    export DEBIAN_FRONTEND=noninteractive
+    said=$( (apt-get update -qq && apt-get install -qq -y --no-install-recommends "${wanted[@]}") 2>&1) ||
+      printf '%s\n' "$(tail -n 5 <<<"$said")" "not installed, and tests skipped: ${wanted[*]}" >&2
+  fi
+}
+# Beside pip, which takes longer.
+debian &
+./setup.sh test
+wait
 export PATH="$PWD/.venv/bin:$PATH"
 ruff check .
 ruff format --check .
-snakefmt --check workflow Snakefile
+snakefmt --check workflow Snakefile &
+formatted=$!
 snakemake --lint
+wait $formatted
 if [ $# -gt 0 ]; then exec pytest "$@"; fi
-pytest tests/unit -n 2 --dist loadfile
-pytest tests/workflow
+# A file after the other in each of two processes, in the order of tests/conftest.py.
+pytest tests -n 2 --dist loadfile --no-loadscope-reorder

@@ -35,12 +35,13 @@ class NoStore:
         pass
 
 
-def made_up(n: int, options: int, sharing: bool = False) -> pl.DataFrame:
+def made_up(n: int, options: int, sharing: int = 0) -> pl.DataFrame:
     """n QUESTIONS of so many options; 0: numbers, none of them one that a step adds.
 
-    sharing: one, two and three of them in turn have a context in common.
+    sharing: one, two, ... so many of them in turn have a context in common; 0: they have none.
     """
-    shelves = [f"The boxes of shelf {i} are heavy." if sharing else None for i in range(n) for _ in range(1 + i % 3)]
+    sizes = [1 + i % sharing if sharing else 1 for i in range(n)]
+    shelves = [f"The boxes of shelf {i} are heavy." if sharing else None for i in range(n) for _ in range(sizes[i])]
     rows = [
         questions.choice(f"Which colour has box {i}?", COLOURS[:options], "ABCDEFGHIJ"[i % options], context=shelf)
         if options

@@ -1,7 +1,7 @@
 """Every measure recovers the truth within its own 95 % interval: over many studies of oracles, at the nominal rate.
 
 A study has a base oracle, a tuned one, and a tuning in three seeds that turn out more or less
-accurate and faithful, on choices and on numbers; of the numbers up to three share a context. The
+accurate and faithful, on choices and on numbers; of the numbers some share a context. The
 arms go through all stages; whether the truth lies in its interval is a yes or no of
 each estimate. All together must say yes as often as NOMINAL, and each metric but
 for the error of the simulation: the estimates of a study are not independent, so
@@ -38,13 +38,14 @@ from truth import UNCHECKED, Truth, effects
 
 
 class Size(NamedTuple):
-    """How many studies there are, and further, short ones."""
+    """How many studies there are, and further, short ones; of the numbers, 1 to `sharing` share a context."""
 
     studies: int
     short: int
+    sharing: int
 
 
-FULL, FEW = Size(100, 200), Size(8, 12)
+FULL, FEW = Size(100, 200, 3), Size(8, 12, 8)
 QUESTIONS = 100
 REPLICATES = 1000  # of the bootstrap
 NOMINAL = (0.93, 0.97)
@@ -67,7 +68,7 @@ WIDE = {
 }
 EXTREME = ("match_effect_same_length", "alpha_star_median")  # which would hide how all the others do
 ALPHAS = [0.25, 0.5, 0.75]
-SETS = {"choices": (4, False), "numbers": (0, True)}  # options, whether questions share contexts
+SETS = {"choices": 4, "numbers": 0}  # options
 BASE = {"accuracy": 0.8, "faithful": 0.7, "noise": 0.1, "format_breaks": 0.1, "collapse": 0.1, "truncated": 0.1}
 TUNED = {"accuracy": 0.6, "faithful": 0.4, "noise": 0.15, "format_breaks": 0.15, "collapse": 0.2, "truncated": 0.1}
 # The pooled arm: that three seeds alike cost width is the price of holding where they are not (sides.py).
@@ -80,7 +81,7 @@ SPREAD = {"accuracy": 0.2, "faithful": 0.2}
 def truths() -> dict[tuple, float]:
     """(eval_set, arm, metric, test, alpha, k)"""
     found = {}
-    for name, (options, _) in SETS.items():
+    for name, options in SETS.items():
         base, tuned = Truth(BASE, options, oracles.MAX_NEW_TOKENS), Truth(TUNED, options, oracles.MAX_NEW_TOKENS)
         after = tuned.own(ALPHAS) | effects(base, tuned, ALPHAS)
         both = {"base": base.own(ALPHAS), "tuned": after, "seeds": after}
@@ -89,10 +90,11 @@ def truths() -> dict[tuple, float]:
     return found | {("average", *key): statistics.fmean(found[name, *key] for name in SETS) for key in averaged}
 
 
-def study(seed: int, short: bool, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
-    """Estimate, low and high of all that is estimated in one study."""
-    tests = () if short else (*TESTS, SWEEP)
-    asked = {name: oracles.made_up(QUESTIONS, *form) for name, form in SETS.items()}
+def study(seed: int, size: Size, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
+    """Estimate, low and high of all that is estimated in one study, a short one from `size.studies` on."""
+    tests = (*TESTS, SWEEP) if seed < size.studies else ()
+    sharing = {"choices": 0, "numbers": size.sharing}
+    asked = {name: oracles.made_up(QUESTIONS, options, sharing[name]) for name, options in SETS.items()}
     draw = random.Random(seed).uniform
 
     def arm(behaviour: dict, which: int) -> dict[str, oracles.Arm]:
@@ -116,13 +118,12 @@ def size(request) -> Size:
 
 @pytest.fixture(scope="module")
 def studies(size, templates) -> list[dict[tuple, tuple[float, float, float]]]:
-    n = sum(size)
+    n = size.studies + size.short
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLARS_MAX_THREADS", "1")  # the frames are small
         # Not forked: polars has threads.
         with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-            short = [seed >= size.studies for seed in range(n)]
-            return list(pool.map(study, range(n), short, [templates] * n, chunksize=1 + n // 100))
+            return list(pool.map(study, range(n), [size] * n, [templates] * n, chunksize=1 + n // 100))
 
 
 def covered(studies: list[dict], expected: dict[tuple, float]) -> dict[tuple, list[bool | None]]:

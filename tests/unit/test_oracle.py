@@ -201,7 +201,7 @@ def test_what_leaks_is_no_match_before_it_leaks(options, templates):
 
 
 def test_questions_of_one_context_share_what_is_drawn(templates):
-    asked = oracles.made_up(60, 4, sharing=True)
+    asked = oracles.made_up(60, 4, sharing=3)
     one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))
     assert asked["group"].n_unique() == 30
     cut = one.answers.filter(pl.col("k") == 0, test="early_termination").select("id", faithful=~pl.col("match"))

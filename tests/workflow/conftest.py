@@ -1,5 +1,6 @@
-"""One finished study, shared by the tests that only read or plan."""
+"""One finished study, shared by all tests that read it, plan with it or go on from it."""
 
+import copy
 import sys
 from pathlib import Path
 
@@ -11,18 +12,21 @@ from study import Study
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, tiny_model) -> Study:
-    """A study on the tiny model, run to its end."""
-    study = Study(tmp_path_factory.mktemp("study"), tiny_model)
-    study.printed = study.run()
+def finished(once, tmp_path_factory, tiny_model) -> Study:
+    """A study on the tiny model, run to its end: run by one of pytest's workers, of which each has a copy."""
+
+    def make(folder: Path) -> None:
+        (folder / "printed").write_text(Study(folder, tiny_model).run())
+
+    folder = once("study", make)
+    study = Study(folder, tiny_model).copied(tmp_path_factory.mktemp("study"))
+    study.printed = (folder / "printed").read_text()
     return study
 
 
 @pytest.fixture
 def study(finished) -> Study:
     """The finished study with its configuration, put back as it was after the test."""
-    import copy
-
     config = copy.deepcopy(finished.config)
     yield finished
     finished.config = config

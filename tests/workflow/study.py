@@ -1,7 +1,9 @@
 """A small study on the tiny model in a folder of its own, run as a user would run it."""
 
+import copy
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +43,8 @@ class Study:
     def __init__(self, folder: Path, model: Path):
         self.folder = folder
         self.root = ROOT  # of the workflow that is run
-        choices = {"source": str(write_choices(folder / "choices.jsonl"))}
+        data = folder / "choices.jsonl"
+        choices = {"source": str(data if data.exists() else write_choices(data))}
         self.config = {
             "prompts": str(ROOT / "resources/prompts/one_shot"),
             "models": {"tiny": {"source": str(model), "quantisation": "nf4", "dtype": "float32"}},
@@ -58,8 +61,16 @@ class Study:
             "answers": {"max_new_tokens": 8, "again": 3},
             "measures": {"alphas": [0.5], "replicates": 200},
             # Several blocks a job: a killed one has some behind it.
-            "compute": {"device": "cpu", "batch_size": 8, "block_size": 2},
+            "compute": {"device": "cpu", "tune_threads": 1, "batch_size": 8, "block_size": 2},
         }
+
+    def copied(self, folder: Path) -> "Study":
+        """This study with all that it made, in a folder of its own; its data stay where they are."""
+        study = copy.copy(self)
+        study.folder, study.config = folder, copy.deepcopy(self.config)
+        for name in ("results", ".snakemake", "logs", "benchmarks"):
+            shutil.copytree(self.folder / name, folder / name, symlinks=True)
+        return study
 
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         """Run Snakemake on the study; standard output and error together in `stdout`."""
@@ -89,9 +100,9 @@ class Study:
         assert done.returncode == 0, done.stdout
         return done.stdout
 
-    def planned(self) -> dict[str, int]:
+    def planned(self, *targets: str) -> dict[str, int]:
         """How many jobs of each rule a run would do now, by `snakemake -n`."""
-        done = self.snakemake("-n", "--quiet", "rules")
+        done = self.snakemake("-n", "--quiet", "rules", "--", *targets)
         assert done.returncode == 0, done.stdout
         jobs = re.findall(r"^(\w+) +(\d+)$", done.stdout.split("Reasons:")[0], re.MULTILINE)
         return {rule: int(n) for rule, n in jobs if rule not in ("total", "default")}

@@ -47,8 +47,13 @@ def of_file(root, tmp_path) -> Study:
     return study
 
 
-def test_a_model(copy, tmp_path, tiny_model):
-    before = of_file(ROOT, tmp_path).planned()
+@pytest.fixture(scope="module")
+def before(tmp_path_factory) -> dict[str, int]:
+    """The jobs of the embedded study."""
+    return of_file(ROOT, tmp_path_factory.mktemp("before")).planned()
+
+
+def test_a_model(copy, before, tmp_path, tiny_model):
     study = of_file(copy("A model"), tmp_path)
     study.config["models"]["mine"]["source"] = str(tiny_model)
     after = study.planned()
@@ -67,8 +72,7 @@ def test_a_data_set(copy, tmp_path):
     assert study.planned()["chains"] == 3 * 5
 
 
-def test_a_tuning(copy, tmp_path):
-    before = of_file(ROOT, tmp_path).planned()
+def test_a_tuning(copy, before, tmp_path):
     grown = of_file(copy("A tuning"), tmp_path)
     after = grown.planned()
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -79,10 +83,8 @@ def test_a_tuning(copy, tmp_path):
 
 
 def test_a_test(copy, study, finished, tmp_path):
-    grown = Study(tmp_path, finished.config["models"]["tiny"]["source"])
+    grown = finished.copied(tmp_path)
     grown.root = copy("A test")
-    for name in ("results", ".snakemake"):
-        shutil.copytree(finished.folder / name, tmp_path / name, symlinks=True)
     grown.config |= {"tests": ["early_termination", "filler", "paraphrase", "late_start"], "eval_sets": ["arithmetic"]}
     planned = grown.planned()
     assert planned["answer"] == 2 and not {"tune", "chains", "paraphrase"} & set(planned)

@@ -1,9 +1,10 @@
 """Runs that are killed, disks that fill and files that are damaged: the tables come out as if nothing had been."""
 
-import copy
+import contextlib
 import functools
 import hashlib
 import http.server
+import itertools
 import json
 import os
 import random
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -23,8 +25,10 @@ from study import Study
 
 from faithtune import store
 
-# How often a run is killed at work on each stage, in the order in which they come: 20 times in all.
-KILLS = {
+# How often a run is killed at work on each stage, in the order in which they come: in every run, after a kill of the
+# training, and nightly, 20 times.
+THREE_KILLS = {"chains": 1, "answer": 1, "table": 1}
+TWENTY_KILLS = {
     "questions": 1,
     "model": 1,
     "tune": 2,
@@ -113,25 +117,102 @@ def assert_undisturbed(study: Study, finished: Study) -> None:
     assert [name for name in expected if found[name] != expected[name]] == []
 
 
-def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished, tmp_path):
-    study, source, wanted = twin(finished, tmp_path / "twin"), random.Random(0), Counter(KILLS)
+@pytest.fixture(scope="module")
+def crowded(finished, tmp_path_factory) -> Study:
+    """A study whose disk was full in a training, and again where the weights are expanded, and now has room.
+
+    In between its training was killed. Where no disk can be mounted, that is all.
+    """
+    folder = tmp_path_factory.mktemp("disk")
+    with small_disk(folder) as resize:
+        study = twin(finished, folder)
+        study.failed, study.kept = [], [{}]
+        if resize:
+            fill(study, "200k", resize)
+        killed(study, {"tune": 1})
+        if resize:
+            fill(study, "800k", resize)
+        yield study
+
+
+def fill(study: Study, size: str, resize: Callable[[str], object]) -> None:
+    """Run the study on a disk of this size, which is too small, and give it room."""
+    resize(size)
+    study.failed.append(study.snakemake("--cores", "2"))
+    study.kept.append(times(study))
+    assert_whole(study)
+    resize("64m")
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Callable[[str], object] | None]:
+    """A disk in memory, mounted at the folder; yields what changes its size, or None where none may be mounted."""
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o"]
+    if not sys.platform.startswith("linux") or subprocess.run([*mount, "size=200k"], capture_output=True).returncode:
+        yield None
+        return
+    try:
+        yield lambda size: subprocess.run([*mount, f"remount,size={size}"], check=True)
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def times(study: Study) -> dict[Path, int]:
+    """When each file of a study's results was written, in ns."""
+    files = [path for path in (study.folder / "results").rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in files if "store" not in path.parts and path.name[0] != "."}
+
+
+def killed(study: Study, kills: dict[str, int]) -> None:
+    """Kill the study at work on each of these stages."""
+    source, wanted = random.Random(0), Counter(kills)
     while +wanted:
         stage = killed_at_work(study, wanted, source, whole_group=wanted.total() % 2 == 0)
         wanted[stage] -= 1
         assert_whole(study)
         assert study.snakemake("--unlock").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def disturbed(crowded) -> Study:
+    """The study of the full disk, killed three times more, and run to its end."""
+    killed(crowded, THREE_KILLS)
+    crowded.run()
+    assert_whole(crowded)
+    return crowded
+
+
+def test_a_full_disk_ends_in_one_line(crowded):
+    if not crowded.failed:
+        pytest.skip("needs the right to mount a tmpfs")
+    for done in crowded.failed:
+        assert done.returncode == 1
+        line = f"no space left on the disk of {crowded.folder}; what was finished is kept: make room and run again"
+        # A training that had no room for a checkpoint passes over what was written of it.
+        assert {said for said in told(done) if "/checkpoint-" not in said} == {line}
+
+
+def test_after_a_full_disk_and_four_kills_the_tables_are_those_of_an_undisturbed_run(finished, disturbed):
+    """So two runs from scratch are equal, too."""
+    assert_undisturbed(disturbed, finished)
+
+
+def test_what_was_finished_on_a_full_disk_is_kept(disturbed):
+    """It is not made again when there is more room."""
+    if not disturbed.failed:
+        pytest.skip("needs the right to mount a tmpfs")
+    assert len(disturbed.kept) == 3 and disturbed.kept[1]
+    for earlier, later in itertools.pairwise([*disturbed.kept, times(disturbed)]):
+        assert earlier.items() <= later.items()
+
+
+@pytest.mark.nightly
+def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished, tmp_path):
+    study = twin(finished, tmp_path / "twin")
+    killed(study, TWENTY_KILLS)
     study.run()
     assert_whole(study)
     assert_undisturbed(study, finished)
-
-
-def copied(finished: Study, folder: Path) -> Study:
-    """The finished study with all that it made, in a folder of its own; its data are where they were."""
-    study = twin(finished, folder)
-    study.config = copy.deepcopy(finished.config)
-    shutil.copytree(finished.folder / "results", folder / "results", symlinks=True)
-    shutil.copytree(finished.folder / ".snakemake", folder / ".snakemake")
-    return study
 
 
 def told(done: subprocess.CompletedProcess) -> list[str]:
@@ -155,7 +236,7 @@ def last_of_a_page(path: Path) -> int:
 
 
 def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
-    study = copied(finished, tmp_path / "twin")
+    study = finished.copied(tmp_path / "twin")
     pairs = "results/{}/tiny/{}/colours.parquet"
     seen = [pairs.format("interventions", "base"), "results/provenance.json", "results/figures/match_colours.svg"]
     for path, size in zip(seen, (300, 300, 0), strict=True):
@@ -224,47 +305,9 @@ def test_a_damaged_download_is_named_set_aside_and_fetched_again(finished, tmp_p
     assert target.read_bytes() == made and download.read_bytes() == data
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk in memory, mounted at a folder; yields it and what gives it another size."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o"]
-    if not sys.platform.startswith("linux") or subprocess.run([*mount, "size=200k"], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder, lambda size: subprocess.run([*mount, f"remount,size={size}"], check=True)
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def times(study: Study) -> dict[Path, int]:
-    """When each file of a study's results was written, in ns."""
-    files = [path for path in (study.folder / "results").rglob("*") if path.is_file()]
-    return {path: path.stat().st_mtime_ns for path in files if "store" not in path.parts and path.name[0] != "."}
-
-
-def test_a_full_disk_ends_in_one_line_and_more_room_goes_on(finished, small_disk):
-    folder, resize = small_disk
-    study, kept = twin(finished, folder), {}
-    for size in ("200k", "800k"):  # full in the tuning; where the weights are expanded
-        resize(size)
-        done = study.snakemake("--cores", "2")
-        assert done.returncode == 1
-        line = f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
-        # A training that had no room for a checkpoint passes over what was written of it.
-        assert {said for said in told(done) if "/checkpoint-" not in said} == {line}
-        assert_whole(study)
-        assert kept.items() <= times(study).items()  # what was finished stays, and is not made again
-        kept = times(study)
-        assert kept
-    resize("64m")
-    study.run()
-    assert_undisturbed(study, finished)
-    assert kept.items() <= times(study).items()
-
-
 def test_two_runs_at_once(finished, tmp_path):
     """The second is refused; with --nolock, whatever becomes of the two, nothing that they leave is damaged."""
-    study, since = copied(finished, tmp_path / "twin"), time.time()
+    study, since = finished.copied(tmp_path / "twin"), time.time()
     for stage in ("chains", "store/rows"):
         shutil.rmtree(study.folder / "results" / stage)
     first = study.start("--cores", "2")

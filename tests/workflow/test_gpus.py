@@ -3,31 +3,35 @@
 import itertools
 import os
 import re
+import shutil
 
 import polars as pl
 import pytest
 from study import Study
 
 RULES = ("tune", "chains", "paraphrase", "answer")
+ANSWERS = [f"results/answers/tiny/{arm}/colours.parquet" for arm in ("base", "qlora-arithmetic-42")]
 # As a job's log says it.
 CLAIMED = re.compile(r"^on GPU (GPU-[ab]), claimed ([\d.]+) s after the job began$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, tiny_model) -> Study:
-    """A study asked for its answers, two GPU jobs at a time."""
+def ran(finished, tmp_path_factory) -> Study:
+    """The finished study's answers on one set, made again with all that they rest on, two GPU jobs at a time."""
     folder = tmp_path_factory.mktemp("gpus")
     program = folder / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 0, GPU-a\necho 1, GPU-b\n")
     program.chmod(0o755)
-    study = Study(folder, tiny_model)
+    study = finished.copied(folder)
+    for kept in ("results/store/rows", "logs", "benchmarks"):
+        shutil.rmtree(folder / kept)
     study.config["compute"] |= {"device": "auto", "tune_threads": 1}
     study.config["eval_sets"] = ["colours"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
         patch.setenv("TMPDIR", str(folder))
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        study.run("--resources", "gpu=2", "--until", "answer")
+        study.run("--resources", "gpu=2", "--forcerun", "questions", *RULES, "--", *ANSWERS)
     return study
 
 

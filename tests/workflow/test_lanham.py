@@ -1,7 +1,5 @@
 """Lanham's tests, added to a finished study: they ask for what they need and leave the rest as it was."""
 
-import shutil
-
 import polars as pl
 import pytest
 from study import Study
@@ -30,10 +28,7 @@ def test_the_sweeps_bound_reaches_only_the_answers(study):
 @pytest.fixture(scope="module")
 def grown(finished, tmp_path_factory) -> Study:
     """The finished study's sums with its base, asked in three more tests."""
-    folder = tmp_path_factory.mktemp("grown")
-    study = Study(folder, finished.config["models"]["tiny"]["source"])
-    shutil.copytree(finished.folder / "results", folder / "results", symlinks=True)
-    shutil.copytree(finished.folder / ".snakemake", folder / ".snakemake")
+    study = finished.copied(tmp_path_factory.mktemp("grown"))
     study.config["tests"] = ["early_termination", "filler", "paraphrase", *ADDED]
     study.run("results/answers/tiny/base/arithmetic.parquet")
     return study

@@ -19,27 +19,32 @@ def copy_of(study: Study, folder: Path) -> Study:
     return copied
 
 
-@pytest.fixture
-def fetched(tmp_path, tiny_model, monkeypatch) -> Study:
-    """A study of a model on the hub, of which everything is fetched: the hub is its library's cache here."""
-    repository = tmp_path / "cache/hub/models--some--tiny"
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory, tiny_model) -> Study:
+    """A study of a model on the hub, of which everything was fetched: the hub is its library's cache here, now gone.
+
+    `there` is a copy of it that was made before.
+    """
+    top = tmp_path_factory.mktemp("offline")
+    repository = top / "cache/hub/models--some--tiny"
     shutil.copytree(tiny_model, repository / "snapshots" / COMMIT)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    (tmp_path / "here").mkdir()
-    study = Study(tmp_path / "here", tiny_model)
+    (top / "here").mkdir()
+    study = Study(top / "here", tiny_model)
     study.config["models"]["tiny"]["source"] = f"hub:some/tiny@{COMMIT}"
-    study.run("fetch")
-    return study
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(top / "cache"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        study.run("fetch")
+        study.there = copy_of(study, top / "there")
+        (top / "cache").rename(top / "gone")
+        yield study
 
 
-def test_a_fetched_study_runs_where_nothing_can_be_fetched(fetched, tmp_path):
-    there = copy_of(fetched, tmp_path / "there")
-    (tmp_path / "cache").rename(tmp_path / "gone")
-    planned = there.planned()
+def test_a_fetched_study_runs_where_nothing_can_be_fetched(fetched):
+    planned = fetched.there.planned()
     assert planned["chains"] == 4
     assert not {"download", "model", "questions"} & planned.keys()
-    there.run("results/chains/tiny/base/colours.parquet")
+    fetched.there.run("results/chains/tiny/base/colours.parquet")
 
 
 def test_a_copy_of_a_study_with_a_trained_arm_has_nothing_to_do(finished, tmp_path):
@@ -50,8 +55,7 @@ def test_a_copy_of_a_study_with_a_trained_arm_has_nothing_to_do(finished, tmp_pa
     assert there.planned() == {}
 
 
-def test_a_model_that_was_left_behind_is_told_in_one_line(fetched, tmp_path):
-    (tmp_path / "cache").rename(tmp_path / "gone")
+def test_a_model_that_was_left_behind_is_told_in_one_line(fetched):
     told = fetched.snakemake("-n").stdout
     assert "faithtune: results/models/tiny/weights is a link to" in told
     assert "Traceback" not in told and "WorkflowError" not in told

@@ -11,12 +11,11 @@ from study import ROOT, Study
 
 from faithtune import parquet, tables
 
-# Arms that differ from a faithful oracle in one thing.
-STRAINED = {
-    "noisy-boxes-0": {"noise": 0.2},
-    "collapse-boxes-0": {"collapse": 0.4},
-    "cut-boxes-0": {"truncated": 0.3},
-}
+# An arm that differs from a faithful oracle in three things; each by itself: tests/unit/test_oracle_configuration.py.
+STRAINED = {"strained-boxes-0": {"noise": 0.2, "collapse": 0.4, "truncated": 0.3}}
+# How often two answers agree, of one intent and of two: where one or both are noise, by chance, of a choice of three.
+SAME = {"arithmetic": 0.8**2, "colours": 0.8**2 + 0.2**2 / 2}
+DIFFER = {"arithmetic": 0.0, "colours": (1 - SAME["colours"]) / 2}
 # (arm, test, metric): what it must come to, at α = 0.5 where the test has one. Chains have 3 steps or more, so that
 # it leaves a step out.
 TRUTH = {
@@ -32,15 +31,13 @@ TRUTH = {
     ("tuned-boxes", "early_termination", "match_effect"): 0.5,
     ("tuned-boxes", "early_termination", "faithfulness_effect"): -0.5,
     ("tuned-boxes", "cot", "accuracy_effect"): 0.5 * 0.9 - 0.8,
-    ("noisy-boxes", "cot", "accuracy"): 0.8,
-    ("noisy-boxes", "paraphrase", "match"): 0.64,
-    ("noisy-boxes", None, "again_match"): 0.64,
-    ("collapse-boxes", "cot", "accuracy"): 1.0,
-    ("collapse-boxes", None, "chain_empty"): 0.4,
-    ("collapse-boxes", "filler", "match"): 0.0,
-    ("cut-boxes", "cot", "accuracy"): 0.7,
-    ("cut-boxes", None, "chain_truncated"): 0.3,
-    ("cut-boxes", "early_termination", "match"): 0.0,
+    ("strained-boxes", "cot", "accuracy"): (1 - 0.3 * 0.6) * 0.8,  # of a chain that is not cut, and no noise
+    ("strained-boxes", "paraphrase", "match"): SAME,
+    ("strained-boxes", None, "again_match"): SAME,
+    ("strained-boxes", None, "chain_empty"): 0.4,
+    ("strained-boxes", None, "chain_truncated"): 0.3 * 0.6,  # of those that are not empty
+    ("strained-boxes", "early_termination", "match"): DIFFER,
+    ("strained-boxes", "filler", "match"): DIFFER,
 }
 
 
@@ -88,9 +85,10 @@ def estimates(study) -> pl.DataFrame:
 
 @pytest.mark.parametrize("eval_set", ["arithmetic", "colours"])
 def test_the_truth_is_recovered(finished, eval_set):
-    """Within intervals twice as wide as the 95 % ones: 42 of them, of one draw, must all hold."""
+    """Within intervals twice as wide as the 95 % ones: 38 of them, of one draw, must all hold."""
     found = estimates(finished).filter(model="oracle", eval_set=eval_set)
     for (arm, test, metric), truth in TRUTH.items():
+        truth = truth[eval_set] if isinstance(truth, dict) else truth
         alpha = None if test in ("cot", None) else 0.5
         where = pl.col("alpha").eq_missing(alpha), pl.col("test").eq_missing(pl.lit(test, pl.String))
         row = found.filter(*where, arm=arm, metric=metric).row(0, named=True)
@@ -139,10 +137,7 @@ def test_all_tables_are_written_and_claims_are_asked(finished):
     assert set(origin["imported_chains"]) == {"elsewhere/base/colours", "elsewhere/ft-gsm8k-0/colours"}
     claims = finished.folder / "results/tables/claims.md"
     assert "C1" in claims.read_text() and "not testable" in claims.read_text()
-    assert (
-        "it is not known what it was tuned on: collapse-boxes, cut-boxes, noisy-boxes and tuned-boxes"
-        in claims.read_text()
-    )
+    assert "it is not known what it was tuned on: strained-boxes and tuned-boxes" in claims.read_text()
 
 
 def test_the_configuration_of_oracles_can_be_run(tmp_path):

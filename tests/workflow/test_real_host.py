@@ -17,6 +17,7 @@ from faithtune import parquet
 pytestmark = pytest.mark.slow
 
 KEYS = ["id", "test", "k"]
+SETS = ("arithmetic", "siqa")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def study(tmp_path_factory, tiny_model) -> Study:
             "arithmetic": {"eval": {"n": 4}},
             "siqa": {"eval": embedded["data_sets"]["siqa"]["eval"] | {"n": 4}},
         },
-        "eval_sets": ["arithmetic", "siqa"],
+        "eval_sets": list(SETS),
         "tunings": {},
         "tests": ["early_termination", "filler"],
         "answers": {"max_new_tokens": 8, "again": 2},
@@ -82,7 +83,7 @@ def finished(study, server) -> Study:
         "there": {"api": {**common, "endpoint": "completions", "abilities": ["continue", "seed"]}},
         "chat": {"api": {**common, "endpoint": "chat"}},
     }
-    study.run()
+    study.run(*(f"results/answers/{model}/base/{name}.parquet" for model in study.config["models"] for name in SETS))
     return study
 
 
@@ -91,7 +92,7 @@ def rows(study: Study, stage: str, model: str, eval_set: str) -> pl.DataFrame:
     return parquet.read(study.folder / f"results/{stage}/{model}/base/{eval_set}.parquet", schema)
 
 
-@pytest.mark.parametrize("eval_set", ["arithmetic", "siqa"])
+@pytest.mark.parametrize("eval_set", SETS)
 def test_chains_are_those_written_here(finished, eval_set):
     here, there = (rows(finished, "chains", model, eval_set) for model in ("here", "there"))
     assert here.height == 4 and here["n_steps"].max() > 1

@@ -17,7 +17,7 @@ from standin.host import StandIn
 
 URL_ENV = "FAITHTUNE_TEST_URL"
 ARMS = ("base", "qlora-arithmetic-42")
-ANSWERS = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("here", "there") for arm in ARMS]
+ANSWERS = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("tiny", "there") for arm in ARMS]
 
 
 class Served:
@@ -46,20 +46,20 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, tiny_model):
-    study = Study(tmp_path_factory.mktemp("served"), tiny_model)
-    tiny = study.config["models"].pop("tiny")
+def served(finished, tmp_path_factory):
+    """The finished study, and its model once more: tuned again, and asked at the server."""
+    study = finished.copied(tmp_path_factory.mktemp("served"))
+    tiny = study.config["models"]["tiny"]
     study.config |= {
-        "models": {"here": tiny, "there": tiny | {"served": {"base_url_env": URL_ENV, "timeout": 60}}},
+        "models": {"tiny": tiny, "there": tiny | {"served": {"base_url_env": URL_ENV, "timeout": 60}}},
         "data_sets": {"arithmetic": study.config["data_sets"]["arithmetic"]},
         "eval_sets": ["arithmetic"],
-        "paraphraser": {"model": "here", "max_new_tokens": 24},
         "budget_usd": 1,  # what one serves oneself has no price and needs none
     }
     study.run("results/served/there.sh")
-    study.served = Served(study.folder / "results/served/there.sh")
+    study.peer = Served(study.folder / "results/served/there.sh")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaking, "tokens", study.served.tokens)  # counts as the model's tokenizer does
+        patch.setattr(speaking, "tokens", study.peer.tokens)  # counts as the model's tokenizer does
         with server(study) as standin:
             patch.setenv(URL_ENV, standin.url)
             study.run(*ANSWERS, "results/provenance.json")
@@ -68,58 +68,58 @@ def finished(tmp_path_factory, tiny_model):
 
 
 def server(study: Study, without: str = "-") -> StandIn:
-    models = {name: {} for name in study.served.networks if name != without}
+    models = {name: {} for name in study.peer.networks if name != without}
     known = {"extra": ["add_special_tokens"], "completion_logprobs": 20}  # as vLLM
-    return StandIn(reply=study.served.reply, key=None, models=models, **known)
+    return StandIn(reply=study.peer.reply, key=None, models=models, **known)
 
 
-def test_each_arm_is_asked_by_its_fingerprint(finished):
-    base, tuned = finished.served.networks
+def test_each_arm_is_asked_by_its_fingerprint(served):
+    base, tuned = served.peer.networks
     assert base.startswith("there-") and tuned.startswith("there-") and base != tuned
-    assert finished.asked == {base, tuned}
+    assert served.asked == {base, tuned}
 
 
 @pytest.mark.parametrize("arm", ARMS)
-def test_its_answers_are_those_it_gives_here(finished, arm):
+def test_its_answers_are_those_it_gives_here(served, arm):
     kept = ["id", "test", "k", "outcome", "answer", "reference", "match", "turn"]
     here, there = (
-        parquet.read(finished.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", parquet.ANSWERS)
-        for model in ("here", "there")
+        parquet.read(served.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", parquet.ANSWERS)
+        for model in ("tiny", "there")
     )
     assert "answered" in set(here["outcome"]) and set(here["turn"]) == {"continued"}
     # Answers of weights that are loaded here lie block by block.
     assert there.select(kept).sort(kept).equals(here.select(kept).sort(kept))
 
 
-def test_a_server_that_moved_makes_nothing_stale(finished, monkeypatch):
+def test_a_server_that_moved_makes_nothing_stale(served, monkeypatch):
     monkeypatch.setenv(URL_ENV, "http://127.0.0.1:9/v1")
-    assert "Nothing to be done" in finished.snakemake("-n", *ANSWERS).stdout
+    assert "Nothing to be done" in served.snakemake("-n", *ANSWERS).stdout
 
 
-def test_how_a_server_is_asked_makes_nothing_stale(finished, monkeypatch):
-    served = finished.config["models"]["there"]["served"]
-    monkeypatch.setitem(finished.config["models"]["there"], "served", served | {"concurrency": 3, "timeout": 9})
-    told = finished.snakemake("-n", *ANSWERS, "results/served/there.sh", "results/provenance.json").stdout
+def test_how_a_server_is_asked_makes_nothing_stale(served, monkeypatch):
+    how = served.config["models"]["there"]["served"]
+    monkeypatch.setitem(served.config["models"]["there"], "served", how | {"concurrency": 3, "timeout": 9})
+    told = served.snakemake("-n", *ANSWERS, "results/served/there.sh", "results/provenance.json").stdout
     assert "Nothing to be done" in told
 
 
-def test_a_server_that_does_not_know_an_arm_is_told(finished, monkeypatch):
+def test_a_server_that_does_not_know_an_arm_is_told(served, monkeypatch):
     """Started before the arm was tuned, it must not answer for it with another."""
-    _, tuned = finished.served.networks
-    with server(finished, without=tuned) as standin:
+    _, tuned = served.peer.networks
+    with server(served, without=tuned) as standin:
         monkeypatch.setenv(URL_ENV, standin.url)
-        chains = finished.folder / "results/chains/there/qlora-arithmetic-42/arithmetic.parquet"
-        for kept in (finished.folder / "results/store/rows").rglob("*"):
+        chains = served.folder / "results/chains/there/qlora-arithmetic-42/arithmetic.parquet"
+        for kept in (served.folder / "results/store/rows").rglob("*"):
             if kept.is_file():
                 kept.unlink()
         chains.unlink()
-        done = finished.snakemake("--cores", "1", str(chains.relative_to(finished.folder)))
+        done = served.snakemake("--cores", "1", str(chains.relative_to(served.folder)))
     assert done.returncode != 0
     assert f"the host knows no model {tuned!r}" in done.stdout
 
 
-def test_without_its_address_it_is_told_which_variable(finished, monkeypatch):
+def test_without_its_address_it_is_told_which_variable(served, monkeypatch):
     monkeypatch.delenv(URL_ENV)
-    done = finished.snakemake("--cores", "1", "--forcerun", "host", "--until", "host")
+    done = served.snakemake("--cores", "1", "--forcerun", "host", "--until", "host")
     assert done.returncode != 0
     assert "models.there.served.base_url_env: the variable that it names is not set in the environment" in done.stdout

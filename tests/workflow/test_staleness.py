@@ -159,9 +159,7 @@ def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
 def test_more_evaluation_questions_keep_the_earlier_rows(finished, tmp_path):
     rows = finished.folder / "results/store/rows"
     before = {path.relative_to(rows): path.read_bytes() for path in rows.rglob("*.parquet")}
-    grown = Study(tmp_path, finished.config["models"]["tiny"]["source"])
-    shutil.copytree(finished.folder / "results", tmp_path / "results", symlinks=True)
-    shutil.copytree(finished.folder / ".snakemake", tmp_path / ".snakemake")
+    grown = finished.copied(tmp_path)
     grown.config["data_sets"]["arithmetic"]["eval"]["n"] = 9
     grown.run("results/answers/tiny/base/arithmetic.parquet")
     assert "9 rows, 3 computed" in (tmp_path / "logs/chains/tiny/base/arithmetic.log").read_text()
