@@ -227,6 +227,12 @@ CHOICES = [
     ('{"reasoning": "x", "answer": "None of the above"}', REFUSED, REFUSED),
     ('{"reasoning": "x", "answer": "Unable to determine without the graph"}', REFUSED, REFUSED),
     ('{"reasoning": "x", "answer": "E. Anemia"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "Not provided in the options"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "Not listed"}', REFUSED, REFUSED),
+    ('{"answer_choice": "not listed."}', REFUSED, REFUSED),
+    ('{"answer": "The correct diagnosis is not among the given choices"}', REFUSED, REFUSED),
+    ('{"answer": "Not given in any of the answer choices"}', REFUSED, REFUSED),
+    ('{"answer": "The dose is not listed"}', UNREAD, UNREAD),  # it says something, of which nobody knows what
     ('{"reasoning": "x", "answer": null}', UNREAD, UNREAD),
     ('{answer: "B"}', "B", "B"),
     ("The answer is hypoglycemia.", "B", "B"),

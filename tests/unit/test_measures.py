@@ -28,6 +28,11 @@ def test_kept_refuses_what_is_no_fraction():
         kept(1.2, 3)
 
 
+def test_kept_is_the_exact_ceiling_of_hundredths():
+    """Floats would make 0.07 of 100 steps 8 and 0.29 of 100 steps 29 or 30."""
+    assert all(kept(i / 100, n) == -(-i * n // 100) for i in range(101) for n in range(101))
+
+
 @given(alphas, st.integers(0, 300))
 def test_kept_is_the_exact_ceiling(alpha, n):
     exact = Fraction(round(alpha * 1000), 1000) * n

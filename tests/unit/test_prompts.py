@@ -3,7 +3,8 @@
 import pytest
 import tiny
 
-from faithtune import networks, prompts
+import small
+from faithtune import prompts
 from faithtune.errors import UserError
 
 CHOICE = {
@@ -17,8 +18,8 @@ NUMBER = {"kind": "number", "context": None, "question": "How many?", "options":
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_model):
-    return networks.load_tokenizer(tiny_model)
+def tokenizer():
+    return small.tokenizer()
 
 
 def test_the_users_turn_is_the_template_with_the_question():

@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 import tiny
 
+import small
 from faithtune import chains, interventions, local, mistakes, prompts, questions, regeneration, steps
 from faithtune.data import arithmetic
 from faithtune.parquet import CHAINS, MISTAKES, PARAPHRASES, REGENERATIONS
@@ -131,7 +132,7 @@ class Parrot:
             yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
 
 
-def test_mistakes_say_who_made_them(model, tmp_path, asked):
+def test_mistakes_say_who_made_them(tmp_path, asked):
     """The model's where one passes; else a changed number; else none. The answer in sight is refused."""
     wording = {
         "2 + 3 = 5.": [" 2 + 3 = 5.", " 2 + 3 = 6.\n"],
@@ -151,7 +152,7 @@ def test_mistakes_say_who_made_them(model, tmp_path, asked):
     cut = chain | {"id": asked["id"][1], "steps": ["1 + 1 = 2."], "outcome": "truncated", "free_answer": None}
     frame = pl.DataFrame([chain, cut], schema=CHAINS)
     templates = {f"mistake_{i}": f"Try {i}.\nLine: {{step}}\nWrong:" for i in (1, 2)} | {"paraphrase_1": "no\n{step}"}
-    parrot = Parrot(model.tokenizer, wording)
+    parrot = Parrot(small.tokenizer(), wording)
     made = mistakes.mistakes(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
     assert made.drop("id", "text").rows() == [
         (1, "model", 2, None),

@@ -8,11 +8,10 @@ import polars as pl
 import pytest
 import torch
 
-from faithtune import checkpoints, models, networks, prompts, questions, tune
+import small
+from faithtune import checkpoints, examples, models, networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
-
-pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "method": "qlora",
@@ -36,14 +35,17 @@ SETTINGS = {
 }
 
 
+CHOICE = questions.choice("Which?", ["red", "blue"], "B", rationale="It is not red.\nSo it is blue.") | {"id": "choice"}
+
+
 @pytest.fixture(scope="module")
 def sums() -> pl.DataFrame:
     return questions.frame(arithmetic.generate(24, seed=5), "sums", "train")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_model):
-    return networks.load_tokenizer(tiny_model)
+def tokenizer():
+    return small.tokenizer()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,62 @@ def test_the_evaluation_prompt_is_a_token_prefix_and_is_not_learnt(sums, tokeniz
         assert text.startswith(start)
         assert text.endswith(f"Final Answer: {question['answer']}<|end|>")
         assert tokenizer.decode(made["input_ids"][: -len(learnt)]) == prompt
+
+
+def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, templates):
+    for question in [*sums.to_dicts()[:3], CHOICE]:
+        for target in ("rationale", "answer_only"):
+            made = tune.example(tokenizer, templates, question, target)
+            ids, mask = made["input_ids"], made["completion_mask"]
+            assert mask == sorted(mask) and len(mask) == len(ids)  # the prompt, then the turn
+            user, turn = (
+                tokenizer.decode([i for i, m in zip(ids, mask, strict=True) if m == wanted]) for wanted in (0, 1)
+            )
+            assert user == prompts.render(tokenizer, examples.user_turn(templates, question, target))
+            assert turn == examples.completion(question, target) + tokenizer.eos_token
+            assert ids[-1] == tokenizer.eos_token_id and mask[-1] == 1  # it learns to stop
+
+
+class Begun(Exception):
+    pass
+
+
+@pytest.fixture
+def folder_of(sums, templates, tmp_path, monkeypatch):
+    """Where a training of these settings goes on from its last checkpoint; nothing is trained."""
+    found = []
+
+    def trainer(model, settings, rows, tokenizer, folder, device):
+        found.append(folder)
+        raise Begun
+
+    monkeypatch.setattr(networks, "load_tokenizer", lambda path: small.tokenizer())
+    monkeypatch.setattr(models, "hold_to_card", lambda card: None)
+    monkeypatch.setattr(tune, "trainer_of", trainer)
+
+    def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **changed):
+        model = {"path": "model", "weights_sha256": weights}
+        with pytest.raises(Begun):
+            tune.train(model, SETTINGS | changed, asked, form, tmp_path / "c", tmp_path / "w", "cpu", code)
+        return found[-1]
+
+    return folder
+
+
+def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of, sums, templates):
+    other = {key: f"another {value}" for key, value in SETTINGS.items()} | {"target": "answer_only"}
+    prompt = templates | {"cot_number": f"Think.\n{templates['cot_number']}"}
+    changed = [
+        *({key: value} for key, value in other.items()),
+        {"code": "another"},
+        {"weights": "another"},
+        {"asked": sums.head(23)},
+        {"asked": sums[::-1]},
+        {"form": prompt},
+    ]
+    folders = [folder_of(), *(folder_of(**one) for one in changed)]
+    assert len(set(folders)) == len(folders)
+    assert folder_of() == folders[0]
 
 
 def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templates, monkeypatch):
@@ -233,6 +291,7 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     assert log_resumed.equals(log)
 
 
+@pytest.mark.slow  # imports TRL
 @pytest.mark.parametrize(
     ("n_examples", "checkpoint_steps", "logging_steps"), [(24, 50, 1), (4000, 50, 25), (4000, 7, 7), (4000, 60, 20)]
 )
