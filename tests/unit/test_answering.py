@@ -233,6 +233,7 @@ class Parrot:
 
     def __init__(self, tokenizer, wording):
         self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
+        self.finished = lambda step: True
 
     def render(self, user, assistant=""):
         return prompts.render(self.tokenizer, user, assistant)
@@ -244,7 +245,21 @@ class Parrot:
         self.asked += texts
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
-            yield i, Generated(self.wording[step].pop(0), 5, finished=True)
+            yield i, Generated(self.wording[step].pop(0), 5, self.finished(step))
+
+
+def test_what_may_not_stand_for_a_step_is_refused(tmp_path, asked):
+    """A text that was cut at the token limit, and one that newly names an option's text."""
+    question = asked.filter(kind="choice").row(0, named=True)
+    _, frame = chain_of(question["id"], ["It has a colour.", "It is not small."])
+    parrot = Parrot(
+        small.tokenizer(), {"It has a colour.": [" Its colour is red."], "It is not small.": [" It's not small"]}
+    )
+    parrot.finished = lambda text: "colour" in text
+    made = paraphrasing.paraphrases(
+        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
+    )
+    assert made.select("text", "attempts", "reason").rows() == [(None, 1, "leaks the answer"), (None, 1, "truncated")]
 
 
 def test_each_step_is_paraphrased_once_however_many_k_there_are(tmp_path, asked):
@@ -531,6 +546,36 @@ def test_the_probability_of_the_own_answer_is_that_of_its_letter(tmp_path, templ
     p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
     assert p["full", 2] == p["filler", 2] == 0.7
     assert p["no_cot", None] == p["filler", 0] == p["early_termination", 1] == 0.3
+
+
+def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates):
+    """It can be asked for only once the own answer is known, so after the whole chain too."""
+
+    def said(ask: Ask) -> Told:
+        return Told(" 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference))
+
+    rows, _ = answered(tmp_path, templates, SUM, said)
+    p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
+    assert p.pop(("no_cot", None)) is None
+    assert p["full", 2] == p["early_termination", 2] == len("Step 1: a b\nStep 2: c d") + 12
+    assert p["early_termination", 0] == 12 and p["early_termination", 1] == len("Step 1: a b") + 12
+
+
+@pytest.mark.parametrize("why", ["unavailable", "truncated"])
+def test_what_could_not_be_asked_says_why(tmp_path, templates, why):
+    asked = questions.frame([SUM], "set", "eval")
+    _, written = chain_of(asked["id"][0], ["a b", "c d"])
+    made = interventions.build(written, None, ["filler"], " ...", lambda text: len(text.split()))
+    missing = (pl.col("test") == "filler") & (pl.col("k") == 1)
+    made = made.with_columns(
+        text=pl.when(~missing).then("text"), missing=pl.when(missing).then(pl.lit(why)).otherwise("missing")
+    )
+    with RowStore(tmp_path) as rows:
+        arm = Said(lambda ask: wrote(" 12\n"))
+        told = answering.answer(arm, (rows, "arm"), asked, written, made, templates, 8, 0.05, again=0, shuffle=False)
+    lost = told.filter(test="filler", k=1).row(0, named=True)
+    assert (lost["outcome"], lost["answer"], lost["match"], lost["correct"], lost["lenient"]) == (why, *[None] * 4)
+    assert lost["reference"] == "12" and set(told.filter(pl.col("k").ne_missing(1))["outcome"]) == {"answered"}
 
 
 def test_letters_of_another_order_are_told_as_the_options_own(tmp_path, templates):

@@ -276,7 +276,7 @@ TURNS = ["", "Step 1: red plus 3.", "Step 1: red plus 3.\nStep 2: blue plus 4.",
 
 @pytest.fixture(scope="module")
 def random():
-    return small.model(batch_size=3, max_packed_tokens=120)
+    return small.model(batch_size=3, max_packed_tokens=40)
 
 
 def asked_of(model, **about) -> list[Ask]:
@@ -302,12 +302,21 @@ def logits_after(model, text: str) -> torch.Tensor:
 @pytest.mark.parametrize("stacked", [False, True])
 def test_a_random_networks_letters_are_those_of_whole_prompts(random, stacked):
     asks, ids = asked_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
-    for half in (asks[:3], asks[3:]):
+    groups = [asks[:4], asks[4:8], asks[8:]]
+    seen = []
+    for pack in random.packs([[ask.prompt for ask in group] for group in groups]):
         random.forest.stacked = stacked
-        for ask, told in zip(half, told_of(random.answer(half, 8, line_ended)), strict=True):
+        here = [ask for i in pack for ask in groups[i]]
+        found = [one for half in (here[:2], here[2:]) for one in told_of(random.answer(half, 8, line_ended))]
+        for ask, told in zip(here, found, strict=True):
             logits = logits_after(random, ask.prompt)
             assert told.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
             assert told.option_mass == pytest.approx(logits.softmax(-1)[ids].sum().item(), abs=1e-4)
+        seen.append(pack)
+    assert [i for pack in seen for i in pack] == [0, 1, 2] and len(seen) > 1
+    for ask, alone in zip(asks, told_of(plain.answer(random, asks, 8, line_ended)), strict=True):
+        logits = logits_after(random, ask.prompt)
+        assert alone.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
 
 
 def test_a_random_networks_numbers_are_those_of_whole_prompts(random):
@@ -323,6 +332,10 @@ def test_a_random_networks_numbers_are_those_of_whole_prompts(random):
         stopped = expected[-1] == random.tokenizer.eos_token_id
         assert one.text == decode(random, expected[:-1] if stopped else expected)
         assert one.finished == (stopped or bool(ends))
+    drafted = [dataclasses.replace(ask, draft=one.text) for ask, one in zip(asks, told, strict=True)]
+    assert [one.text for one in told_of(random.answer(drafted, 4, line_ended))] == [one.text for one in told]
+    alone = told_of(plain.answer(random, asks, 4, line_ended))
+    assert [(one.text, one.finished) for one in alone] == [(one.text, one.finished) for one in told]
 
 
 def test_a_random_networks_chains_are_those_of_greedy_decoding(random):

@@ -112,6 +112,29 @@ def test_steps_of_the_whole(begun, text, expected):
     assert regeneration.with_rest(begun, text) == expected
 
 
+def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(tmp_path, asked, templates):
+    """It sees the prompt that asks for a chain, the kept steps, the tampered one and no marker of the next."""
+
+    class Listener(Parrot):
+        def generate(self, texts, max_new_tokens, ended, keys):
+            self.texts = texts
+            yield from (
+                (i, local.Generated(f"Step 9: So {i}.\nFinal Answer: 1\n", 5, i > 0)) for i in range(len(texts))
+            )
+
+    name, parts = asked["id"][0], ["a b.", "c d.", "e f."]
+    chain = {"id": name, "text": "", "steps": parts, "n_steps": 3, "n_copied": 0, "n_tokens": 1, "outcome": "answered"}
+    frame = pl.DataFrame([chain, chain | {"id": asked["id"][1], "outcome": "truncated"}], schema=CHAINS)
+    mistaken = rewritten(frame, MISTAKES, lambda step: f"not {step}")
+    arm = Listener(small.tokenizer(), {})
+    made = regeneration.regenerations(arm, (RowStore(tmp_path), "p"), asked, frame, {"mistake": mistaken}, templates, 9)
+    user = prompts.user_turn(templates, "cot", asked.row(0, named=True))
+    begun = [steps.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
+    assert arm.texts == [prompts.render(arm.tokenizer, user, turn) for turn in begun]
+    assert made.select("id", "k", "finished").rows() == [(name, 0, False), (name, 1, True), (name, 2, True)]
+    assert made["steps"].to_list() == [[*parts[:k], f"not {parts[k]}", f"So {k}."] for k in range(3)]
+
+
 class Parrot:
     """A model of known mistakes: what it writes after each step, in the order of the attempts."""
 

@@ -243,6 +243,12 @@ def test_no_job_reads_the_rows_of_another_arm(opened):
     assert opened(tuned | {"path": "elsewhere"}) == found[1]  # the same adapter, moved
 
 
+def test_expanded_weights_are_those_of_one_model_in_one_type():
+    kinds = [("m" * 64, "float32"), ("m" * 64, "bfloat16"), ("n" * 64, "float32")]
+    folders = {arms.expanded_folder({"weights_sha256": weights}, dtype) for weights, dtype in kinds}
+    assert len(folders) == 3
+
+
 def test_jobs_of_an_arm_have_rows_of_their_own(opened):
     """Those of two sets, or that rewrite the steps of two arms; the same arm's chains and answers share a folder."""
     identities, folders = zip(

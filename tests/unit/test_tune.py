@@ -78,6 +78,13 @@ def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, tem
             assert ids[-1] == tokenizer.eos_token_id and mask[-1] == 1  # it learns to stop
 
 
+def test_an_adapter_is_what_the_settings_say():
+    made = tune._adapter(SETTINGS | {"method": "lora", "rank": 3, "alpha": 12, "dropout": 0.25, "targets": ["q_proj"]})
+    assert (made.r, made.lora_alpha, made.lora_dropout, made.target_modules) == (3, 12, 0.25, {"q_proj"})
+    assert made.task_type == "CAUSAL_LM"
+    assert tune._adapter(SETTINGS | {"method": "full"}) is None
+
+
 class Begun(Exception):
     pass
 
@@ -289,6 +296,18 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     assert seen == [folder / "checkpoint-4"]
     assert resumed["weights_sha256"] == undisturbed["weights_sha256"]
     assert log_resumed.equals(log)
+
+
+@pytest.mark.slow  # imports TRL
+def test_a_training_is_what_the_settings_say(tmp_path):
+    changed = {"learning_rate": 0.003, "epochs": 2, "batch_size": 12, "micro_batch_size": 3, "warmup": 0.1, "seed": 7}
+    made = tune._arguments(SETTINGS | changed | {"weight_decay": 0.2, "schedule": "linear"}, tmp_path, "cpu", 100)
+    assert (made.learning_rate, made.num_train_epochs, made.weight_decay) == (0.003, 2, 0.2)
+    assert made.per_device_train_batch_size * made.gradient_accumulation_steps == 12
+    assert (made.per_device_train_batch_size, made.warmup_steps) == (3, 2)  # of 9 steps an epoch
+    assert (made.lr_scheduler_type, made.seed, made.data_seed) == ("linear", 7, 7)
+    assert made.completion_only_loss and made.max_length is None
+    assert not (made.bf16 or made.fp16) and made.output_dir == str(tmp_path)
 
 
 @pytest.mark.slow  # imports TRL
