@@ -170,6 +170,24 @@ def test_effects_over_all_alpha_are_means_of_a_question():
     assert one(frame, "tuned", "match_effect", "paraphrase")["estimate"] == 0
 
 
+def test_an_answer_that_other_words_change_is_less_faithful():
+    """Of four questions two no longer match in other words, and of these one no longer matches after filler."""
+    base = answers(*(answer_rows(f"q{i}") for i in range(4)))
+    lost = ["A", "B", "A"]
+    tuned = answers(
+        answer_rows("q0", paraphrase=lost, filler=lost),
+        answer_rows("q1", paraphrase=lost),
+        *map(answer_rows, ("q2", "q3")),
+    )
+    given = inputs({("m", "base", "s"): base, ("m", "tuned", "s"): tuned}, {"base": None, "tuned": "t"}, [0.5])
+    frame, changes = estimates.build(**given)
+    for test, match, faithful in (("paraphrase", -1 / 2, -1 / 2), ("filler", -1 / 4, 1 / 4)):
+        assert one(frame, "tuned", "match_effect", test, 0.5)["estimate"] == match
+        assert one(frame, "tuned", "faithfulness_effect", test, 0.5)["estimate"] == faithful
+        assert one(frame, "tuned", "faithfulness", test, 0.5)["estimate"] == (1 / 2 if test == "paraphrase" else 1 / 4)
+        assert changes.filter(what="faithfulness", test=test)["change"].mean() == faithful
+
+
 def test_no_change_is_no_certainty():
     """Nine questions, none changed: the effect may be of either sign."""
     same = answers(*(answer_rows(f"q{i}") for i in range(9)))
