@@ -732,3 +732,12 @@ def test_long_texts_end(piece):
 def test_forced_reads_other_declarations_in_its_line(text, answer):
     assert forced(text, "choice", OPTIONS).answer == answer
     assert forced(f"no\n{text}", "choice", OPTIONS).answer is None
+
+
+@pytest.mark.parametrize(
+    "text", [" Step 1: The answer is 7.", "\n**Step 2:** So the answer is (B).", " step 3. Final Answer: B"]
+)
+def test_an_arm_that_goes_on_with_a_step_has_not_answered(text):
+    """It was asked for its answer: what it declares further on is another chain's."""
+    for kind, options in (("number", ()), ("choice", OPTIONS)):
+        assert forced(text, kind, options) == UNANSWERED
