@@ -1,12 +1,13 @@
 """Plants faults in the library, one at a time, and says which tests go red.
 
-    python tests/faults/run.py [NAME ...] [--tests PATH ...] [--workers N]
+    python tests/faults/run.py [NAME ...] [--workers N]
 
 faults.yaml holds the faults. Each is a plausible mistake: a text of the library and what stands in its place. A fault
 is found by its text, so it follows the code from file to file. The command copies the working tree and checks that the
-quick tests are green in the copy. Then it applies each fault in the copy and runs the quick tests until three are red.
-Where all stay green it runs the whole test modules that the fault names under `slow`. It prints the rows of the table
-in tests/README.md, and fails where a fault is noticed by no test.
+quick tests are green in the copy. Then it applies each fault in the copy and runs quick tests until three are red: first
+those of the test modules that name the changed module, then all. Where all stay green it runs the whole test modules
+that the fault names under `slow`. It prints the rows of the table in tests/README.md, and fails where no test notices a
+fault.
 """
 
 import argparse
@@ -23,6 +24,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 CODE = "workflow/scripts"
+# test_faults.py misses the text of whatever fault is planted.
+QUICK = ("-m", "not slow", "--ignore-glob", "*/test_faults.py")
 HEADER = "| fault | what goes wrong | red tests, the first three | first red after |\n|---|---|---|---|"
 _RED = re.compile(r"\[gw\d+\].*? (?:FAILED|ERROR) (?P<file>[^:\s]+)::(?P<test>[^\[\s]+)")
 
@@ -85,22 +88,32 @@ def red_tests(root: Path, arguments: Sequence[str], workers: int) -> Noticed:
             output.append(line)
             if red := _RED.match(line):
                 found.setdefault(f"{Path(red['file']).stem}::{red['test']}", time.monotonic() - started)
-    if run.returncode not in (0, 1) and not found:
+    if run.returncode not in (0, 5) and not found:  # 5: there is no test
         raise RuntimeError("".join(["pytest could not run the tests:\n", *output[-20:]]))
     return Noticed(list(found), min(found.values(), default=None))
 
 
-def noticed(root: Path, fault: Fault, quick: Sequence[str], workers: int) -> Noticed:
+def naming(root: Path, module: Path) -> list[str]:
+    """The unit test modules that name a module of the library, its own first."""
+    found = [
+        path for path in (root / "tests/unit").rglob("test_*.py") if re.search(rf"\b{module.stem}\b", path.read_text())
+    ]
+    return [str(path) for path in sorted(found, key=lambda path: (path.stem != f"test_{module.stem}", path))]
+
+
+def noticed(root: Path, fault: Fault, workers: int) -> Noticed:
     """The tests that go red with the fault in a tree, which is as before afterwards."""
     path = locate(fault, root)
+    slow = [str(path) for name in fault.slow for path in (root / "tests").rglob(f"{name}.py")]
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace(fault.find, fault.replace), encoding="utf-8")
+    started, found = time.monotonic(), Noticed([], None)
     try:
-        found = red_tests(root, quick, workers)
-        if not found.tests and fault.slow:
-            modules = [str(path) for name in fault.slow for path in (root / "tests").rglob(f"{name}.py")]
-            slow = red_tests(root, modules, workers)
-            found = Noticed(slow.tests, slow.seconds, quick=False)
+        for tests, quick in ((naming(root, path), True), (["tests/unit"], True), (slow, False)):
+            if tests and not found.tests:
+                begun = time.monotonic() - started
+                found = red_tests(root, [*tests, *(QUICK if quick else ())], workers)
+                found = Noticed(found.tests, found.seconds and begun + found.seconds, quick)
     finally:
         path.write_text(before, encoding="utf-8")
     return found
@@ -118,21 +131,19 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of faults; all where none is given")
-    parser.add_argument("--tests", nargs="+", default=["tests/unit"], help="in place of all unit tests")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     known = {fault.name: fault for fault in faults()}
     if unknown := set(args.names) - known.keys():
         sys.exit(f"no fault is called {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    # test_faults.py misses the text of whatever fault is planted.
-    quick, missed = [*args.tests, "-m", "not slow", "--ignore-glob", "*/test_faults.py"], []
+    missed = []
     with tempfile.TemporaryDirectory() as folder:
         copy_tree(Path(folder))
-        if red := red_tests(Path(folder), quick, args.workers).tests:
+        if red := red_tests(Path(folder), ["tests/unit", *QUICK], args.workers).tests:
             sys.exit(f"red without a fault: {', '.join(red)}")
         print(HEADER, flush=True)
         for name in args.names or known:
-            found = noticed(Path(folder), known[name], quick, args.workers)
+            found = noticed(Path(folder), known[name], args.workers)
             print(row(known[name], found), flush=True)
             missed += [] if found.tests else [name]
     if missed:

@@ -264,6 +264,21 @@ def test_an_average_with_a_set_missing_is_no_average():
     assert one(frame, "tuned", "accuracy_effect", "cot", None, "average")["estimate"] == 0
 
 
+def test_an_average_over_fewer_sets_than_the_study_has_is_none():
+    """As of an arm whose chains were imported, and of one set only: it could not be compared with the others'."""
+    frames = {
+        ("m", arm, name): answers(answer_rows("q", "A", "B")) for arm in ("base", "tuned") for name in ("s1", "s2")
+    }
+    given = inputs(frames, {"base": None, "tuned": "elsewhere"})
+    for part in ("answers", "measures", "chains", "paraphrases"):
+        given[part].pop(("m", "tuned", "s2"), None)
+    given["arms"][1]["eval_sets"] = ["s1"]
+    frame = build(**given)
+    assert one(frame, "tuned", "accuracy", "cot", on="s1")["estimate"] == 1
+    assert one(frame, "tuned", "accuracy", "cot", on="average")["estimate"] is None
+    assert one(frame, "base", "accuracy", "cot", on="average")["estimate"] == 1
+
+
 @pytest.mark.parametrize(
     "empty",
     [

@@ -47,12 +47,11 @@ def test_what_goes_red_is_told_and_the_tree_left_as_it_was(tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    quick = ["tests/unit", "-m", "not slow"]
 
     def noticed(find: str, replace: str, *slow: str) -> run.Noticed:
-        return run.noticed(tmp_path, run.Fault("f", "it goes wrong", find, replace, slow), quick, workers=1)
+        return run.noticed(tmp_path, run.Fault("f", "it goes wrong", find, replace, slow), workers=1)
 
-    assert run.red_tests(tmp_path, quick, workers=1).tests == []
+    assert run.red_tests(tmp_path, ["tests/unit", *run.QUICK], workers=1).tests == []
     found = noticed("return 2", "return 4")
     assert (found.tests, found.quick) == (["test_quick::test_is_two"], True) and found.seconds > 0
     assert noticed("return 3", "return 4").tests == []

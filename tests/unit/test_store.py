@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faithtune import arms, job, networks, parquet, questions, store
+from faithtune import arms, hosted, job, networks, parquet, questions, store
 from faithtune.store import RowStore, row_key
 
 # Where a process of its own finds the library.
@@ -241,6 +241,39 @@ def test_no_job_reads_the_rows_of_another_arm(opened):
     assert len({identity for identity, _ in found}) == len({folder for _, folder in found}) == len(found)
     assert opened(tuned) == found[1]
     assert opened(tuned | {"path": "elsewhere"}) == found[1]  # the same adapter, moved
+
+
+def test_each_field_of_a_hosted_arm_counts():
+    """But for what the configuration calls it, and for abilities that change no row."""
+    api = {"name": "big", "model": "m", "base_url": "https://host/v1", "endpoint": "chat", "tokenizer": None}
+    api |= {"abilities": ["logprobs"], "top_logprobs": None, "extra": {}}
+    changed = [
+        {"model": "ft:m:1"},
+        {"base_url": "https://other/v1"},
+        {"endpoint": "completions"},
+        {"abilities": ["logprobs", "seed"]},
+        {"abilities": []},
+        {"top_logprobs": 7},
+        {"extra": {"top_p": 0.5}},
+    ]
+    assert len({hosted.identity(api | one) for one in ({}, *changed)}) == 1 + len(changed)
+    same = [
+        {"name": "large"},
+        {"base_url": "https://host/v1/"},
+        {"abilities": ["batch", "logprobs"]},
+        {"top_logprobs": 20},
+    ]
+    assert {hosted.identity(api | one) for one in same} == {hosted.identity(api)}
+
+
+def test_a_served_arm_has_a_name_of_its_own():
+    """No other adapter can answer in its place."""
+    loaded = {"quantisation": "none", "dtype": "bfloat16"}
+    model = {"weights_sha256": "m" * 64}
+    cards = [None, *({"weights_sha256": weights, "settings": {"rank": 8}} for weights in ("a" * 64, "b" * 64))]
+    names = [arms.served_name("big", loaded, model, card) for card in cards]
+    assert len({*names, arms.served_name("big", loaded | {"dtype": "float32"}, model, None)}) == 4
+    assert all(name.startswith("big-") for name in names)
 
 
 def test_expanded_weights_are_those_of_one_model_in_one_type():
