@@ -4,10 +4,10 @@
 
 faults.yaml holds the faults. Each is a plausible mistake: a text of the library and what stands in its place. A fault
 is found by its text, so it follows the code from file to file. The command copies the working tree and checks that the
-quick tests are green in the copy. Then it applies each fault in the copy and runs quick tests until three are red: first
-those of the test modules that name the changed module, then all. Where all stay green it runs the whole test modules
-that the fault names under `slow`. It prints the rows of the table in tests/README.md, and fails where no test notices a
-fault.
+quick tests are green in the copy. Then it applies each fault in the copy and runs quick tests until three are red:
+first those of the test modules that name the changed module, then all. Where all stay green it runs the whole test
+modules that the fault names under `slow`. It prints the rows of the table in tests/README.md, and fails where no test
+notices a fault.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -221,6 +222,32 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
     assert not (folder / "checkpoint-6").exists()
     assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
     assert checkpoints.last(folder / "nosuch") is None
+
+
+def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
+    """Checkpoint 10 is cut short, its hash never written; of 8 a byte is another; 6 is newer than 4."""
+    for step in (4, 6, 8, 10):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(bytes([step]) * 9)
+        if step < 10:
+            about = SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=step)
+            checkpoints.Hashed().on_save(*about, control=None)
+    assert checkpoints.last(tmp_path).name == "checkpoint-8"
+    (tmp_path / "checkpoint-8/adapter_model.safetensors").write_bytes(bytes([8]) * 8 + b"9")
+    assert checkpoints.last(tmp_path).name == "checkpoint-6"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+    assert capsys.readouterr().err.count("cut short or damaged") == 2
+
+
+@pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
+def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
+    """The steps of full tuning are too small for 16 bits; a base under an adapter stays as it is measured."""
+    loaded = []
+    network = SimpleNamespace(config=SimpleNamespace(use_cache=True))
+    monkeypatch.setattr(networks, "load_base", lambda *how, **more: loaded.append(how) or network)
+    tune._network({"path": "base"}, SETTINGS | {"method": method, "dtype": "bfloat16", "quantisation": "none"}, "cpu")
+    assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
 
 
 def test_a_model_that_drops_out_attention_is_refused(sums, tiny_model, templates, tmp_path):
