@@ -3,8 +3,8 @@
     python tests/faults/mutants.py [PATTERN ...] [--workers N]
 
 pyproject.toml says which modules are mutated and which tests are asked ([tool.mutmut]). Without a PATTERN, such as
-"faithtune.measures*", all mutants are tried, which takes hours. The command prints those that survive and keeps the
-run in build/mutants, where `mutmut show NAME` prints a mutant and `mutmut browse` all of them.
+"faithtune.measures*", all mutants are tried, which takes hours. The command prints those that survive or that no test
+runs, and keeps the run in build/mutants, where `mutmut show NAME` prints a mutant and `mutmut browse` all of them.
 
 mutmut names a module by its path below `src`, so the run has the library there; what the tests read as
 workflow/scripts is a link to the mutated library.
@@ -39,9 +39,12 @@ def main() -> None:
     args = parser.parse_args()
     lay_out(RUN)
     mutmut = [sys.executable, "-m", "mutmut"]
-    run = subprocess.run([*mutmut, "run", "--max-children", str(args.workers), *args.patterns], cwd=RUN)
+    command = [*mutmut, "run", "--max-children", str(args.workers), *args.patterns]
+    with open(RUN / "log", "w") as log:  # it draws its progress
+        done = subprocess.run(command, cwd=RUN, stdout=log, stderr=subprocess.STDOUT)
+    if done.returncode:
+        sys.exit(f"mutmut failed; see {RUN / 'log'}")
     subprocess.run([*mutmut, "results"], cwd=RUN, check=True)
-    sys.exit(run.returncode)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,14 @@ def test_what_goes_red_is_told_and_the_tree_left_as_it_was(tmp_path):
     with pytest.raises(RuntimeError, match="pytest could not run the tests"):
         noticed("def two()", "def two(")
     assert (tmp_path / "workflow/scripts/m.py").read_text() == files["workflow/scripts/m.py"]
+
+
+def test_the_mutated_modules_and_their_tests_are_there():
+    """tests/faults/mutants.py runs with the library in src."""
+    mutmut = tomllib.loads((run.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mutmut"]
+    modules = [run.ROOT / run.CODE / Path(path).relative_to("src") for path in mutmut["only_mutate"]]
+    tests = [run.ROOT / path for path in mutmut["pytest_add_cli_args_test_selection"]]
+    assert [path for path in [*modules, *tests] if not path.is_file()] == []
 
 
 def test_an_unknown_name_is_told():
