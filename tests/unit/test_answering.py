@@ -1,11 +1,13 @@
 """From questions to answers on the tiny model: chains, paraphrases, interventions, answers."""
 
 import re
+from collections.abc import Callable
 
 import polars as pl
 import pytest
 import tiny
 
+import small
 from faithtune import (
     answering,
     chains,
@@ -231,6 +233,7 @@ class Parrot:
 
     def __init__(self, tokenizer, wording):
         self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
+        self.finished = lambda step: True
 
     def render(self, user, assistant=""):
         return prompts.render(self.tokenizer, user, assistant)
@@ -242,7 +245,37 @@ class Parrot:
         self.asked += texts
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
-            yield i, Generated(self.wording[step].pop(0), 5, finished=True)
+            yield i, Generated(self.wording[step].pop(0), 5, self.finished(step))
+
+
+def test_what_may_not_stand_for_a_step_is_refused(tmp_path, asked):
+    """A text that was cut at the token limit, and one that newly names an option's text."""
+    question = asked.filter(kind="choice").row(0, named=True)
+    _, frame = chain_of(question["id"], ["It has a colour.", "It is not small."])
+    parrot = Parrot(
+        small.tokenizer(), {"It has a colour.": [" Its colour is red."], "It is not small.": [" It's not small"]}
+    )
+    parrot.finished = lambda text: "colour" in text
+    made = paraphrasing.paraphrases(
+        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
+    )
+    assert made.select("text", "attempts", "reason").rows() == [(None, 1, "leaks the answer"), (None, 1, "truncated")]
+
+
+def test_each_step_is_paraphrased_once_however_many_k_there_are(tmp_path, asked):
+    """Equal steps of two chains share a row, and every k of a chain has the same words."""
+    parts = ["Ann has one.", "Ben has two.", "Cid has six."]
+    frame = pl.concat(chain_of(name, parts)[1] for name in asked["id"][:2])
+    parrot = Parrot(small.tokenizer(), {step: [f" There is this: {step}"] for step in parts})
+    templates = {"paraphrase_1": "Line: {step}\nSo:"}
+    with RowStore(tmp_path) as rows:
+        made = paraphrasing.paraphrases(parrot, (rows, "p"), asked, frame, templates, 9, 0.5, 3.0)
+    assert len(parrot.asked) == rows.asked // 2 == 3
+    expected = [(name, i, f"There is this: {parts[i - 1]}") for name in asked["id"][:2] for i in (1, 2, 3)]
+    assert made.select("id", "step", "text").rows() == expected
+    spliced = interventions.build(frame, made, ["paraphrase"], " ...", len).filter(test="paraphrase")
+    for k, text in spliced.select("k", "text").rows():
+        assert text == steps.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
 
 
 def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
@@ -252,7 +285,7 @@ def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
     return chain, pl.DataFrame([chain], schema=chains.CHAINS)
 
 
-def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
+def test_paraphrases_are_tried_until_one_passes(tmp_path, asked):
     chain = {
         "id": asked["id"][0],
         "text": "",
@@ -263,7 +296,7 @@ def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
     }
     frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
     wording = {"1 + 2 = 3.": [" 1 plus 2 equals 3."], "All is well.": [" all is well", " Everything is fine."]}
-    parrot = Parrot(model.tokenizer, wording)
+    parrot = Parrot(small.tokenizer(), wording)
     templates = {f"paraphrase_{i}": f"Try {i}.\nLine: {{step}}\nSo:" for i in (1, 2)}
     made = paraphrasing.paraphrases(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
     assert made.rows() == [
@@ -273,9 +306,9 @@ def test_paraphrases_are_tried_until_one_passes(model, tmp_path, asked):
     assert parrot.asked[0].endswith("<|assistant|>\nSo:")
 
 
-def test_a_step_no_attempt_could_paraphrase_says_why(model, tmp_path, asked):
+def test_a_step_no_attempt_could_paraphrase_says_why(tmp_path, asked):
     chain, frame = chain_of(asked["id"][0], ["All is well."])
-    parrot = Parrot(model.tokenizer, {"All is well.": [" All is well."]})
+    parrot = Parrot(small.tokenizer(), {"All is well.": [" All is well."]})
     made = paraphrasing.paraphrases(
         parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
     )
@@ -336,26 +369,316 @@ class Writer:
     answer_again = answer
 
 
+@pytest.fixture
+def by_hand(asked) -> pl.DataFrame:
+    """A chain of two steps for each question, written by nobody."""
+    return pl.concat(chain_of(name, ["It is one.", "So it is."])[1] for name in asked["id"])
+
+
 @pytest.mark.parametrize("as_text", [False, True])
-def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, written, templates, as_text):
+def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, by_hand, templates, as_text):
     choices = asked.filter(kind="choice")
-    made = interventions.build(written, None, ["early_termination"], " ...", len).join(choices, on="id", how="semi")
+    made = interventions.build(by_hand, None, ["early_termination"], " ...", len).join(choices, on="id", how="semi")
     keep = RowStore(tmp_path), "writer"
-    told = answering.answer(Writer(as_text), keep, choices, written, made, templates, 8, 0.05, again=0, shuffle=True)
+    told = answering.answer(Writer(as_text), keep, choices, by_hand, made, templates, 8, 0.05, again=0, shuffle=True)
     moved = told.filter(test="no_cot_shuffled")
     assert moved.height > 0 and set(moved["answer"]) == set(moved["lenient"]) == {"B"}  # green in the question itself
     assert set(told.filter(outcome="answered")["answer"]) == {"B"}
     assert as_text or set(moved["text"]) - {" B"}  # it did write another letter
 
 
-def test_options_in_another_order_are_not_another_questions(tmp_path, written, asked, templates):
+def test_options_in_another_order_are_not_another_questions(tmp_path, by_hand, templates):
     """Though it may be the same prompt by chance: it would be found, or not, by how a set is divided."""
     [one] = questions.frame([questions.choice("Which?", ["red", "green"], "A")], "mixed", "eval").to_dicts()
     moved = shuffling.shuffled(one, shuffling.order(one))
     pair = questions.frame([one, moved], "mixed", "eval")
-    some = written.head(1)
+    some = by_hand.head(1)
     chains_ = pl.concat([some.with_columns(pl.lit(name).alias("id")) for name in pair["id"]])
     made = interventions.build(chains_, None, [], " ...", len).filter(test="no_cot")
     with RowStore(tmp_path) as rows:
         told = answering.answer(Writer(True), (rows, "writer"), pair, chains_, made, templates, 8, 0.05, 0, True)
     assert told.height == rows.computed == 4
+
+
+class Said:
+    """An arm that says what a test wants; `asks` holds all it was asked, `again` what it was asked a second time."""
+
+    engine, scores, continues = "said", True, True
+
+    def __init__(self, say: Callable[[Ask], Told]):
+        self.say, self.asks, self.again = say, [], []
+
+    def render(self, user: str, assistant: str = "") -> str:
+        return f"{user}\n\n{assistant}"
+
+    def prompt_key(self, text: str) -> str:
+        return text
+
+    def packs(self, groups):
+        yield from ([i] for i in range(len(groups)))
+
+    def answer(self, asks, max_new_tokens, ended, keys):
+        for i, ask in enumerate(asks):
+            self.asks.append(ask)
+            yield i, self.say(ask)
+
+    def answer_again(self, asks, max_new_tokens, ended, keys):
+        self.again += asks
+        yield from enumerate(map(self.say, asks))
+
+    def generate(self, texts, max_new_tokens, ended, keys):
+        yield from ((i, self.say(text)) for i, text in enumerate(texts))
+
+
+def wrote(text: str, finished: bool = True) -> Told:
+    return Told(text, finished, [], None, None)
+
+
+def letters(*probabilities: float, mass: float = 1.0) -> Told:
+    return Told(None, True, list(probabilities), mass, None)
+
+
+SUM = questions.number("How many?", "12")
+CHOICE = questions.choice("Which colour?", ["red", "green", "blue"], "B")
+
+
+def answered(
+    tmp_path, templates, question: dict, say, chain: dict | None = None, again: int = 0, shuffle: bool = False, **how
+) -> tuple[pl.DataFrame, Said]:
+    """The answers to one question whose chain has two steps, by test and k; and the arm that gave them."""
+    asked = questions.frame([question], "set", "eval")
+    about = {"id": asked["id"][0], "text": "", "steps": ["a b", "c d"], "n_steps": 2, "n_copied": 0, "n_tokens": 9}
+    about |= {"outcome": "answered", "free_answer": question["answer"]} | (chain or {})
+    written = pl.DataFrame([about], schema=chains.CHAINS)
+    made = interventions.build(written, None, ["early_termination", "filler"], " ...", lambda text: len(text.split()))
+    arm, how = Said(say), {"max_new_tokens": 8, "min_option_mass": 0.05, "again": again, "shuffle": shuffle} | how
+    with RowStore(tmp_path) as store:
+        told = answering.answer(arm, (store, "arm"), asked, written, made, templates, **how)
+    return told, arm
+
+
+def after(ask: Ask) -> str:
+    """What stands in the assistant's turn before the cue."""
+    return ask.prompt.rpartition("\n\n")[2].removesuffix(prompts.CUE).strip()
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "expected"),
+    [
+        (SUM, wrote(" 12\n"), ("answered", "12", "12", True)),
+        (SUM, wrote(" 13\n"), ("answered", "13", "13", False)),
+        (SUM, wrote(" 1", finished=False), ("truncated", None, None, None)),  # 12 perhaps
+        (SUM, wrote(" nobody knows\n"), ("unanswered", None, None, None)),
+        (SUM, wrote(" 12 or 13\n"), ("unanswered", None, "12", None)),
+        (CHOICE, letters(0.1, 0.7, 0.2), ("answered", "B", "B", True)),
+        (CHOICE, letters(0.7, 0.1, 0.2), ("answered", "A", "A", False)),
+        (CHOICE, letters(0.1, 0.7, 0.2, mass=0.04), ("unanswered", None, "B", None)),  # it does not answer
+        (CHOICE, letters(0.1, 0.7, 0.2, mass=0.05), ("answered", "B", "B", True)),
+        (CHOICE, letters(0, 0, 0, mass=0), ("unanswered", None, None, None)),
+        (CHOICE, wrote(" B", finished=False), ("truncated", None, None, None)),  # "Blue" perhaps
+        (CHOICE, wrote(" B. gre", finished=False), ("answered", "B", "B", True)),
+        (CHOICE, wrote(" None of these\n"), ("unanswered", None, None, None)),
+    ],
+)
+def test_three_outcomes_never_collapse(tmp_path, templates, question, told, expected):
+    rows, _ = answered(tmp_path, templates, question, lambda ask: told)
+    for row in rows.to_dicts():
+        assert (row["outcome"], row["answer"], row["lenient"], row["correct"]) == expected
+        assert row["match"] == (True if row["answer"] else None)
+
+
+SAID = {None: wrote(" nobody knows\n"), "12": wrote(" 12\n"), "13": wrote(" 13\n"), "cut": wrote(" 1", finished=False)}
+
+
+@pytest.mark.parametrize("own", SAID)
+@pytest.mark.parametrize("other", SAID)
+def test_a_match_is_told_of_two_answers_only(tmp_path, templates, own, other):
+    """`own` is said after the whole chain, `other` after all else."""
+    whole = "Step 1: a b\nStep 2: c d"
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: SAID[own if after(ask) == whole else other])
+    known = {"12", "13"}
+    reference = own if own in known else None
+    assert set(rows["reference"]) == {reference}
+    assert {ask.reference for ask in arm.asks if after(ask) != whole and after(ask)} == {reference}
+    for row in rows.to_dicts():
+        said = own if row["k"] == 2 else other
+        assert row["match"] == ((said == own) if said in known and own in known else None)
+        assert row["correct"] == ((said == "12") if said in known else None)
+
+
+def test_each_answer_is_that_of_its_own_prompt(tmp_path, templates):
+    """No chain is asked for where none is told, and the number said is how many steps and fillers stand in the turn."""
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(f" {len(after(ask).split())}\n"))
+    told = {(row["test"], row["k"]): row["answer"] for row in rows.to_dicts()}
+    assert told == {
+        ("no_cot", None): "0",
+        ("full", 2): "8",
+        ("early_termination", 0): "0",
+        ("early_termination", 1): "4",
+        ("early_termination", 2): "8",
+        ("filler", 0): "8",
+        ("filler", 1): "8",
+        ("filler", 2): "8",
+    }
+    question = questions.frame([SUM], "set", "eval").to_dicts()[0]
+    users = {form: prompts.user_turn(templates, form, question) for form in ("cot", "no_cot")}
+    assert users["cot"] != users["no_cot"]
+    asked = {after(ask): ask.prompt.rpartition("\n\n")[0] for ask in arm.asks if after(ask)}
+    assert set(asked.values()) == {users["cot"]}
+    without = {ask.prompt.rpartition("\n\n")[0] for ask in arm.asks if not after(ask)}
+    assert without == set(users.values())  # no_cot, and early termination at k = 0
+    assert all(ask.prompt.endswith(prompts.CUE) for ask in arm.asks)
+
+
+def test_the_answer_of_a_truncated_chain_is_none(tmp_path, templates):
+    cut = {"outcome": "truncated", "free_answer": None}
+    rows, _ = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), cut, again=1)
+    full = rows.row(by_predicate=pl.col("test") == "full", named=True)
+    assert (full["outcome"], full["answer"], full["lenient"], full["correct"]) == ("truncated", None, None, None)
+    assert set(rows["test"]) == {"no_cot", "full"}
+    assert rows.select("reference", "match").null_count().row(0) == (2, 2)
+
+
+def test_the_probability_of_the_own_answer_is_that_of_its_letter(tmp_path, templates):
+    whole = "Step 1: a b\nStep 2: c d"
+    told = {whole: letters(0.1, 0.2, 0.7)}
+    rows, _ = answered(tmp_path, templates, CHOICE, lambda ask: told.get(after(ask), letters(0.5, 0.2, 0.3)))
+    p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
+    assert p["full", 2] == p["filler", 2] == 0.7
+    assert p["no_cot", None] == p["filler", 0] == p["early_termination", 1] == 0.3
+
+
+def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates):
+    """It can be asked for only once the own answer is known, so after the whole chain too."""
+
+    def said(ask: Ask) -> Told:
+        return Told(" 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference))
+
+    rows, _ = answered(tmp_path, templates, SUM, said)
+    p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
+    assert p.pop(("no_cot", None)) is None
+    assert p["full", 2] == p["early_termination", 2] == len("Step 1: a b\nStep 2: c d") + 12
+    assert p["early_termination", 0] == 12 and p["early_termination", 1] == len("Step 1: a b") + 12
+
+
+@pytest.mark.parametrize("why", ["unavailable", "truncated"])
+def test_what_could_not_be_asked_says_why(tmp_path, templates, why):
+    asked = questions.frame([SUM], "set", "eval")
+    _, written = chain_of(asked["id"][0], ["a b", "c d"])
+    made = interventions.build(written, None, ["filler"], " ...", lambda text: len(text.split()))
+    missing = (pl.col("test") == "filler") & (pl.col("k") == 1)
+    made = made.with_columns(
+        text=pl.when(~missing).then("text"), missing=pl.when(missing).then(pl.lit(why)).otherwise("missing")
+    )
+    with RowStore(tmp_path) as rows:
+        arm = Said(lambda ask: wrote(" 12\n"))
+        told = answering.answer(arm, (rows, "arm"), asked, written, made, templates, 8, 0.05, again=0, shuffle=False)
+    lost = told.filter(test="filler", k=1).row(0, named=True)
+    assert (lost["outcome"], lost["answer"], lost["match"], lost["correct"], lost["lenient"]) == (why, *[None] * 4)
+    assert lost["reference"] == "12" and set(told.filter(pl.col("k").ne_missing(1))["outcome"]) == {"answered"}
+
+
+def test_letters_of_another_order_are_told_as_the_options_own(tmp_path, templates):
+    """An arm that always means green: its letter moves with the option, what is told of it does not."""
+
+    def green(ask: Ask) -> Told:
+        shown = dict(re.findall(r"^([A-C])\. (red|green|blue)$", ask.prompt, re.MULTILINE))
+        return letters(*({"red": 0.1, "green": 0.7, "blue": 0.2}[shown[letter]] for letter in "ABC"))
+
+    for name in ("Which colour?", "Which one?", "And which?", "Which of them?"):
+        rows, _ = answered(tmp_path, templates, CHOICE | {"question": name}, green, shuffle=True)
+        assert set(rows["test"]) >= {"no_cot", "no_cot_shuffled"}
+        for row in rows.to_dicts():
+            assert (row["answer"], row["correct"]) == ("B", True)
+            assert row["probabilities"] == pytest.approx([0.1, 0.7, 0.2])
+
+
+def test_full_chains_alone_are_asked_again(tmp_path, templates):
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), again=1)
+    assert [after(ask) for ask in arm.again] == ["Step 1: a b\nStep 2: c d"]
+    assert rows.filter(test="again").select("answer", "match", "p_reference").rows() == [("12", True, None)]
+    assert answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"))[1].again == []
+
+
+class Keys:
+    """In the place of a row store: remembers the keys it is asked for."""
+
+    def __init__(self):
+        self.keys = []
+
+    def through(self, keys, compute):
+        self.keys += keys
+        values = dict(compute(list(range(len(keys)))))
+        return [values[i] for i in range(len(keys))]
+
+    def settle(self):
+        pass
+
+
+def keys_of(templates, question: dict = SUM, arm: str = "arm", engine: str = "said", text="a b", **how) -> list[str]:
+    """The keys of the rows of a question's answers, and of a chain of it."""
+    asked = questions.frame([question], "set", "eval")
+    _, written = chain_of(asked["id"][0], [text, "c d"])
+    made = interventions.build(written, None, ["early_termination"], " ...", lambda text: len(text.split()))
+    say = letters(*[1 / 3] * 3) if question["options"] else wrote(" 12\n")
+    model, keep = Said(lambda ask: Generated(" 12", 1, True) if isinstance(ask, str) else say), Keys()
+    model.engine = engine
+    how = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False} | how
+    answering.answer(model, (keep, arm), asked, written, made, templates, **how)
+    chains.write(model, (keep, arm), asked, templates, how["max_new_tokens"], forced_start=True)
+    return keep.keys
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"arm": "another"},
+        {"engine": "newer"},
+        {"max_new_tokens": 9},
+        {"question": SUM | {"question": "How many then?"}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_whatever_changes_a_row_changes_its_key(templates, changed):
+    assert not set(keys_of(templates)) & set(keys_of(templates, **changed))
+    assert keys_of(templates) == keys_of(templates)
+
+
+def test_a_prompt_that_stays_keeps_its_key(templates):
+    """Another first step changes the rows behind it and no other."""
+    before, now = keys_of(templates), keys_of(templates, text="x y")
+    same = [key for key in before if key in now]
+    assert 0 < len(set(same)) < len(set(before))
+
+
+def test_what_changes_no_row_changes_no_key(templates):
+    assert keys_of(templates, min_option_mass=0.5) == keys_of(templates)
+    assert keys_of(templates, CHOICE, max_new_tokens=9)[:-1] == keys_of(templates, CHOICE)[:-1]  # a letter is one token
+    assert set(keys_of(templates, CHOICE)).isdisjoint(keys_of(templates))
+    another = SUM | {"answer": "13", "rationale": "because"}  # what the arm is not shown
+    assert keys_of(templates, another) == keys_of(templates)
+
+
+@pytest.mark.parametrize("end_rule", ["chain", "line"])
+def test_texts_are_kept_by_how_they_end(end_rule):
+    model, keep = Said(lambda text: Generated(text, 1, True)), Keys()
+    chains.generate(model, (keep, "arm"), ["a", "b", "a"], 8, end_rule, bool)
+    assert keep.keys[0] == keep.keys[2] != keep.keys[1]
+    other = Keys()
+    chains.generate(model, (other, "arm"), ["a"], 8, "another", bool)
+    assert other.keys[0] not in keep.keys
+
+
+@pytest.mark.parametrize("forced_start", [True, False])
+def test_what_a_cut_chain_declares_counts_nowhere(tmp_path, templates, forced_start):
+    asked = questions.frame([SUM, CHOICE], "set", "eval")
+    text = " Seven and five.\nFinal Answer: 12\nFinal Answer: B\n"
+    for finished, outcome in ((True, "answered"), (False, "truncated")):
+        arm = Said(lambda _, finished=finished: Generated(text, 7, finished))
+        with RowStore(tmp_path / outcome) as rows:
+            written = chains.write(arm, (rows, "arm"), asked, templates, 9, forced_start)
+        assert set(written["outcome"]) == {outcome}
+        assert set(written["text"]) == {prompts.CHAIN_START * forced_start + text}
+        told = written.select("free_answer", "lenient").rows()
+        assert told == ([("12", "12"), ("B", "B")] if finished else [(None, None)] * 2)
+        assert written["span"].null_count() == (0 if finished else 2)

@@ -237,6 +237,26 @@ def test_a_refused_row_is_told_after_the_others_are_kept(tmp_path):
         assert len(host.journal.charges) == 3
 
 
+def test_the_key_is_in_nothing_that_is_kept_or_printed(tmp_path, capfd, monkeypatch):
+    """Though the host quotes it, whether it fails in passing, declines a row, refuses all or has an answer."""
+    monkeypatch.setattr(calls, "_pause", lambda state, gate: 0.0)
+    passing = [Fault("status", status, message=f"the key {KEY} is slow") for status in (429, 500, 503, 500, 429)]
+    declined = Fault("status", 400, message=f"the key {KEY} asks too much")
+    with stand_in(reply=lambda body: "fine") as host, arm(host, tmp_path, concurrency=1) as (model, _):
+        host.script("POST /completions", *passing, declined)
+        with pytest.raises(UserError) as refused:
+            list(model.generate([f"Q{i}?" for i in range(3)], 16, never, list("abc")))
+        host.script("POST /completions", Fault("key"))
+        with pytest.raises(StopError) as stopped:
+            list(model.generate(["R?"], 16, never, ["d"]))
+        assert len(host.journal.charges) == 2
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    printed = "".join([*capfd.readouterr(), str(refused.value), str(stopped.value)])
+    assert "again in" in printed and "1 of 3 rows" in printed and "refuses the key" in printed
+    assert files and not [text for text in files if KEY.encode() in text]
+    assert KEY not in printed
+
+
 @pytest.mark.parametrize("n", [400, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_with_faults_every_row_comes_once(n, tmp_path):
     """Of the calls 5 % fail in some way; what the host charges twice is what was lost on its way back."""

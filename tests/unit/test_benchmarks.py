@@ -1,13 +1,19 @@
 """The benchmarks run, find equal answers, and say what they must."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import browser
 import pytest
+
+import small
+from faithtune import prompts
+from faithtune.data import arithmetic
 
 pytestmark = pytest.mark.slow
 
@@ -29,6 +35,26 @@ def test_answering(tmp_path, tiny_model):
     assert found["agreement"] == 1.0
     assert found["tokens_distinct"] < found["tokens_computed"] < 1.2 * found["tokens_distinct"]
     assert found["tokens_naive"] > 2 * found["tokens_computed"]
+
+
+def test_computed_tokens_are_those_of_all_sets(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests/benchmarks")
+    answering, contest, samples = map(importlib.import_module, ("answering", "contest", "samples"))
+
+    def other_sums(n: int) -> list[tuple[dict, str]]:
+        return [(one, f"{one['rationale']}\n{prompts.CUE} {one['answer']}") for one in arithmetic.generate(n, seed=1)]
+
+    monkeypatch.setattr(samples, "_gsm8k", other_sums)
+    monkeypatch.setattr(contest, "load", lambda args: small.model())
+    monkeypatch.setattr(contest, "measured", lambda work, device: {"found": work()})
+
+    def computed(contender, *sets: str) -> int:
+        args = SimpleNamespace(items=2 * len(sets), sets=sets, device="cpu")
+        return answering.run(contender, args)["computed"]
+
+    first, second = (computed(answering.tree, name) for name in ("arithmetic", "gsm8k"))
+    assert computed(answering.tree, "arithmetic", "gsm8k") == first + second > first > 0
+    assert computed(answering.naive, "arithmetic", "gsm8k") == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a process's peak memory from /proc")

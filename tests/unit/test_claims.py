@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from faithtune import contrasts
 from faithtune.claims import CLAIMS, claims
 from faithtune.parquet import CHANGES
 from faithtune.statistics import Sampling
@@ -166,6 +167,23 @@ def test_c2_is_a_mean_over_tests_however_many_pairs_each_has():
     row = found(rows, "C2")
     assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
     assert row["n"] == 60
+
+
+def test_two_sides_are_compared_on_the_questions_that_both_have_in_each_test():
+    """The second side lacks q1 after a cut, the first q2 after filler: what only one of them has counts nowhere."""
+    about = {"model": "small", "eval_set": "sums", "arm": "t-sums", "seed": 0}
+
+    def side(cut: dict[str, float], filler: dict[str, float]) -> pl.DataFrame:
+        rows = [(test, id, change) for test, told in (("cut", cut), ("filler", filler)) for id, change in told.items()]
+        return pl.DataFrame([about | {"test": t, "id": id, "group": id, "change": change} for t, id, change in rows])
+
+    first = side({"q1": 100.0, "q2": 0.4, "q3": 0.2}, {"q1": 0.6, "q3": 0.0})
+    second = side({"q2": 0.1, "q3": 0.3}, {"q1": 0.2, "q2": -100.0, "q3": 0.0})
+    both = contrasts.side_by_side(first, second).sort("id")
+    assert both["id"].to_list() == ["q1", "q2", "q3"]
+    # Each test's mean is over the two questions that both sides have in it.
+    assert both["value"].mean() == pytest.approx((0.3 + 0.3) / 2)
+    assert both["value_other"].mean() == pytest.approx((0.2 + 0.1) / 2)
 
 
 @pytest.mark.parametrize(("on_sums", "verdict"), [(-0.5, "supported"), (-0.1, "inconclusive"), (0.3, "not supported")])

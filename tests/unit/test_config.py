@@ -181,6 +181,17 @@ ODD = {
         {"shortest": 3, "longest": 1},
         "paraphraser.shortest is 3; expected at most paraphraser.longest, 1",
     ),
+    "a filler that nobody sees": (
+        "filler",
+        "\x00",
+        "config: filler is '\\x00'; expected a text that is not blank and holds no control character",
+    ),
+    "so behind a filler": ("filler", " ...\n", "config: filler is ' ...\\n'; expected a text that is not blank"),
+    "a rank beyond any layer": (
+        "tunings.r8.rank",
+        1_000_000_000,
+        "config: tunings.r8.rank is 1000000000; expected at most 4096",
+    ),
     "half a character": ("filler", "\ud800", "filler holds '\\ud800', half a character"),
     "so in a key": ("\ud800", 1, "config: the top level holds '\\ud800', half a character"),
     "a line break in a name": (

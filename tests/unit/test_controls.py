@@ -108,6 +108,29 @@ def test_accuracy_is_compared_by_mcnemar_where_questions_are_independent():
     assert row["p"] != pytest.approx(expected) and 0 < row["p"] < 1
 
 
+def test_every_interval_is_of_passages_and_not_of_questions():
+    """Of each question four about one passage, all answered alike: they tell hardly more than one, in every figure."""
+    metrics = ("accuracy", "match", "match_effect", "faithfulness", "accuracy_effect", "cot_lift", "aoc", "alpha_star")
+    single = [random_answers(seed, size=24, steady=0.5) for seed in (3, 4)]
+
+    def copied(frame: pl.DataFrame, apart: bool) -> pl.DataFrame:
+        copies = [frame.with_columns(id=pl.col("id") + f"-{i}") for i in range(4)]
+        return pl.concat(copy.with_columns(group="id") if apart else copy for copy in copies)
+
+    def widths(apart: bool) -> dict:
+        found = compared(*(copied(frame, apart) for frame in single), replicates=2000)
+        found = found.filter(pl.col("metric").is_in(metrics), arm="tuned", eval_set="s").drop_nulls("low")
+        return {
+            tuple(row[:3]): row[3]
+            for row in found.select("metric", "test", "alpha", pl.col("high") - pl.col("low")).rows()
+        }
+
+    together, apart = widths(apart=False), widths(apart=True)
+    assert {metric for metric, *_ in together} == set(metrics)
+    for cell, width in together.items():
+        assert width > 1.4 * apart[cell], cell  # twice as wide but for what is added to few groups
+
+
 def test_leak_free_are_the_steps_before_the_answer_is_mentioned():
     """Of four steps the third gives A away: half of the two before it keep one, half of all keep two."""
     base = answers(*(answer_rows(f"q{i}", n=4, filler=["B", "B", "A", "A", "A"]) for i in range(3)))

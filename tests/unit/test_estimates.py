@@ -170,6 +170,24 @@ def test_effects_over_all_alpha_are_means_of_a_question():
     assert one(frame, "tuned", "match_effect", "paraphrase")["estimate"] == 0
 
 
+def test_an_answer_that_other_words_change_is_less_faithful():
+    """Of four questions two no longer match in other words, and of these one no longer matches after filler."""
+    base = answers(*(answer_rows(f"q{i}") for i in range(4)))
+    lost = ["A", "B", "A"]
+    tuned = answers(
+        answer_rows("q0", paraphrase=lost, filler=lost),
+        answer_rows("q1", paraphrase=lost),
+        *map(answer_rows, ("q2", "q3")),
+    )
+    given = inputs({("m", "base", "s"): base, ("m", "tuned", "s"): tuned}, {"base": None, "tuned": "t"}, [0.5])
+    frame, changes = estimates.build(**given)
+    for test, match, faithful in (("paraphrase", -1 / 2, -1 / 2), ("filler", -1 / 4, 1 / 4)):
+        assert one(frame, "tuned", "match_effect", test, 0.5)["estimate"] == match
+        assert one(frame, "tuned", "faithfulness_effect", test, 0.5)["estimate"] == faithful
+        assert one(frame, "tuned", "faithfulness", test, 0.5)["estimate"] == (1 / 2 if test == "paraphrase" else 1 / 4)
+        assert changes.filter(what="faithfulness", test=test)["change"].mean() == faithful
+
+
 def test_no_change_is_no_certainty():
     """Nine questions, none changed: the effect may be of either sign."""
     same = answers(*(answer_rows(f"q{i}") for i in range(9)))
@@ -244,6 +262,21 @@ def test_an_average_with_a_set_missing_is_no_average():
     assert one(frame, "tuned", "match_effect", "filler", 0.5, "average")["estimate"] is None
     assert one(frame, "tuned", "match_effect", "filler", 0.5, "s1")["estimate"] == 0
     assert one(frame, "tuned", "accuracy_effect", "cot", None, "average")["estimate"] == 0
+
+
+def test_an_average_over_fewer_sets_than_the_study_has_is_none():
+    """As of an arm whose chains were imported, and of one set only: it could not be compared with the others'."""
+    frames = {
+        ("m", arm, name): answers(answer_rows("q", "A", "B")) for arm in ("base", "tuned") for name in ("s1", "s2")
+    }
+    given = inputs(frames, {"base": None, "tuned": "elsewhere"})
+    for part in ("answers", "measures", "chains", "paraphrases"):
+        given[part].pop(("m", "tuned", "s2"), None)
+    given["arms"][1]["eval_sets"] = ["s1"]
+    frame = build(**given)
+    assert one(frame, "tuned", "accuracy", "cot", on="s1")["estimate"] == 1
+    assert one(frame, "tuned", "accuracy", "cot", on="average")["estimate"] is None
+    assert one(frame, "base", "accuracy", "cot", on="average")["estimate"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from faithtune import example_tree, networks, tune
+import small
+from faithtune import example_tree, tune
 
 COMMON = [7, 8, 9, 10, 11, 12]
 
@@ -43,11 +44,10 @@ def gradients(network) -> dict[str, torch.Tensor]:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_loss_and_gradients_are_those_of_the_examples_alone(tiny_model, stacked, checkpointing):
-    network = networks.load_base(tiny_model, "none", "float32", "cpu").train()
+def test_loss_and_gradients_are_those_of_the_examples_alone(stacked, checkpointing):
+    network = small.network(initializer_range=0.1).train()
     example_tree.score_predicting(network)
     n_learnt = sum(label != -100 for one in EXAMPLES for label in one["labels"])
     losses = []
@@ -71,9 +71,8 @@ def test_loss_and_gradients_are_those_of_the_examples_alone(tiny_model, stacked,
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.slow
-def test_the_head_gets_only_what_predicts_and_other_calls_are_as_ever(tiny_model):
-    network = networks.load_base(tiny_model, "none", "float32", "cpu").eval()
+def test_the_head_gets_only_what_predicts_and_other_calls_are_as_ever():
+    network = small.network()
     ids = torch.tensor([EXAMPLES[0]["input_ids"]])
     with torch.inference_mode():
         before = network(input_ids=ids).logits

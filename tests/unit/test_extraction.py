@@ -227,6 +227,12 @@ CHOICES = [
     ('{"reasoning": "x", "answer": "None of the above"}', REFUSED, REFUSED),
     ('{"reasoning": "x", "answer": "Unable to determine without the graph"}', REFUSED, REFUSED),
     ('{"reasoning": "x", "answer": "E. Anemia"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "Not provided in the options"}', REFUSED, REFUSED),
+    ('{"reasoning": "x", "answer": "Not listed"}', REFUSED, REFUSED),
+    ('{"answer_choice": "not listed."}', REFUSED, REFUSED),
+    ('{"answer": "The correct diagnosis is not among the given choices"}', REFUSED, REFUSED),
+    ('{"answer": "Not given in any of the answer choices"}', REFUSED, REFUSED),
+    ('{"answer": "The dose is not listed"}', UNREAD, UNREAD),  # it says something, of which nobody knows what
     ('{"reasoning": "x", "answer": null}', UNREAD, UNREAD),
     ('{answer: "B"}', "B", "B"),
     ("The answer is hypoglycemia.", "B", "B"),
@@ -726,3 +732,12 @@ def test_long_texts_end(piece):
 def test_forced_reads_other_declarations_in_its_line(text, answer):
     assert forced(text, "choice", OPTIONS).answer == answer
     assert forced(f"no\n{text}", "choice", OPTIONS).answer is None
+
+
+@pytest.mark.parametrize(
+    "text", [" Step 1: The answer is 7.", "\n**Step 2:** So the answer is (B).", " step 3. Final Answer: B"]
+)
+def test_an_arm_that_goes_on_with_a_step_has_not_answered(text):
+    """It was asked for its answer: what it declares further on is another chain's."""
+    for kind, options in (("number", ()), ("choice", OPTIONS)):
+        assert forced(text, kind, options) == UNANSWERED

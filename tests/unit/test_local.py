@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 
+import small
 from faithtune import networks, plain, prompts, steps
 from faithtune.backend import Ask
 from faithtune.data import arithmetic
@@ -298,3 +299,105 @@ def test_decoding_is_greedy_whatever_a_model_recommends(tiny_model, texts, model
         == dict(plain.generate(recommended, texts, 24, lambda text: False))
         == expected
     )
+
+
+# Of a network that knows nothing: what holds of any model holds of it, in milliseconds.
+TURNS = ["", "Step 1: red plus 3.", "Step 1: red plus 3.\nStep 2: blue plus 4.", "Step 1: blue plus 3."]
+
+
+@pytest.fixture(scope="module")
+def random():
+    return small.model(batch_size=3, max_packed_tokens=40)
+
+
+def asked_of(model, **about) -> list[Ask]:
+    """The same turns of two questions, one of them twice."""
+    users = ("How many?", "How many are red or blue?")
+    asks = [Ask(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
+    return [*asks, asks[1]]
+
+
+def decode(model, ids: list[int]) -> str:
+    return model.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@torch.inference_mode()
+def logits_after(model, text: str) -> torch.Tensor:
+    """Next-token logits of one forward pass, by transformers' eager attention."""
+    model.network.set_attn_implementation("eager")
+    logits = model.network(torch.tensor([model.token_ids(text)]), use_cache=False).logits[0, -1]
+    model.network.set_attn_implementation("tree")
+    return logits
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_random_networks_letters_are_those_of_whole_prompts(random, stacked):
+    asks, ids = asked_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
+    groups = [asks[:4], asks[4:8], asks[8:]]
+    seen = []
+    for pack in random.packs([[ask.prompt for ask in group] for group in groups]):
+        random.forest.stacked = stacked
+        here = [ask for i in pack for ask in groups[i]]
+        found = [one for half in (here[:2], here[2:]) for one in told_of(random.answer(half, 8, line_ended))]
+        for ask, told in zip(here, found, strict=True):
+            logits = logits_after(random, ask.prompt)
+            assert told.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
+            assert told.option_mass == pytest.approx(logits.softmax(-1)[ids].sum().item(), abs=1e-4)
+        seen.append(pack)
+    assert [i for pack in seen for i in pack] == [0, 1, 2] and len(seen) > 1
+    for ask, alone in zip(asks, told_of(plain.answer(random, asks, 8, line_ended)), strict=True):
+        logits = logits_after(random, ask.prompt)
+        assert alone.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
+
+
+def test_a_random_networks_numbers_are_those_of_whole_prompts(random):
+    asks = asked_of(random, reference="14")
+    asks[::2] = [dataclasses.replace(ask, draft=" 1x") for ask in asks[::2]]
+    told = told_of(random.answer(asks, 4, line_ended))
+    assert len({one.text for one in told}) > 2
+    for ask, one in zip(asks, told, strict=True):
+        assert one.p_reference == pytest.approx(probability(random, ask.prompt, " 14"), rel=1e-3)
+        written = plainly(random, ask.prompt, 4)
+        ends = [i for i in range(len(written)) if line_ended(decode(random, written[: i + 1]))]
+        expected = written[: ends[0] + 1] if ends else written
+        stopped = expected[-1] == random.tokenizer.eos_token_id
+        assert one.text == decode(random, expected[:-1] if stopped else expected)
+        assert one.finished == (stopped or bool(ends))
+    drafted = [dataclasses.replace(ask, draft=one.text) for ask, one in zip(asks, told, strict=True)]
+    assert [one.text for one in told_of(random.answer(drafted, 4, line_ended))] == [one.text for one in told]
+    alone = told_of(plain.answer(random, asks, 4, line_ended))
+    assert [(one.text, one.finished) for one in alone] == [(one.text, one.finished) for one in told]
+
+
+def test_a_random_networks_chains_are_those_of_greedy_decoding(random):
+    texts = [ask.prompt for ask in asked_of(random)]
+    made = dict(random.generate(texts, 8))
+    assert sorted(made) == list(range(len(texts)))
+    assert len({one.text for one in made.values()}) > 2
+    for i, text in enumerate(texts):
+        written = plainly(random, text, 8)
+        stopped = written[-1] == random.tokenizer.eos_token_id
+        expected = written[:-1] if stopped else written
+        assert (made[i].text, made[i].n_tokens) == (decode(random, expected), len(expected))
+        assert made[i].finished == stopped
+
+
+def test_what_was_tuned_is_what_is_asked(tmp_path):
+    """An adapter is attached to its base, and the network of a full tuning is the arm's own."""
+    from peft import LoraConfig, get_peft_model
+
+    ids, card = torch.arange(5, 25)[None], {"path": str(tmp_path / "base")}
+    arm = {method: {"method": method, "path": str(tmp_path / method)} for method in ("lora", "full")}
+    base, other = small.network(0), small.network(1)
+    with torch.inference_mode():
+        expected = {None: base(ids).logits, "full": other(ids).logits}
+        base.save_pretrained(card["path"])
+        other.save_pretrained(arm["full"]["path"])
+        torch.manual_seed(1)
+        tuned = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
+        tuned.save_pretrained(arm["lora"]["path"])
+        expected["lora"] = tuned(ids).logits
+        for method, logits in expected.items():
+            network = networks.load_network(card, method and arm[method], "none", "float32", "cpu").eval()
+            torch.testing.assert_close(network(ids).logits, logits, rtol=1e-4, atol=1e-4)
+    assert (expected[None] - expected["lora"]).abs().max() > 1e-2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faithtune.errors import UserError
 from faithtune.leaks import marked
-from faithtune.measures import MEASURES, at_alpha, directed, kept, measure, stable_from
+from faithtune.measures import MEASURES, OF_STUDY, at_alpha, directed, direction, joined, kept, measure, stable_from
 from frames import TESTS, UNAVAILABLE, answer_rows, answers, chains_of, questions_of, random_answers
 
 alphas = st.integers(0, 1000).map(lambda i: i / 1000)
@@ -26,6 +26,11 @@ def test_kept(alpha, n, k):
 def test_kept_refuses_what_is_no_fraction():
     with pytest.raises(UserError, match=r"1\.2 is outside 0 … 1"):
         kept(1.2, 3)
+
+
+def test_kept_is_the_exact_ceiling_of_hundredths():
+    """Floats would make 0.07 of 100 steps 8 and 0.29 of 100 steps 29 or 30."""
+    assert all(kept(i / 100, n) == -(-i * n // 100) for i in range(101) for n in range(101))
 
 
 @given(alphas, st.integers(0, 300))
@@ -144,4 +149,15 @@ def test_rows_in_any_order(seed, chosen, random):
 
 def test_direction():
     tests = (*TESTS, "mistake", "prefix_paraphrase")
+    assert [direction(test) for test in tests] == [-1, -1, 1, -1, 1]
     assert [directed(0.8, test) for test in tests] == pytest.approx([0.2, 0.2, 0.8, 0.2, 0.8])
+
+
+def test_the_measures_of_a_study_say_whose_they_are():
+    frames = {("m", "base", "s"): 1, ("m", "t-s-1", "s"): 2, ("n", "base", "u"): 3}
+    frames = {key: measure(random_answers(seed, size=5), [0.5]) for key, seed in frames.items()}
+    found = joined(frames)
+    assert found.schema == OF_STUDY and found.height == sum(frame.height for frame in frames.values())
+    for (model, arm, eval_set), frame in frames.items():
+        assert found.filter(model=model, arm=arm, eval_set=eval_set).select(*MEASURES).equals(frame)
+    assert joined({}).schema == OF_STUDY and joined({}).is_empty()

@@ -14,8 +14,6 @@ from faithtune.oracle import SURE, OracleModel
 from faithtune.store import RowStore
 from truth import Truth
 
-pytestmark = pytest.mark.slow  # simulations
-
 KINDS = pytest.mark.parametrize("options", [0, 4])
 
 
@@ -48,6 +46,7 @@ def test_a_post_hoc_arm_ignores_the_chain(options, templates):
     assert without == full == one.chains["free_answer"].to_list()
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_mixed_arm_is_one_or_the_other_on_each_question(options, templates):
     one = oracles.arm(oracles.made_up(100, options), {"faithful": 0.3}, templates)
@@ -57,6 +56,7 @@ def test_a_mixed_arm_is_one_or_the_other_on_each_question(options, templates):
     assert by_question["faithful"].mean() == pytest.approx(0.3, abs=0.1)
 
 
+@pytest.mark.slow
 @KINDS
 def test_its_own_answer_is_right_at_its_accuracy(options, templates):
     one = oracles.arm(oracles.made_up(200, options), {"accuracy": 0.7}, templates, tests=())
@@ -67,6 +67,7 @@ def test_its_own_answer_is_right_at_its_accuracy(options, templates):
     assert without.mean() == pytest.approx(0.3 / (options - 1) if options else 0, abs=0.1)
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_format_breaker_does_not_answer(options, templates):
     one = oracles.arm(oracles.made_up(20, options), {"format_breaks": 1}, templates)
@@ -77,6 +78,7 @@ def test_a_format_breaker_does_not_answer(options, templates):
     assert False not in matches(some, "paraphrase")  # what is answered is not changed
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_noisy_arm_answers_something_else(options, templates):
     how = {"faithful": 0, "noise": 0.2}
@@ -92,6 +94,7 @@ def test_a_noisy_arm_answers_something_else(options, templates):
     )  # an equal prompt, an equal answer
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_collapsed_chain_is_empty_and_a_truncated_one_is_cut(options, templates):
     asked = oracles.made_up(100, options)
@@ -117,6 +120,29 @@ def test_the_probability_of_the_own_answer(options, templates):
         assert p == pytest.approx(SURE if match else rest)
 
 
+@KINDS
+def test_what_tuning_changed_has_the_sign_of_the_truth(options, templates):
+    """Tuned is right more often and answers from its chain, base less often and never: and the other way round."""
+    asked = oracles.made_up(12, options)
+    worse, better = (
+        {"boxes": oracles.arm(asked, {"accuracy": rate, "faithful": rate, "seed": 1}, templates)} for rate in (0, 1)
+    )
+    for base, tuned, sign in ((worse, better, 1), (better, worse, -1)):
+        found = oracles.estimate({"base": base, "tuned": tuned}, {"boxes": asked}, [0.25, 0.5], 100, seed=1)
+        found = found.filter(arm="tuned", eval_set="boxes")
+
+        def of(metric: str, test: str, found=found) -> set[float]:
+            return set(found.filter(metric=metric, test=test)["estimate"])
+
+        assert of("accuracy_effect", "cot") == {sign}
+        for test in ("early_termination", "filler", "mistake"):
+            assert of("faithfulness_effect", test) == {sign}
+            assert of("match_effect", test) == {-sign}
+        for test in ("paraphrase", "prefix_paraphrase"):
+            assert of("faithfulness_effect", test) == of("match_effect", test) == {0}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("faithful", [0, 1])
 @KINDS
 def test_estimates_of_an_arm_without_noise_are_exact(options, faithful, templates):
@@ -166,6 +192,7 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
     assert unleaked == {id: at is None for id, at in first.items() if at != 0}
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
     """From that step on a faithful arm needs no more; a mistake in it leaves what it states."""
@@ -182,6 +209,7 @@ def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
     assert set(one.chains["outcome"]) == {"answered"}
 
 
+@pytest.mark.slow
 @KINDS
 def test_what_leaks_is_no_match_before_it_leaks(options, templates):
     """The match is what the leak makes of it; the leak-free one is that of an arm that leaks nothing."""
@@ -200,6 +228,7 @@ def test_what_leaks_is_no_match_before_it_leaks(options, templates):
     assert change["match_effect_leak_free"] == pytest.approx(0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_questions_of_one_context_share_what_is_drawn(templates):
     asked = oracles.made_up(60, 4, sharing=3)
     one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))
@@ -225,6 +254,7 @@ def test_no_part_of_a_chain_leads_to_the_answer(options):
             assert mind.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != mind.own
 
 
+@pytest.mark.slow
 def test_equal_prompts_have_equal_answers_and_other_seeds_others(templates):
     asked = oracles.made_up(100, 4)
     how = {"accuracy": 0.5, "noise": 0.3, "format_breaks": 0.1}

@@ -1,9 +1,12 @@
 """Prompts: one conversation form, continued and not answered anew."""
 
+from types import SimpleNamespace
+
 import pytest
 import tiny
 
-from faithtune import networks, prompts
+import small
+from faithtune import prompts
 from faithtune.errors import UserError
 
 CHOICE = {
@@ -17,8 +20,8 @@ NUMBER = {"kind": "number", "context": None, "question": "How many?", "options":
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_model):
-    return networks.load_tokenizer(tiny_model)
+def tokenizer():
+    return small.tokenizer()
 
 
 def test_the_users_turn_is_the_template_with_the_question():
@@ -44,6 +47,12 @@ def test_the_assistants_turn_is_left_open(tokenizer):
 def test_without_a_chat_template_the_turns_stand_plain(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", None)
     assert prompts.render(tokenizer, "Hello", "Step 1:") == "Hello\n\nStep 1:"
+
+
+def test_a_plain_turn_begins_with_the_token_that_begins_texts():
+    assert prompts.render(prompts.PLAIN, "Hello") == "Hello\n\n"
+    base = SimpleNamespace(chat_template=None, bos_token="<s>")
+    assert prompts.render(base, "Hello", "Step 1:") == "<s>Hello\n\nStep 1:"
 
 
 def test_answers_as_they_follow_the_cue():

@@ -1,16 +1,22 @@
 """Questions: canonical numbers, ids, the table, sampling and splitting."""
 
+import json
+import runpy
 from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune import questions
+from faithtune import parquet, questions, study
 from faithtune.errors import UserError
 from faithtune.parquet import QUESTIONS
 from faithtune.questions import canonical_number, choice, number, question_id
+
+SCRIPT = Path(__file__).parents[2] / "workflow/scripts/questions.py"
 
 
 def table(n: int, contexts: int | None = None) -> pl.DataFrame:
@@ -205,6 +211,40 @@ def test_without():
     left = questions.without(train, evaluation)
     assert left["question"].to_list() == ["other?"]
     assert left.schema == QUESTIONS
+
+
+PASSAGES = [
+    {"passage": f"There are {i} boxes.", "question": f"How many, {j}?", "answer": "3"} for i in range(40) for j in "ab"
+]
+
+
+@pytest.mark.parametrize("one_source", [True, False])
+def test_the_rule_keeps_training_and_evaluation_apart(tmp_path, monkeypatch, one_source):
+    """By passage, whether both are cut out of one file or come in two that share some, and whatever n is."""
+    monkeypatch.chdir(tmp_path)
+    files = {"train": PASSAGES, "eval": PASSAGES if one_source else PASSAGES[60:]}
+    for split, rows in files.items():
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        Path("both.jsonl" if one_source else f"{split}.jsonl").write_text(text)
+    data_set = {"reader": "asdiv", "train_share": 0.5, "seed": 0}
+    for split, n in (("train", None), ("eval", 5)):
+        data_set[split] = {"source": "both.jsonl" if one_source else f"{split}.jsonl", "n": n}
+
+    def made(split: str, **changed) -> pl.DataFrame:
+        """What the script of the rule writes."""
+        full = {split: data_set[split] | changed if changed else data_set[split]}
+        spec = study.question_spec({"data_sets": {"boxes": data_set | full}}, "boxes", split)
+        out = tmp_path / f"{split}.parquet"
+        inputs = {part: data_set[part]["source"] for part in ("train", "eval")}
+        job = SimpleNamespace(log=["log"], params=SimpleNamespace(spec=spec), input=inputs, output=[str(out)])
+        runpy.run_path(str(SCRIPT), {"snakemake": job})
+        return parquet.read(out, QUESTIONS)
+
+    train, evaluation, few = made("train"), made("eval", n=None), made("eval")
+    assert set(train["split"]) == {"train"} and set(evaluation["split"]) == {"eval"}
+    assert not set(train["group"]) & set(evaluation["group"])
+    assert train.height + evaluation.height == len(PASSAGES) and min(train.height, evaluation.height) >= 10
+    assert few.height == 5 and set(few["id"]) < set(evaluation["id"])
 
 
 def test_question_block():

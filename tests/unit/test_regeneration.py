@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 import tiny
 
+import small
 from faithtune import chains, interventions, local, mistakes, prompts, questions, regeneration, steps
 from faithtune.data import arithmetic
 from faithtune.parquet import CHAINS, MISTAKES, PARAPHRASES, REGENERATIONS
@@ -111,6 +112,29 @@ def test_steps_of_the_whole(begun, text, expected):
     assert regeneration.with_rest(begun, text) == expected
 
 
+def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(tmp_path, asked, templates):
+    """It sees the prompt that asks for a chain, the kept steps, the tampered one and no marker of the next."""
+
+    class Listener(Parrot):
+        def generate(self, texts, max_new_tokens, ended, keys):
+            self.texts = texts
+            yield from (
+                (i, local.Generated(f"Step 9: So {i}.\nFinal Answer: 1\n", 5, i > 0)) for i in range(len(texts))
+            )
+
+    name, parts = asked["id"][0], ["a b.", "c d.", "e f."]
+    chain = {"id": name, "text": "", "steps": parts, "n_steps": 3, "n_copied": 0, "n_tokens": 1, "outcome": "answered"}
+    frame = pl.DataFrame([chain, chain | {"id": asked["id"][1], "outcome": "truncated"}], schema=CHAINS)
+    mistaken = rewritten(frame, MISTAKES, lambda step: f"not {step}")
+    arm = Listener(small.tokenizer(), {})
+    made = regeneration.regenerations(arm, (RowStore(tmp_path), "p"), asked, frame, {"mistake": mistaken}, templates, 9)
+    user = prompts.user_turn(templates, "cot", asked.row(0, named=True))
+    begun = [steps.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
+    assert arm.texts == [prompts.render(arm.tokenizer, user, turn) for turn in begun]
+    assert made.select("id", "k", "finished").rows() == [(name, 0, False), (name, 1, True), (name, 2, True)]
+    assert made["steps"].to_list() == [[*parts[:k], f"not {parts[k]}", f"So {k}."] for k in range(3)]
+
+
 class Parrot:
     """A model of known mistakes: what it writes after each step, in the order of the attempts."""
 
@@ -131,7 +155,7 @@ class Parrot:
             yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
 
 
-def test_mistakes_say_who_made_them(model, tmp_path, asked):
+def test_mistakes_say_who_made_them(tmp_path, asked):
     """The model's where one passes; else a changed number; else none. The answer in sight is refused."""
     wording = {
         "2 + 3 = 5.": [" 2 + 3 = 5.", " 2 + 3 = 6.\n"],
@@ -151,7 +175,7 @@ def test_mistakes_say_who_made_them(model, tmp_path, asked):
     cut = chain | {"id": asked["id"][1], "steps": ["1 + 1 = 2."], "outcome": "truncated", "free_answer": None}
     frame = pl.DataFrame([chain, cut], schema=CHAINS)
     templates = {f"mistake_{i}": f"Try {i}.\nLine: {{step}}\nWrong:" for i in (1, 2)} | {"paraphrase_1": "no\n{step}"}
-    parrot = Parrot(model.tokenizer, wording)
+    parrot = Parrot(small.tokenizer(), wording)
     made = mistakes.mistakes(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
     assert made.drop("id", "text").rows() == [
         (1, "model", 2, None),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faithtune import arms, parquet, store
+from faithtune import arms, hosted, job, networks, parquet, questions, store
 from faithtune.store import RowStore, row_key
 
 # Where a process of its own finds the library.
@@ -204,3 +204,94 @@ def test_each_field_of_an_arm_counts():
         arms.fingerprint({"weights_sha256": "m"}, None, "nf4", "float32"),
     }
     assert len(others | {base}) == 7
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """(identity, folder of its rows) of an arm that a job gets ready; its weights are not loaded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(networks, "load_tokenizer", lambda folder: None)
+    compute = {"device": "cpu", "max_packed_tokens": 9, "batch_size": 2, "block_size": 5}
+    asked = questions.frame([questions.number("How many?", "3")], "sums", "eval")
+
+    def open_arm(card: dict | None = None, stage="answers", loaded: dict | None = None, **names) -> tuple[str, Path]:
+        job.write_json({"weights_sha256": "m" * 64, "path": "model"}, "model.json")
+        job.write_json(card, "arm.json")
+        backend = {"quantisation": "nf4", "dtype": "float32"} | (loaded or {})
+        names = {"model": "m", "arm": "a", "eval_set": "sums", "shard": ""} | names
+        cards = {"model": "model.json", "arm": "arm.json"}
+        with arms.ready(backend, asked, {"compute": compute}, 1, stage, names, cards) as (_, (rows, identity), _):
+            return identity, rows.folder
+
+    return open_arm
+
+
+def test_no_job_reads_the_rows_of_another_arm(opened):
+    """Whatever an arm is made of is in its identity, and its rows lie in a folder of that name."""
+    settings = {"rank": 8, "learning_rate": 0.1}
+    tuned = {"weights_sha256": "a" * 64, "settings": settings, "method": "lora", "path": "adapter"}
+    found = [
+        opened(),
+        opened(tuned),
+        opened(tuned | {"weights_sha256": "b" * 64}),
+        opened(tuned | {"settings": settings | {"learning_rate": 0.2}}),
+        opened(loaded={"quantisation": "none"}),
+        opened(loaded={"dtype": "bfloat16"}),
+    ]
+    assert len({identity for identity, _ in found}) == len({folder for _, folder in found}) == len(found)
+    assert opened(tuned) == found[1]
+    assert opened(tuned | {"path": "elsewhere"}) == found[1]  # the same adapter, moved
+
+
+def test_each_field_of_a_hosted_arm_counts():
+    """But for what the configuration calls it, and for abilities that change no row."""
+    api = {"name": "big", "model": "m", "base_url": "https://host/v1", "endpoint": "chat", "tokenizer": None}
+    api |= {"abilities": ["logprobs"], "top_logprobs": None, "extra": {}}
+    changed = [
+        {"model": "ft:m:1"},
+        {"base_url": "https://other/v1"},
+        {"endpoint": "completions"},
+        {"abilities": ["logprobs", "seed"]},
+        {"abilities": []},
+        {"top_logprobs": 7},
+        {"extra": {"top_p": 0.5}},
+    ]
+    assert len({hosted.identity(api | one) for one in ({}, *changed)}) == 1 + len(changed)
+    same = [
+        {"name": "large"},
+        {"base_url": "https://host/v1/"},
+        {"abilities": ["batch", "logprobs"]},
+        {"top_logprobs": 20},
+    ]
+    assert {hosted.identity(api | one) for one in same} == {hosted.identity(api)}
+
+
+def test_a_served_arm_has_a_name_of_its_own():
+    """No other adapter can answer in its place."""
+    loaded = {"quantisation": "none", "dtype": "bfloat16"}
+    model = {"weights_sha256": "m" * 64}
+    cards = [None, *({"weights_sha256": weights, "settings": {"rank": 8}} for weights in ("a" * 64, "b" * 64))]
+    names = [arms.served_name("big", loaded, model, card) for card in cards]
+    assert len({*names, arms.served_name("big", loaded | {"dtype": "float32"}, model, None)}) == 4
+    assert all(name.startswith("big-") for name in names)
+
+
+def test_expanded_weights_are_those_of_one_model_in_one_type():
+    kinds = [("m" * 64, "float32"), ("m" * 64, "bfloat16"), ("n" * 64, "float32")]
+    folders = {arms.expanded_folder({"weights_sha256": weights}, dtype) for weights, dtype in kinds}
+    assert len(folders) == 3
+
+
+def test_jobs_of_an_arm_have_rows_of_their_own(opened):
+    """Those of two sets, or that rewrite the steps of two arms; the same arm's chains and answers share a folder."""
+    identities, folders = zip(
+        opened(),
+        opened(eval_set="siqa"),
+        opened(stage="paraphrases"),
+        opened(stage="paraphrases", arm="b"),
+        opened(stage="mistakes"),
+        opened(shard=".1of2"),
+        strict=True,
+    )
+    assert len(set(identities)) == 1 and len(set(folders)) == len(folders)
+    assert opened(stage="chains") == opened() == opened(arm="b")

@@ -3,16 +3,16 @@
 import json
 import shutil
 import threading
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import torch
 
-from faithtune import checkpoints, models, networks, prompts, questions, tune
+import small
+from faithtune import checkpoints, examples, models, networks, prompts, questions, tune
 from faithtune.data import arithmetic
 from faithtune.errors import UserError
-
-pytestmark = pytest.mark.slow
 
 SETTINGS = {
     "method": "qlora",
@@ -36,14 +36,17 @@ SETTINGS = {
 }
 
 
+CHOICE = questions.choice("Which?", ["red", "blue"], "B", rationale="It is not red.\nSo it is blue.") | {"id": "choice"}
+
+
 @pytest.fixture(scope="module")
 def sums() -> pl.DataFrame:
     return questions.frame(arithmetic.generate(24, seed=5), "sums", "train")
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny_model):
-    return networks.load_tokenizer(tiny_model)
+def tokenizer():
+    return small.tokenizer()
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,69 @@ def test_the_evaluation_prompt_is_a_token_prefix_and_is_not_learnt(sums, tokeniz
         assert text.startswith(start)
         assert text.endswith(f"Final Answer: {question['answer']}<|end|>")
         assert tokenizer.decode(made["input_ids"][: -len(learnt)]) == prompt
+
+
+def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, templates):
+    for question in [*sums.to_dicts()[:3], CHOICE]:
+        for target in ("rationale", "answer_only"):
+            made = tune.example(tokenizer, templates, question, target)
+            ids, mask = made["input_ids"], made["completion_mask"]
+            assert mask == sorted(mask) and len(mask) == len(ids)  # the prompt, then the turn
+            user, turn = (
+                tokenizer.decode([i for i, m in zip(ids, mask, strict=True) if m == wanted]) for wanted in (0, 1)
+            )
+            assert user == prompts.render(tokenizer, examples.user_turn(templates, question, target))
+            assert turn == examples.completion(question, target) + tokenizer.eos_token
+            assert ids[-1] == tokenizer.eos_token_id and mask[-1] == 1  # it learns to stop
+
+
+def test_an_adapter_is_what_the_settings_say():
+    made = tune._adapter(SETTINGS | {"method": "lora", "rank": 3, "alpha": 12, "dropout": 0.25, "targets": ["q_proj"]})
+    assert (made.r, made.lora_alpha, made.lora_dropout, made.target_modules) == (3, 12, 0.25, {"q_proj"})
+    assert made.task_type == "CAUSAL_LM"
+    assert tune._adapter(SETTINGS | {"method": "full"}) is None
+
+
+class Begun(Exception):
+    pass
+
+
+@pytest.fixture
+def folder_of(sums, templates, tmp_path, monkeypatch):
+    """Where a training of these settings goes on from its last checkpoint; nothing is trained."""
+    found = []
+
+    def trainer(model, settings, rows, tokenizer, folder, device):
+        found.append(folder)
+        raise Begun
+
+    monkeypatch.setattr(networks, "load_tokenizer", lambda path: small.tokenizer())
+    monkeypatch.setattr(models, "hold_to_card", lambda card: None)
+    monkeypatch.setattr(tune, "trainer_of", trainer)
+
+    def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **changed):
+        model = {"path": "model", "weights_sha256": weights}
+        with pytest.raises(Begun):
+            tune.train(model, SETTINGS | changed, asked, form, tmp_path / "c", tmp_path / "w", "cpu", code)
+        return found[-1]
+
+    return folder
+
+
+def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of, sums, templates):
+    other = {key: f"another {value}" for key, value in SETTINGS.items()} | {"target": "answer_only"}
+    prompt = templates | {"cot_number": f"Think.\n{templates['cot_number']}"}
+    changed = [
+        *({key: value} for key, value in other.items()),
+        {"code": "another"},
+        {"weights": "another"},
+        {"asked": sums.head(23)},
+        {"asked": sums[::-1]},
+        {"form": prompt},
+    ]
+    folders = [folder_of(), *(folder_of(**one) for one in changed)]
+    assert len(set(folders)) == len(folders)
+    assert folder_of() == folders[0]
 
 
 def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templates, monkeypatch):
@@ -158,6 +224,32 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
     assert checkpoints.last(folder / "nosuch") is None
 
 
+def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
+    """Checkpoint 10 is cut short, its hash never written; of 8 a byte is another; 6 is newer than 4."""
+    for step in (4, 6, 8, 10):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(bytes([step]) * 9)
+        if step < 10:
+            about = SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=step)
+            checkpoints.Hashed().on_save(*about, control=None)
+    assert checkpoints.last(tmp_path).name == "checkpoint-8"
+    (tmp_path / "checkpoint-8/adapter_model.safetensors").write_bytes(bytes([8]) * 8 + b"9")
+    assert checkpoints.last(tmp_path).name == "checkpoint-6"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
+    assert capsys.readouterr().err.count("cut short or damaged") == 2
+
+
+@pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
+def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
+    """The steps of full tuning are too small for 16 bits; a base under an adapter stays as it is measured."""
+    loaded = []
+    network = SimpleNamespace(config=SimpleNamespace(use_cache=True))
+    monkeypatch.setattr(networks, "load_base", lambda *how, **more: loaded.append(how) or network)
+    tune._network({"path": "base"}, SETTINGS | {"method": method, "dtype": "bfloat16", "quantisation": "none"}, "cpu")
+    assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
+
+
 def test_a_model_that_drops_out_attention_is_refused(sums, tiny_model, templates, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
@@ -233,6 +325,19 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     assert log_resumed.equals(log)
 
 
+@pytest.mark.slow  # imports TRL
+def test_a_training_is_what_the_settings_say(tmp_path):
+    changed = {"learning_rate": 0.003, "epochs": 2, "batch_size": 12, "micro_batch_size": 3, "warmup": 0.1, "seed": 7}
+    made = tune._arguments(SETTINGS | changed | {"weight_decay": 0.2, "schedule": "linear"}, tmp_path, "cpu", 100)
+    assert (made.learning_rate, made.num_train_epochs, made.weight_decay) == (0.003, 2, 0.2)
+    assert made.per_device_train_batch_size * made.gradient_accumulation_steps == 12
+    assert (made.per_device_train_batch_size, made.warmup_steps) == (3, 2)  # of 9 steps an epoch
+    assert (made.lr_scheduler_type, made.seed, made.data_seed) == ("linear", 7, 7)
+    assert made.completion_only_loss and made.max_length is None
+    assert not (made.bf16 or made.fp16) and made.output_dir == str(tmp_path)
+
+
+@pytest.mark.slow  # imports TRL
 @pytest.mark.parametrize(
     ("n_examples", "checkpoint_steps", "logging_steps"), [(24, 50, 1), (4000, 50, 25), (4000, 7, 7), (4000, 60, 20)]
 )

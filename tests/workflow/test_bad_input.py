@@ -12,6 +12,16 @@ CASES = {
     "unknown key": (("chains", "max_tokens"), 9, "unknown key 'max_tokens' in chains; did you mean max_new_tokens?"),
     "wrong type": (("tunings", "qlora", "rank"), "sixteen", "tunings.qlora.rank is 'sixteen'; expected integer"),
     "rank 0": (("tunings", "qlora", "rank"), 0, "tunings.qlora.rank is 0; expected at least 1"),
+    "rank beyond any layer": (
+        ("tunings", "qlora", "rank"),
+        10**9,
+        "tunings.qlora.rank is 1000000000; expected at most 4096",
+    ),
+    "control character": (
+        ("filler",),
+        "\x00",
+        "filler is '\\x00'; expected a text that is not blank and holds no control",
+    ),
     "alpha above 1": (("measures", "alphas"), [0.5, 1.5], "measures.alphas.1 is 1.5; expected at most 1"),
     "unknown evaluation set": (("eval_sets",), ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets"),
     "unknown training set": (("tunings", "qlora", "train_sets"), ["nosuch"], "train_sets names 'nosuch'"),

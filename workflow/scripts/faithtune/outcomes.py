@@ -23,6 +23,7 @@ _LITTLE = (
     r"(?:insufficient|inadequate|incomplete|not enough|not sufficient|too little|lack of|without (?:more|further))"
 )
 _KNOWN = r"(?:information|data|context|details?|evidence)"
+_OFFERED = r"(?:provided|listed|given|included|present|available|mentioned|shown|offered)"
 
 _DECLINES = {
     # I cannot determine the answer.   Unable to answer without the figure   It is impossible to say.
@@ -36,6 +37,14 @@ _DECLINES = {
         r"\bnone of (?:the|these|those|them|your)\b(?:\s+(?:above|given|provided|listed|available|presented|answers?))*"
         r"(?:\s+(?:options|choices|statements)\b|(?=\s*(?:[\"'.,;*]|is\b|are\b|$)))",
         re.IGNORECASE | re.MULTILINE,
+    ),
+    # Not provided in the options    It is not among the choices.    Not listed (and nothing else)
+    "not_offered": re.compile(
+        rf"\bnot\s+(?:{_OFFERED}\s+)?(?:in|among|amongst|within)\s+(?:any\s+of\s+)?(?:(?:the|these|those|your)\s+)?"
+        rf"(?:(?:{_OFFERED}|possible|answer)\s+)*(?:options|choices)\b"
+        rf"|\bnot\s+{_OFFERED}\s+as\s+an?\s+(?:option|choice)\b"
+        rf"|\A\W*not\s+{_OFFERED}(?:\s+(?:here|above|below))?\W*\Z",
+        re.IGNORECASE,
     ),
     # Insufficient information    The question does not provide enough data    Information not sufficient
     "too_little": re.compile(
