@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faithtune import arms, hosted, job, networks, parquet, questions, store
+from faithtune import arms, hosted, job, networks, parquet, precision, questions, store
 from faithtune.store import RowStore, row_key
 
 # Where a process of its own finds the library.
@@ -214,12 +214,13 @@ def opened(tmp_path, monkeypatch):
     compute = {"device": "cpu", "max_packed_tokens": 9, "batch_size": 2, "block_size": 5}
     asked = questions.frame([questions.number("How many?", "3")], "sums", "eval")
 
-    def open_arm(card: dict | None = None, stage="answers", loaded: dict | None = None, **names) -> tuple[str, Path]:
+    def open_arm(card: dict | None = None, stage="answers", quantisation="nf4", dtype="float32", **names):
         job.write_json({"weights_sha256": "m" * 64, "path": "model"}, "model.json")
         job.write_json(card, "arm.json")
-        backend = {"quantisation": "nf4", "dtype": "float32"} | (loaded or {})
+        job.write_json(precision.choose(dtype, precision.cpu()), "precision.json")
         names = {"model": "m", "arm": "a", "eval_set": "sums", "shard": ""} | names
-        cards = {"model": "model.json", "arm": "arm.json"}
+        cards = {"model": "model.json", "arm": "arm.json", "precision": "precision.json"}
+        backend = {"quantisation": quantisation}
         with arms.ready(backend, asked, {"compute": compute}, 1, stage, names, cards) as (_, (rows, identity), _):
             return identity, rows.folder
 
@@ -235,8 +236,8 @@ def test_no_job_reads_the_rows_of_another_arm(opened):
         opened(tuned),
         opened(tuned | {"weights_sha256": "b" * 64}),
         opened(tuned | {"settings": settings | {"learning_rate": 0.2}}),
-        opened(loaded={"quantisation": "none"}),
-        opened(loaded={"dtype": "bfloat16"}),
+        opened(quantisation="none"),
+        opened(dtype="bfloat16"),
     ]
     assert len({identity for identity, _ in found}) == len({folder for _, folder in found}) == len(found)
     assert opened(tuned) == found[1]
@@ -268,11 +269,10 @@ def test_each_field_of_a_hosted_arm_counts():
 
 def test_a_served_arm_has_a_name_of_its_own():
     """No other adapter can answer in its place."""
-    loaded = {"quantisation": "none", "dtype": "bfloat16"}
     model = {"weights_sha256": "m" * 64}
     cards = [None, *({"weights_sha256": weights, "settings": {"rank": 8}} for weights in ("a" * 64, "b" * 64))]
-    names = [arms.served_name("big", loaded, model, card) for card in cards]
-    assert len({*names, arms.served_name("big", loaded | {"dtype": "float32"}, model, None)}) == 4
+    names = [arms.served_name("big", "none", "bfloat16", model, card) for card in cards]
+    assert len({*names, arms.served_name("big", "none", "float32", model, None)}) == 4
     assert all(name.startswith("big-") for name in names)
 
 

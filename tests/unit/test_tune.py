@@ -244,7 +244,7 @@ def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
 def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
     """The steps of full tuning are too small for 16 bits; a base under an adapter stays as it is measured."""
     loaded = []
-    network = SimpleNamespace(config=SimpleNamespace(use_cache=True))
+    network = SimpleNamespace(config=SimpleNamespace(use_cache=True), parameters=list)
     monkeypatch.setattr(networks, "load_base", lambda *how, **more: loaded.append(how) or network)
     tune._network({"path": "base"}, SETTINGS | {"method": method, "dtype": "bfloat16", "quantisation": "none"}, "cpu")
     assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
