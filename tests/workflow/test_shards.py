@@ -29,8 +29,13 @@ def whole(finished, shards, tmp_path_factory) -> Study:
     study = emptied(finished, tmp_path_factory.mktemp("whole"))
     study.config |= {"tunings": {}, "tests": list(interventions.TESTS), "eval_sets": list(shards)}
     assert study.config["compute"]["block_size"] == 2
-    study.run("--", *FILES)
+    study.run("--", *FILES, *interventions_of(shards))
     return study
+
+
+def interventions_of(shards: dict[str, int]) -> list[str]:
+    """The files of the base model's interventions."""
+    return [f"results/interventions/tiny/base/{name}.parquet" for name in shards]
 
 
 def emptied(study: Study, folder: Path) -> Study:
@@ -45,7 +50,7 @@ def emptied(study: Study, folder: Path) -> Study:
 def test_tables_are_equal_for_any_number_of_jobs(whole, shards, tmp_path):
     shared = emptied(whole, tmp_path)
     shared.config["compute"]["shards"] = shards
-    shared.run("--", *FILES)
+    shared.run("--", *FILES, *interventions_of(shards))
     assert (tmp_path / f"results/answers/tiny/base/{next(iter(shards))}.3of3.parquet").is_file()
     compared = [*FILES, *(f"results/{stage}/tiny/base/{name}.parquet" for stage in ASKED for name in shards)]
     for path in compared:
