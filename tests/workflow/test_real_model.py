@@ -5,28 +5,40 @@ import pytest
 import yaml
 from study import ROOT, Study
 
-from faithtune import parquet
+from faithtune import job, parquet
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory, tiny_model) -> Study:
-    """The embedded study cut down to a few questions and steps, up to its estimates.
-
-    In float32, which every processor multiplies quickly.
-    """
+    """The embedded study cut down to a few questions and steps, up to its estimates, as an older processor runs it."""
     study = Study(tmp_path_factory.mktemp("real"), tiny_model)
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    study.config |= {"models": {name: model | {"dtype": "float32"} for name, model in embedded["models"].items()}}
+    study.config["models"] = embedded["models"]
     study.config["data_sets"] = {
         "arithmetic": {"train": {"n": 8}, "eval": {"n": 4}},
         "siqa": embedded["data_sets"]["siqa"],
     }
     study.config["data_sets"]["siqa"]["eval"]["n"] = 4
     study.config["eval_sets"] = ["arithmetic", "siqa"]
-    study.run("results/estimates.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+        patch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+        study.printed = study.run("results/estimates.parquet", "results/provenance.json")
     return study
+
+
+def test_a_processor_without_bfloat16_computes_in_float32(real):
+    said = "float32 on the CPU"
+    assert f"faithtune: computing in {said}" in real.printed
+    recorded = job.load_json(real.folder / "results/precision.json")
+    assert recorded["dtype"] == "float32" and "AVX2" in recorded["because"]
+    assert job.load_json(real.folder / "results/provenance.json")["precision"] == recorded
+    arm = job.load_json(real.folder / "results/arms/smollm2/qlora-arithmetic-42/arm.json")
+    assert (arm["settings"]["dtype"], arm["fixed"]["trained_in"]) == ("float32", "float32")
+    logs = [path.read_text() for path in sorted((real.folder / "logs").glob("chains/smollm2/*/*.log"))]
+    assert len(logs) == 4 and all(", in float32;" in log for log in logs)
 
 
 def test_the_wheel_becomes_a_model_that_reasons(real):

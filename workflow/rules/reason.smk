@@ -15,6 +15,7 @@ rule chains:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    priority: 2
     resources:
         gpu=get_gpus,
     params:

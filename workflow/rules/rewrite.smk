@@ -20,6 +20,7 @@ rule paraphrase:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    priority: 1
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
@@ -47,6 +48,7 @@ rule mistake:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    priority: 1
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
@@ -84,6 +86,7 @@ rule regenerate:
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
+    priority: 1
     resources:
         gpu=get_gpus,
     params:

@@ -14,7 +14,7 @@ rule tune:
         "benchmarks/tune/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("source"),
-    priority: 1  # the longest job, for which all others of its arm wait
+    priority: 3
     conda:
         "../../envs/model.yaml"
     threads: get_tune_threads()
