@@ -11,11 +11,11 @@ rule chains:
         "benchmarks/chains/{model}/{arm}/{eval_set}{shard}.tsv"
     wildcard_constraints:
         model=models_of(*ASKED),
+    priority: 2
     localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    priority: 2
     resources:
         gpu=get_gpus,
     params:

@@ -16,11 +16,11 @@ rule paraphrase:
         "logs/paraphrase/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/paraphrase/{model}/{arm}/{eval_set}{shard}.tsv"
+    priority: 1
     localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    priority: 1
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
@@ -44,11 +44,11 @@ rule mistake:
         "logs/mistake/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/mistake/{model}/{arm}/{eval_set}{shard}.tsv"
+    priority: 1
     localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    priority: 1
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
@@ -82,11 +82,11 @@ rule regenerate:
         "logs/regenerate/{model}/{arm}/{eval_set}{shard}.log",
     benchmark:
         "benchmarks/regenerate/{model}/{arm}/{eval_set}{shard}.tsv"
+    priority: 1
     localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
     threads: STUDY["compute"]["threads"]
-    priority: 1
     resources:
         gpu=get_gpus,
     params:
