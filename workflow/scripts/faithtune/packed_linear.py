@@ -7,6 +7,8 @@ float32, where PyTorch calls another library, they differ by rounding.
 
 import torch
 
+from faithtune import precision
+
 # Tokens of a typical call, which the layout suits; it computes any number.
 TOKENS = 32
 # In float32 a thinner product is slower than PyTorch's own.
@@ -40,4 +42,4 @@ def pack(network: torch.nn.Module) -> None:
 def _gains(linear: torch.nn.Linear) -> bool:
     if linear.weight.dtype == torch.float32:
         return min(linear.weight.shape) >= THIN
-    return linear.weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return linear.weight.dtype == torch.bfloat16 and precision.cpu().best == "bfloat16"

@@ -24,7 +24,7 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 # What oneDNN, PyTorch's library of matrix products, may be limited to; the last ones leave it bfloat16.
 _LIMITS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 # Measured: matrix products on CPUs without those instructions, against float32 (tests/benchmarks/README.md).
-_COST = "7 to 25 times as slow as float32"
+_COST = "5 to 25 times as slow as float32"
 
 
 @dataclass(frozen=True)
