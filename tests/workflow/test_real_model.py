@@ -30,8 +30,7 @@ def real(tmp_path_factory, tiny_model) -> Study:
 
 
 def test_a_processor_without_bfloat16_computes_in_float32(real):
-    said = "float32 on the CPU"
-    assert f"faithtune: computing in {said}" in real.printed
+    assert "\nComputing in float32 on the CPU" in real.printed
     recorded = job.load_json(real.folder / "results/precision.json")
     assert recorded["dtype"] == "float32" and "AVX2" in recorded["because"]
     assert job.load_json(real.folder / "results/provenance.json")["precision"] == recorded

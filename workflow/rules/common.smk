@@ -253,9 +253,9 @@ def say_precision():
     except UserError:  # damaged: a job that reads it says so
         return
     if chosen is None:
-        print("faithtune: the job precision chooses what to compute in, where models are asked", file=sys.stderr)
+        print("The job precision chooses what to compute in, where models are asked.", file=sys.stderr)
         return
-    print(f"faithtune: computing in {precision.describe(chosen)}", file=sys.stderr)
+    print(f"Computing in {precision.describe(chosen)}.", file=sys.stderr)
     if here and recorded.exists() and (line := precision.cost(chosen, here)):
         print(f"faithtune: warning: {line}", file=sys.stderr)
 
