@@ -22,7 +22,7 @@ from standin.host import StandIn
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 RECOVER = ROOT / "profiles/slurm/recover.sh"
-ASKING = {"tune", "chains", "answer"}
+ASKING = {"precision", "tune", "chains", "answer"}
 REWRITING = {"paraphrase", "mistake", "regenerate"}
 # What is made on the cluster: all that asks a model, and of each other kind of job one or two.
 TARGETS = (
