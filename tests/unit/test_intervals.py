@@ -4,8 +4,7 @@ The figures are those of tests/benchmarks/intervals.py; what they give over a gr
 tests/benchmarks/STATISTICS.md. Few groups, rare events and few seeds may have more, never clearly less.
 
 93 to 97 % is what 1,500 studies must give (nightly). Fewer studies, in every run, have limits as many standard
-errors apart. Questions resampled instead of groups would give 74 % where groups have 1 to 4 questions that are
-alike, intervals of two thirds of their width 81 %, intervals half as wide again 99.7 %.
+errors apart. Questions resampled instead of groups give 74 % where groups have 1 to 4 questions that are alike.
 """
 
 import importlib
