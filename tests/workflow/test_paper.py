@@ -9,7 +9,7 @@ from faithtune import figures
 SETS = 4
 # Of each file its models, trainings and arms, base among these.
 STUDIES = {"paper": (2, 4 * (3 + 2) + 4 * 3, 2 + 4 * (3 + 2) + 4 * 3), "paper_small": (1, 4, 5)}
-ONCE = ("estimates", "claims", "provenance", "report", "all")
+ONCE = ("precision", "estimates", "claims", "provenance", "report", "all")
 
 
 @pytest.mark.parametrize("name", STUDIES)
