@@ -17,7 +17,6 @@ from pathlib import Path
 from faithtune import devices, errors
 from faithtune.errors import UserError
 
-DTYPES = ("float32", "bfloat16", "float16")
 CPUINFO = Path("/proc/cpuinfo")
 # With one of these a CPU multiplies bfloat16 faster than float32.
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -33,7 +32,7 @@ class Device:
 
     kind: str  # cpu | cuda
     name: str | None  # of the processor or the GPU; None where unknown
-    best: str  # the type it is fastest in without losing range: one of DTYPES
+    best: str  # float32, bfloat16 or float16: what `dtype: auto` chooses on it
     because: str  # why
 
     def is_slow(self, dtype: str) -> bool:
