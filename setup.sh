@@ -9,7 +9,13 @@ python=${PYTHON:-python3}
   exit 1
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt ".${1:+[$1]}"
-# What pip would compile by itself, on all cores; a package's templates are no Python, which is no error.
-.venv/bin/python -m compileall -qq -j 0 .venv/lib >/dev/null 2>&1 || true
+install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt "$@"; }
+# What pip would compile by itself, but for the packages' tests. Templates among the files are no Python: no error.
+compile() { .venv/bin/python -m compileall -qq -j "$1" -x '/(tests?|testing)/' .venv/lib >/dev/null 2>&1 || true; }
+# pip works on one core: the largest packages are compiled on another while the rest is installed.
+install torch transformers
+compile 1 &
+install ".${1:+[$1]}"
+wait
+compile 0
 echo "faithtune is set up: .venv/bin/snakemake --cores 2"
