@@ -2,6 +2,7 @@
 # Makes .venv here with everything the workflow needs, pinned; `./setup.sh slurm` with what a SLURM cluster needs too.
 # Run it again after an update.
 set -euo pipefail
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 cd "$(dirname "$0")"
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {

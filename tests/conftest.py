@@ -18,10 +18,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def pytest_configure(config):
-    """No test asserts a time: a machine may be busy. Fewer examples where the slow tests are left out."""
-    quick = config.option.markexpr == "not slow"
-    settings.register_profile("untimed", deadline=None, max_examples=10 if quick else 100)
-    settings.load_profile("untimed")
+    """Hypothesis: no time is asserted, as a machine may be busy; new examples nightly, few where slow tests are left out."""
+    marks = config.option.markexpr
+    settings.register_profile(
+        "faithtune", deadline=None, derandomize=marks != "nightly", max_examples=10 if marks == "not slow" else 100
+    )
+    settings.load_profile("faithtune")
 
 
 def pytest_collection_modifyitems(items):

@@ -5,6 +5,7 @@
 #     tests/run.sh tests/unit -m "not slow" -n 2      the quick tests
 #     tests/run.sh -m nightly -n 2 --dist loadfile    the nightly tests
 set -euo pipefail
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 cd "$(dirname "$0")/.."
 # A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages: what cannot be had, its tests are skipped.
 wanted=()

@@ -12,6 +12,7 @@ where no test notices a fault.
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def copy_tree(destination: Path) -> None:
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
             (destination / name).parent.mkdir(parents=True, exist_ok=True)
-            (destination / name).write_bytes((ROOT / name).read_bytes())
+            shutil.copy2(ROOT / name, destination / name)
 
 
 def red_tests(root: Path, arguments: Sequence[str], workers: int) -> Noticed:

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import gc
 import os
 import re
 import sqlite3
@@ -19,9 +20,13 @@ SCRIPTS = Path(job.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def online(monkeypatch):
-    """What a job changes in the environment is undone after the test."""
+def undone(monkeypatch):
+    """What a job changes in its process is undone after the test."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    thresholds = gc.get_threshold()
+    yield
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
 
 
 def test_what_is_printed_goes_to_the_log(tmp_path, capsys):

@@ -207,6 +207,23 @@ def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["nf4"]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_nf4_is_computed_in_the_studys_type(monkeypatch, dtype):
+    import transformers
+
+    class Loaded(Exception):
+        """What would be loaded is known."""
+
+    def from_pretrained(folder, **settings):
+        assert settings["dtype"] == settings["quantization_config"].bnb_4bit_compute_dtype == getattr(torch, dtype)
+        assert settings["quantization_config"].bnb_4bit_quant_type == "nf4"
+        raise Loaded
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    with pytest.raises(Loaded):
+        networks.load_base("somewhere", "nf4", dtype, "cpu")
+
+
 @pytest.mark.parametrize("damage", ["a byte", "no hash"])
 def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, damage, capsys):
     def logits():

@@ -37,9 +37,21 @@ def test_float32_differs_by_rounding(tokens, bias):
 
 @pytest.mark.skipif(precision.cpu().best != "bfloat16", reason="this processor emulates bfloat16")
 @pytest.mark.parametrize("tokens", [1, 5, 32, 33, 300])
-def test_bfloat16_differs_by_its_last_digit_at_most(tokens):
-    before, after = both(torch.bfloat16, tokens)
-    assert torch.allclose(before.float(), after.float(), rtol=2**-7, atol=2**-9)
+@pytest.mark.parametrize("bias", [False, True])
+def test_bfloat16_is_the_same_to_the_bit(tokens, bias):
+    before, after = both(torch.bfloat16, tokens, bias)
+    assert torch.equal(before, after)
+
+
+@pytest.mark.skipif(precision.cpu().best != "bfloat16", reason="this processor emulates bfloat16")
+@pytest.mark.parametrize("tokens", [1, 5, 32, 33, 300])
+@pytest.mark.parametrize(("wide", "narrow"), [(576, 16), (1536, 576), (576, 49152)])
+def test_an_adapters_thin_layers_in_bfloat16_are_the_same_to_the_bit(tokens, wide, narrow):
+    torch.manual_seed(0)
+    for shape in ((wide, narrow), (narrow, wide)):
+        layer, x = torch.nn.Linear(*shape, bias=False).bfloat16(), torch.randn(tokens, shape[0]).bfloat16()
+        with torch.inference_mode():
+            assert torch.equal(layer(x), packed_linear.PackedLinear(layer)(x))
 
 
 def test_other_layers_stay():

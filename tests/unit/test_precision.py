@@ -1,9 +1,11 @@
 """One floating-point type a study: the device's best where nothing is said, and a line where it costs."""
 
+import sys
+
 import pytest
 
 from configurations import SCHEMA
-from faithtune import config, precision, study
+from faithtune import config, errors, precision, study
 from faithtune.errors import UserError
 
 OLD, NEW = precision.cuda((7, 5), "T4"), precision.cuda((8, 0), "A100")
@@ -99,3 +101,26 @@ def test_a_study_has_one_type(raw):
     raw["models"]["third"] = raw["models"]["m"] | {"dtype": "bfloat16"}
     with pytest.raises(UserError, match=r"models\.third\.dtype is bfloat16, but models\.second\.dtype is float32"):
         config.load(raw, SCHEMA)
+
+
+def test_each_job_tells_what_its_type_costs_and_a_run_once_for_all(monkeypatch, capsys):
+    monkeypatch.delenv(precision.COST_TOLD, raising=False)
+    monkeypatch.setattr(errors, "terminal", sys.stdout)
+    precision.tell_cost(precision.choose("auto", NATIVE), NATIVE)
+    assert capsys.readouterr() == ("", "")
+    precision.tell_cost(precision.choose("auto", NEW), OLD)
+    told = capsys.readouterr()
+    assert "this study computes in bfloat16, emulated" in told.out and "warning: this study computes" in told.err
+    monkeypatch.setenv(precision.COST_TOLD, "1")
+    precision.tell_cost(precision.choose("auto", NATIVE), PLAIN)
+    told = capsys.readouterr()
+    assert not told.out and "bfloat16, 5 to 25 times as slow as float32 here" in told.err
+
+
+def test_a_served_model_names_its_type(raw):
+    """What its server computes in is not for this machine to choose."""
+    raw["models"]["m"]["served"] = {"base_url_env": "URL"}
+    with pytest.raises(UserError, match=r"models\.m is served, but names no dtype"):
+        config.load(raw, SCHEMA)
+    raw["models"]["m"]["dtype"] = "bfloat16"
+    config.load(raw, SCHEMA)

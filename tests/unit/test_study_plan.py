@@ -91,7 +91,7 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
         "c": {"api": {**common, "base_url": "http://h/v1"}},
         "d": {"api": {**common, "base_url": "http://h/v1/", "abilities": ["batch"], "concurrency": 2}},
         "e": {"api": {**common, "base_url": "http://h/v1", "abilities": ["seed"]}},
-        "s": {"source": raw["models"]["m"]["source"], "served": {"base_url_env": "URL_A"}},
+        "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_A"}},
     }
     full = config.load(raw, SCHEMA)
     identities = {name: hosted.identity(study.backend(full, name, "base")["api"]) for name in "abcde"}
@@ -104,7 +104,7 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
 def test_how_a_host_is_asked_decides_nothing(raw):
     raw["models"] |= {
         "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
-        "s": {"source": raw["models"]["m"]["source"], "served": {"base_url_env": "URL_S"}},
+        "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_S"}},
     }
     first = study.deciding(config.load(raw, SCHEMA))
     assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first

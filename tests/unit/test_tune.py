@@ -339,6 +339,26 @@ def test_a_training_is_what_the_settings_say(tmp_path):
 
 @pytest.mark.slow  # imports TRL
 @pytest.mark.parametrize(
+    ("dtype", "device", "bf16", "fp16"),
+    [
+        ("bfloat16", "cpu", True, False),
+        ("bfloat16", "cuda", True, False),
+        ("float16", "cuda", False, True),
+        ("float16", "cpu", False, False),  # PyTorch trains no float16 on a CPU
+        ("float32", "cuda", False, False),
+    ],
+)
+def test_a_training_computes_in_the_studys_type(tmp_path, monkeypatch, dtype, device, bf16, fp16):
+    import trl
+
+    given = {}
+    monkeypatch.setattr(trl, "SFTConfig", lambda **settings: given.update(settings))
+    tune._arguments(SETTINGS | {"dtype": dtype}, tmp_path, device, 8)
+    assert (given["bf16"], given["fp16"], given["use_cpu"]) == (bf16, fp16, device == "cpu")
+
+
+@pytest.mark.slow  # imports TRL
+@pytest.mark.parametrize(
     ("n_examples", "checkpoint_steps", "logging_steps"), [(24, 50, 1), (4000, 50, 25), (4000, 7, 7), (4000, 60, 20)]
 )
 def test_no_row_of_the_log_spans_a_checkpoint(tmp_path, n_examples, checkpoint_steps, logging_steps):

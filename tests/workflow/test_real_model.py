@@ -10,9 +10,12 @@ from faithtune import job, parquet
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory, tiny_model) -> Study:
-    """The embedded study cut down to a few questions and steps, up to its estimates, as an older processor runs it."""
+@pytest.fixture(scope="module", params=["float32", pytest.param("bfloat16", marks=pytest.mark.nightly)])
+def real(request, tmp_path_factory, tiny_model) -> Study:
+    """The embedded study cut down to a few questions and steps, up to its estimates.
+
+    As a processor without bfloat16 runs it, which the type is left to; and nightly in bfloat16, on whatever processor.
+    """
     study = Study(tmp_path_factory.mktemp("real"), tiny_model)
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     study.config["models"] = embedded["models"]
@@ -22,22 +25,27 @@ def real(tmp_path_factory, tiny_model) -> Study:
     }
     study.config["data_sets"]["siqa"]["eval"]["n"] = 4
     study.config["eval_sets"] = ["arithmetic", "siqa"]
+    study.dtype = request.param
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-        patch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+        if study.dtype == "float32":
+            patch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+            patch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+        else:
+            study.config["models"]["smollm2"]["dtype"] = study.dtype
         study.printed = study.run("results/estimates.parquet", "results/provenance.json")
     return study
 
 
-def test_a_processor_without_bfloat16_computes_in_float32(real):
-    assert "\nComputing in float32 on the CPU" in real.printed
+def test_every_job_computes_in_the_one_type(real):
+    assert f"\nComputing in {real.dtype} on the CPU" in real.printed
     recorded = job.load_json(real.folder / "results/precision.json")
-    assert recorded["dtype"] == "float32" and "AVX2" in recorded["because"]
+    assert recorded["dtype"] == real.dtype
+    assert ("AVX2" in recorded["because"]) == (real.dtype == "float32")
     assert job.load_json(real.folder / "results/provenance.json")["precision"] == recorded
     arm = job.load_json(real.folder / "results/arms/smollm2/qlora-arithmetic-42/arm.json")
-    assert (arm["settings"]["dtype"], arm["fixed"]["trained_in"]) == ("float32", "float32")
+    assert (arm["settings"]["dtype"], arm["fixed"]["trained_in"]) == (real.dtype, "float32")
     logs = [path.read_text() for path in sorted((real.folder / "logs").glob("chains/smollm2/*/*.log"))]
-    assert len(logs) == 4 and all(", in float32;" in log for log in logs)
+    assert len(logs) == 4 and all(f", in {real.dtype};" in log for log in logs)
 
 
 def test_the_wheel_becomes_a_model_that_reasons(real):

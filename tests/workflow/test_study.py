@@ -1,6 +1,7 @@
 """The whole DAG on a tiny model: every stage is passed through and says what it should."""
 
 import json
+import os
 
 import polars as pl
 import pyarrow.parquet
@@ -191,3 +192,26 @@ def test_every_table_carries_the_provenance_of_the_study(study):
     assert str(study.folder) not in json.dumps(origin)
     assert origin["published_sha256"] == provenance.sha256((ROOT / "resources/published/published.csv").read_bytes())
     assert set(origin["models"]) == {"tiny"} and set(origin["arms"]) == {"tiny/qlora-arithmetic-42"}
+
+
+@pytest.mark.parametrize("command", [("--unlock",), ("--report", "report.zip"), ("--summary",)])
+def test_commands_that_run_nothing_need_no_number_of_cores(study, command):
+    del study.config["compute"]["tune_threads"]  # by default half of the cores
+    done = study.snakemake(*command)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_study_that_moved_keeps_its_type_and_says_what_it_costs(study, monkeypatch):
+    path = study.folder / "results/precision.json"
+    recorded, times = path.read_text(), path.stat()
+    chosen = json.loads(recorded) | {"dtype": "bfloat16", "wanted": "auto"}
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    try:
+        path.write_text(json.dumps(chosen))
+        target = "results/questions/colours.eval.parquet"
+        done = study.snakemake("--cores", "1", "--forcerun", "questions", "--", target)
+    finally:
+        path.write_text(recorded)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "Computing in bfloat16" in done.stdout
+    assert "this study computes in bfloat16, 5 to 25 times as slow as float32 here" in done.stdout

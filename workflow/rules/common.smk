@@ -139,6 +139,15 @@ def get_model_file(wildcards):
     return [] if model["source"].startswith("hub:") else get_source_file(model)
 
 
+def get_model_precision(wildcards):
+    """The type that a GGUF file is converted to; nothing for other sources, which lie in a type of their own.
+
+    So a machine that only fetches a hub's models does not choose the type for those that ask them.
+    """
+    converted = not models.is_folder(STUDY["models"][wildcards.model]["source"])
+    return get_precision() if converted else []
+
+
 @functools.cache
 def get_templates(*forms):
     """The prompt templates of these forms, by name: a changed one changes what a model is asked, not where it lies."""
@@ -187,13 +196,14 @@ def get_gpus(wildcards):
     return get_gpus_of(wildcards.model)
 
 
-def get_tune_threads():
+def get_tune_threads(wildcards):
     """CPU threads of a training: half of the cores, so that other jobs go on beside it and no core waits for another."""
     if given := STUDY["compute"]["tune_threads"]:
         return given
-    if not workflow.local_exec or (GPUS and devices.present()):
+    cores = workflow.resource_settings.cores  # None where nothing runs on this machine
+    if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and devices.present()):
         return 2
-    return max(1, (workflow.cores or 2) // 2)
+    return max(1, cores // 2)
 
 
 def get_backend(wildcards):
@@ -247,7 +257,8 @@ def say_precision():
     if not get_precision():
         return
     recorded = Path(get_place("results/precision.json"))
-    here = precision.cpu() if workflow.local_exec and (not GPUS or not devices.present()) else None
+    on_gpu = GPUS and (STUDY["compute"]["device"] == "cuda" or devices.present())
+    here = precision.cpu() if workflow.local_exec and not on_gpu else None
     try:
         chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(study.dtype(STUDY), here)
     except UserError:  # damaged: a job that reads it says so
@@ -258,6 +269,7 @@ def say_precision():
     print(f"Computing in {precision.describe(chosen)}.", file=sys.stderr)
     if here and recorded.exists() and (line := precision.cost(chosen, here)):
         print(f"faithtune: warning: {line}", file=sys.stderr)
+        os.environ[precision.COST_TOLD] = "1"
 
 
 def get_model_cards():

@@ -42,7 +42,7 @@ rule model:
     """A model as a folder of safetensors, and its card with the hash of its weights."""
     input:
         source=get_model_file,
-        precision="results/precision.json",
+        precision=get_model_precision,
     output:
         weights=directory("results/models/{model}/weights"),
         card="results/models/{model}/model.json",

@@ -17,7 +17,7 @@ rule tune:
     priority: 3
     conda:
         "../../envs/model.yaml"
-    threads: get_tune_threads()
+    threads: get_tune_threads
     resources:
         gpu=GPUS,
     params:

@@ -10,6 +10,6 @@ with job.logged(snakemake.log[0], hub=True):
     spec = snakemake.params.spec
     downloaded = snakemake.input.get("source") or None
     weights = Path(snakemake.output.weights)
-    dtype = job.read_json(snakemake.input.precision)["dtype"]
-    card = models.prepare(spec["source"], downloaded, dtype, weights, spec.get("checksum"))
+    chosen = job.read_json(snakemake.input.get("precision") or None)
+    card = models.prepare(spec["source"], downloaded, chosen and chosen["dtype"], weights, spec.get("checksum"))
     job.write_json(card, snakemake.output.card)

@@ -8,6 +8,7 @@ with job.logged(snakemake.log[0]):
     devices.claim(snakemake.resources.gpu)
     device = precision.present(precision.device_kind(snakemake.config["compute"]["device"]))
     chosen = precision.choose(snakemake.params.dtype, device)
-    if line := precision.cost(chosen, device):
-        errors.warn(line)
+    precision.tell_cost(chosen, device)
+    if device.kind == "cuda":  # of a CPU the run says it at its start
+        print(f"Computing in {precision.describe(chosen)}.", file=errors.terminal)
     job.write_json(chosen, snakemake.output[0])

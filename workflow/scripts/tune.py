@@ -8,12 +8,17 @@ with job.logged(snakemake.log[0]):
 
     import torch
 
-    from faithtune import devices, parquet, tune
+    from faithtune import devices, parquet, precision, tune
 
     devices.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
     settings = {key: value for key, value in snakemake.params.spec.items() if key not in ("code", "templates")}
-    settings["dtype"] = job.read_json(snakemake.input.precision)["dtype"]
+    chosen, device = (
+        job.read_json(snakemake.input.precision),
+        precision.device_kind(snakemake.config["compute"]["device"]),
+    )
+    precision.tell_cost(chosen, precision.present(device))
+    settings["dtype"] = chosen["dtype"]
     names = snakemake.wildcards
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with tune.alone(under_way / "lock"):
@@ -24,7 +29,7 @@ with job.logged(snakemake.log[0]):
             templates=snakemake.params.spec["templates"],
             under_way=under_way,
             weights=Path(snakemake.output.weights),
-            device=snakemake.config["compute"]["device"],
+            device=device,
             code=snakemake.params.spec["code"],
         )
         parquet.write(log, snakemake.output.training, parquet.TRAINING)

@@ -153,8 +153,7 @@ def _local(
         seconds = time.time() - psutil.Process().create_time()
         where = f"loaded on {network.device} {seconds:.1f} s after the job began"
         print(f"{where}, in {dtype}; up to {packed} tokens in memory", file=sys.stderr)
-        if line := precision.cost(chosen, precision.present(device)):
-            print(f"warning: {line}", file=sys.stderr)
+        precision.tell_cost(chosen, precision.present(device))
         return network
 
     tokenizer = networks.load_tokenizer(model["path"])

@@ -151,6 +151,10 @@ def _check_models(config: dict) -> None:
         if kind is None:
             raise UserError(f"config: {where} needs one of the keys {', '.join(study.KINDS)}, and no two of them")
         if kind == "source":
+            if "served" in model and study.dtype(config) == "auto":
+                raise UserError(
+                    f"config: {where} is served, but names no dtype; expected the type its server computes in"
+                )
             _check_weights(where, model)
             continue
         if kind == "api":

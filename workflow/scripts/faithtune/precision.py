@@ -11,6 +11,7 @@ study moves to another machine, because a row computed in another type is anothe
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 _LIMITS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 # Measured: matrix products on CPUs without those instructions, against float32 (tests/benchmarks/README.md).
 _COST = "5 to 25 times as slow as float32"
+# Set once a run has told the user what its type costs on this machine: its jobs need not tell it again.
+COST_TOLD = "FAITHTUNE_COST_TOLD"
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,18 @@ def cost(chosen: dict, device: Device) -> str | None:
     """What it costs to compute in the chosen type on a device, in one line; None where it costs nothing."""
     dtype, again = chosen["dtype"], "delete results/precision.json to choose again, which asks everything again"
     if device.is_slow(dtype):
+        slow = (
+            _COST if (device.kind, dtype) == ("cpu", "bfloat16") else f"emulated, many times as slow as {device.best}"
+        )
         if chosen["wanted"] != "auto":
-            return f"dtype: {dtype} is {_COST} here ({device.because}); expected dtype: auto"
-        return f"this study computes in {dtype}, {_COST} here ({device.because}); {again}"
+            return f"dtype: {dtype} is {slow} here ({device.because}); expected dtype: auto"
+        return f"this study computes in {dtype}, {slow} here ({device.because}); {again}"
     if chosen["wanted"] == "auto" and dtype == "float32" != device.best:
         return f"this study computes in float32, slower here than {device.best} ({device.because}); {again}"
     return None
+
+
+def tell_cost(chosen: dict, device: Device) -> None:
+    """Warn of what the chosen type costs on a device: in the log, and on the terminal unless the run has told it."""
+    if line := cost(chosen, device):
+        print(f"warning: {line}", file=sys.stderr) if os.environ.get(COST_TOLD) else errors.warn(line)
