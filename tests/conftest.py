@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 def pytest_configure(config):
-    """Hypothesis: no time is asserted, as a machine may be busy; new examples nightly, few where slow tests are left out."""
+    """Hypothesis: no time is asserted, as a machine may be busy; new examples nightly, few without the slow tests."""
     marks = config.option.markexpr
     settings.register_profile(
         "faithtune", deadline=None, derandomize=marks != "nightly", max_examples=10 if marks == "not slow" else 100

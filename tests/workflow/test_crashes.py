@@ -251,7 +251,7 @@ def test_what_is_damaged_is_named_set_aside_and_made_anew(finished, tmp_path):
     (study.folder / pairs.format("chains", "qlora-arithmetic-42")).unlink()
     shutil.rmtree(study.folder / "results/store/rows")
     # No table is asked for: each would be made again for the provenance.
-    targets = ("--", *seen[1:], *(pairs.format("answers", arm) for arm in ARMS))
+    targets = ("--", *seen[1:], weights, *(pairs.format(stage, arm) for stage in ("chains", "answers") for arm in ARMS))
 
     planned = told(study.snakemake("-n", *targets))
     assert [line.split(": damaged (")[0] for line in planned] == seen
