@@ -144,8 +144,7 @@ def get_model_precision(wildcards):
 
     So a machine that only fetches a hub's models does not choose the type for those that ask them.
     """
-    converted = not models.is_folder(STUDY["models"][wildcards.model]["source"])
-    return get_precision() if converted else []
+    return [] if models.is_folder(STUDY["models"][wildcards.model]["source"]) else "results/precision.json"
 
 
 @functools.cache
