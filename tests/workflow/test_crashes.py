@@ -131,16 +131,16 @@ def crowded(finished, tmp_path_factory) -> Study:
         study = twin(finished, folder)
         study.failed, study.kept = [], [{}]
         if resize:
-            fill(study, "200k", resize)
+            fill(study, 200, resize)
         killed(study, {"tune": 1})
         if resize:
-            fill(study, "800k", resize)
+            fill(study, max(800, shutil.disk_usage(folder).used // 1024 + 100), resize)
         yield study
 
 
-def fill(study: Study, size: str, resize: Callable[[str], object]) -> None:
-    """Run the study on a disk of this size, which is too small, and give it room."""
-    resize(size)
+def fill(study: Study, size: int, resize: Callable[[str], object]) -> None:
+    """Run the study on a disk of so many KiB, which is too small, and give it room."""
+    resize(f"{size}k")
     study.failed.append(study.snakemake("--cores", "2"))
     study.kept.append(times(study))
     assert_whole(study)
