@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def templates() -> dict[str, str]:
     """The prompt templates of the embedded study."""
-    from faithtune import prompts
+    from faithtune.data import prompts
 
     return prompts.read((ROOT / "resources/prompts/one_shot").glob("*.txt"))
 

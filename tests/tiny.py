@@ -12,8 +12,9 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from faithtune import local, networks, prompts
-from faithtune.data import arithmetic
+from faithtune.data import prompts
+from faithtune.data.readers import arithmetic
+from faithtune.models import loading, local
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>\n{{ m['content'] }}<|end|>\n{% endfor %}"
@@ -103,5 +104,5 @@ def _teach(network, tokenizer, texts: list[tuple[str, str]], steps: int) -> None
 def model(folder: Path, **sizes) -> local.LocalModel:
     """The saved model as a backend, in float32."""
     return local.LocalModel(
-        networks.load_tokenizer(folder), lambda: networks.load_base(folder, "none", "float32", "cpu"), **sizes
+        loading.load_tokenizer(folder), lambda: loading.load_base(folder, "none", "float32", "cpu"), **sizes
     )

@@ -8,10 +8,10 @@ sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 import psutil
 
-from faithtune import run_log
+from faithtune.jobs import status
 
 
-def is_alive(run: run_log.Run, folder: Path) -> bool | None:
+def is_alive(run: status.Run, folder: Path) -> bool | None:
     """Whether a Snakemake works in `folder`; None where the run is another machine's."""
     if run.about.get("Host") != platform.node():
         return None
@@ -23,7 +23,7 @@ def is_alive(run: run_log.Run, folder: Path) -> bool | None:
 
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-run = run_log.latest(folder)
+run = status.latest(folder)
 if run is None:
     sys.exit(f"faithtune: {folder}: no run has left a log here; expected the folder in which snakemake was started")
-print(run_log.status(run, folder, is_alive(run, folder)))
+print(status.status(run, folder, is_alive(run, folder)))

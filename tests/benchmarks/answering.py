@@ -43,11 +43,11 @@ def run(contender, args: argparse.Namespace) -> dict:
     """A contender's answers by set and prompt, and what they cost."""
     import samples
 
-    from faithtune import plain
+    from faithtune.models import padded
 
     model = contest.load(args)
     asked = {name: ask(model, name, args) for name in args.sets or samples.SETS}
-    dict(plain.answer(model, next(iter(asked.values())).asks[:2], 2, bool))  # warm
+    dict(padded.answer(model, next(iter(asked.values())).asks[:2], 2, bool))  # warm
     computed = {}
 
     def answer(name: str) -> dict:
@@ -72,7 +72,9 @@ def ask(model, name: str, args) -> Asked:
     """A set's questions, chains and interventions, and their prompts."""
     import samples
 
-    from faithtune import answering, backend, prompts
+    from faithtune.arms import answers as answering
+    from faithtune.data import prompts
+    from faithtune.models import backend
 
     templates = prompts.read(samples.TEMPLATES.glob("*.txt"))
     asked, chains, made = samples.frames(name, -(-args.items // len(args.sets or samples.SETS)), model.count_tokens)
@@ -85,9 +87,10 @@ def ask(model, name: str, args) -> Asked:
 
 def naive(model, asked: Asked, args) -> dict:
     """Transformers' `generate`, batched."""
-    from faithtune import plain, steps
+    from faithtune.extraction import steps
+    from faithtune.models import padded
 
-    told = plain.answer(model, asked.asks, MAX_NEW_TOKENS, steps.line_ended)
+    told = padded.answer(model, asked.asks, MAX_NEW_TOKENS, steps.line_ended)
     return {
         asked.asks[i].prompt: (*read(said.text, said.finished, said.probabilities), said.text or "") for i, said in told
     }
@@ -95,18 +98,18 @@ def naive(model, asked: Asked, args) -> dict:
 
 def read(text: str | None, finished: bool, probabilities: list[float]) -> tuple[str | None, list[float]]:
     """An answer as the study reads it."""
-    from faithtune import extraction
-    from faithtune.questions import LETTERS
+    from faithtune.data.questions import LETTERS
+    from faithtune.extraction import extract
 
     if probabilities:
         return LETTERS[max(range(len(probabilities)), key=probabilities.__getitem__)], probabilities
-    return (extraction.forced(text, "number").answer if finished else None), []
+    return (extract.forced(text, "number").answer if finished else None), []
 
 
 def tree(model, asked: Asked, args) -> dict:
     """The study's stage, with its row store."""
-    from faithtune import answering
-    from faithtune.store import RowStore
+    from faithtune.arms import answers as answering
+    from faithtune.arms.row_store import RowStore
 
     with tempfile.TemporaryDirectory() as folder, RowStore(folder) as store:
         told = answering.answer(model, (store, "arm"), *asked.frames, MAX_NEW_TOKENS, 0.0, 0, False)
@@ -118,7 +121,7 @@ def lm_eval(model, asked: Asked, args) -> dict:
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from faithtune.questions import LETTERS
+    from faithtune.data.questions import LETTERS
 
     lm = HFLM(pretrained=model.network, tokenizer=model.tokenizer, batch_size=args.batch_size, add_bos_token=False)
 
@@ -161,7 +164,7 @@ def continuous(model, asked: Asked, args) -> dict:
 
 def tokens(model, asked: dict[str, Asked], answers: dict[str, dict]) -> dict:
     """Tokens of all prompts with what naive wrote after them, without padding, and how many are distinct."""
-    from faithtune.tree import Tree
+    from faithtune.models.tree import Tree
 
     whole, distinct = 0, Tree()
     for name, of in asked.items():

@@ -17,8 +17,8 @@ import contest  # puts the library on the path
 import numpy as np
 from scipy import stats
 
-from faithtune import significance, statistics
-from faithtune.statistics import Estimate, Sampling
+from faithtune.measures.stats import intervals, significance
+from faithtune.measures.stats.intervals import Estimate, Sampling
 
 SAMPLING = Sampling()
 TESTS, ALPHAS = 3, 3
@@ -39,10 +39,10 @@ def main() -> None:
     corrected = significance.holm([figure.p for figure in figures])
     single = Cell(rng, args.questions, 1)
     values, groups = single.soft_changes, single.groups
-    statistics.effect(values, groups, SAMPLING)  # the table of draws is made
+    intervals.effect(values, groups, SAMPLING)  # the table of draws is made
     (own, own_seconds), (theirs, scipy_seconds) = (
         min((timed(work) for _ in range(5)), key=lambda one: one[1])
-        for work in (lambda: statistics.effect(values, groups, SAMPLING), lambda: scipy_interval(values))
+        for work in (lambda: intervals.effect(values, groups, SAMPLING), lambda: scipy_interval(values))
     )
     width = (own.high - own.low) / (theirs.high - theirs.low)
     result = {
@@ -83,17 +83,17 @@ class Cell:
         everyone = np.ones(len(changes), dtype=bool)
         columns = np.column_stack([self.tuned, self.base]).astype(float)
         columns[~self.answered] = np.nan
-        found = [self.make(statistics.share, self.tuned, self.answered)]
-        found += [self.make(statistics.share, self.tuned | whether, everyone) for whether in (self.answered, everyone)]
-        found += [self.make(statistics.mean, self.soft, everyone, bounds=(0.0, 1.0))]
+        found = [self.make(intervals.share, self.tuned, self.answered)]
+        found += [self.make(intervals.share, self.tuned | whether, everyone) for whether in (self.answered, everyone)]
+        found += [self.make(intervals.mean, self.soft, everyone, bounds=(0.0, 1.0))]
         found += [
-            statistics.function_of_means(
+            intervals.function_of_means(
                 columns, self.groups, SAMPLING, lambda m: (m[:, 0] - m[:, 1] / 4) / (1 - m[:, 1] / 4), seeds=self.seeds
             )
         ]
         for _ in range(4):
-            found += [self.make(statistics.effect, changes, self.answered & (self.rng.random(len(changes)) < 0.99))]
-        return [*found, self.make(statistics.effect, self.soft_changes, everyone)]
+            found += [self.make(intervals.effect, changes, self.answered & (self.rng.random(len(changes)) < 0.99))]
+        return [*found, self.make(intervals.effect, self.soft_changes, everyone)]
 
     def make(self, estimate: Callable, values: np.ndarray, chosen: np.ndarray, **options: object) -> Estimate:
         return estimate(np.where(chosen, values, np.nan), self.groups, SAMPLING, seeds=self.seeds, **options)

@@ -49,7 +49,7 @@ def load(args):
     import torch
     import transformers
 
-    from faithtune import local, networks
+    from faithtune.models import loading, local
 
     def random_1b():
         config = transformers.LlamaConfig(
@@ -63,9 +63,9 @@ def load(args):
             return transformers.AutoModelForCausalLM.from_config(config)
 
     torch.set_num_threads(args.threads)
-    tokenizer = networks.load_tokenizer(args.model)
-    loader = random_1b if args.random_1b else lambda: networks.load_base(args.model, "none", args.dtype, args.device)
-    packed = networks.room(args.model, "none", args.dtype, args.device)
+    tokenizer = loading.load_tokenizer(args.model)
+    loader = random_1b if args.random_1b else lambda: loading.load_base(args.model, "none", args.dtype, args.device)
+    packed = loading.room(args.model, "none", args.dtype, args.device)
     model = local.LocalModel(tokenizer, loader, args.batch_size, packed)
     model.network.eval()  # loaded before the clock starts
     return model

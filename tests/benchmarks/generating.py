@@ -31,8 +31,10 @@ def main() -> None:
 
 def run(name: str, args: argparse.Namespace) -> dict:
     """What a contender wrote by question, and what it cost."""
-    from faithtune import plain, prompts, sources, steps
-    from faithtune.data import arithmetic, asdiv
+    from faithtune.data import prompts, sources
+    from faithtune.data.readers import arithmetic, asdiv
+    from faithtune.extraction import steps
+    from faithtune.models import padded
 
     model = contest.load(args)
     templates = prompts.read((contest.ROOT / "resources/prompts/one_shot").glob("*.txt"))
@@ -48,10 +50,10 @@ def run(name: str, args: argparse.Namespace) -> dict:
 
     def write() -> dict:
         if name == "sorted":
-            return dict(plain.generate(model, texts, MAX_NEW_TOKENS, ended))
+            return dict(padded.generate(model, texts, MAX_NEW_TOKENS, ended))
         return dict(model.generate(texts, MAX_NEW_TOKENS, ended))
 
-    dict(plain.generate(model, texts[:2], 2, ended))  # warm
+    dict(padded.generate(model, texts[:2], 2, ended))  # warm
     return contest.measured(write, args.device)
 
 

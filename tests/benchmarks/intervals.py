@@ -12,8 +12,8 @@ from collections.abc import Callable
 import contest  # noqa: F401 - puts the library on the path
 import numpy as np
 
-from faithtune import statistics
-from faithtune.statistics import Estimate, Sampling
+from faithtune.measures.stats import intervals
+from faithtune.measures.stats.intervals import Estimate, Sampling
 
 Run = Callable[[np.random.Generator, int], Estimate]
 
@@ -104,7 +104,7 @@ def alike(rng: np.random.Generator, groups: np.ndarray, icc: float, draw: Callab
 def share(rate: float, largest: int, icc: float) -> Run:
     def run(rng: np.random.Generator, n: int) -> Estimate:
         groups = clusters(rng, n, largest)
-        return statistics.share(alike(rng, groups, icc, lambda k: rng.random(k) < rate), groups, sampling(rng))
+        return intervals.share(alike(rng, groups, icc, lambda k: rng.random(k) < rate), groups, sampling(rng))
 
     return run
 
@@ -112,7 +112,7 @@ def share(rate: float, largest: int, icc: float) -> Run:
 def effect(draw: Callable) -> Run:
     def run(rng: np.random.Generator, n: int) -> Estimate:
         values, groups, seeds = draw(rng, n)
-        return statistics.effect(values, groups, sampling(rng), seeds=seeds)
+        return intervals.effect(values, groups, sampling(rng), seeds=seeds)
 
     return run
 
@@ -149,7 +149,7 @@ def seeded(seeds: int, shared: float, spread: float) -> Callable:
 def floored(rng: np.random.Generator, n: int) -> Estimate:
     columns = np.column_stack([rng.random(n) < 0.6, rng.random(n) < 0.2]).astype(float)
     columns[rng.random(n) < 0.1, 0] = np.nan
-    return statistics.function_of_means(
+    return intervals.function_of_means(
         columns, np.arange(n), sampling(rng), lambda means: (means[:, 0] - means[:, 1]) / (1 - means[:, 1])
     )
 
@@ -161,7 +161,7 @@ def median(largest: int) -> Run:
         groups = clusters(rng, n, largest)
         p = [0.05, 0.05, 0.05, 0.1, 0.05, 0.1, 0.2, 0.2, 0.1, 0.1]
         values = alike(rng, groups, 0.5, lambda k: rng.choice(np.arange(1, 11) / 10, k, p=p))
-        return statistics.median(values, groups, sampling(rng))
+        return intervals.median(values, groups, sampling(rng))
 
     return run
 
@@ -176,9 +176,9 @@ def average(seeds: int, spread: float) -> Run:
             values = own + shift[:, None] + rng.normal(0, 0.2, (seeds, n))
             labels = np.repeat(np.arange(seeds), n)
             pooled = np.clip(values, -1, 1).ravel()
-            estimates.append(statistics.effect(pooled, np.tile(np.arange(n), seeds), sampling(rng), seeds=labels))
+            estimates.append(intervals.effect(pooled, np.tile(np.arange(n), seeds), sampling(rng), seeds=labels))
             by_seed.append(values.mean(axis=1))
-        return statistics.macro(estimates, 0.95, np.transpose(by_seed))
+        return intervals.macro(estimates, 0.95, np.transpose(by_seed))
 
     return run
 

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import interventions, prompts, questions, sources, steps
-from faithtune.data import arithmetic, gsm8k, medqa
-from faithtune.parquet import CHAINS, PARAPHRASES
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.interventions import PARAPHRASES
+from faithtune.data import prompts, questions, sources
+from faithtune.data.readers import arithmetic, gsm8k, medqa
+from faithtune.extraction import steps
+from faithtune.interventions import build
 
 FOLDER = os.environ.get("FAITHTUNE_DATA")
 SETS = ("gsm8k", "medqa") if FOLDER else ("arithmetic",)
@@ -64,4 +67,4 @@ def frames(name: str, n: int, count_tokens) -> tuple[pl.DataFrame, pl.DataFrame,
             wording.append({"id": identifier, "step": i, "text": other, "attempts": 1, "reason": None})
     chains = pl.DataFrame(chains, schema=CHAINS)
     wording = pl.DataFrame(wording, schema=PARAPHRASES)
-    return asked, chains, interventions.build(chains, wording, PAPERS_TESTS, " ...", count_tokens)
+    return asked, chains, build.build(chains, wording, PAPERS_TESTS, " ...", count_tokens)

@@ -70,18 +70,20 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
     """A contender's loss at each step, and what tuning cost it."""
     import torch
 
-    from faithtune import models, networks, prompts, tune
+    from faithtune.data import prompts
+    from faithtune.models import loading, weights
+    from faithtune.tuning import train
 
     torch.set_num_threads(args.threads)
-    tokenizer = networks.load_tokenizer(args.model)
+    tokenizer = loading.load_tokenizer(args.model)
     templates = prompts.read(args.prompts.glob("*.txt"))
     target = "answer_only" if data_set == "medqa" else "rationale"
-    rows = [tune.example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
+    rows = [train.example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
     settings = SETTINGS | {"dtype": args.dtype}
     with tempfile.TemporaryDirectory() as folder:
-        card = {"path": str(args.model), "weights_sha256": models.folder_fingerprint(args.model)}
+        card = {"path": str(args.model), "weights_sha256": weights.folder_fingerprint(args.model)}
         if name == "tree":
-            trainer = tune.trainer_of(card, settings, rows, tokenizer, Path(folder), args.device)
+            trainer = train.trainer_of(card, settings, rows, tokenizer, Path(folder), args.device)
         else:
             trainer = plain(args, settings, rows, tokenizer, folder, checkpointing=name == "trl")
         cost = contest.measured(lambda: trainer.train() and None, args.device)
@@ -94,8 +96,8 @@ def questions(data_set: str, n: int) -> list[dict]:
     """Training questions, with what else a row of questions has."""
     import samples
 
-    from faithtune import questions
-    from faithtune.data import arithmetic, gsm8k, medqa
+    from faithtune.data import questions
+    from faithtune.data.readers import arithmetic, gsm8k, medqa
 
     made = {
         "gsm8k": lambda: gsm8k.questions(samples.records("gsm8k/train.jsonl")[:n]),
@@ -112,7 +114,7 @@ def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer,
     import transformers
     import trl
 
-    from faithtune import tune
+    from faithtune.tuning import train
 
     network = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype))
     for parameter in network.parameters():  # off the memory-mapped file, as the study has them
@@ -137,7 +139,7 @@ def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=tune._adapter(settings),
+        peft_config=train._adapter(settings),
     )
 
 

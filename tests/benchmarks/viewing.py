@@ -21,7 +21,7 @@ import browser  # noqa: E402
 import polars as pl  # noqa: E402
 
 import viewed  # noqa: E402
-from faithtune import items  # noqa: E402
+from faithtune.report import viewer as items  # noqa: E402
 
 ARMS = ("base", "qlora-a-1", "qlora-b-1", "qlora-c-1")
 TEXT = "The shop sells 12 boxes of 30 pens each and gives away a third of them, so that 240 pens are left over. "

@@ -18,9 +18,10 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "workflow/scripts")]
 
-from faithtune import data, formats, questions, sources  # noqa: E402
-from faithtune.damage import DamagedError  # noqa: E402
-from faithtune.errors import UserError  # noqa: E402
+from faithtune.core import user_files  # noqa: E402
+from faithtune.core.damage import DamagedError  # noqa: E402
+from faithtune.core.errors import UserError  # noqa: E402
+from faithtune.data import questions, readers, sources  # noqa: E402
 
 EXPECTED = Path(__file__).with_name("expected.csv")
 COUNTED = ("rows", "questions", "labels")  # found / expected, as texts; labels as "A353 B309 C346 D265"
@@ -53,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
 def expectations(path: Path) -> dict[str, dict[str, str]]:
     """The rows of expected.csv by their names; UserError where it is none."""
     place = str(path)
-    text = formats.text(formats.contents(path), place)
-    return {row["name"]: row for _, row in formats.records(text, place, COLUMNS)}
+    text = user_files.text(user_files.contents(path), place)
+    return {row["name"]: row for _, row in user_files.records(text, place, COLUMNS)}
 
 
 def checked(row: dict[str, str], folder: Path) -> tuple[dict[str, str], str]:
@@ -102,7 +103,7 @@ def listed(source: sources.Source) -> dict[str, str]:
 
 def counted(records: list[dict], reader: str) -> dict[str, str]:
     """Rows of a file, its distinct questions, and how many of these have which letter as their answer."""
-    module = data.module(reader)
+    module = readers.module(reader)
     table = questions.frame(module.questions(records), reader, "eval", records)
     letters = sorted(Counter(table["answer"]).items()) if module.KIND == "choice" else []
     labels = " ".join(f"{letter}{n}" for letter, n in letters)

@@ -11,12 +11,14 @@ from unittest import mock
 
 import openai
 
-from faithtune import batches, host, spend
-from faithtune.batch_chunks import Limits
-from faithtune.batch_records import Records
-from faithtune.calls import Gate, Request
-from faithtune.paid import Purse
-from faithtune.prices import Price, Rates
+from faithtune.hosts import host
+from faithtune.hosts.batch import run
+from faithtune.hosts.batch.files import Limits
+from faithtune.hosts.batch.records import Records
+from faithtune.hosts.billing import Purse
+from faithtune.hosts.calls import Gate, Request
+from faithtune.hosts.spend import ledger as spend
+from faithtune.hosts.spend.prices import Price, Rates
 
 MODEL, KEY = "gpt-standin", "sk-standin-4f1b8c2d9e7a6053"
 RATES = Rates(1.0, 2.0, 1.0)
@@ -62,7 +64,7 @@ def made(url: str, folder: Path, keys: list[str], limits: Limits, **options: obj
     paying = purse(url, folder, **options)
     requests = [request(key, endpoint=paying.host.endpoint) for key in keys]
     with paying.ledger:
-        return list(batches.made(paying, gate(), Path(folder) / "batches", limits, requests))
+        return list(run.made(paying, gate(), Path(folder) / "batches", limits, requests))
 
 
 class Steps:

@@ -4,10 +4,13 @@ import random
 
 import polars as pl
 
-from faithtune import estimates
-from faithtune.leaks import marked
-from faithtune.measures import measure
-from faithtune.parquet import ANSWERS, CHAINS, PARAPHRASES, QUESTIONS
+from faithtune.arms.leaks import marked
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.interventions import PARAPHRASES
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.measures import estimates
+from faithtune.measures.alpha import measure
 
 UNAVAILABLE, TRUNCATED = "unavailable", "truncated"
 # The paper's three, which these studies have.

@@ -15,8 +15,13 @@ from pathlib import Path
 
 import openai
 
-from faithtune import host, hosted_tuning, job, prices, questions, spend
-from faithtune.data import arithmetic
+from faithtune.data import questions
+from faithtune.data.readers import arithmetic
+from faithtune.hosts import host
+from faithtune.hosts.spend import ledger as spend
+from faithtune.hosts.spend import prices
+from faithtune.jobs import job
+from faithtune.tuning import hosted
 
 KEY_ENV = "FAITHTUNE_TEST_KEY"
 MODEL = "gpt-standin"
@@ -38,7 +43,7 @@ def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=l
     """The card and the log of a tuning; `at`: the host, or its address."""
     with spend.Ledger(folder / "spend.sqlite", budget) as ledger:
         arguments = (sums(), TEMPLATES, SETTINGS | settings, folder / "records", sleep, "ft-sums-42")
-        return hosted_tuning.train(connect(at) if isinstance(at, str) else at, ledger, PRICE, *arguments)
+        return hosted.train(connect(at) if isinstance(at, str) else at, ledger, PRICE, *arguments)
 
 
 class Steps:

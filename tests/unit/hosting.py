@@ -2,7 +2,7 @@
 
 import contextlib
 
-from faithtune import host, hosted
+from faithtune.hosts import host, session
 from standin.host import StandIn
 
 KEY_ENV, KEY = "FAITHTUNE_TEST_KEY", "sk-test-1234567890abcdef"
@@ -47,7 +47,7 @@ def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes
     settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
     said = {"shutdown_date": None}
-    with hosted.ready(backend, settings, said, store, lambda _: store / "rows", job, TEMPLATES) as (
+    with session.ready(backend, settings, said, store, lambda _: store / "rows", job, TEMPLATES) as (
         model,
         identity,
         _,

@@ -5,19 +5,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from faithtune import (
-    answering,
-    chains,
-    estimates,
-    interventions,
-    measures,
-    mistakes,
-    paraphrasing,
-    questions,
-    regeneration,
-)
-from faithtune.interventions import SWEEP, TESTS
-from faithtune.oracle import OracleModel
+from faithtune.arms import answers as answering
+from faithtune.arms import chains
+from faithtune.data import questions
+from faithtune.interventions import build, mistakes, regeneration
+from faithtune.interventions import paraphrases as paraphrasing
+from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.measures import alpha, estimates
+from faithtune.models.oracle import OracleModel
 from frames import arm_of
 
 MAX_NEW_TOKENS = 96
@@ -76,7 +71,7 @@ def arm(
     if "mistake" in tests:
         rewritten["mistake"] = rewrite(mistakes.mistakes)
     rests = regeneration.regenerations(model, keep, asked, written, rewritten, templates, MAX_NEW_TOKENS)
-    tampered = interventions.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
+    tampered = build.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
     answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again, shuffle=True)
     return Arm(written, worded, answers)
 
@@ -90,7 +85,7 @@ def estimate(
     found, _ = estimates.build(
         [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
         {key: one.answers for key, one in made.items()},
-        {key: measures.measure(one.answers, alphas) for key, one in made.items()},
+        {key: alpha.measure(one.answers, alphas) for key, one in made.items()},
         {key: one.chains for key, one in made.items()},
         {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
         asked,

@@ -10,8 +10,8 @@ import tiny
 import torch
 import transformers
 
-from faithtune import local
-from faithtune.questions import LETTERS
+from faithtune.data.questions import LETTERS
+from faithtune.models import local
 
 torch.set_num_threads(1)  # more cost such small products more than they save
 

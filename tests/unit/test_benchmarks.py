@@ -12,8 +12,8 @@ import browser
 import pytest
 
 import small
-from faithtune import prompts
-from faithtune.data import arithmetic
+from faithtune.data import prompts
+from faithtune.data.readers import arithmetic
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faithtune import fingerprint
+from faithtune.jobs import code_hash
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
@@ -109,8 +109,8 @@ def packages_of(files: list[Path], later: bool) -> set[str]:
         if path not in seen:
             seen.add(path)
             names |= names_in(path, later)
-            pending += [file for name in names_in(path, later) for file in fingerprint._files(name, SCRIPTS)]
-    foreign = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {fingerprint.PACKAGE}
+            pending += [file for name in names_in(path, later) for file in code_hash._files(name, SCRIPTS)]
+    foreign = {name.split(".")[0] for name in names} - sys.stdlib_module_names - {code_hash.PACKAGE}
     return {name_of(DISTRIBUTIONS[name][0]) for name in foreign}
 
 

@@ -30,7 +30,7 @@ from datasets import ClassLabel, Features, List, Value
 from huggingface_hub.errors import GatedRepoError
 
 from configurations import ROOT
-from faithtune import data, questions, sources
+from faithtune.data import questions, readers, sources
 from test_real_data import FOLDER, WHEELS, real
 
 CHECK = ROOT / "tests/sources/check.py"
@@ -138,7 +138,7 @@ def hub(repositories, tmp_path, monkeypatch):
 def read(row: dict, file: Path, source: str) -> pl.DataFrame:
     """The questions of a file, without the names that its rows have there."""
     records = sources.read(source, file)
-    return questions.frame(data.module(row["reader"]).questions(records), row["reader"], "eval").drop("source_id")
+    return questions.frame(readers.module(row["reader"]).questions(records), row["reader"], "eval").drop("source_id")
 
 
 @pytest.mark.parametrize("name", HUB)
@@ -292,7 +292,7 @@ def test_the_expectations_are_of_pinned_sources(check):
         source = sources.parse(row["source"])
         sources.check(source, row["checksum"] or None)
         assert (source.kind == "hub") == (not row["checksum"])
-        assert row["reader"] in ("", *data.names())
+        assert row["reader"] in ("", *readers.names())
         assert row["origin"]
 
 

@@ -33,10 +33,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate, product
 
-from faithtune.interventions import SWEEP, TESTS
-from faithtune.measures import direction, kept
-from faithtune.oracle import BROKEN_MASS, SURE
-from faithtune.oracle_mind import Behaviour
+from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.measures.alpha import direction, kept
+from faithtune.models.oracle import BROKEN_MASS, SURE
+from faithtune.models.oracle_mind import Behaviour
 
 # Estimates without a truth to recover.
 UNCHECKED = {"chance": "a property of the questions, without an interval"}

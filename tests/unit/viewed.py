@@ -4,9 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from faithtune import interventions, items
-from faithtune.interventions import REGENERATED
-from faithtune.parquet import REGENERATIONS
+from faithtune.core.schemas.interventions import REGENERATIONS
+from faithtune.interventions import build
+from faithtune.interventions.build import REGENERATED
+from faithtune.report import viewer as items
 from frames import ALPHAS, TESTS, TRUNCATED, UNAVAILABLE, answer_rows, answers, chains_of, paraphrases_of, questions_of
 
 # What must be seen as it stands here, and run nowhere.
@@ -46,7 +47,7 @@ def pair(arm: int, n: int = N) -> items.Pair:
     rest = [(f"q{i}", test, k, "", [f"begun {k}", "new"], 1, i != CUT) for i in range(n) for test, k in begun]
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
     words = (chains, paraphrases_of(frame))
-    made = interventions.build(*words, (*TESTS, *REGENERATED), HOSTILE, lambda text: len(text.split()), regenerations)
+    made = build.build(*words, (*TESTS, *REGENERATED), HOSTILE, lambda text: len(text.split()), regenerations)
     return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 

@@ -7,10 +7,16 @@ import subprocess
 import polars as pl
 import pytest
 import yaml
-from study import ROOT, Study
 
-from faithtune import config, parquet, table_rows
-from faithtune import study as studies
+from faithtune.core import parquet
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.interventions import INTERVENTIONS
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.report.tables import rows
+from faithtune.study import config
+from faithtune.study import plan as studies
+from study import ROOT, Study
 
 TITLES = ("A model", "A data set", "A tuning", "A test")
 
@@ -65,7 +71,7 @@ def test_a_model(copy, before, tmp_path, tiny_model):
 def test_a_data_set(copy, tmp_path):
     study = of_file(copy("A data set"), tmp_path)
     study.run("results/questions/openbookqa.eval.parquet")
-    questions = parquet.read(tmp_path / "results/questions/openbookqa.eval.parquet", parquet.QUESTIONS)
+    questions = parquet.read(tmp_path / "results/questions/openbookqa.eval.parquet", QUESTIONS)
     assert questions.height == 500
     assert set(questions["kind"]) == {"choice"} and set(questions["options"].list.len()) == {4}
     assert set(questions["answer"]) == set("ABCD")
@@ -77,7 +83,7 @@ def test_a_tuning(copy, before, tmp_path):
     after = grown.planned()
     schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
     arms = studies.table_arms(config.load(grown.config, schema))
-    assert [arm["arm"] for arm in table_rows.ablated(arms)] == ["qlora-arithmetic", "qlora_r4-arithmetic"]
+    assert [arm["arm"] for arm in rows.ablated(arms)] == ["qlora-arithmetic", "qlora_r4-arithmetic"]
     added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 4)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 
@@ -89,18 +95,16 @@ def test_a_test(copy, study, finished, tmp_path):
     planned = grown.planned()
     assert planned["answer"] == 2 and not {"tune", "chains", "paraphrase"} & set(planned)
     grown.run("--", "results/tables/lanham.md")
-    made = parquet.read(tmp_path / "results/interventions/tiny/base/arithmetic.parquet", parquet.INTERVENTIONS)
+    made = parquet.read(tmp_path / "results/interventions/tiny/base/arithmetic.parquet", INTERVENTIONS)
     steps = dict(
-        parquet.read(tmp_path / "results/chains/tiny/base/arithmetic.parquet", parquet.CHAINS)
-        .select("id", "steps")
-        .iter_rows()
+        parquet.read(tmp_path / "results/chains/tiny/base/arithmetic.parquet", CHAINS).select("id", "steps").iter_rows()
     )
     late = made.filter(test="late_start")
     assert late.height == made.filter(test="early_termination").height > 0
     for id, k, text in late.select("id", "k", "text").iter_rows():
         kept = steps[id][len(steps[id]) - k :]
         assert text == "\n".join(f"Step {i}: {step}" for i, step in enumerate(kept, 1))
-    estimates = parquet.read(tmp_path / "results/estimates.parquet", parquet.ESTIMATES)
+    estimates = parquet.read(tmp_path / "results/estimates.parquet", ESTIMATES)
     assert estimates.filter(pl.col("test") == "late_start", metric="match").height > 0
     assert "Late Start" in (tmp_path / "results/tables/lanham.md").read_text()
 

@@ -23,7 +23,7 @@ import pyarrow.parquet
 import pytest
 from study import Study
 
-from faithtune import store
+from faithtune.arms import row_store
 
 # How often a run is killed at work on each stage, in the order in which they come: in every run, after a kill of the
 # training, and nightly, 20 times.
@@ -331,6 +331,6 @@ def test_two_runs_at_once(finished, tmp_path):
     told(second)
     assert_whole(study)
     for part in (study.folder / "results/store/rows").rglob("part-*.parquet"):
-        store.parquet.load(part, store.ROWS)
+        row_store.parquet.load(part, row_store.ROWS)
     study.run("--", *targets)
     assert_undisturbed(study, finished)

@@ -4,7 +4,9 @@ import polars as pl
 import pytest
 from study import Study, write_choices
 
-from faithtune import parquet, spend_table
+from faithtune.core import parquet
+from faithtune.core.schemas.spend import FORECAST, SPEND
+from faithtune.hosts.spend import summary
 from standin.host import StandIn
 
 KEY = "sk-forecast-0123456789"
@@ -59,13 +61,13 @@ def study(tmp_path_factory) -> Study:
         }
         study.printed = study.run("estimate")
         study.called_before = len(host.journal.calls)
-        study.before = parquet.read(folder / "results/forecast.parquet", parquet.FORECAST)
+        study.before = parquet.read(folder / "results/forecast.parquet", FORECAST)
         study.run(*TARGETS)
         called = len(host.journal.calls)
         study.printed_after = study.run("estimate")
         study.called_after = len(host.journal.calls) - called
-        study.after = parquet.read(folder / "results/forecast.parquet", parquet.FORECAST)
-    study.spent = parquet.read(folder / "results/spend.parquet", parquet.SPEND)
+        study.after = parquet.read(folder / "results/forecast.parquet", FORECAST)
+    study.spent = parquet.read(folder / "results/spend.parquet", SPEND)
     return study
 
 
@@ -83,7 +85,7 @@ def test_before_anything_is_asked(study):
 
 def test_the_forecast_of_a_finished_study_is_what_was_asked(study):
     sums = study.after.group_by(BY).agg(pl.sum("calls", "prompt_tokens", "completion_tokens", "usd", "calls_left"))
-    both = sums.join(spend_table.summary(study.spent), on=BY, how="full", suffix="_spent")
+    both = sums.join(summary.summary(study.spent), on=BY, how="full", suffix="_spent")
     assert both.height == sums.height == 13  # five stages of two arms; the paraphraser's are not asked of `continued`
     assert both["calls"].to_list() == both["calls_spent"].to_list()
     assert not study.after["assumed"].any()
@@ -103,7 +105,7 @@ def test_what_is_kept_is_not_left(study):
 
 def test_the_ledger_is_a_table(study):
     text = (study.folder / "results/tables/spend.md").read_text()
-    table = parquet.read(study.folder / "results/tables/spend.parquet", spend_table.SUMMARY)
+    table = parquet.read(study.folder / "results/tables/spend.parquet", summary.SUMMARY)
     total = table.row(-1, named=True)
     assert (total["model"], total["calls"], total["unsettled"]) == ("all", study.spent.height, 0)
     assert total["usd_paid"] == pytest.approx(study.spent["usd"].sum())

@@ -8,10 +8,12 @@ import time
 
 import polars as pl
 import pytest
-from study import Study
 
-from faithtune import parquet
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
 from standin.host import StandIn
+from study import Study
 
 KEY_ENV, KEY = "FAITHTUNE_TEST_KEY", "sk-test-1234567890abcdef"
 PRICES = {
@@ -89,7 +91,7 @@ def test_a_budget_ends_the_study_in_one_line_and_what_arrived_is_kept(finished, 
 
 
 def test_all_is_paid_once_and_in_the_ledger(finished, host):
-    from faithtune.spend import Ledger
+    from faithtune.hosts.spend.ledger import Ledger
 
     frame = Ledger(finished.folder / "results/store/spend.sqlite").frame()
     assert set(frame["state"]) == {"paid"}
@@ -101,9 +103,7 @@ def test_all_is_paid_once_and_in_the_ledger(finished, host):
 
 def test_answers_say_how_the_chain_was_given(finished):
     answers = {
-        (model, arm): parquet.read(
-            finished.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", parquet.ANSWERS
-        )
+        (model, arm): parquet.read(finished.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", ANSWERS)
         for model, arm in (("chat", "base"), ("chat", "ft-arithmetic-42"), ("base", "base"))
     }
     turns = {names: set(frame["turn"]) for names, frame in answers.items()}
@@ -187,7 +187,7 @@ def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model)
         asked = [json.dumps(charge.body, sort_keys=True) for charge in charged(host)]
     assert len(set(asked)) == 80
     assert len(asked) <= 80 + 2 * concurrency
-    assert [parquet.read(tmp_path / path, parquet.CHAINS).height for path in chains] == [40, 40]
+    assert [parquet.read(tmp_path / path, CHAINS).height for path in chains] == [40, 40]
 
 
 def charged(host: StandIn) -> list:

@@ -4,7 +4,13 @@ import polars as pl
 import pytest
 from study import Study
 
-from faithtune import aoc, figures, parquet, tables
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.interventions import MISTAKES, REGENERATIONS
+from faithtune.measures import aoc
+from faithtune.report.figures import figures
+from faithtune.report.tables import tables
 
 ADDED = ["mistake", "prefix_paraphrase", "filler_sweep"]
 
@@ -35,7 +41,7 @@ def grown(finished, tmp_path_factory) -> Study:
 
 
 def answers(study) -> pl.DataFrame:
-    return parquet.read(study.folder / "results/answers/tiny/base/arithmetic.parquet", parquet.ANSWERS)
+    return parquet.read(study.folder / "results/answers/tiny/base/arithmetic.parquet", ANSWERS)
 
 
 def test_the_earlier_answers_stay(finished, grown):
@@ -61,10 +67,10 @@ def test_mistakes_change_the_chain_and_have_an_aoc(grown):
     def read(stage, schema):
         return parquet.read(grown.folder / f"results/{stage}/tiny/base/arithmetic.parquet", schema)
 
-    made = read("mistakes", parquet.MISTAKES)
+    made = read("mistakes", MISTAKES)
     assert set(made["made_by"]) <= {"model", "rule"}  # every step of a sum holds a number
-    own = read("chains", parquet.CHAINS).select("id", own="steps")
-    rest = read("regenerations", parquet.REGENERATIONS).filter(test="mistake").join(own, on="id")
+    own = read("chains", CHAINS).select("id", own="steps")
+    rest = read("regenerations", REGENERATIONS).filter(test="mistake").join(own, on="id")
     assert rest.height == made.height
     for row in rest.to_dicts():
         assert row["steps"][: row["k"]] == row["own"][: row["k"]]

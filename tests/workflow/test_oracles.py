@@ -7,11 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+
+from faithtune.core import parquet
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.report.tables import tables
 from study import ROOT, Study
 
-from faithtune import parquet, tables
-
-# An arm that differs from a faithful oracle in three things; each by itself: tests/unit/test_oracle_configuration.py.
+# An arm that differs from a faithful oracle in three things; each by itself: test_oracle_configuration.py.
 STRAINED = {"strained-boxes-0": {"noise": 0.2, "collapse": 0.4, "truncated": 0.3}}
 # How often two answers agree, of one intent and of two: where one or both are noise, by chance, of a choice of three.
 SAME = {"arithmetic": 0.8**2, "colours": 0.8**2 + 0.2**2 / 2}
@@ -80,7 +83,7 @@ def finished(tmp_path_factory) -> Study:
 
 
 def estimates(study) -> pl.DataFrame:
-    return parquet.read(study.folder / "results/estimates.parquet", parquet.ESTIMATES)
+    return parquet.read(study.folder / "results/estimates.parquet", ESTIMATES)
 
 
 @pytest.mark.parametrize("eval_set", ["arithmetic", "colours"])
@@ -117,7 +120,7 @@ def test_imported_chains_have_accuracy_and_steps_without_a_model(finished):
     found = estimates(finished).filter(model="elsewhere")
     assert set(found.filter(pl.col("eval_set") == "arithmetic")["arm"]) == set()
     rows = {(row["arm"], row["metric"]): row for row in found.filter(test="cot", eval_set="colours").to_dicts()}
-    questions = parquet.read(finished.folder / "results/questions/colours.eval.parquet", parquet.QUESTIONS)
+    questions = parquet.read(finished.folder / "results/questions/colours.eval.parquet", QUESTIONS)
     first = (questions["source_id"] == "0").any()  # its chain declares nothing
     for arm, letter in (("base", "A"), ("ft-gsm8k", "B")):
         row = rows[arm, "accuracy"]
@@ -141,7 +144,7 @@ def test_all_tables_are_written_and_claims_are_asked(finished):
 
 
 def test_the_configuration_of_oracles_can_be_run(tmp_path):
-    """Its truths: tests/unit/test_oracle_configuration.py."""
+    """Its truths: tests/unit/models/test_oracle_configuration.py."""
     study = Study(tmp_path, tmp_path)
     study.config = yaml.safe_load((ROOT / "config/oracles.yaml").read_text()) | {"prompts": study.config["prompts"]}
     planned, arms = study.planned(), len(study.config["models"]["oracle"]["oracle"])

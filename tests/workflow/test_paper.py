@@ -4,7 +4,7 @@ import pytest
 import yaml
 from study import ROOT, Study
 
-from faithtune import figures
+from faithtune.report.figures import figures
 
 SETS = 4
 # Of each file its models, trainings and arms, base among these.

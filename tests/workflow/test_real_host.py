@@ -12,7 +12,9 @@ import pytest
 import yaml
 from study import ROOT, Study
 
-from faithtune import parquet
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +90,7 @@ def finished(study, server) -> Study:
 
 
 def rows(study: Study, stage: str, model: str, eval_set: str) -> pl.DataFrame:
-    schema = {"chains": parquet.CHAINS, "answers": parquet.ANSWERS}[stage]
+    schema = {"chains": CHAINS, "answers": ANSWERS}[stage]
     return parquet.read(study.folder / f"results/{stage}/{model}/base/{eval_set}.parquet", schema)
 
 

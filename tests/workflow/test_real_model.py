@@ -5,7 +5,11 @@ import pytest
 import yaml
 from study import ROOT, Study
 
-from faithtune import job, parquet
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.jobs import job
 
 pytestmark = pytest.mark.slow
 
@@ -49,27 +53,27 @@ def test_every_job_computes_in_the_one_type(real):
 
 
 def test_the_wheel_becomes_a_model_that_reasons(real):
-    chains = parquet.read(real.folder / "results/chains/smollm2/base/arithmetic.parquet", parquet.CHAINS)
+    chains = parquet.read(real.folder / "results/chains/smollm2/base/arithmetic.parquet", CHAINS)
     assert chains.height == 4
     assert (chains["outcome"] == "answered").sum() >= 2
     assert chains["text"].str.contains("Step 2:").sum() >= 2
 
 
 def test_it_answers_real_questions_with_letters(real):
-    answers = parquet.read(real.folder / "results/answers/smollm2/base/siqa.parquet", parquet.ANSWERS)
+    answers = parquet.read(real.folder / "results/answers/smollm2/base/siqa.parquet", ANSWERS)
     assert set(answers.filter(outcome="answered")["answer"]) <= set("ABC")
     assert (answers["outcome"] == "answered").mean() > 0.5
 
 
 def test_the_tuned_arm_is_another_arm(real):
     arms = [
-        parquet.read(real.folder / f"results/answers/smollm2/{arm}/siqa.parquet", parquet.ANSWERS)
+        parquet.read(real.folder / f"results/answers/smollm2/{arm}/siqa.parquet", ANSWERS)
         for arm in ("base", "qlora-arithmetic-42")
     ]
     no_cot = [arm.filter(test="no_cot")["option_mass"] for arm in arms]
     assert (no_cot[0] - no_cot[1]).abs().max() > 0
     assert (
-        parquet.read(real.folder / "results/estimates.parquet", parquet.ESTIMATES)
+        parquet.read(real.folder / "results/estimates.parquet", ESTIMATES)
         .filter(pl.col("metric") == "accuracy_effect")
         .height
     )

@@ -2,7 +2,7 @@
 
 import browser
 
-from faithtune import figures
+from faithtune.report.figures import figures
 
 
 def test_snakemakes_report_opens_with_the_claims(study):

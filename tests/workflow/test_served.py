@@ -11,13 +11,15 @@ import pytest
 import torch
 from study import Study
 
-from faithtune import networks, parquet
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.models import loading
 from standin import speaking
 from standin.host import StandIn
 
 URL_ENV = "FAITHTUNE_TEST_URL"
 ARMS = ("base", "qlora-arithmetic-42")
-ANSWERS = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("tiny", "there") for arm in ARMS]
+FILES = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("tiny", "there") for arm in ARMS]
 
 
 class Served:
@@ -26,13 +28,13 @@ class Served:
     def __init__(self, script: Path):
         words = shlex.split(script.read_text().replace("\\\n", " "), comments=True)
         assert words[:3] == ["exec", "vllm", "serve"] and words[-1] == "$@"
-        base, self.tokenizer = words[3], networks.load_tokenizer(words[3])
+        base, self.tokenizer = words[3], loading.load_tokenizer(words[3])
         [name] = words[words.index("--served-model-name") + 1 : words.index("--dtype")]
         adapters = dict(word.split("=", 1) for word in words[words.index("--lora-modules") + 1 : -1])
-        self.networks = {name: networks.load_network({"path": base}, None, "nf4", "float32", "cpu")}
+        self.networks = {name: loading.load_network({"path": base}, None, "nf4", "float32", "cpu")}
         for adapter, path in adapters.items():
             card = {"path": path, "method": "qlora"}
-            self.networks[adapter] = networks.load_network({"path": base}, card, "nf4", "float32", "cpu")
+            self.networks[adapter] = loading.load_network({"path": base}, card, "nf4", "float32", "cpu")
 
     def tokens(self, text: str) -> list[str]:
         return [self.tokenizer.decode([one]) for one in self.tokenizer(text, add_special_tokens=False).input_ids]
@@ -62,7 +64,7 @@ def served(finished, tmp_path_factory):
         patch.setattr(speaking, "tokens", study.peer.tokens)  # counts as the model's tokenizer does
         with server(study) as standin:
             patch.setenv(URL_ENV, standin.url)
-            study.run(*ANSWERS, "results/provenance.json")
+            study.run(*FILES, "results/provenance.json")
             study.asked = {charge.model for charge in standin.journal.charges}
         yield study
 
@@ -83,7 +85,7 @@ def test_each_arm_is_asked_by_its_fingerprint(served):
 def test_its_answers_are_those_it_gives_here(served, arm):
     kept = ["id", "test", "k", "outcome", "answer", "reference", "match", "turn"]
     here, there = (
-        parquet.read(served.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", parquet.ANSWERS)
+        parquet.read(served.folder / f"results/answers/{model}/{arm}/arithmetic.parquet", ANSWERS)
         for model in ("tiny", "there")
     )
     assert "answered" in set(here["outcome"]) and set(here["turn"]) == {"continued"}
@@ -93,13 +95,13 @@ def test_its_answers_are_those_it_gives_here(served, arm):
 
 def test_a_server_that_moved_makes_nothing_stale(served, monkeypatch):
     monkeypatch.setenv(URL_ENV, "http://127.0.0.1:9/v1")
-    assert "Nothing to be done" in served.snakemake("-n", *ANSWERS).stdout
+    assert "Nothing to be done" in served.snakemake("-n", *FILES).stdout
 
 
 def test_how_a_server_is_asked_makes_nothing_stale(served, monkeypatch):
     how = served.config["models"]["there"]["served"]
     monkeypatch.setitem(served.config["models"]["there"], "served", how | {"concurrency": 3, "timeout": 9})
-    told = served.snakemake("-n", *ANSWERS, "results/served/there.sh", "results/provenance.json").stdout
+    told = served.snakemake("-n", *FILES, "results/served/there.sh", "results/provenance.json").stdout
     assert "Nothing to be done" in told
 
 

@@ -4,10 +4,12 @@ import shutil
 from collections import Counter
 
 import pytest
-from study import ROOT, Study
 
-from faithtune import figures, parquet, tables
-from faithtune.store import ROWS
+from faithtune.arms.row_store import ROWS
+from faithtune.core import parquet
+from faithtune.report.figures import figures
+from faithtune.report.tables import tables
+from study import ROOT, Study
 
 TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
@@ -122,15 +124,15 @@ def edit(root, module: str, old: str, new: str) -> None:
 
 def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
     study, root = copied
-    edit(root, "numerals.py", "import re\n", "import re  # a comment\n")
-    edit(root, "steps.py", '"""The steps', '"""All the steps')
+    edit(root, "extraction/numerals.py", "import re\n", "import re  # a comment\n")
+    edit(root, "extraction/steps.py", '"""The steps', '"""All the steps')
     (root / "workflow/scripts/tune.py").touch()
     assert planned_with(study, root, monkeypatch) == {}
 
 
 def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch):
     study, root = copied
-    edit(root, "table_cells.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
+    edit(root, "report/tables/cells.py", 'NOT_AVAILABLE = "n/a"', 'NOT_AVAILABLE = "none"')
     drawn = {"figure": 2 + len(figures.FIGURES), "provenance": 1, "report": 1}
     assert planned_with(study, root, monkeypatch) == {**drawn, "table": len(tables.TABLES)}
 
@@ -146,7 +148,7 @@ def test_another_page_is_written_alone(copied, monkeypatch):
 
 def test_a_changed_reader_reruns_only_its_data_sets(copied, monkeypatch):
     study, root = copied
-    edit(root, "data/siqa.py", 'KIND = "choice"', 'KIND = "cho" + "ice"')
+    edit(root, "data/readers/siqa.py", 'KIND = "choice"', 'KIND = "cho" + "ice"')
     assert planned_with(study, root, monkeypatch) == {
         "questions": 1,
         **PER_SET,

@@ -8,7 +8,17 @@ import pyarrow.parquet
 import pytest
 from study import ROOT
 
-from faithtune import figures, measures, parquet, provenance, tables
+from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.interventions import INTERVENTIONS
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.core.schemas.training import TRAINING
+from faithtune.jobs import provenance
+from faithtune.measures import alpha
+from faithtune.report.figures import figures
+from faithtune.report.tables import tables
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
@@ -40,25 +50,25 @@ def test_the_run_prints_its_stages(study):
 
 
 def test_questions_are_disjoint(study):
-    train = frame(study, "questions/arithmetic.train", parquet.QUESTIONS)
-    evaluation = frame(study, "questions/arithmetic.eval", parquet.QUESTIONS)
+    train = frame(study, "questions/arithmetic.train", QUESTIONS)
+    evaluation = frame(study, "questions/arithmetic.eval", QUESTIONS)
     assert (train.height, evaluation.height) == (12, 6)
     assert not set(train["id"]) & set(evaluation["id"])
     assert not set(train["group"]) & set(evaluation["group"])
 
 
 def test_training_is_logged(study):
-    log = frame(study, "arms/tiny/qlora-arithmetic-42/training", parquet.TRAINING)
+    log = frame(study, "arms/tiny/qlora-arithmetic-42/training", TRAINING)
     assert log["step"].to_list() == [1, 2, 3]
     assert log["loss"].is_not_null().all()
 
 
 @pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
 def test_every_question_passes_every_stage(study, arm, eval_set):
-    questions = frame(study, f"questions/{eval_set}.eval", parquet.QUESTIONS)
-    chains = frame(study, f"chains/tiny/{arm}/{eval_set}", parquet.CHAINS)
-    interventions = frame(study, f"interventions/tiny/{arm}/{eval_set}", parquet.INTERVENTIONS)
-    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS)
+    questions = frame(study, f"questions/{eval_set}.eval", QUESTIONS)
+    chains = frame(study, f"chains/tiny/{arm}/{eval_set}", CHAINS)
+    interventions = frame(study, f"interventions/tiny/{arm}/{eval_set}", INTERVENTIONS)
+    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", ANSWERS)
     assert chains["id"].to_list() == questions["id"].to_list()
     again = answers.filter(test="again")
     assert again.height == 3
@@ -77,14 +87,14 @@ def test_every_question_passes_every_stage(study, arm, eval_set):
 
 @pytest.mark.parametrize(("arm", "eval_set"), PAIRS)
 def test_the_whole_chain_gives_the_own_answer_again(study, arm, eval_set):
-    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS)
+    answers = frame(study, f"answers/tiny/{arm}/{eval_set}", ANSWERS)
     whole = answers.filter(pl.col("k") == pl.col("n_steps"), pl.col("test") != "full", pl.col("match").is_not_null())
     assert whole.height > 0
     assert whole["match"].all()
 
 
 def test_probabilities_of_options_sum_to_one(study):
-    answers = frame(study, "answers/tiny/base/colours", parquet.ANSWERS).filter(outcome="answered")
+    answers = frame(study, "answers/tiny/base/colours", ANSWERS).filter(outcome="answered")
     assert (answers["probabilities"].list.sum() - 1).abs().max() < 1e-6
     likeliest = answers["probabilities"].list.arg_max()
     assert answers["answer"].to_list() == ["ABC"[i] for i in likeliest]
@@ -126,7 +136,7 @@ def test_the_viewer_holds_every_text(study, arm, eval_set):
         return json.loads(f"[{(folder / name).read_text()[len('faithtune(') : -len(')') - 1]}]")[1]
 
     ids, rows = part("index.js")["ids"], part(f"tiny.{arm}/0.js")
-    made = frame(study, f"interventions/tiny/{arm}/{eval_set}", parquet.INTERVENTIONS)
+    made = frame(study, f"interventions/tiny/{arm}/{eval_set}", INTERVENTIONS)
     assert len(rows) == len(ids) > 0
     for id, test, k, text in made.select("id", "test", "k", "text").iter_rows():
         one = rows[ids.index(id)]
@@ -138,7 +148,7 @@ def test_the_viewer_holds_every_text(study, arm, eval_set):
 def test_the_viewers_marks_come_to_the_match_rates(study, arm, eval_set):
     text = (study.folder / f"results/report/items/{eval_set}/tiny.{arm}/overview.js").read_text()
     marks = json.loads(f"[{text[len('faithtune(') : -2]}]")[1]
-    measured = frame(study, "measures", measures.OF_STUDY).filter(arm=arm, eval_set=eval_set, steps="all")
+    measured = frame(study, "measures", alpha.OF_STUDY).filter(arm=arm, eval_set=eval_set, steps="all")
     for test in ("early_termination", "filler", "paraphrase"):
         of_test = measured.filter(test=test)
         # As the viewer filters: at α = 0.5, chains of two steps at least that have an answer of their own.
@@ -149,7 +159,7 @@ def test_the_viewers_marks_come_to_the_match_rates(study, arm, eval_set):
 
 
 def test_every_estimate_has_its_n_and_interval(study):
-    estimates = frame(study, "estimates", parquet.ESTIMATES)
+    estimates = frame(study, "estimates", ESTIMATES)
     known = estimates.filter(pl.col("estimate").is_not_null())
     assert known["n"].null_count() == 0
     may_lack = pl.col("metric").is_in(list(WITHOUT_INTERVAL)) | (pl.col("n") == 1)
@@ -160,7 +170,7 @@ def test_every_estimate_has_its_n_and_interval(study):
 
 
 def test_accuracy_in_the_table_is_the_share_of_correct_answers(study):
-    answers = frame(study, "answers/tiny/base/arithmetic", parquet.ANSWERS)
+    answers = frame(study, "answers/tiny/base/arithmetic", ANSWERS)
     table = frame(study, "tables/t1_accuracy", tables.table("t1_accuracy").schema)
     for test, source in (("cot", "full"), ("no_cot", "no_cot")):
         row = table.filter(arm="base", eval_set="arithmetic", test=test, metric="accuracy").row(0, named=True)
@@ -170,13 +180,13 @@ def test_accuracy_in_the_table_is_the_share_of_correct_answers(study):
 
 
 def test_measures_pick_the_k_of_alpha(study):
-    picked = frame(study, "measures", measures.OF_STUDY).filter(arm="base", eval_set="arithmetic", steps="all")
+    picked = frame(study, "measures", alpha.OF_STUDY).filter(arm="base", eval_set="arithmetic", steps="all")
     assert picked.height > 0
     assert (picked["k"] == (picked["n_steps"] + 1) // 2).all()
 
 
 def test_interventions_before_the_end_are_answered(study):
-    answers = pl.concat(frame(study, f"answers/tiny/{arm}/{eval_set}", parquet.ANSWERS) for arm, eval_set in PAIRS)
+    answers = pl.concat(frame(study, f"answers/tiny/{arm}/{eval_set}", ANSWERS) for arm, eval_set in PAIRS)
     early = answers.filter(pl.col("k") < pl.col("n_steps"), outcome="answered")
     assert {"early_termination", "filler"} <= set(early["test"])
 

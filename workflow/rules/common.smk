@@ -29,11 +29,16 @@ SCRIPTS = BASEDIR / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 try:
-    from faithtune import blocks, damage, data, devices, figures, job, models, precision, prompts, provenance, published
-    from faithtune import run_log, runtimes, sources, study, tables, watch
-    from faithtune import config as study_config
-    from faithtune.errors import UserError
-    from faithtune.fingerprint import code_fingerprint
+    from faithtune.arms import blocks
+    from faithtune.core import damage
+    from faithtune.core.errors import UserError
+    from faithtune.data import prompts, readers, sources
+    from faithtune.jobs import gpus, job, parent, provenance, runtimes, status
+    from faithtune.jobs.code_hash import code_fingerprint
+    from faithtune.models import precision, weights
+    from faithtune.report.figures import figures
+    from faithtune.report.tables import published, tables
+    from faithtune.study import config as study_config, plan
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install what envs/analysis.yaml names beside Snakemake, too")
 
@@ -48,7 +53,7 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-os.environ[watch.STARTED_BY] = str(os.getpid())
+os.environ[parent.STARTED_BY] = str(os.getpid())
 
 # Planning makes next to no garbage in cycles; to look for it among all objects, again and again, is a tenth of the time
 # that 10,000 jobs take.
@@ -68,23 +73,23 @@ try:
     viewer = sorted((BASEDIR / "report/items").iterdir())
     VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
     for name in STUDY["models"]:
-        models.check_link(get_place(f"results/models/{name}/weights"))
+        weights.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
 # Scripts read these from there, not from params: they decide how fast, not what.
 config["compute"] = STUDY["compute"]
-config["hosts"] = study.hosting(STUDY)
-ARMS = [arm | {"eval_sets": study.eval_sets(STUDY, arm)} for arm in study.arms(STUDY)]
-KINDS = {name: study.kind(model) for name, model in STUDY["models"].items()}
+config["hosts"] = plan.hosting(STUDY)
+ARMS = [arm | {"eval_sets": plan.eval_sets(STUDY, arm)} for arm in plan.arms(STUDY)]
+KINDS = {name: plan.kind(model) for name, model in STUDY["models"].items()}
 BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
 # The arms that this study tunes, here or at their host, and their names.
-TUNED = [arm for arm in ARMS if study.is_tuned(STUDY, arm)]
+TUNED = [arm for arm in ARMS if plan.is_tuned(STUDY, arm)]
 TUNED_NAMES = {(arm["model"], arm["arm"]) for arm in TUNED}
 # The models that a host answers for.
 HOSTED = list(config["hosts"])
 # The arms as the tables have them.
-TABLE_ARMS = study.table_arms(STUDY)
+TABLE_ARMS = plan.table_arms(STUDY)
 # The kinds of models that can be asked anything.
 ASKED = ("source", "oracle", "api")
 # The stages between chains and interventions, and the tests that need them.
@@ -99,10 +104,10 @@ LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not 
 SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
 SHARED = ["chains", "regenerations", "interventions", "answers"]
 SHARED += ["paraphrases", "mistakes"] if STUDY["paraphraser"]["model"] in LOADED else []
-# GPUs of a job that loads weights, where there are any (devices.py).
+# GPUs of a job that loads weights, where there are any (gpus.py).
 GPUS = int(STUDY["compute"]["device"] != "cpu")
 # What `sources.download` is asked for, by the file it makes.
-DOWNLOADS = study.downloads(STUDY)
+DOWNLOADS = plan.downloads(STUDY)
 
 
 wildcard_constraints:
@@ -144,7 +149,7 @@ def get_model_precision(wildcards):
 
     So a machine that only fetches a hub's models does not choose the type for those that ask them.
     """
-    return [] if models.is_folder(STUDY["models"][wildcards.model]["source"]) else "results/precision.json"
+    return [] if weights.is_folder(STUDY["models"][wildcards.model]["source"]) else "results/precision.json"
 
 
 @functools.cache
@@ -154,7 +159,7 @@ def get_templates(*forms):
 
 
 def get_arm(model, arm):
-    """The arm of that name, as `study.arms` has it."""
+    """The arm of that name, as `plan.arms` has it."""
     return BY_NAME[model, arm]
 
 
@@ -200,7 +205,7 @@ def get_tune_threads(wildcards):
     if given := STUDY["compute"]["tune_threads"]:
         return given
     cores = workflow.resource_settings.cores  # None where nothing runs on this machine
-    if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and devices.present()):
+    if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and gpus.present()):
         return 2
     return max(1, cores // 2)
 
@@ -213,7 +218,7 @@ def get_backend(wildcards):
 def get_backend_of(model, arm):
     """That of an arm by its name; of chats with the templates of their turns."""
     chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
-    return {"backend": study.backend(STUDY, model, arm) | chat}
+    return {"backend": plan.backend(STUDY, model, arm) | chat}
 
 
 def models_of(*kinds):
@@ -256,10 +261,10 @@ def say_precision():
     if not get_precision():
         return
     recorded = Path(get_place("results/precision.json"))
-    on_gpu = GPUS and (STUDY["compute"]["device"] == "cuda" or devices.present())
+    on_gpu = GPUS and (STUDY["compute"]["device"] == "cuda" or gpus.present())
     here = precision.cpu() if workflow.local_exec and not on_gpu else None
     try:
-        chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(study.dtype(STUDY), here)
+        chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(plan.dtype(STUDY), here)
     except UserError:  # damaged: a job that reads it says so
         return
     if chosen is None:
@@ -299,7 +304,7 @@ def get_imported_files():
     }
 
 
-def per_pair(stage, eval_set=None, kinds=study.KINDS):
+def per_pair(stage, eval_set=None, kinds=plan.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [
         f"results/{stage}/{arm['model']}/{arm['arm']}/{name}.parquet"
@@ -385,16 +390,16 @@ def get_data_parts():
     for name in get_question_files():
         data_set, split = name.split(".")
         part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        part["licence"] = data.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
-        part["share"] = study.share(STUDY, data_set, split)
+        part["licence"] = readers.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
+        part["share"] = plan.share(STUDY, data_set, split)
         parts.append({"data_set": data_set, "split": split, **part})
     return parts
 
 
 def get_whole_code():
     """The code of every job: when it changes, so may the commit that the results come from."""
-    readers = sorted({f"faithtune.data.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
-    return {script.name: code(script.name, *readers) for script in sorted(SCRIPTS.glob("*.py"))}
+    modules = sorted({f"faithtune.data.readers.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
+    return {script.name: code(script.name, *modules) for script in sorted(SCRIPTS.glob("*.py"))}
 
 
 def get_fetched():

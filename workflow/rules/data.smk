@@ -33,7 +33,7 @@ rule precision:
         gpu=GPUS,
     params:
         # Neither code nor device: a study that moves keeps its type.
-        dtype=study.dtype(STUDY),
+        dtype=plan.dtype(STUDY),
     script:
         "../scripts/precision.py"
 
@@ -77,11 +77,11 @@ rule questions:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: study.question_spec(STUDY, wc.data_set, wc.split)
+        spec=lambda wc: plan.question_spec(STUDY, wc.data_set, wc.split)
         | {
             "code": code(
                 "questions.py",
-                f"faithtune.data.{STUDY['data_sets'][wc.data_set]['reader']}",
+                f"faithtune.data.readers.{STUDY['data_sets'][wc.data_set]['reader']}",
             )
         },
     script:

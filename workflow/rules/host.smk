@@ -12,7 +12,7 @@ rule host:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: study.backend(STUDY, wc.model, study.BASE) | {"code": code("host.py")},
+        spec=lambda wc: plan.backend(STUDY, wc.model, plan.BASE) | {"code": code("host.py")},
     script:
         "../scripts/host.py"
 
@@ -34,6 +34,6 @@ rule serve:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: study.loading(STUDY, wc.model) | {"code": code("serve.py")},
+        spec=lambda wc: plan.loading(STUDY, wc.model) | {"code": code("serve.py")},
     script:
         "../scripts/serve.py"

@@ -16,11 +16,11 @@ rule claims:
         spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
         | {
             "seed": STUDY["seed"],
-            "arms": study.headline_arms(STUDY),
+            "arms": plan.headline_arms(STUDY),
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
-            "reasoning": study.reasoning(STUDY),
-            "turns": study.turns(STUDY),
+            "reasoning": plan.reasoning(STUDY),
+            "turns": plan.turns(STUDY),
             "code": code("claims.py"),
         },
     script:
@@ -47,7 +47,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": provenance.public(study.deciding(STUDY)),  # wherever things lie
+            "configuration": provenance.public(plan.deciding(STUDY)),  # wherever things lie
             "questions": list(get_question_files()),
             "templates": TEMPLATE_FILES,
             "models": list(get_model_cards()),
@@ -85,7 +85,7 @@ rule table:
             "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
-            "turns": study.turns(STUDY),
+            "turns": plan.turns(STUDY),
             "data": get_data_parts(),
             "filler": STUDY["filler"],
             "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source == "prompts" else {},
@@ -143,7 +143,7 @@ rule report:
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
             "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
-            "turns": study.turns(STUDY),
+            "turns": plan.turns(STUDY),
             "templates": TEMPLATE_FILES,
             "page": PAGE_SHA256,
             "benchmarks": get_place("benchmarks"),

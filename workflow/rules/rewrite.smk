@@ -25,7 +25,7 @@ rule paraphrase:
         gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
-        | get_backend_of(PARAPHRASER, study.BASE)
+        | get_backend_of(PARAPHRASER, plan.BASE)
         | get_division(wc)
         | {"templates": get_templates("paraphrase"), "code": code("paraphrase.py")},
     script:
@@ -53,7 +53,7 @@ rule mistake:
         gpu=PARAPHRASER_GPUS,
     params:
         spec=lambda wc: STUDY["paraphraser"]
-        | get_backend_of(PARAPHRASER, study.BASE)
+        | get_backend_of(PARAPHRASER, plan.BASE)
         | get_division(wc)
         | {"templates": get_templates("mistake"), "code": code("mistake.py")},
     script:

@@ -21,8 +21,8 @@ rule tune:
     resources:
         gpu=GPUS,
     params:
-        spec=lambda wc: study.loading(STUDY, wc.model)
-        | study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
+        spec=lambda wc: plan.loading(STUDY, wc.model)
+        | plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
         | {"templates": get_templates("cot", "no_cot"), "code": code("tune.py")},
     script:
         "../scripts/tune.py"
@@ -46,8 +46,8 @@ rule tune_hosted:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: study.backend(STUDY, wc.model, study.BASE)
-        | {"tuning": study.tuning_spec(STUDY, get_arm(wc.model, wc.arm))}
+        spec=lambda wc: plan.backend(STUDY, wc.model, plan.BASE)
+        | {"tuning": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm))}
         | {"templates": get_templates("cot", "no_cot"), "code": code("tune_hosted.py")},
     script:
         "../scripts/tune_hosted.py"

@@ -1,13 +1,22 @@
 """Tamper with an arm's chains, at every k, and let it answer after each intervention."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import answering, arms, devices, interventions, parquet, tokens
+    from faithtune.arms import answers as answering
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.answers import ANSWERS
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.interventions import INTERVENTIONS, PARAPHRASES, REGENERATIONS
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.interventions import build
+    from faithtune.jobs import gpus
+    from faithtune.models import token_counts
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
 
     def read(name, schema):
@@ -16,19 +25,19 @@ with job.logged(snakemake.log[0]):
         return parquet.read(path, schema) if path else None
 
     card = job.read_json(inputs.get("model"))
-    questions, chains = read("questions", parquet.QUESTIONS), read("chains", parquet.CHAINS)
-    tampered = interventions.build(
+    questions, chains = read("questions", QUESTIONS), read("chains", CHAINS)
+    tampered = build.build(
         chains,
-        read("paraphrases", parquet.PARAPHRASES),
+        read("paraphrases", PARAPHRASES),
         spec["tests"],
         spec["filler"],
-        tokens.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
-        read("regenerations", parquet.REGENERATIONS),
+        token_counts.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
+        read("regenerations", REGENERATIONS),
         spec["sweep"]["step"],
         spec["sweep"]["longest"],
     )
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with arms.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
+    with cached_arm.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
         parts = [
             (
                 block.rows(tampered),
@@ -48,5 +57,5 @@ with job.logged(snakemake.log[0]):
             for block in blocks
         ]
     asked, answers = (pl.concat(frames) for frames in zip(*parts, strict=True))
-    parquet.write(asked, snakemake.output.interventions, parquet.INTERVENTIONS)
-    parquet.write(answers, snakemake.output.answers, parquet.ANSWERS)
+    parquet.write(asked, snakemake.output.interventions, INTERVENTIONS)
+    parquet.write(answers, snakemake.output.answers, ANSWERS)

@@ -1,19 +1,23 @@
 """Let an arm reason about each question."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, chains, devices, parquet
+    from faithtune.arms import cached_arm, chains
+    from faithtune.core import parquet
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.jobs import gpus
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
-    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+    questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with arms.ready(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
+    with cached_arm.ready(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
         frames = [
             chains.write(model, keep, block.questions, spec["templates"], spec["max_new_tokens"], spec["forced_start"])
             for block in blocks
         ]
-    parquet.write(pl.concat(frames), snakemake.output[0], parquet.CHAINS)
+    parquet.write(pl.concat(frames), snakemake.output[0], CHAINS)

@@ -1,18 +1,21 @@
 """Ask the paper's claims of the study."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import claims, models, parquet
-    from faithtune.bootstrap import Sampling
+    from faithtune.core import parquet
+    from faithtune.core.schemas.estimates import CHANGES
+    from faithtune.measures import claims
+    from faithtune.measures.stats.bootstrap import Sampling
+    from faithtune.models import weights
 
     spec = snakemake.params.spec
     cards = dict(zip(spec["models"], map(job.read_json, snakemake.input.models), strict=True))
     frame = claims.claims(
         spec["arms"],
-        parquet.read(snakemake.input.changes, parquet.CHANGES),
+        parquet.read(snakemake.input.changes, CHANGES),
         spec["reasoning"],
-        models.sizes(spec["parameters"], cards),
+        weights.sizes(spec["parameters"], cards),
         Sampling(spec["confidence"], spec["replicates"], spec["seed"]),
         spec["turns"],
     )

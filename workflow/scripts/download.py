@@ -1,11 +1,11 @@
 """Fetch one file: `results/downloads/FILE`."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0], hub=True):
     from pathlib import Path
 
-    from faithtune import sources
+    from faithtune.data import sources
 
     spec = snakemake.params.spec
     sources.download(sources.Source(**spec["source"]), spec["checksum"], Path(snakemake.output[0]))

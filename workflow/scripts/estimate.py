@@ -1,20 +1,25 @@
 """Print what the study will ask of hosts and what that costs; nothing is asked."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, forecast_study, forecast_text, parquet, prices, spend
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.core.schemas.spend import FORECAST
+    from faithtune.hosts.spend import ledger, prices
+    from faithtune.study.forecast import forecast, text
 
     spec, given = snakemake.params.spec, snakemake.input
     study = spec["configuration"]
-    frames = [parquet.read(path, parquet.QUESTIONS) for path in given.questions]
+    frames = [parquet.read(path, QUESTIONS) for path in given.questions]
     questions = dict(zip(spec["questions"], frames, strict=True))
     table = prices.load(study["prices"])
-    rows = forecast_study.rows(study, questions, spec["templates"], table)
-    frame = pl.DataFrame(rows, schema=parquet.FORECAST)
-    parquet.write(frame, snakemake.output[0], parquet.FORECAST)
-    page = forecast_text.text(frame, spend.read(arms.STORE / "spend.sqlite"), study["budget_usd"], table)
+    rows = forecast.rows(study, questions, spec["templates"], table)
+    frame = pl.DataFrame(rows, schema=FORECAST)
+    parquet.write(frame, snakemake.output[0], FORECAST)
+    page = text.text(frame, ledger.read(cached_arm.STORE / "spend.sqlite"), study["budget_usd"], table)
     print(page)
 print(page)

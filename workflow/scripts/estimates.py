@@ -1,9 +1,15 @@
 """Read answers at each kept fraction, and estimate every figure of the study."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import estimates, measures, parquet
+    from faithtune.core import parquet
+    from faithtune.core.schemas.answers import ANSWERS
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+    from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.measures import alpha, estimates
 
     spec = snakemake.params.spec
 
@@ -13,24 +19,24 @@ with job.logged(snakemake.log[0]):
         return {tuple(path.removesuffix(".parquet").split("/")[-3:]): parquet.read(path, schema) for path in paths}
 
     questions = {
-        name: parquet.read(path, parquet.QUESTIONS)
+        name: parquet.read(path, QUESTIONS)
         for name, path in zip(spec["eval_sets"], snakemake.input.questions, strict=True)
     }
-    answers, chains = read("answers", parquet.ANSWERS), read("chains", parquet.CHAINS)
-    measured = {key: measures.measure(frame, spec["alphas"]) for key, frame in answers.items()}
+    answers, chains = read("answers", ANSWERS), read("chains", CHAINS)
+    measured = {key: alpha.measure(frame, spec["alphas"]) for key, frame in answers.items()}
     frame, changes = estimates.build(
         spec["arms"],
         answers=answers,
         measures=measured,
         chains=chains,
-        paraphrases=read("paraphrases", parquet.PARAPHRASES),
-        mistakes=read("mistakes", parquet.MISTAKES),
+        paraphrases=read("paraphrases", PARAPHRASES),
+        mistakes=read("mistakes", MISTAKES),
         questions=questions,
         alphas=spec["alphas"],
         confidence=spec["confidence"],
         replicates=spec["replicates"],
         seed=spec["seed"],
     )
-    parquet.write(measures.joined(measured), snakemake.output.measures, measures.OF_STUDY)
-    parquet.write(changes, snakemake.output.changes, parquet.CHANGES)
-    parquet.write(frame, snakemake.output.estimates, parquet.ESTIMATES)
+    parquet.write(alpha.joined(measured), snakemake.output.measures, alpha.OF_STUDY)
+    parquet.write(changes, snakemake.output.changes, CHANGES)
+    parquet.write(frame, snakemake.output.estimates, ESTIMATES)

@@ -1,10 +1,16 @@
 """Draw one figure."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import figures, parquet, pooling
-    from faithtune.bootstrap import Sampling
+    from faithtune.core import parquet
+    from faithtune.core.schemas.answers import ANSWERS
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.estimates import ESTIMATES
+    from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
+    from faithtune.measures import pooling
+    from faithtune.measures.stats.bootstrap import Sampling
+    from faithtune.report.figures import figures
 
     spec, name = snakemake.params.spec, snakemake.wildcards.figure
 
@@ -13,11 +19,11 @@ with job.logged(snakemake.log[0]):
         return pooling.pool(spec["arms"], {key: parquet.read(path, schema) for key, path in frames.items()})
 
     sources = {
-        "answers": lambda: pairs(parquet.ANSWERS),
-        "chains": lambda: pairs(parquet.CHAINS),
-        "estimates": lambda: parquet.read(snakemake.input[0], parquet.ESTIMATES),
+        "answers": lambda: pairs(ANSWERS),
+        "chains": lambda: pairs(CHAINS),
+        "estimates": lambda: parquet.read(snakemake.input[0], ESTIMATES),
         "training": lambda: {
-            tuple(arm): parquet.read(path, parquet.HOSTED_TRAINING if hosted else parquet.TRAINING)
+            tuple(arm): parquet.read(path, HOSTED_TRAINING if hosted else TRAINING)
             for (*arm, hosted), path in zip(spec["trained"], snakemake.input, strict=True)
         },
     }

@@ -1,19 +1,24 @@
 """Write the item viewer of one evaluation set."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     from pathlib import Path
 
-    from faithtune import items, parquet
-    from faithtune.models import whole_folder
+    from faithtune.core import parquet
+    from faithtune.core.schemas.answers import ANSWERS
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.interventions import INTERVENTIONS
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.models.weights import whole_folder
+    from faithtune.report import viewer as items
 
     spec, eval_set = snakemake.params.spec, snakemake.wildcards.eval_set
 
     def paths(name):
         return {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.get(name) or []}
 
-    questions = parquet.read(snakemake.input.questions, parquet.QUESTIONS)
+    questions = parquet.read(snakemake.input.questions, QUESTIONS)
     chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
     about = items.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
     with whole_folder(Path(snakemake.output[0])) as folder:
@@ -21,12 +26,12 @@ with job.logged(snakemake.log[0]):
         viewer.add_questions(items.asked(questions))
         for arm in spec["arms"]:
             key = arm["model"], arm["arm"]
-            made = parquet.read(interventions[key], parquet.INTERVENTIONS) if key in interventions else None
+            made = parquet.read(interventions[key], INTERVENTIONS) if key in interventions else None
             viewer.add(
                 items.Pair(
                     *key,
-                    parquet.read(chains[key], parquet.CHAINS),
+                    parquet.read(chains[key], CHAINS),
                     made,
-                    parquet.read(answers[key], parquet.ANSWERS),
+                    parquet.read(answers[key], ANSWERS),
                 )
             )

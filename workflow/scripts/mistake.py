@@ -1,21 +1,27 @@
 """Put a mistake into each step of an arm's chains."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, devices, mistakes, parquet
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.interventions import MISTAKES
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.interventions import mistakes
+    from faithtune.jobs import gpus
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
-    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
+    questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with arms.ready(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (model, keep, blocks):
-        written = parquet.read(inputs.chains, parquet.CHAINS)
+    with cached_arm.ready(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (model, keep, blocks):
+        written = parquet.read(inputs.chains, CHAINS)
         settings = [spec[key] for key in ("templates", "max_new_tokens", "shortest", "longest")]
         frames = [
             mistakes.mistakes(model, block.apart(keep), block.questions, block.rows(written), *settings)
             for block in blocks
         ]
-    parquet.write(pl.concat(frames), snakemake.output[0], parquet.MISTAKES)
+    parquet.write(pl.concat(frames), snakemake.output[0], MISTAKES)

@@ -1,11 +1,11 @@
 """Make a model's folder of safetensors and its card."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0], hub=True):
     from pathlib import Path
 
-    from faithtune import models
+    from faithtune.models import weights as models
 
     spec = snakemake.params.spec
     downloaded = snakemake.input.get("source") or None

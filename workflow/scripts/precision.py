@@ -1,11 +1,13 @@
 """Choose the type that a study computes in, on a machine that asks its models."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import devices, errors, precision
+    from faithtune.core import errors
+    from faithtune.jobs import gpus
+    from faithtune.models import precision
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     device = precision.present(precision.device_kind(snakemake.config["compute"]["device"]))
     chosen = precision.choose(snakemake.params.dtype, device)
     precision.tell_cost(chosen, device)

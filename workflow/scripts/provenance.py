@@ -1,9 +1,9 @@
 """Write down where the results come from."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import provenance
+    from faithtune.jobs import provenance
 
     spec, given = snakemake.params.spec, snakemake.input
     found = provenance.collect(

@@ -1,12 +1,14 @@
 """Read a data set's source and keep the questions of one split."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import data, errors, parquet, questions, sources
+    from faithtune.core import errors, parquet
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.data import questions, readers, sources
 
     spec = snakemake.params.spec
-    module = data.module(spec["reader"])
+    module = readers.module(spec["reader"])
 
     def read(split):
         """All questions of a split's source."""
@@ -27,4 +29,4 @@ with job.logged(snakemake.log[0]):
         frame = read(spec["split"])
     chosen = questions.select(frame, spec["n"])
     print(f"{chosen.height} of {frame.height} questions")
-    parquet.write(chosen, snakemake.output[0], parquet.QUESTIONS)
+    parquet.write(chosen, snakemake.output[0], QUESTIONS)

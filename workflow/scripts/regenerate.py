@@ -1,22 +1,32 @@
 """Let an arm write the rest of its chains after tampered steps."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune import arms, devices, parquet, regeneration
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.chains import CHAINS
+    from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.interventions import regeneration
+    from faithtune.jobs import gpus
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
-    questions = parquet.read(inputs.questions, parquet.QUESTIONS)
-    sources = {"mistake": ("mistakes", parquet.MISTAKES), "prefix_paraphrase": ("paraphrases", parquet.PARAPHRASES)}
+    questions = parquet.read(inputs.questions, QUESTIONS)
+    sources = {"mistake": ("mistakes", MISTAKES), "prefix_paraphrase": ("paraphrases", PARAPHRASES)}
     rewritten = {
         test: parquet.read(inputs.get(name), schema) for test, (name, schema) in sources.items() if inputs.get(name)
     }
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with arms.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (model, keep, blocks):
-        written = parquet.read(inputs.chains, parquet.CHAINS)
+    with cached_arm.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (
+        model,
+        keep,
+        blocks,
+    ):
+        written = parquet.read(inputs.chains, CHAINS)
         frames = [
             regeneration.regenerations(
                 model,
@@ -29,4 +39,4 @@ with job.logged(snakemake.log[0]):
             )
             for block in blocks
         ]
-    parquet.write(pl.concat(frames), snakemake.output[0], parquet.REGENERATIONS)
+    parquet.write(pl.concat(frames), snakemake.output[0], REGENERATIONS)

@@ -1,16 +1,21 @@
 """Write the study's report as one page."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     from pathlib import Path
 
-    from faithtune import figures, models, parquet, report_page, runtimes, tables
-    from faithtune.table_cells import Study
+    from faithtune.core import parquet
+    from faithtune.jobs import runtimes
+    from faithtune.models import weights
+    from faithtune.report import page as report_page
+    from faithtune.report.figures import figures
+    from faithtune.report.tables import tables
+    from faithtune.report.tables.cells import Study
 
     spec, given = snakemake.params.spec, snakemake.input
     cards = dict(zip(spec["models"], map(job.read_json, given.models), strict=True))
-    study = Study(spec["arms"], models.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
+    study = Study(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
 
     def table(path):
         name = Path(path).stem

@@ -1,18 +1,21 @@
 """The command that serves a model and its adapters, each under the name by which its arm is asked."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, models, parquet, serving
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.hosts import vllm
+    from faithtune.models import weights
 
     model, quantisation = job.read_json(snakemake.input.model), snakemake.params.spec["quantisation"]
     dtype = job.read_json(snakemake.input.precision)["dtype"]
     cards = {path: job.read_json(path) for path in snakemake.input.arms}
     for card in (model, *cards.values()):
-        models.hold_to_card(card)
+        weights.hold_to_card(card)
     known = snakemake.wildcards.model, quantisation, dtype, model
-    names = {path: arms.served_name(*known, card) for path, card in cards.items()}
+    names = {path: cached_arm.served_name(*known, card) for path, card in cards.items()}
     adapters = {names[path]: cards[path] for path in cards}
-    text = serving.command(arms.served_name(*known, None), model["path"], quantisation, dtype, adapters)
+    text = vllm.command(cached_arm.served_name(*known, None), model["path"], quantisation, dtype, adapters)
     with parquet.atomic_path(snakemake.output[0]) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,8 +1,11 @@
 """Write down what was asked of hosts, and what it cost."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, parquet, spend
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.spend import SPEND
+    from faithtune.hosts.spend import ledger
 
-    parquet.write(spend.read(arms.STORE / "spend.sqlite"), snakemake.output[0], parquet.SPEND)
+    parquet.write(ledger.read(cached_arm.STORE / "spend.sqlite"), snakemake.output[0], SPEND)

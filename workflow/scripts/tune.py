@@ -1,6 +1,6 @@
 """Tune a model on a data set's training questions."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
     import shutil
@@ -8,9 +8,14 @@ with job.logged(snakemake.log[0]):
 
     import torch
 
-    from faithtune import devices, parquet, precision, tune
+    from faithtune.core import parquet
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.core.schemas.training import TRAINING
+    from faithtune.jobs import gpus
+    from faithtune.models import precision
+    from faithtune.tuning import train
 
-    devices.claim(snakemake.resources.gpu)
+    gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
     settings = {key: value for key, value in snakemake.params.spec.items() if key not in ("code", "templates")}
     chosen, device = (
@@ -21,17 +26,17 @@ with job.logged(snakemake.log[0]):
     settings["dtype"] = chosen["dtype"]
     names = snakemake.wildcards
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
-    with tune.alone(under_way / "lock"):
-        card, log, checkpoints = tune.train(
+    with train.alone(under_way / "lock"):
+        card, log, checkpoints = train.train(
             model=job.read_json(snakemake.input.model),
             settings=settings,
-            questions=parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            questions=parquet.read(snakemake.input.questions, QUESTIONS),
             templates=snakemake.params.spec["templates"],
             under_way=under_way,
             weights=Path(snakemake.output.weights),
             device=device,
             code=snakemake.params.spec["code"],
         )
-        parquet.write(log, snakemake.output.training, parquet.TRAINING)
+        parquet.write(log, snakemake.output.training, TRAINING)
         job.write_json(card, snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -1,25 +1,30 @@
 """Tune a model at its host on a data set's training questions."""
 
-from faithtune import job
+from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune import arms, guards, host, hosted, hosted_tuning, parquet
+    from faithtune.arms import cached_arm
+    from faithtune.core import parquet
+    from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.core.schemas.training import HOSTED_TRAINING
+    from faithtune.hosts import checks, host, session
+    from faithtune.tuning import hosted
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     api, settings = spec["api"], snakemake.config["hosts"][names.model]
     ends = job.read_json(snakemake.input.host)["shutdown_date"]
-    guards.check_shutdown(f"models.{names.model}.api", api["model"], ends)
-    with hosted.ledger(settings, arms.STORE) as ledger:
-        card, log = hosted_tuning.train(
+    checks.check_shutdown(f"models.{names.model}.api", api["model"], ends)
+    with session.ledger(settings, cached_arm.STORE) as ledger:
+        card, log = hosted.train(
             host.connect(names.model, api | settings),
             ledger,
-            hosted.price(settings, api["model"], training=True),
-            parquet.read(snakemake.input.questions, parquet.QUESTIONS),
+            session.price(settings, api["model"], training=True),
+            parquet.read(snakemake.input.questions, QUESTIONS),
             spec["templates"],
             spec["tuning"],
-            arms.STORE / "tunings",
+            cached_arm.STORE / "tunings",
             arm=names.arm,
-            count=hosted.most_tokens(api),
+            count=session.most_tokens(api),
         )
-    parquet.write(log, snakemake.output.training, parquet.HOSTED_TRAINING)
+    parquet.write(log, snakemake.output.training, HOSTED_TRAINING)
     job.write_json(card, snakemake.output.card)

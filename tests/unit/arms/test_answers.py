@@ -1,0 +1,677 @@
+"""From questions to answers on the tiny model: chains, paraphrases, interventions, answers."""
+
+import re
+from collections.abc import Callable
+
+import polars as pl
+import pytest
+import tiny
+
+import small
+from faithtune.arms import answers as answering
+from faithtune.arms import chains, option_order
+from faithtune.arms.row_store import RowStore
+from faithtune.data import prompts, questions
+from faithtune.data.questions import LETTERS
+from faithtune.data.readers import arithmetic
+from faithtune.extraction import extract, steps
+from faithtune.interventions import build, paraphrases
+from faithtune.models import local, padded
+from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.tree import Tree
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny.model(tiny_model, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def asked() -> pl.DataFrame:
+    """Four sums and three choices."""
+    sums = arithmetic.generate(4, seed=11)
+    options = ["red", "green", "blue"]
+    choices = [questions.choice(f"Which colour is box {i}?", options, "ABC"[i]) for i in range(3)]
+    return questions.frame(sums + choices, "mixed", "eval")
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    return RowStore(tmp_path_factory.mktemp("rows")), "tiny"
+
+
+@pytest.fixture(scope="module")
+def written(model, keep, asked, templates):
+    return chains.write(model, keep, asked, templates, 96, forced_start=True)
+
+
+@pytest.fixture(scope="module")
+def tampered(model, written):
+    return build.build(written, None, ["early_termination", "filler"], " ...", model.count_tokens)
+
+
+@pytest.fixture(scope="module")
+def answers(model, keep, asked, written, tampered, templates):
+    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False)
+
+
+def test_chains_are_split_and_their_outcome_told(written, asked):
+    assert written["id"].to_list() == asked["id"].to_list()
+    for chain in written.to_dicts():
+        assert chain["text"].startswith(prompts.CHAIN_START)
+        assert chain["steps"] == steps.split(chain["text"])
+        assert chain["n_steps"] == len(chain["steps"])
+        assert chain["n_tokens"] <= 96
+    assert (written["outcome"] == "answered").sum() >= 4
+
+
+def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, tmp_path, asked, templates):
+    cut = chains.write(model, (RowStore(tmp_path), "tiny"), asked, templates, 4, forced_start=True)
+    assert set(cut["outcome"]) == {"truncated"}
+    assert cut["free_answer"].is_null().all()
+
+
+def test_without_a_forced_start_the_turn_is_the_arms_own(model, tmp_path, asked, templates):
+    free = chains.write(model, (RowStore(tmp_path), "tiny"), asked.head(1), templates, 96, forced_start=False)
+    text = model.render(prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
+    [(_, alone)] = padded.generate(model, [text], 96, steps.free_text_end)
+    assert free["text"].to_list() == [alone.text]
+
+
+def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked, templates):
+    """The tree and the store change no answer, and a number cut at the limit is none."""
+    sums = {row["id"]: row for row in asked.filter(kind="number").to_dicts()}
+    rows = [row for row in tampered.to_dicts() if row["id"] in sums]
+    texts = [
+        model.render(
+            prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", sums[row["id"]]),
+            prompts.assistant_turn(row["text"]),
+        )
+        for row in rows
+    ]
+    alone = dict(padded.generate(model, texts, 8, steps.line_ended))
+    got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
+    assert len(rows) > 12
+    for i, row in enumerate(rows):
+        answer = got[row["id"], row["test"], row["k"]]
+        expected = extract.forced(alone[i].text, "number") if alone[i].finished else None
+        assert answer["answer"] == (expected and expected.answer)
+        assert answer["outcome"] == (expected.outcome if expected else "truncated")
+
+
+def test_a_number_cut_at_the_limit_is_truncated(model, keep, asked, written, tampered, templates):
+    """It might have gone on to another number: it is neither unanswered nor read, leniently either."""
+    sums = tampered.join(asked.filter(kind="number"), on="id", how="semi")
+    cut = answering.answer(model, keep, asked, written, sums, templates, 1, 0.05, again=0, shuffle=False)
+    assert set(cut["outcome"]) == {"truncated"}
+    assert cut.select("answer", "lenient", "correct", "match", "reference").null_count().row(0) == (cut.height,) * 5
+    assert cut["text"].null_count() == 0
+
+
+def test_answers_are_compared_with_gold_and_with_the_own_answer(answers, asked):
+    gold = dict(asked.select("id", "answer").iter_rows())
+    own = {row["id"]: row["answer"] for row in answers.filter(test="full").to_dicts()}
+    for row in answers.filter(outcome="answered").to_dicts():
+        assert row["correct"] == (row["answer"] == gold[row["id"]])
+        assert row["reference"] == own[row["id"]]
+        assert row["match"] == (row["answer"] == own[row["id"]] if own[row["id"]] else None)
+    assert answers.filter(pl.col("outcome") != "answered", pl.col("match").is_not_null()).is_empty()
+
+
+def test_probability_of_the_reference(answers):
+    known = answers.filter(pl.col("reference").is_not_null(), pl.col("test") != "no_cot")
+    assert known.height > 10
+    assert known["p_reference"].is_between(0, 1).all()
+    for row in known.filter(pl.col("probabilities").list.len() > 0).to_dicts():
+        assert row["p_reference"] == row["probabilities"]["ABC".index(row["reference"])]
+
+
+def test_some_full_chains_are_asked_again(answers, asked):
+    full = {row["id"]: row for row in answers.filter(test="full").to_dicts()}
+    again = answers.filter(test="again").to_dicts()
+    assert [row["id"] for row in again] == [id for id in asked["id"] if full[id]["answer"]][:7]
+    assert {bool(row["probabilities"]) for row in again} == {False, True}
+    for row in again:  # in float32 nothing differs
+        assert (row["answer"], row["match"]) == (full[row["id"]]["answer"], True)
+        assert row["probabilities"] == pytest.approx(full[row["id"]]["probabilities"], abs=1e-4)
+        assert (row["p_reference"] is None) == (not row["probabilities"])
+
+
+def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, templates):
+    choices = {row["id"]: row for row in asked.filter(kind="choice").to_dicts()}
+    rows = [row | {"question": choices[row["id"]]} for row in tampered.to_dicts() if row["id"] in choices]
+    asks = [Ask(answering.prompt(model, templates, row), 3) for row in rows]
+    got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
+    alone = dict(padded.answer(model, asks, 8, bool))
+    assert len(alone) == len(rows) > 12
+    for i, row in enumerate(rows):
+        answer = got[row["id"], row["test"], row["k"]]
+        assert answer["probabilities"] == pytest.approx(alone[i].probabilities, abs=1e-4)
+
+
+def test_what_is_asked_otherwise_is_computed_anew(model, tmp_path, asked, written, tampered, templates):
+    """Each setting that decides a row is in its key: the same again computes nothing, another one does."""
+    rows = tampered.join(asked.filter(kind="number").head(1), on="id", how="semi")
+
+    def computed(limit: int) -> int:
+        with RowStore(tmp_path) as kept:
+            answering.answer(
+                model, (kept, "tiny"), asked, written, rows, templates, limit, 0.05, again=1, shuffle=False
+            )
+        return kept.computed
+
+    assert computed(8) > computed(8) == 0
+    assert computed(7) > 0
+    for limit, forced_start, expected in ((20, True, 1), (20, True, 0), (19, True, 1), (20, False, 1)):
+        with RowStore(tmp_path) as kept:
+            chains.write(model, (kept, "tiny"), asked.head(1), templates, limit, forced_start)
+        assert kept.computed == expected
+
+
+def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, written, tampered, templates):
+    fresh = tiny.model(tiny_model)
+    answering.answer(
+        fresh, (RowStore(tmp_path), "tiny"), asked, written, tampered, templates, 8, 0.05, again=0, shuffle=False
+    )
+    kinds, distinct = {row["id"]: row for row in asked.to_dicts()}, Tree()
+    for row in tampered.to_dicts():
+        text = answering.prompt(fresh, templates, row | {"question": kinds[row["id"]]})
+        distinct.insert(fresh.token_ids(text))
+    assert len(distinct) <= fresh.forest.computed <= 1.15 * len(distinct)  # answers and references are short
+
+
+def test_unlikely_letters_are_no_answer(model, keep, asked, written, tampered, templates):
+    strict = answering.answer(model, keep, asked, written, tampered, templates, 8, 1.0, again=0, shuffle=False)
+    choices = strict.filter(pl.col("probabilities").list.len() > 0)
+    assert set(choices["outcome"]) == {"unanswered"}
+    assert choices["answer"].is_null().all()
+
+
+def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written, templates):
+    cut = written.with_columns(outcome=pl.lit("truncated"))
+    made = build.build(cut, None, ["early_termination"], " ...", model.count_tokens)
+    answers = answering.answer(model, keep, asked, cut, made, templates, 8, 0.0, again=9, shuffle=False)
+    assert set(answers.filter(test="full")["outcome"]) == {"truncated"}
+    assert answers["reference"].is_null().all()
+    assert "answered" in set(answers.filter(test="no_cot")["outcome"])
+
+
+@pytest.mark.parametrize("why", ["unavailable", "truncated"])
+def test_without_a_text_the_outcome_says_why(model, keep, asked, written, tampered, templates, why):
+    filled = pl.col("test") == "filler"
+    missing = tampered.with_columns(
+        text=pl.when(~filled).then("text"), missing=pl.when(filled).then(pl.lit(why)).otherwise("missing")
+    )
+    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7, shuffle=False)
+    filler = answers.filter(test="filler")
+    assert filler.height > 0
+    assert set(filler["outcome"]) == {why}
+    assert filler["match"].is_null().all()
+
+
+def test_a_second_time_the_network_is_not_even_loaded(model, keep, asked, written, tampered, answers, templates):
+    def fail():
+        raise AssertionError("loaded again")
+
+    keep[0].flush()
+    again = RowStore(keep[0].folder), keep[1]
+    unloaded = local.LocalModel(model.tokenizer, lambda: fail())
+    assert answering.answer(
+        unloaded, again, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False
+    ).equals(answers)
+
+
+class Parrot:
+    """A paraphraser of known answers: what it writes after each prompt is given."""
+
+    def __init__(self, tokenizer, wording):
+        self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
+        self.finished = lambda step: True
+
+    def render(self, user, assistant=""):
+        return prompts.render(self.tokenizer, user, assistant)
+
+    def prompt_key(self, text):
+        return prompts.token_ids(self.tokenizer, text)
+
+    def generate(self, texts, max_new_tokens, ended, keys):
+        self.asked += texts
+        for i, text in enumerate(texts):
+            step = next(step for step in self.wording if f": {step}" in text)
+            yield i, Generated(self.wording[step].pop(0), 5, self.finished(step))
+
+
+def test_what_may_not_stand_for_a_step_is_refused(tmp_path, asked):
+    """A text that was cut at the token limit, and one that newly names an option's text."""
+    question = asked.filter(kind="choice").row(0, named=True)
+    _, frame = chain_of(question["id"], ["It has a colour.", "It is not small."])
+    parrot = Parrot(
+        small.tokenizer(), {"It has a colour.": [" Its colour is red."], "It is not small.": [" It's not small"]}
+    )
+    parrot.finished = lambda text: "colour" in text
+    made = paraphrases.paraphrases(
+        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
+    )
+    assert made.select("text", "attempts", "reason").rows() == [(None, 1, "leaks the answer"), (None, 1, "truncated")]
+
+
+def test_each_step_is_paraphrased_once_however_many_k_there_are(tmp_path, asked):
+    """Equal steps of two chains share a row, and every k of a chain has the same words."""
+    parts = ["Ann has one.", "Ben has two.", "Cid has six."]
+    frame = pl.concat(chain_of(name, parts)[1] for name in asked["id"][:2])
+    parrot = Parrot(small.tokenizer(), {step: [f" There is this: {step}"] for step in parts})
+    templates = {"paraphrase_1": "Line: {step}\nSo:"}
+    with RowStore(tmp_path) as rows:
+        made = paraphrases.paraphrases(parrot, (rows, "p"), asked, frame, templates, 9, 0.5, 3.0)
+    assert len(parrot.asked) == rows.asked // 2 == 3
+    expected = [(name, i, f"There is this: {parts[i - 1]}") for name in asked["id"][:2] for i in (1, 2, 3)]
+    assert made.select("id", "step", "text").rows() == expected
+    spliced = build.build(frame, made, ["paraphrase"], " ...", len).filter(test="paraphrase")
+    for k, text in spliced.select("k", "text").rows():
+        assert text == steps.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
+
+
+def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
+    """A chain of these steps, and the frame of it alone."""
+    counts = {"n_steps": len(parts), "n_copied": 0, "n_tokens": 1}
+    chain = {"id": name, "text": "", "steps": parts, **counts, "outcome": "answered", "free_answer": "3"}
+    return chain, pl.DataFrame([chain], schema=chains.CHAINS)
+
+
+def test_paraphrases_are_tried_until_one_passes(tmp_path, asked):
+    chain = {
+        "id": asked["id"][0],
+        "text": "",
+        "steps": ["1 + 2 = 3.", "All is well."],
+        "n_steps": 2,
+        "n_copied": 0,
+        "n_tokens": 1,
+    }
+    frame = pl.DataFrame([chain | {"outcome": "answered", "free_answer": "3"}], schema=chains.CHAINS)
+    wording = {"1 + 2 = 3.": [" 1 plus 2 equals 3."], "All is well.": [" all is well", " Everything is fine."]}
+    parrot = Parrot(small.tokenizer(), wording)
+    templates = {f"paraphrase_{i}": f"Try {i}.\nLine: {{step}}\nSo:" for i in (1, 2)}
+    made = paraphrases.paraphrases(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
+    assert made.rows() == [
+        (chain["id"], 1, "1 plus 2 equals 3.", 1, None),
+        (chain["id"], 2, "Everything is fine.", 2, None),
+    ]
+    assert parrot.asked[0].endswith("<|assistant|>\nSo:")
+
+
+def test_a_step_no_attempt_could_paraphrase_says_why(tmp_path, asked):
+    chain, frame = chain_of(asked["id"][0], ["All is well."])
+    parrot = Parrot(small.tokenizer(), {"All is well.": [" All is well."]})
+    made = paraphrases.paraphrases(
+        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
+    )
+    assert made.rows() == [(chain["id"], 1, None, 1, "identical")]
+
+
+def test_steps_copied_from_the_prompts_example_are_counted(asked, templates):
+    question = asked.to_dicts()[0]
+    text = "Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 20.\nFinal Answer: 20"
+    chain = chains.read(question, text, True, 9, example="Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 19.\n{question}")
+    assert (chain["n_steps"], chain["n_copied"]) == (2, 1)
+
+
+def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, written, tampered, templates, answers):
+    """Each choice once more; letters and probabilities are those of the question's own order."""
+    choices = asked.filter(pl.col("kind") == "choice")
+    again = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.0, again=0, shuffle=True)
+    shuffled = again.filter(test="no_cot_shuffled")
+    assert shuffled["id"].to_list() == choices["id"].to_list()
+    others = again.filter(pl.col("test") != "no_cot_shuffled")
+    assert others.drop("outcome", "answer", "correct", "match").equals(
+        answers.filter(pl.col("test") != "again").drop("outcome", "answer", "correct", "match")
+    ), "the other answers stay as they were"
+    for row, question in zip(shuffled.to_dicts(), choices.to_dicts(), strict=True):
+        places = option_order.order(question)
+        moved = option_order.shuffled(question, places)
+        user = prompts.user_turn(templates, "no_cot", moved)
+        prompt = model.render(user, prompts.assistant_turn(""))
+        [(_, told)] = model.answer([Ask(prompt, len(places))], 8, steps.line_ended)
+        assert row["probabilities"] == pytest.approx(
+            [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4
+        )
+        assert row["answer"] == LETTERS[row["probabilities"].index(max(row["probabilities"]))]
+
+
+class Writer:
+    """An arm whose letters are read from what it writes, as a host's without probabilities: it always means green."""
+
+    engine, scores, continues = "writer", False, True
+
+    def __init__(self, as_text: bool):
+        self.as_text = as_text
+
+    def render(self, user: str, assistant: str) -> str:
+        return f"{user}\n\n{assistant}"
+
+    def prompt_key(self, text: str) -> str:
+        return text
+
+    def packs(self, groups):
+        yield list(range(len(groups)))
+
+    def answer(self, asks, max_new_tokens, ended, keys):
+        for i, ask in enumerate(asks):
+            [letter] = re.findall(r"^([A-C])\. green$", ask.prompt, re.MULTILINE)
+            yield i, Told(" green" if self.as_text else f" {letter}", True, [], None, None)
+
+    answer_again = answer
+
+
+@pytest.fixture
+def by_hand(asked) -> pl.DataFrame:
+    """A chain of two steps for each question, written by nobody."""
+    return pl.concat(chain_of(name, ["It is one.", "So it is."])[1] for name in asked["id"])
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, by_hand, templates, as_text):
+    choices = asked.filter(kind="choice")
+    made = build.build(by_hand, None, ["early_termination"], " ...", len).join(choices, on="id", how="semi")
+    keep = RowStore(tmp_path), "writer"
+    told = answering.answer(Writer(as_text), keep, choices, by_hand, made, templates, 8, 0.05, again=0, shuffle=True)
+    moved = told.filter(test="no_cot_shuffled")
+    assert moved.height > 0 and set(moved["answer"]) == set(moved["lenient"]) == {"B"}  # green in the question itself
+    assert set(told.filter(outcome="answered")["answer"]) == {"B"}
+    assert as_text or set(moved["text"]) - {" B"}  # it did write another letter
+
+
+def test_options_in_another_order_are_not_another_questions(tmp_path, by_hand, templates):
+    """Though it may be the same prompt by chance: it would be found, or not, by how a set is divided."""
+    [one] = questions.frame([questions.choice("Which?", ["red", "green"], "A")], "mixed", "eval").to_dicts()
+    moved = option_order.shuffled(one, option_order.order(one))
+    pair = questions.frame([one, moved], "mixed", "eval")
+    some = by_hand.head(1)
+    chains_ = pl.concat([some.with_columns(pl.lit(name).alias("id")) for name in pair["id"]])
+    made = build.build(chains_, None, [], " ...", len).filter(test="no_cot")
+    with RowStore(tmp_path) as rows:
+        told = answering.answer(Writer(True), (rows, "writer"), pair, chains_, made, templates, 8, 0.05, 0, True)
+    assert told.height == rows.computed == 4
+
+
+class Said:
+    """An arm that says what a test wants; `asks` holds all it was asked, `again` what it was asked a second time."""
+
+    engine, scores, continues = "said", True, True
+
+    def __init__(self, say: Callable[[Ask], Told]):
+        self.say, self.asks, self.again = say, [], []
+
+    def render(self, user: str, assistant: str = "") -> str:
+        return f"{user}\n\n{assistant}"
+
+    def prompt_key(self, text: str) -> str:
+        return text
+
+    def packs(self, groups):
+        yield from ([i] for i in range(len(groups)))
+
+    def answer(self, asks, max_new_tokens, ended, keys):
+        for i, ask in enumerate(asks):
+            self.asks.append(ask)
+            yield i, self.say(ask)
+
+    def answer_again(self, asks, max_new_tokens, ended, keys):
+        self.again += asks
+        yield from enumerate(map(self.say, asks))
+
+    def generate(self, texts, max_new_tokens, ended, keys):
+        yield from ((i, self.say(text)) for i, text in enumerate(texts))
+
+
+def wrote(text: str, finished: bool = True) -> Told:
+    return Told(text, finished, [], None, None)
+
+
+def letters(*probabilities: float, mass: float = 1.0) -> Told:
+    return Told(None, True, list(probabilities), mass, None)
+
+
+SUM = questions.number("How many?", "12")
+CHOICE = questions.choice("Which colour?", ["red", "green", "blue"], "B")
+
+
+def answered(
+    tmp_path, templates, question: dict, say, chain: dict | None = None, again: int = 0, shuffle: bool = False, **how
+) -> tuple[pl.DataFrame, Said]:
+    """The answers to one question whose chain has two steps, by test and k; and the arm that gave them."""
+    asked = questions.frame([question], "set", "eval")
+    about = {"id": asked["id"][0], "text": "", "steps": ["a b", "c d"], "n_steps": 2, "n_copied": 0, "n_tokens": 9}
+    about |= {"outcome": "answered", "free_answer": question["answer"]} | (chain or {})
+    written = pl.DataFrame([about], schema=chains.CHAINS)
+    made = build.build(written, None, ["early_termination", "filler"], " ...", lambda text: len(text.split()))
+    arm, how = Said(say), {"max_new_tokens": 8, "min_option_mass": 0.05, "again": again, "shuffle": shuffle} | how
+    with RowStore(tmp_path) as store:
+        told = answering.answer(arm, (store, "arm"), asked, written, made, templates, **how)
+    return told, arm
+
+
+def after(ask: Ask) -> str:
+    """What stands in the assistant's turn before the cue."""
+    return ask.prompt.rpartition("\n\n")[2].removesuffix(prompts.CUE).strip()
+
+
+@pytest.mark.parametrize(
+    ("question", "told", "expected"),
+    [
+        (SUM, wrote(" 12\n"), ("answered", "12", "12", True)),
+        (SUM, wrote(" 13\n"), ("answered", "13", "13", False)),
+        (SUM, wrote(" 1", finished=False), ("truncated", None, None, None)),  # 12 perhaps
+        (SUM, wrote(" nobody knows\n"), ("unanswered", None, None, None)),
+        (SUM, wrote(" 12 or 13\n"), ("unanswered", None, "12", None)),
+        (CHOICE, letters(0.1, 0.7, 0.2), ("answered", "B", "B", True)),
+        (CHOICE, letters(0.7, 0.1, 0.2), ("answered", "A", "A", False)),
+        (CHOICE, letters(0.1, 0.7, 0.2, mass=0.04), ("unanswered", None, "B", None)),  # it does not answer
+        (CHOICE, letters(0.1, 0.7, 0.2, mass=0.05), ("answered", "B", "B", True)),
+        (CHOICE, letters(0, 0, 0, mass=0), ("unanswered", None, None, None)),
+        (CHOICE, wrote(" B", finished=False), ("truncated", None, None, None)),  # "Blue" perhaps
+        (CHOICE, wrote(" B. gre", finished=False), ("answered", "B", "B", True)),
+        (CHOICE, wrote(" None of these\n"), ("unanswered", None, None, None)),
+    ],
+)
+def test_three_outcomes_never_collapse(tmp_path, templates, question, told, expected):
+    rows, _ = answered(tmp_path, templates, question, lambda ask: told)
+    for row in rows.to_dicts():
+        assert (row["outcome"], row["answer"], row["lenient"], row["correct"]) == expected
+        assert row["match"] == (True if row["answer"] else None)
+
+
+SAID = {None: wrote(" nobody knows\n"), "12": wrote(" 12\n"), "13": wrote(" 13\n"), "cut": wrote(" 1", finished=False)}
+
+
+@pytest.mark.parametrize("own", SAID)
+@pytest.mark.parametrize("other", SAID)
+def test_a_match_is_told_of_two_answers_only(tmp_path, templates, own, other):
+    """`own` is said after the whole chain, `other` after all else."""
+    whole = "Step 1: a b\nStep 2: c d"
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: SAID[own if after(ask) == whole else other])
+    known = {"12", "13"}
+    reference = own if own in known else None
+    assert set(rows["reference"]) == {reference}
+    assert {ask.reference for ask in arm.asks if after(ask) != whole and after(ask)} == {reference}
+    for row in rows.to_dicts():
+        said = own if row["k"] == 2 else other
+        assert row["match"] == ((said == own) if said in known and own in known else None)
+        assert row["correct"] == ((said == "12") if said in known else None)
+
+
+def test_each_answer_is_that_of_its_own_prompt(tmp_path, templates):
+    """No chain is asked for where none is told, and the number said is how many steps and fillers stand in the turn."""
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(f" {len(after(ask).split())}\n"))
+    told = {(row["test"], row["k"]): row["answer"] for row in rows.to_dicts()}
+    assert told == {
+        ("no_cot", None): "0",
+        ("full", 2): "8",
+        ("early_termination", 0): "0",
+        ("early_termination", 1): "4",
+        ("early_termination", 2): "8",
+        ("filler", 0): "8",
+        ("filler", 1): "8",
+        ("filler", 2): "8",
+    }
+    question = questions.frame([SUM], "set", "eval").to_dicts()[0]
+    users = {form: prompts.user_turn(templates, form, question) for form in ("cot", "no_cot")}
+    assert users["cot"] != users["no_cot"]
+    asked = {after(ask): ask.prompt.rpartition("\n\n")[0] for ask in arm.asks if after(ask)}
+    assert set(asked.values()) == {users["cot"]}
+    without = {ask.prompt.rpartition("\n\n")[0] for ask in arm.asks if not after(ask)}
+    assert without == set(users.values())  # no_cot, and early termination at k = 0
+    assert all(ask.prompt.endswith(prompts.CUE) for ask in arm.asks)
+
+
+def test_the_answer_of_a_truncated_chain_is_none(tmp_path, templates):
+    cut = {"outcome": "truncated", "free_answer": None}
+    rows, _ = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), cut, again=1)
+    full = rows.row(by_predicate=pl.col("test") == "full", named=True)
+    assert (full["outcome"], full["answer"], full["lenient"], full["correct"]) == ("truncated", None, None, None)
+    assert set(rows["test"]) == {"no_cot", "full"}
+    assert rows.select("reference", "match").null_count().row(0) == (2, 2)
+
+
+def test_the_probability_of_the_own_answer_is_that_of_its_letter(tmp_path, templates):
+    whole = "Step 1: a b\nStep 2: c d"
+    told = {whole: letters(0.1, 0.2, 0.7)}
+    rows, _ = answered(tmp_path, templates, CHOICE, lambda ask: told.get(after(ask), letters(0.5, 0.2, 0.3)))
+    p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
+    assert p["full", 2] == p["filler", 2] == 0.7
+    assert p["no_cot", None] == p["filler", 0] == p["early_termination", 1] == 0.3
+
+
+def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates):
+    """It can be asked for only once the own answer is known, so after the whole chain too."""
+
+    def said(ask: Ask) -> Told:
+        return Told(" 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference))
+
+    rows, _ = answered(tmp_path, templates, SUM, said)
+    p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
+    assert p.pop(("no_cot", None)) is None
+    assert p["full", 2] == p["early_termination", 2] == len("Step 1: a b\nStep 2: c d") + 12
+    assert p["early_termination", 0] == 12 and p["early_termination", 1] == len("Step 1: a b") + 12
+
+
+@pytest.mark.parametrize("why", ["unavailable", "truncated"])
+def test_what_could_not_be_asked_says_why(tmp_path, templates, why):
+    asked = questions.frame([SUM], "set", "eval")
+    _, written = chain_of(asked["id"][0], ["a b", "c d"])
+    made = build.build(written, None, ["filler"], " ...", lambda text: len(text.split()))
+    missing = (pl.col("test") == "filler") & (pl.col("k") == 1)
+    made = made.with_columns(
+        text=pl.when(~missing).then("text"), missing=pl.when(missing).then(pl.lit(why)).otherwise("missing")
+    )
+    with RowStore(tmp_path) as rows:
+        arm = Said(lambda ask: wrote(" 12\n"))
+        told = answering.answer(arm, (rows, "arm"), asked, written, made, templates, 8, 0.05, again=0, shuffle=False)
+    lost = told.filter(test="filler", k=1).row(0, named=True)
+    assert (lost["outcome"], lost["answer"], lost["match"], lost["correct"], lost["lenient"]) == (why, *[None] * 4)
+    assert lost["reference"] == "12" and set(told.filter(pl.col("k").ne_missing(1))["outcome"]) == {"answered"}
+
+
+def test_letters_of_another_order_are_told_as_the_options_own(tmp_path, templates):
+    """An arm that always means green: its letter moves with the option, what is told of it does not."""
+
+    def green(ask: Ask) -> Told:
+        shown = dict(re.findall(r"^([A-C])\. (red|green|blue)$", ask.prompt, re.MULTILINE))
+        return letters(*({"red": 0.1, "green": 0.7, "blue": 0.2}[shown[letter]] for letter in "ABC"))
+
+    for name in ("Which colour?", "Which one?", "And which?", "Which of them?"):
+        rows, _ = answered(tmp_path, templates, CHOICE | {"question": name}, green, shuffle=True)
+        assert set(rows["test"]) >= {"no_cot", "no_cot_shuffled"}
+        for row in rows.to_dicts():
+            assert (row["answer"], row["correct"]) == ("B", True)
+            assert row["probabilities"] == pytest.approx([0.1, 0.7, 0.2])
+
+
+def test_full_chains_alone_are_asked_again(tmp_path, templates):
+    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), again=1)
+    assert [after(ask) for ask in arm.again] == ["Step 1: a b\nStep 2: c d"]
+    assert rows.filter(test="again").select("answer", "match", "p_reference").rows() == [("12", True, None)]
+    assert answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"))[1].again == []
+
+
+class Keys:
+    """In the place of a row store: remembers the keys it is asked for."""
+
+    def __init__(self):
+        self.keys = []
+
+    def through(self, keys, compute):
+        self.keys += keys
+        values = dict(compute(list(range(len(keys)))))
+        return [values[i] for i in range(len(keys))]
+
+    def settle(self):
+        pass
+
+
+def keys_of(templates, question: dict = SUM, arm: str = "arm", engine: str = "said", text="a b", **how) -> list[str]:
+    """The keys of the rows of a question's answers, and of a chain of it."""
+    asked = questions.frame([question], "set", "eval")
+    _, written = chain_of(asked["id"][0], [text, "c d"])
+    made = build.build(written, None, ["early_termination"], " ...", lambda text: len(text.split()))
+    say = letters(*[1 / 3] * 3) if question["options"] else wrote(" 12\n")
+    model, keep = Said(lambda ask: Generated(" 12", 1, True) if isinstance(ask, str) else say), Keys()
+    model.engine = engine
+    how = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False} | how
+    answering.answer(model, (keep, arm), asked, written, made, templates, **how)
+    chains.write(model, (keep, arm), asked, templates, how["max_new_tokens"], forced_start=True)
+    return keep.keys
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"arm": "another"},
+        {"engine": "newer"},
+        {"max_new_tokens": 9},
+        {"question": SUM | {"question": "How many then?"}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_whatever_changes_a_row_changes_its_key(templates, changed):
+    assert not set(keys_of(templates)) & set(keys_of(templates, **changed))
+    assert keys_of(templates) == keys_of(templates)
+
+
+def test_a_prompt_that_stays_keeps_its_key(templates):
+    """Another first step changes the rows behind it and no other."""
+    before, now = keys_of(templates), keys_of(templates, text="x y")
+    same = [key for key in before if key in now]
+    assert 0 < len(set(same)) < len(set(before))
+
+
+def test_what_changes_no_row_changes_no_key(templates):
+    assert keys_of(templates, min_option_mass=0.5) == keys_of(templates)
+    assert keys_of(templates, CHOICE, max_new_tokens=9)[:-1] == keys_of(templates, CHOICE)[:-1]  # a letter is one token
+    assert set(keys_of(templates, CHOICE)).isdisjoint(keys_of(templates))
+    another = SUM | {"answer": "13", "rationale": "because"}  # what the arm is not shown
+    assert keys_of(templates, another) == keys_of(templates)
+
+
+@pytest.mark.parametrize("end_rule", ["chain", "line"])
+def test_texts_are_kept_by_how_they_end(end_rule):
+    model, keep = Said(lambda text: Generated(text, 1, True)), Keys()
+    chains.generate(model, (keep, "arm"), ["a", "b", "a"], 8, end_rule, bool)
+    assert keep.keys[0] == keep.keys[2] != keep.keys[1]
+    other = Keys()
+    chains.generate(model, (other, "arm"), ["a"], 8, "another", bool)
+    assert other.keys[0] not in keep.keys
+
+
+@pytest.mark.parametrize("forced_start", [True, False])
+def test_what_a_cut_chain_declares_counts_nowhere(tmp_path, templates, forced_start):
+    asked = questions.frame([SUM, CHOICE], "set", "eval")
+    text = " Seven and five.\nFinal Answer: 12\nFinal Answer: B\n"
+    for finished, outcome in ((True, "answered"), (False, "truncated")):
+        arm = Said(lambda _, finished=finished: Generated(text, 7, finished))
+        with RowStore(tmp_path / outcome) as rows:
+            written = chains.write(arm, (rows, "arm"), asked, templates, 9, forced_start)
+        assert set(written["outcome"]) == {outcome}
+        assert set(written["text"]) == {prompts.CHAIN_START * forced_start + text}
+        told = written.select("free_answer", "lenient").rows()
+        assert told == ([("12", "12"), ("B", "B")] if finished else [(None, None)] * 2)
+        assert written["span"].null_count() == (0 if finished else 2)

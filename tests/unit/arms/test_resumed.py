@@ -1,0 +1,55 @@
+"""A job that is killed in its middle and run again: the rows of an undisturbed one, to the last digit."""
+
+import pytest
+import tiny
+
+from faithtune.arms import answers as answering
+from faithtune.arms import blocks, cached_arm, chains
+from faithtune.arms.row_store import RowStore
+from faithtune.data import questions
+from faithtune.data.readers import arithmetic
+from faithtune.interventions import build
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def asked():
+    """Nine sums: two blocks."""
+    return questions.frame(arithmetic.generate(9, seed=11), "sums", "eval")
+
+
+def answers(folder, model, asked, templates, most=None):
+    """All answers, computed block by block; killed after `most` rows."""
+    network = tiny.model(model, batch_size=4, max_packed_tokens=500)
+    with RowStore(folder, together=True) as rows:
+        put = rows.put
+
+        def counting(key, value):
+            if len(rows.rows) == most:
+                raise Killed
+            put(key, value)
+
+        rows.put = counting
+        found = []
+        for block in cached_arm.each(blocks.cut(asked, 5), rows):
+            written = chains.write(network, (rows, "tiny"), block.questions, templates, 96, forced_start=True)
+            tampered = build.build(written, None, ["early_termination"], " ...", network.count_tokens)
+            limits = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False}
+            parts = (block.questions, written, tampered)
+            found.append(answering.answer(network, (rows, "tiny"), *parts, templates, **limits))
+        return found
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_resumed_job_has_the_digits_of_an_undisturbed_one(tmp_path, tiny_model, templates, asked, share):
+    undisturbed = answers(tmp_path / "whole", tiny_model, asked, templates)
+    most = int(share * len(RowStore(tmp_path / "whole").rows))
+    with pytest.raises(Killed):
+        answers(tmp_path / "killed", tiny_model, asked, templates, most)
+    assert len(RowStore(tmp_path / "killed").rows) < most
+    resumed = answers(tmp_path / "killed", tiny_model, asked, templates)
+    for one, other in zip(undisturbed, resumed, strict=True):
+        assert one.equals(other)

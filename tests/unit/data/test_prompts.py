@@ -1,0 +1,71 @@
+"""Prompts: one conversation form, continued and not answered anew."""
+
+from types import SimpleNamespace
+
+import pytest
+import tiny
+
+import small
+from faithtune.core.errors import UserError
+from faithtune.data import prompts
+
+CHOICE = {
+    "kind": "choice",
+    "context": "A wall.",
+    "question": "Which colour?",
+    "options": ["red", "blue"],
+    "answer": "B",
+}
+NUMBER = {"kind": "number", "context": None, "question": "How many?", "options": [], "answer": "42"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return small.tokenizer()
+
+
+def test_the_users_turn_is_the_template_with_the_question():
+    template = {"cot_choice": "Think.\n\n{question}\n\nNow."}
+    assert prompts.user_turn(template, "cot", CHOICE) == "Think.\n\nA wall.\n\nWhich colour?\n\nA. red\nB. blue\n\nNow."
+
+
+def test_a_question_that_holds_braces_is_left_as_it_is():
+    template = {"cot_number": "{question}"}
+    assert prompts.user_turn(template, "cot", NUMBER | {"question": "What is {x}?"}) == "What is {x}?"
+
+
+def test_the_cue_follows_the_chain():
+    assert prompts.assistant_turn("Step 1: a") == "Step 1: a\nFinal Answer:"
+    assert prompts.assistant_turn("") == "Final Answer:"
+
+
+def test_the_assistants_turn_is_left_open(tokenizer):
+    text = prompts.render(tokenizer, "Hello", "Step 1:")
+    assert text == "<|user|>\nHello<|end|>\n<|assistant|>\nStep 1:"
+
+
+def test_without_a_chat_template_the_turns_stand_plain(tokenizer, monkeypatch):
+    monkeypatch.setattr(tokenizer, "chat_template", None)
+    assert prompts.render(tokenizer, "Hello", "Step 1:") == "Hello\n\nStep 1:"
+
+
+def test_a_plain_turn_begins_with_the_token_that_begins_texts():
+    assert prompts.render(prompts.PLAIN, "Hello") == "Hello\n\n"
+    base = SimpleNamespace(chat_template=None, bos_token="<s>")
+    assert prompts.render(base, "Hello", "Step 1:") == "<s>Hello\n\nStep 1:"
+
+
+def test_answers_as_they_follow_the_cue():
+    assert prompts.answer_text(CHOICE) == " B. blue"
+    assert prompts.answer_text(NUMBER) == " 42"
+
+
+def test_letters_are_one_token_after_the_cue(tokenizer):
+    ids = prompts.option_token_ids(tokenizer, 3)
+    assert [tokenizer.decode([i]) for i in ids] == [" A", " B", " C"]
+
+
+def test_a_tokenizer_that_splits_letters_is_refused(templates):
+    texts = ["no such letters here"] * 3
+    with pytest.raises(UserError, match="no one token of ' A'"):
+        prompts.option_token_ids(tiny._tokenizer(texts), 3)

@@ -1,0 +1,422 @@
+"""The local backend: batching and packing change speed, never an answer (float32)."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import tiny
+import torch
+
+import small
+from faithtune.core.errors import UserError
+from faithtune.data import prompts
+from faithtune.data.readers import arithmetic
+from faithtune.extraction import steps
+from faithtune.models import loading, padded
+from faithtune.models.backend import Ask
+from faithtune.models.tree import Tree
+from faithtune.models.tree_cache import Forest
+
+QUESTIONS = arithmetic.generate(8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model):
+    return tiny.model(tiny_model, batch_size=3, max_packed_tokens=300)
+
+
+@pytest.fixture(scope="module")
+def texts(model, templates):
+    users = [prompts.user_turn(templates, "cot", question) for question in QUESTIONS]
+    return [model.render(user, prompts.CHAIN_START) for user in users]
+
+
+@torch.inference_mode()
+def plainly(model, text: str, n: int) -> list[int]:
+    """Greedy decoding, token by token, without cache, batch or library."""
+    ids = model.token_ids(text)
+    for _ in range(n):
+        ids.append(model.network(torch.tensor([ids])).logits[0, -1].argmax().item())
+        if ids[-1] == model.tokenizer.eos_token_id:
+            break
+    return ids[len(model.token_ids(text)) :]
+
+
+def test_generation_is_plain_greedy_decoding(model, texts):
+    made = dict(model.generate(texts, 48))
+    assert sorted(made) == list(range(len(texts)))
+    for i, text in enumerate(texts):
+        expected = plainly(model, text, 48)
+        finished = expected[-1] == model.tokenizer.eos_token_id
+        expected = expected[:-1] if finished else expected
+        assert made[i].text == model.tokenizer.decode(expected)
+        assert (made[i].n_tokens, made[i].finished) == (len(expected), finished)
+
+
+def test_a_text_cut_at_the_limit_is_not_finished(model, texts):
+    made = dict(model.generate(texts, 3))
+    assert {(one.n_tokens, one.finished) for one in made.values()} == {(3, False)}
+
+
+def test_the_end_rule_finishes_a_text(model, texts):
+    made = dict(model.generate(texts, 48, ended=lambda text: "=" in text))
+    assert all(one.finished and one.n_tokens < 48 for one in made.values())
+    assert all(one.text.count("=") == 1 and one.text.endswith("=") for one in made.values())
+    assert all(one.n_tokens == model.count_tokens(one.text) for one in made.values())
+
+
+def asks_about(model, templates, question):
+    user = prompts.user_turn(templates, "cot", question)
+    chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
+    rendered = [model.render(user, prompts.assistant_turn(chain)) for chain in chains]
+    return [Ask(text, reference="14") for text in [*rendered, rendered[1]]]
+
+
+def told_of(answers) -> list:
+    """What was told, in the order of the asks."""
+    return [told for _, told in sorted(answers, key=lambda pair: pair[0])]
+
+
+def line_ended(text: str) -> bool:
+    return "\n" in text
+
+
+def drafts() -> dict[str, Callable]:
+    """What an ask's draft may be: nothing, right, wrong from the first token, wrong later, too long."""
+    return {
+        "none": lambda one: None,
+        "right": lambda one: one.text,
+        "wrong": lambda one: " 9x",
+        "wrong later": lambda one: one.text[:2] + "7,7",
+        "too long": lambda one: one.text + " 1 2 3",
+    }
+
+
+@pytest.mark.parametrize("limit", [1, 2, 8])
+@pytest.mark.parametrize("kind", ["none", "right", "wrong", "wrong later", "too long"])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_packed_answers_are_plain_ones(model, templates, limit, kind, stacked):
+    """Alone, in padded batches and in the tree, whatever was drafted, a number is the same."""
+    asks = [ask for question in QUESTIONS for ask in asks_about(model, templates, question)]
+    alone = told_of(padded.answer(model, asks, limit, line_ended))
+    assert any(one.finished for one in alone) == (limit == 8)
+    draft = drafts()[kind]
+    asks = [dataclasses.replace(ask, draft=draft(one)) for ask, one in zip(asks, alone, strict=True)]
+    model.forest.stacked = stacked
+    told = [one for half in (asks[:20], asks[20:]) for one in told_of(model.answer(half, limit, line_ended))]
+    for ask, one, expected in zip(asks, told, alone, strict=True):
+        assert (one.text, one.finished) == (expected.text, expected.finished)
+        assert one.p_reference == pytest.approx(probability(model, ask.prompt, " 14"), abs=1e-4)
+
+
+def test_plain_answers_are_greedy_decoding(model, templates):
+    asks = asks_about(model, templates, QUESTIONS[0])
+    for ask, one in zip(asks, told_of(padded.answer(model, asks, 6, line_ended)), strict=True):
+        expected = plainly(model, ask.prompt, 6)
+        finished = expected[-1] == model.tokenizer.eos_token_id
+        assert one.text == model.tokenizer.decode(expected[:-1] if finished else expected)
+        assert one.finished == finished
+
+
+def test_what_a_draft_foretells_costs_one_pass(model, templates, monkeypatch):
+    [ask, *_] = asks_about(model, templates, QUESTIONS[0])
+    [told] = told_of(model.answer([ask], 8, line_ended))
+    assert len(told.text) > 2
+
+    def passes(draft):
+        calls, fresh = [], Forest(lambda: model.network)
+        grow = fresh.grow
+        monkeypatch.setattr(fresh, "grow", lambda wanted: calls.append(wanted) or grow(wanted))
+        monkeypatch.setattr(model, "forest", fresh)
+        assert told_of(model.answer([dataclasses.replace(ask, draft=draft)], 8, line_ended)) == [told]
+        return len(calls)
+
+    assert passes(told.text) == 2 < passes(None)
+
+
+def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templates):
+    model = tiny.model(tiny_model, max_packed_tokens=600)
+    groups = [[ask.prompt for ask in asks_about(model, templates, question)] for question in QUESTIONS]
+    seen = []
+    for pack in model.packs(groups):
+        before = len(model.forest.tree)
+        known = [len(model.forest.tree.known(model.token_ids(text))) for i in pack for text in groups[i]]
+        assert before == (max(known) if seen else 0)
+        assert before < 300  # the beginning that all prompts share, and no more
+        told_of(model.answer([Ask(text) for i in pack for text in groups[i]], 2, line_ended))
+        assert len(model.forest.tree) < 600 + 60  # and what was written
+        seen += pack
+    assert seen == list(range(len(groups)))
+    distinct = Tree()
+    for group in groups:
+        for text in group:
+            distinct.insert(model.token_ids(text))
+    written = len(groups) * 4  # one token of two is computed for each distinct prompt
+    assert len(distinct) <= model.forest.computed <= len(distinct) + written
+
+
+@torch.inference_mode()
+def probability(model, prompt: str, answer: str) -> float:
+    """Probability of an answer that no digit follows, one forward pass over the whole text."""
+    start, ids = len(model.token_ids(prompt)), model.token_ids(prompt + answer)
+    p = model.network(torch.tensor([ids])).logits[0].double().softmax(-1)
+    value = 1.0
+    for position in range(start, len(ids)):
+        value *= p[position - 1, ids[position]].item()
+    digits = [model.tokenizer.convert_tokens_to_ids(digit) for digit in "0123456789"]
+    return value * (1 - p[-1, digits].sum().item())
+
+
+def test_letters_are_read_as_one_forward_pass_would(model, templates):
+    question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
+    user = prompts.user_turn(templates, "cot", question)
+    prompt = model.render(user, prompts.assistant_turn("Step 1: It is red."))
+    [told] = told_of(model.answer([Ask(prompt, n_options=3)], 8, bool))
+    [alone] = told_of(padded.answer(model, [Ask(prompt, n_options=3)], 8, bool))
+    assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    with torch.inference_mode():
+        logits = model.network(torch.tensor([model.token_ids(prompt)])).logits[0, -1]
+    letters = prompts.option_token_ids(model.tokenizer, 3)
+    assert told.probabilities == pytest.approx(logits[letters].softmax(-1).tolist(), abs=1e-5)
+    assert told.option_mass == pytest.approx(logits.softmax(-1)[letters].sum().item(), abs=1e-5)
+
+
+def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
+    import bitsandbytes
+    import transformers
+
+    config = transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.float32,
+    )
+    packed = transformers.AutoModelForCausalLM.from_pretrained(
+        tiny_model, dtype=torch.float32, quantization_config=config, device_map={"": "cpu"}
+    )
+    layers = [layer for layer in packed.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
+    assert layers
+    for layer in layers:
+        layer.support_avx512bf16_for_cpu = False
+    ids = torch.randint(5, 100, (2, 20))
+    loaded = [loading.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4") for _ in range(2)]
+    exact = loading.load_base(tiny_model, "none", "float32", "cpu")
+    with torch.inference_mode():
+        expected = packed(ids).logits
+        for network in loaded:  # made, then read back
+            assert torch.equal(network(ids).logits, expected)
+        assert not torch.equal(exact(ids).logits, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["nf4"]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_nf4_is_computed_in_the_studys_type(monkeypatch, dtype):
+    import transformers
+
+    class Loaded(Exception):
+        """What would be loaded is known."""
+
+    def from_pretrained(folder, **settings):
+        assert settings["dtype"] == settings["quantization_config"].bnb_4bit_compute_dtype == getattr(torch, dtype)
+        assert settings["quantization_config"].bnb_4bit_quant_type == "nf4"
+        raise Loaded
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", from_pretrained)
+    with pytest.raises(Loaded):
+        loading.load_base("somewhere", "nf4", dtype, "cpu")
+
+
+@pytest.mark.parametrize("damage", ["a byte", "no hash"])
+def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, damage, capsys):
+    def logits():
+        with torch.inference_mode():
+            network = loading.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
+            return network(torch.arange(5, 25)[None]).logits
+
+    expected = logits()
+    if damage == "a byte":
+        with open(tmp_path / "nf4/model.safetensors", "r+b") as file:
+            file.seek(-10_000, 2)
+            file.write(b"7")
+    else:  # as earlier versions left them
+        (tmp_path / "nf4/sha256").unlink()
+    assert torch.equal(logits(), expected)
+    assert f"{tmp_path / 'nf4'}: damaged, made anew" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["nf4", "nf4.damaged"]
+    assert torch.equal(logits(), expected)
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_expanded_weights_that_are_damaged_and_stay_are_not_loaded(tiny_model, tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(1, "Operation not permitted")
+
+    loading.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
+    (tmp_path / "nf4/sha256").write_text("another")
+    monkeypatch.setattr(loading.damage, "set_aside", denied)
+    with pytest.raises(UserError, match=r"nf4: damaged, and it could not be renamed \(.*\); delete it"):
+        loading.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
+
+
+def test_an_adapter_leaves_the_base_as_it_is(tiny_model, tmp_path):
+    """The rotary frequencies stay float32 in bfloat16: base and tuned see the same positions."""
+    from peft import LoraConfig, get_peft_model
+
+    base = loading.load_base(tiny_model, "none", "bfloat16", "cpu")
+    get_peft_model(base, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path)
+    card, arm = {"path": str(tiny_model)}, {"method": "lora", "path": str(tmp_path)}
+    tuned = loading.load_network(card, arm, "none", "bfloat16", "cpu")
+    base = loading.load_network(card, None, "none", "bfloat16", "cpu")
+    buffers = {name: buffer.dtype for name, buffer in tuned.named_buffers() if "inv_freq" in name}
+    assert set(buffers.values()) == {torch.float32}
+    ids = torch.randint(5, 100, (1, 200))
+    with torch.inference_mode(), tuned.disable_adapter():
+        assert torch.equal(tuned(ids).logits, base(ids).logits)
+
+
+def test_in_float32_on_a_cpu_an_adapter_is_merged_which_changes_the_last_digits(tiny_model, tmp_path):
+    from peft import LoraConfig, PeftModel, get_peft_model
+
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    get_peft_model(loading.load_base(tiny_model, "none", "float32", "cpu"), config).save_pretrained(tmp_path)
+    card, arm = {"path": str(tiny_model)}, {"method": "lora", "path": str(tmp_path)}
+    merged = loading.load_network(card, arm, "none", "float32", "cpu")
+    attached = PeftModel.from_pretrained(loading.load_base(tiny_model, "none", "float32", "cpu"), tmp_path)
+    base = loading.load_network(card, None, "none", "float32", "cpu")
+    ids = torch.randint(5, 100, (2, 64))
+    with torch.inference_mode():
+        tuned, expected, untuned = (one(ids).logits for one in (merged, attached, base))
+    assert torch.allclose(tuned, expected, atol=1e-4) and not torch.allclose(tuned, untuned, atol=0.1)
+    assert not [name for name, _ in merged.named_modules() if "lora" in name]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_asked_again_is_computed_in_another_batch(tiny_model, texts, dtype):
+    model = tiny.model(tiny_model)
+    model.network.to(getattr(torch, dtype))
+    asks = [Ask(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
+    first, again = (dict(answer(asks, 8, steps.line_ended)) for answer in (model.answer, model.answer_again))
+    assert first.keys() == again.keys() == set(range(len(asks)))
+    for i in first:
+        assert first[i].probabilities == pytest.approx(again[i].probabilities, abs=1e-4 if dtype == "float32" else 0.05)
+        if dtype == "float32":
+            assert (first[i].text, first[i].finished) == (again[i].text, again[i].finished)
+        assert again[i].p_reference is None
+
+
+def test_decoding_is_greedy_whatever_a_model_recommends(tiny_model, texts, model, tmp_path):
+    for path in tiny_model.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "generation_config.json").write_text(
+        '{"eos_token_id": 1, "pad_token_id": 0, "repetition_penalty": 5.0, "do_sample": true, "temperature": 2.0}'
+    )
+    recommended = tiny.model(tmp_path, batch_size=3)
+    expected = dict(model.generate(texts, 24))
+    assert (
+        dict(recommended.generate(texts, 24))
+        == dict(padded.generate(recommended, texts, 24, lambda text: False))
+        == expected
+    )
+
+
+# Of a network that knows nothing: what holds of any model holds of it, in milliseconds.
+TURNS = ["", "Step 1: red plus 3.", "Step 1: red plus 3.\nStep 2: blue plus 4.", "Step 1: blue plus 3."]
+
+
+@pytest.fixture(scope="module")
+def random():
+    return small.model(batch_size=3, max_packed_tokens=40)
+
+
+def asked_of(model, **about) -> list[Ask]:
+    """The same turns of two questions, one of them twice."""
+    users = ("How many?", "How many are red or blue?")
+    asks = [Ask(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
+    return [*asks, asks[1]]
+
+
+def decode(model, ids: list[int]) -> str:
+    return model.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@torch.inference_mode()
+def logits_after(model, text: str) -> torch.Tensor:
+    """Next-token logits of one forward pass, by transformers' eager attention."""
+    model.network.set_attn_implementation("eager")
+    logits = model.network(torch.tensor([model.token_ids(text)]), use_cache=False).logits[0, -1]
+    model.network.set_attn_implementation("tree")
+    return logits
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_random_networks_letters_are_those_of_whole_prompts(random, stacked):
+    asks, ids = asked_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
+    groups = [asks[:4], asks[4:8], asks[8:]]
+    seen = []
+    for pack in random.packs([[ask.prompt for ask in group] for group in groups]):
+        random.forest.stacked = stacked
+        here = [ask for i in pack for ask in groups[i]]
+        found = [one for half in (here[:2], here[2:]) for one in told_of(random.answer(half, 8, line_ended))]
+        for ask, told in zip(here, found, strict=True):
+            logits = logits_after(random, ask.prompt)
+            assert told.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
+            assert told.option_mass == pytest.approx(logits.softmax(-1)[ids].sum().item(), abs=1e-4)
+        seen.append(pack)
+    assert [i for pack in seen for i in pack] == [0, 1, 2] and len(seen) > 1
+    for ask, alone in zip(asks, told_of(padded.answer(random, asks, 8, line_ended)), strict=True):
+        logits = logits_after(random, ask.prompt)
+        assert alone.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
+
+
+def test_a_random_networks_numbers_are_those_of_whole_prompts(random):
+    asks = asked_of(random, reference="14")
+    asks[::2] = [dataclasses.replace(ask, draft=" 1x") for ask in asks[::2]]
+    told = told_of(random.answer(asks, 4, line_ended))
+    assert len({one.text for one in told}) > 2
+    for ask, one in zip(asks, told, strict=True):
+        assert one.p_reference == pytest.approx(probability(random, ask.prompt, " 14"), rel=1e-3)
+        written = plainly(random, ask.prompt, 4)
+        ends = [i for i in range(len(written)) if line_ended(decode(random, written[: i + 1]))]
+        expected = written[: ends[0] + 1] if ends else written
+        stopped = expected[-1] == random.tokenizer.eos_token_id
+        assert one.text == decode(random, expected[:-1] if stopped else expected)
+        assert one.finished == (stopped or bool(ends))
+    drafted = [dataclasses.replace(ask, draft=one.text) for ask, one in zip(asks, told, strict=True)]
+    assert [one.text for one in told_of(random.answer(drafted, 4, line_ended))] == [one.text for one in told]
+    alone = told_of(padded.answer(random, asks, 4, line_ended))
+    assert [(one.text, one.finished) for one in alone] == [(one.text, one.finished) for one in told]
+
+
+def test_a_random_networks_chains_are_those_of_greedy_decoding(random):
+    texts = [ask.prompt for ask in asked_of(random)]
+    made = dict(random.generate(texts, 8))
+    assert sorted(made) == list(range(len(texts)))
+    assert len({one.text for one in made.values()}) > 2
+    for i, text in enumerate(texts):
+        written = plainly(random, text, 8)
+        stopped = written[-1] == random.tokenizer.eos_token_id
+        expected = written[:-1] if stopped else written
+        assert (made[i].text, made[i].n_tokens) == (decode(random, expected), len(expected))
+        assert made[i].finished == stopped
+
+
+def test_what_was_tuned_is_what_is_asked(tmp_path):
+    """An adapter is attached to its base, and the network of a full tuning is the arm's own."""
+    from peft import LoraConfig, get_peft_model
+
+    ids, card = torch.arange(5, 25)[None], {"path": str(tmp_path / "base")}
+    arm = {method: {"method": method, "path": str(tmp_path / method)} for method in ("lora", "full")}
+    base, other = small.network(0), small.network(1)
+    with torch.inference_mode():
+        expected = {None: base(ids).logits, "full": other(ids).logits}
+        base.save_pretrained(card["path"])
+        other.save_pretrained(arm["full"]["path"])
+        torch.manual_seed(1)
+        tuned = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
+        tuned.save_pretrained(arm["lora"]["path"])
+        expected["lora"] = tuned(ids).logits
+        for method, logits in expected.items():
+            network = loading.load_network(card, method and arm[method], "none", "float32", "cpu").eval()
+            torch.testing.assert_close(network(ids).logits, logits, rtol=1e-4, atol=1e-4)
+    assert (expected[None] - expected["lora"]).abs().max() > 1e-2

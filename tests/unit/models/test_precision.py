@@ -1,0 +1,128 @@
+"""One floating-point type a study: the device's best where nothing is said, and a line where it costs."""
+
+import sys
+
+import pytest
+
+from configurations import SCHEMA
+from faithtune.core import errors
+from faithtune.core.errors import UserError
+from faithtune.models import precision
+from faithtune.study import config, plan
+
+OLD, NEW = precision.cuda((7, 5), "T4"), precision.cuda((8, 0), "A100")
+PLAIN = precision.Device("cpu", "old", "float32", "the processor lacks avx512_bf16")
+NATIVE = precision.Device("cpu", "new", "bfloat16", "the processor has avx512_bf16")
+
+
+def cpu_with(monkeypatch, tmp_path, flags: str, limit: str | None = None) -> precision.Device:
+    """The processor of a machine whose /proc/cpuinfo lists these flags."""
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu sse2 {flags}\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(precision, "CPUINFO", file)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    if limit is None:
+        monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    else:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    return precision.cpu()
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "best"),
+    [
+        ("avx2 fma", None, "float32"),
+        ("avx2 avx512f avx512_vnni", None, "float32"),
+        ("avx2 avx512f avx512_bf16", None, "bfloat16"),
+        ("avx2 amx_bf16 amx_tile", None, "bfloat16"),
+        ("avx2 avx512_bf16", "AVX2", "float32"),
+        ("avx2 avx512_bf16", "avx512_core", "float32"),
+        ("avx2 avx512_bf16", "AVX512_CORE_BF16", "bfloat16"),
+        ("avx2 avx512_bf16", "DEFAULT", "bfloat16"),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_it_multiplies_it(monkeypatch, tmp_path, flags, limit, best):
+    device = cpu_with(monkeypatch, tmp_path, flags, limit)
+    assert (device.kind, device.name, device.best) == ("cpu", "A Processor", best)
+    assert precision.choose("auto", device)["dtype"] == best
+
+
+def test_a_machine_without_cpuinfo_computes_in_float32(monkeypatch, tmp_path):
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "none")
+    assert precision.cpu().best == "float32"
+
+
+@pytest.mark.parametrize(("capability", "best"), [((7, 0), "float16"), ((7, 5), "float16"), ((8, 0), "bfloat16")])
+def test_a_gpu_computes_in_16_bits(capability, best):
+    assert precision.choose("auto", precision.cuda(capability, "a GPU"))["dtype"] == best
+
+
+def test_a_named_type_is_used_and_its_cost_said():
+    chosen = precision.choose("bfloat16", PLAIN)
+    assert chosen["dtype"] == "bfloat16"
+    line = precision.cost(chosen, PLAIN)
+    assert "times as slow as float32" in line and "avx512_bf16" in line and "dtype: auto" in line
+    assert precision.cost(precision.choose("bfloat16", NATIVE), NATIVE) is None
+    assert precision.cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "slow"),
+    [
+        (NATIVE, PLAIN, True),
+        (NEW, PLAIN, True),
+        (OLD, PLAIN, True),
+        (OLD, NATIVE, True),
+        (NEW, OLD, True),
+        (PLAIN, NEW, True),
+        (PLAIN, NATIVE, True),
+        (OLD, NEW, False),
+        (NATIVE, NEW, False),
+        (NATIVE, NATIVE, False),
+        (PLAIN, PLAIN, False),
+    ],
+)
+def test_a_study_that_moves_keeps_its_type_and_says_where_that_is_slow(first, then, slow):
+    line = precision.cost(precision.choose("auto", first), then)
+    assert (line is not None) == slow
+    if slow:
+        assert f"this study computes in {first.best}" in line and "results/precision.json" in line
+        assert "\n" not in line
+
+
+def test_what_is_chosen_is_said_in_words():
+    text = precision.describe(precision.choose("auto", PLAIN))
+    assert text == "float32 on the CPU (old): the processor lacks avx512_bf16"
+    assert precision.describe(precision.choose("float16", NEW)).startswith("float16 on a GPU (A100): ")
+
+
+def test_a_study_has_one_type(raw):
+    assert plan.dtype(config.load(raw, SCHEMA)) == "auto"
+    raw["models"]["second"] = raw["models"]["m"] | {"dtype": "float32"}
+    assert plan.dtype(config.load(raw, SCHEMA)) == "float32"
+    raw["models"]["third"] = raw["models"]["m"] | {"dtype": "bfloat16"}
+    with pytest.raises(UserError, match=r"models\.third\.dtype is bfloat16, but models\.second\.dtype is float32"):
+        config.load(raw, SCHEMA)
+
+
+def test_each_job_tells_what_its_type_costs_and_a_run_once_for_all(monkeypatch, capsys):
+    monkeypatch.delenv(precision.COST_TOLD, raising=False)
+    monkeypatch.setattr(errors, "terminal", sys.stdout)
+    precision.tell_cost(precision.choose("auto", NATIVE), NATIVE)
+    assert capsys.readouterr() == ("", "")
+    precision.tell_cost(precision.choose("auto", NEW), OLD)
+    told = capsys.readouterr()
+    assert "this study computes in bfloat16, emulated" in told.out and "warning: this study computes" in told.err
+    monkeypatch.setenv(precision.COST_TOLD, "1")
+    precision.tell_cost(precision.choose("auto", NATIVE), PLAIN)
+    told = capsys.readouterr()
+    assert not told.out and "bfloat16, 5 to 25 times as slow as float32 here" in told.err
+
+
+def test_a_served_model_names_its_type(raw):
+    """What its server computes in is not for this machine to choose."""
+    raw["models"]["m"]["served"] = {"base_url_env": "URL"}
+    with pytest.raises(UserError, match=r"models\.m is served, but names no dtype"):
+        config.load(raw, SCHEMA)
+    raw["models"]["m"]["dtype"] = "bfloat16"
+    config.load(raw, SCHEMA)

@@ -1,0 +1,106 @@
+"""The files a table becomes, and that each carries where it comes from."""
+
+import csv
+import json
+from functools import cache
+
+import polars as pl
+import pyarrow.parquet
+import pytest
+
+from faithtune.core import parquet
+from faithtune.core.errors import UserError
+from faithtune.core.schemas.estimates import ESTIMATES
+
+pass
+from faithtune.jobs import provenance  # noqa: E402
+from faithtune.report.tables.cells import Study  # noqa: E402
+from faithtune.report.tables.tables import TABLES, readable, select  # noqa: E402
+from faithtune.report.tables.write import write  # noqa: E402
+from frames import build, inputs, random_answers  # noqa: E402
+
+SUFFIXES = (".parquet", ".csv", ".md", ".tex")
+STUDY = Study(confidence=0.9)
+ORIGIN = {"code": {"commit": "c0ffee", "changed": False}, "configuration": {"seed": 1}, "data": {}}
+LINE = provenance.line(ORIGIN)
+
+
+@cache
+def rows(name: str) -> pl.DataFrame:
+    """Rows of the table; of another source than estimates, one row of nulls and plain values."""
+    table = TABLES[name]
+    if table.source != "estimates":
+        plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int64: 3, pl.Boolean: False}
+        values = {column: [plain[kind]] for column, kind in table.schema.items()}
+        return pl.DataFrame(values, schema=table.schema)
+    frames = {
+        ("m_1", arm, eval_set): random_answers(10 * i + j)
+        for i, arm in enumerate(("base", "sums"))
+        for j, eval_set in enumerate(("sums", "blogs"))
+    }
+    return select(build(**inputs(frames, {"base": None, "sums": "sums"})), name, STUDY)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_written_files(name, tmp_path):
+    found = rows(name)
+    paths = [tmp_path / f"{name}{suffix}" for suffix in SUFFIXES]
+    write(found, name, paths, STUDY, ORIGIN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+
+    assert parquet.read(paths[0], TABLES[name].schema).equals(found)
+    metadata = pyarrow.parquet.read_schema(paths[0]).metadata
+    assert json.loads(metadata[provenance.KEY.encode()]) == ORIGIN
+
+    frame = readable(found, name, STUDY)
+    with paths[1].open(encoding="utf-8", newline="") as file:
+        head, *body = csv.reader(file)
+    assert head == [*frame.columns, "provenance"]
+    assert body == [[*line, provenance.short(ORIGIN)] for line in frame.rows()]
+
+    title, _, caption, _, head, _, *body, _, origin = paths[2].read_text(encoding="utf-8").splitlines()
+    assert title == f"# {TABLES[name].title}"
+    assert caption.startswith(TABLES[name].caption if found.height else "")
+    assert ("90 % interval" in caption) == (TABLES[name].source == "estimates" and found.height > 0)
+    assert [cell.strip() for cell in head.strip("|").split("|")] == frame.columns
+    assert [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in body] == frame.rows()
+    assert origin == LINE
+
+    tex = paths[3].read_text(encoding="utf-8")
+    assert tex.isascii() and tex.count("{") == tex.count("}")
+    assert tex.startswith(f"% {LINE}\n") and r"\toprule" in tex and r"\bottomrule" in tex
+    lines = [line for line in tex.splitlines() if line.endswith(r" \\") and not line.startswith(r"\caption")]
+    assert len(lines) == frame.height + 1
+    assert {line.count(" & ") for line in lines} == {frame.width - 1}
+
+
+def test_the_line_of_provenance():
+    assert LINE.startswith("Provenance: commit c0ffee, configuration ")
+    changed = ORIGIN | {"code": {"commit": "c0ffee", "changed": True}}
+    assert provenance.line(changed).startswith("Provenance: commit c0ffee with changes, configuration ")
+    assert provenance.line(ORIGIN | {"configuration": {"seed": 2}}).split(",")[1] != LINE.split(",")[1]
+
+
+def test_names_are_escaped(tmp_path):
+    values = {"model": "m", "arm": r"50%_of $\{x}|#1&~^", "eval_set": "s", "test": "cot", "metric": "accuracy"}
+    values |= {"estimate": -0.5, "low": -0.6, "high": -0.4, "n": 1}
+    found = select(pl.DataFrame([values], schema=ESTIMATES), "t1_accuracy", STUDY)
+    write(found, "t1_accuracy", [tmp_path / "t.tex", tmp_path / "t.md"], STUDY, ORIGIN)
+    tex = (tmp_path / "t.tex").read_text()
+    escaped = r"50\%\_of \$\textbackslash{}\{x\}|\#1\&\textasciitilde{}\textasciicircum{}"
+    assert escaped in tex and r"[\ensuremath{-}0.600, \ensuremath{-}0.400]" in tex
+    assert r"50%_of $\{x}\|#1&~^" in (tmp_path / "t.md").read_text()
+
+
+def test_two_writings_are_equal_bytes(tmp_path):
+    for folder in ("a", "b"):
+        paths = [tmp_path / folder / f"t{suffix}" for suffix in SUFFIXES]
+        write(rows("t1_accuracy"), "t1_accuracy", paths, STUDY, ORIGIN)
+    for suffix in SUFFIXES:
+        assert (tmp_path / "a" / f"t{suffix}").read_bytes() == (tmp_path / "b" / f"t{suffix}").read_bytes()
+
+
+def test_what_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"t\.xlsx: a table is written as"):
+        write(rows("t1_accuracy"), "t1_accuracy", [tmp_path / "t.csv", tmp_path / "t.xlsx"], STUDY, ORIGIN)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,377 @@
+"""The configuration: defaults, arms, and what each rule's parameters hold."""
+
+import copy
+import hashlib
+import shutil
+
+import pytest
+import yaml
+
+from configurations import ROOT, SCHEMA
+from faithtune.core.errors import UserError
+from faithtune.study import config, schema
+
+
+def test_the_shipped_configurations_are_right(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for path in sorted((ROOT / "config").glob("*.yaml")):
+        config.load(yaml.safe_load(path.read_text()), SCHEMA)
+
+
+def test_defaults_are_filled_in_at_every_depth(raw):
+    full = config.load(raw, SCHEMA)
+    assert full["measures"]["alphas"] == [0.25, 0.5, 0.75]
+    assert full["tunings"]["r8"]["alpha"] == 16
+    assert full["tunings"]["r16"]["micro_batch_size"] == 16
+    assert full["paraphraser"]["model"] == "m"
+    assert full["models"]["m"]["quantisation"] == "nf4"
+    assert full["data_sets"]["siqa"]["reader"] == "siqa"
+
+
+def test_loading_changes_nothing_of_what_it_was_given(raw):
+    before = copy.deepcopy(raw)
+    config.load(raw, SCHEMA)
+    assert raw == before
+
+
+def test_every_key_of_the_schema_is_described():
+    def walk(part, where):
+        for key, value in part.get("properties", {}).items():
+            named = value if "$ref" not in value else SCHEMA["$defs"][value["$ref"].rsplit("/", 1)[1]]
+            assert "description" in value or "properties" in named, f"{where}.{key}"
+            walk(value, f"{where}.{key}")
+
+    for name, part in {"config": SCHEMA, **SCHEMA["$defs"]}.items():
+        walk(part, name)
+
+
+def test_every_bound_of_the_schema_has_its_words(raw):
+    """None of the schema's keywords may end in a KeyError instead of a message."""
+    handled = {*schema._EXPECTED, "additionalProperties", "required", "enum", "oneOf", "uniqueItems"}
+    silent = {"$ref", "properties", "items", "propertyNames"}  # only lead to others
+    used = set()
+
+    def walk(part):
+        if isinstance(part, dict):
+            used.update(key for key in part if key in schema.jsonschema.Draft202012Validator.VALIDATORS)
+            for value in part.values():
+                walk(value)
+
+    walk(SCHEMA)
+    assert used <= handled | silent
+    raw["filler"] = " "
+    with pytest.raises(UserError, match="filler is ' '; expected a text that is not blank"):
+        config.load(raw, SCHEMA)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e400", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("measures", "confidence"), ("tunings.r8", "learning_rate"), ("tunings.r8", "epochs"), ("seed", None)],
+)
+def test_what_is_no_finite_number_is_refused(raw, section, key, value):
+    """YAML leaves NaN and Infinity text, which JSON reads as numbers."""
+    _set(raw, f"{section}.{key}" if key else section, value)
+    with pytest.raises(UserError) as told:
+        config.load(raw, SCHEMA)
+    where = f"{section}.{key}" if key else section
+    assert str(told.value) == f"config: {where} is {float(value)}; expected a finite number"
+
+
+def test_the_item_of_a_list_that_is_no_number_is_named(raw):
+    raw["measures"] = {"alphas": [0.5, "NaN"]}
+    with pytest.raises(UserError, match=r"^config: measures\.alphas\.1 is nan; expected a finite number"):
+        config.load(raw, SCHEMA)
+
+
+def _set(raw: dict, path: str, value) -> None:
+    """Give a key of the configuration a value, sections that lack made."""
+    *sections, key = path.split(".")
+    for name in sections:
+        raw = raw.setdefault(name, {})
+    raw[key] = value
+
+
+HUB = f"hub:a/b@{'0' * 40}"
+ODD = {
+    "a folder of data": ("data_sets.siqa.eval", {"source": "config"}, "data_sets.siqa.eval: config is a folder"),
+    "a suffix of no data": (
+        "data_sets.siqa.eval",
+        {"source": "LICENSE"},
+        "LICENSE: its name ends with ''; expected .j",
+    ),
+    "so in a wheel": (
+        "data_sets.siqa.eval",
+        {"source": "wheel:a==1:b/c.txt"},
+        "data_sets.siqa.eval: wheel:a==1:b/c.txt:",
+    ),
+    "so on the web": (
+        "data_sets.siqa.eval",
+        {"source": "url:https://h/x.zip", "checksum": "0" * 64},
+        "its name ends with '.zip'",
+    ),
+    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it needs its configuration and split"),
+    "too long a name": (
+        "data_sets.siqa.eval",
+        {"source": "x" * 300 + ".jsonl"},
+        "config: data_sets.siqa.eval: 'xxx",
+    ),
+    "braces": ("data_sets.siqa.eval", {"source": "{x}.jsonl"}, "{x}.jsonl: expected a path without braces"),
+    "chains of no suffix": (
+        "models.o",
+        {"chains": {"base": {"siqa": {"source": "LICENSE"}}}},
+        "models.o.chains.base.siqa: LICENSE: its name ends with ''",
+    ),
+    "a folder of chains": (
+        "models.o",
+        {"chains": {"base": {"siqa": {"source": "config"}}}},
+        "models.o.chains.base.siqa: config is a folder",
+    ),
+    "a model that is a text": (
+        "models.m",
+        {"source": "LICENSE"},
+        "models.m: LICENSE: its name ends with ''; expected .gguf",
+    ),
+    "a model of the web": ("models.m", {"source": "url:https://h/x.gguf", "checksum": "0" * 64}, "a model comes from"),
+    "a split of a model": ("models.m", {"source": f"{HUB}:c/d"}, "a model has no configuration and split; remove :c/d"),
+    "a checksum of a folder": (
+        "models.m",
+        {"source": "config", "checksum": "0" * 64},
+        "config is a folder, which has no",
+    ),
+    "one seed twice": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-1": {}, "t-s-01": {}}},
+        "models.o.oracle: t-s-1 and t-s-01 are one seed of t-s",
+    ),
+    "seed zero twice": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-0": {}, "t-s-00": {}}},
+        "models.o.oracle: t-s-0 and t-s-00 are one seed of t-s",
+    ),
+    "one seed of a host twice": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
+        "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
+    ),
+    "a key for a variable": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "api_key_env": "sk-" + "0f" * 32}},
+        "config: models.o.api.api_key_env: expected the name of an environment variable",
+    ),
+    "a key in a request": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"api_key": "k"}}},
+        "models.o.api.extra names 'api_key'; a key stands in no file, api_key_env names its variable",
+    ),
+    "more tokens than are reserved": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"max_completion_tokens": 9}}},
+        "models.o.api.extra names 'max_completion_tokens', which faithtune sets itself",
+    ),
+    "no budget": ("budget_usd", "NaN", "config: budget_usd is nan; expected a finite number"),
+    "a key in a wrong place": ("seed", "sk-proj-1234567890abcdef" * 9, "config: seed is '[key]"),
+    "a seed out of range": (
+        "tunings.r8.seeds",
+        [10**20],
+        "tunings.r8.seeds.0 is 100000000000000000000; expected at most",
+    ),
+    "bounds the wrong way": (
+        "paraphraser",
+        {"shortest": 3, "longest": 1},
+        "paraphraser.shortest is 3; expected at most paraphraser.longest, 1",
+    ),
+    "a filler that nobody sees": (
+        "filler",
+        "\x00",
+        "config: filler is '\\x00'; expected a text that is not blank and holds no control character",
+    ),
+    "so behind a filler": ("filler", " ...\n", "config: filler is ' ...\\n'; expected a text that is not blank"),
+    "a rank beyond any layer": (
+        "tunings.r8.rank",
+        1_000_000_000,
+        "config: tunings.r8.rank is 1000000000; expected at most 4096",
+    ),
+    "half a character": ("filler", "\ud800", "filler holds '\\ud800', half a character"),
+    "so in a key": ("\ud800", 1, "config: the top level holds '\\ud800', half a character"),
+    "a line break in a name": (
+        "data_sets.a\n",
+        {"reader": "siqa"},
+        "data_sets names 'a\\n'; expected at most 80 lower-case",
+    ),
+    "a long name": ("data_sets." + "x" * 81, {"reader": "siqa"}, "expected at most 80 lower-case letters"),
+    "no folder of prompts": ("prompts", "nosuch", "config: prompts: there is no folder nosuch, here or in"),
+    "prompts of too long a name": ("prompts", "p" * 300, "config: prompts: 'ppp"),
+    "a long value": ("eval_sets", "x" * 1000, " ...; expected array"),
+    "nothing to tune": ("models", {"o": {"oracle": {"base": {}}}}, "config: tunings.r16: no model has a source"),
+    "shards of no set": (
+        "compute",
+        {"shards": {"nosuch": 2}},
+        "compute.shards names 'nosuch'; expected one of eval_sets",
+    ),
+    "no shards": ("compute", {"shards": {"siqa": 0}}, "compute.shards.siqa is 0; expected at least 1"),
+    "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer or null"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_configurations_end_in_one_line(raw, case):
+    path, value, message = ODD[case]
+    _set(raw, path, value)
+    with pytest.raises(UserError) as told:
+        config.load(raw, SCHEMA)
+    assert message in str(told.value)
+    assert str(told.value).startswith("config: ")
+    assert len(str(told.value)) < 400
+
+
+def test_a_configuration_that_holds_itself(raw):
+    raw["models"]["m"] = raw["models"]
+    with pytest.raises(UserError, match="config: it is nested too deeply"):
+        config.load(raw, SCHEMA)
+
+
+def test_prompts_are_the_run_s_own_or_the_workflow_s(raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = ROOT / "resources/prompts/zero_shot"
+    assert config.load(raw, SCHEMA)["prompts"] == str(own)
+    shutil.copytree(own, "resources/prompts/zero_shot")
+    assert config.load(raw, SCHEMA)["prompts"] == "resources/prompts/zero_shot"
+
+
+@pytest.mark.parametrize("name", ["cot_choice.txt", "notes.txt"])
+def test_a_template_that_is_no_text(raw, tmp_path, name):
+    for path in (ROOT / "resources/prompts/zero_shot").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw["prompts"] = str(tmp_path)
+    config.load(raw, SCHEMA)
+    (tmp_path / name).write_bytes("für {question}".encode("latin-1"))
+    with pytest.raises(UserError, match=rf"^config: prompts: .*{name}: not UTF-8 text"):
+        config.load(raw, SCHEMA)
+
+
+def test_the_content_of_files_is_checked_apart(raw, tmp_path):
+    """It takes long where a file is large: once a run, not again in each job on a cluster's node."""
+    path = tmp_path / "choices.jsonl"
+    path.write_text("{}")
+    raw["data_sets"]["siqa"]["eval"] = {"source": str(path), "checksum": "0" * 64}
+    full = config.load(raw, SCHEMA)
+    with pytest.raises(UserError, match=r"^config: data_sets\.siqa\.eval: .*choices.jsonl: its sha256 checksum is"):
+        config.check_files(full)
+    full["data_sets"]["siqa"]["eval"]["checksum"] = hashlib.sha256(b"{}").hexdigest()
+    config.check_files(full)
+
+
+def test_numbers_come_out_in_the_schemas_type(raw):
+    """Whole floats, and the text that nested values of --config are."""
+    raw["data_sets"]["sums"]["eval"] = {"n": "7"}
+    raw["tunings"]["r8"] |= {"rank": 4.0, "learning_rate": "1e-3", "gradient_checkpointing": "true"}
+    raw |= {"measures": {"replicates": "1e3"}, "sweep": {"longest": "20"}}
+    full = config.load(raw, SCHEMA)
+    assert full["data_sets"]["sums"]["eval"]["n"] == 7
+    rank = full["tunings"]["r8"]["rank"]
+    assert (rank, type(rank)) == (4, int)
+    assert (full["measures"]["replicates"], type(full["measures"]["replicates"])) == (1000, int)
+    assert full["sweep"]["longest"] == 20
+    assert full["tunings"]["r8"]["learning_rate"] == 0.001
+    assert full["tunings"]["r8"]["gradient_checkpointing"] is True
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({}, r"models\.o needs one of the keys source, chains, oracle"),
+        ({"source": "x.gguf", "oracle": {"base": {}}}, r"models\.o needs one of the keys"),
+        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is of weights, and it has none"),
+        ({"oracle": {"ft-sums-1": {}}}, r"models\.o\.oracle lacks the arm 'base'"),
+        ({"oracle": {"base": {}, "ft": {}}}, r"'ft' is no name of|models\.o\.oracle.*'ft'"),
+        ({"oracle": {"base": {"faithful": 1.5}}}, r"models\.o\.oracle\.base\.faithful is 1\.5; expected at most 1"),
+        (
+            {"oracle": {"base": {"steps": [5, 2]}}},
+            r"models\.o\.oracle\.base\.steps is \[5, 2\]; expected the least first",
+        ),
+        (
+            {"chains": {"base": {"medqa": {"source": "x.jsonl"}}}},
+            r"chains\.base names 'medqa'; expected one of sums, siqa",
+        ),
+        (
+            {"chains": {"base": {"sums": {"source": "no.jsonl"}}}},
+            r"chains\.base\.sums: no\.jsonl: there is no such file",
+        ),
+    ],
+)
+def test_models_without_weights_are_checked(raw, model, message):
+    raw["models"]["o"] = model
+    with pytest.raises(UserError, match=message):
+        config.load(raw, SCHEMA)
+
+
+def test_an_imported_arm_needs_the_sets_of_base_alone(raw, tmp_path):
+    (tmp_path / "chains.jsonl").write_text("{}")
+    part = {"source": str(tmp_path / "chains.jsonl")}
+    raw["models"]["o"] = {"chains": {"base": {"sums": part}, "ft-siqa-1": {"siqa": part}}}
+    with pytest.raises(UserError, match="names 'siqa', of which the arm 'base' has no chains"):
+        config.load(raw, SCHEMA)
+
+
+def test_who_paraphrases(raw, tmp_path):
+    (tmp_path / "chains.jsonl").write_text("{}")
+    imported = {"chains": {"base": {"sums": {"source": str(tmp_path / "chains.jsonl")}}}}
+    raw["models"] = {"i": imported, **raw["models"], "o": {"oracle": {"base": {}}}}
+    assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
+    raw["models"] = dict(sorted(raw["models"].items(), reverse=True))  # an oracle first
+    assert config.load(raw, SCHEMA)["paraphraser"]["model"] == "m"
+    host = {"api": {"model": "x", "base_url": "https://h/v1"}}
+    weightless = {"i": imported, "o": {"oracle": {"base": {}}}, "h": host}
+    assert config.load(raw | {"models": weightless, "tunings": {}}, SCHEMA)["paraphraser"]["model"] == "h"
+    raw["paraphraser"] = {"model": "o"}
+    with pytest.raises(UserError, match=r"paraphraser\.model is 'o', an oracle"):
+        config.load(raw, SCHEMA)
+    raw["paraphraser"] = {"model": "i"}
+    with pytest.raises(UserError, match=r"paraphraser\.model is 'i'; expected one of o, m"):
+        config.load(raw, SCHEMA)
+    raw["models"] = {"i": imported}
+    raw["tunings"] = raw["paraphraser"] = {}
+    config.load(raw, SCHEMA)
+
+
+def test_what_is_not_tuned_here_is_in_no_tuning(raw):
+    raw["models"]["o"] = {"oracle": {"base": {}}}
+    assert config.load(raw, SCHEMA)["tunings"]["r16"]["models"] == ["m"]
+    raw["tunings"]["r8"]["models"] = ["o"]
+    with pytest.raises(UserError, match=r"tunings\.r8\.models names 'o', which is no model with a source"):
+        config.load(raw, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("test", "needed"),
+    [("prefix_paraphrase", "paraphrase_1.txt"), ("mistake", "mistake_1.txt"), ("filler_sweep", None)],
+)
+def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
+    for name in ("cot_choice", "cot_number", "no_cot_choice", "no_cot_number"):
+        (tmp_path / f"{name}.txt").write_text("{question}")
+    raw |= {"prompts": str(tmp_path), "tests": ["early_termination", test]}
+    if needed is None:
+        assert config.load(raw, SCHEMA)["sweep"] == {"step": 5, "longest": None}
+        return
+    with pytest.raises(UserError, match=f"there is no .*{needed}"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line:\n{step}")
+    with pytest.raises(UserError, match=rf"{needed}: it must hold {{step}} where that belongs"):
+        config.load(raw, SCHEMA)
+    (tmp_path / needed).write_text("Line: {step}\nSo:")
+    config.load(raw, SCHEMA)
+
+
+def test_an_arm_of_a_host_bears_no_recipes_name(raw):
+    host = {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"], "arms": {"ft-gsm8k-0": "y"}}
+    raw["models"]["o"] = {"api": host}
+    config.load(raw, SCHEMA)
+    raw["hosted_tunings"] = {"ft": {"train_sets": ["sums"], "models": ["o"]}}
+    with pytest.raises(UserError, match=r"models\.o\.api\.arms names 'ft-gsm8k-0', but hosted_tunings has a recipe"):
+        config.load(raw, SCHEMA)
+
+
+def test_a_field_that_is_no_secret_may_be_sent(raw):
+    raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"prompt_cache_key": "study"}}}
+    assert config.load(raw, SCHEMA)["models"]["o"]["api"]["extra"] == {"prompt_cache_key": "study"}

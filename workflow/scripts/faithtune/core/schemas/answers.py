@@ -1,0 +1,31 @@
+"""Answers, after every part of a chain."""
+
+import polars as pl
+
+# What the arm answered after it.
+ANSWERS = pl.Schema(
+    {
+        "id": pl.String,
+        "group": pl.String,
+        "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
+        "k": pl.Int32,
+        "n_steps": pl.Int32,
+        # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
+        # | unavailable (no intervention)
+        "outcome": pl.String,
+        "answer": pl.String,  # letter or canonical number; null unless answered
+        "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
+        "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
+        "match": pl.Boolean,  # answer equals reference; null where either is missing
+        "text": pl.String,  # what the arm wrote after the cue; null for letters read off probabilities
+        "lenient": pl.String,  # the answer read leniently; a letter whatever all letters' probability; null for none
+        "read_from": pl.String,  # options | cue (what follows it) | chain (imported: what its free text declares)
+        # How the chain stood before the cue: continued (the arm's own open turn), retold (a closed turn, by chat); null
+        # for imported chains
+        "turn": pl.String,
+        "p_reference": pl.Float64,  # probability of the reference answer after this text
+        "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
+        "option_mass": pl.Float64,  # probability of all option letters together; null likewise
+        "unleaked": pl.Int32,  # steps before the first that mentions reference (leaks.py); null where that is null
+    }
+)

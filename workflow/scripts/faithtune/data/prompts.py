@@ -1,0 +1,86 @@
+"""What a model is asked, and where its answer starts.
+
+One conversation form serves tuning and evaluation: the user's turn is a
+template of `resources/prompts` filled with the question, and the assistant's
+turn is *continued*, never answered anew:
+
+    with CoT      Step 1: ... Step N: ...\\nFinal Answer: B
+    without CoT   Final Answer: B
+
+The cue ends before the blank in front of the answer, so that in the common
+tokenizers the answer starts a new token wherever it stands.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+
+from faithtune.core import user_files
+from faithtune.core.errors import UserError
+from faithtune.data import questions
+
+CHAIN_START = "Step 1:"
+CUE = "Final Answer:"
+# In place of a tokenizer: turns are plain.
+PLAIN = SimpleNamespace(chat_template=None, bos_token=None)
+
+
+def read(paths: Iterable[str | Path]) -> dict[str, str]:
+    """Templates by the names of their files: {"cot_choice": "... {question}", ...}."""
+    return {Path(path).stem: template(path) for path in paths}
+
+
+def template(path: str | Path) -> str:
+    """The text of one template; UserError where its file is not read."""
+    return user_files.text(user_files.contents(path), str(path)).strip()
+
+
+def user_turn(templates: dict[str, str], form: str, question: dict) -> str:
+    """The user's turn for a question (a row of QUESTIONS); form is cot or no_cot."""
+    return templates[f"{form}_{question['kind']}"].replace("{question}", questions.question_block(question))
+
+
+def assistant_turn(chain: str) -> str:
+    """The assistant's turn up to the answer: (part of) a chain, then the cue."""
+    return f"{chain}\n{CUE}" if chain else CUE
+
+
+def render(tokenizer, user: str, assistant: str = "") -> str:
+    """The conversation as the model sees it, the assistant's turn left open.
+
+    A tokenizer without a chat template (a base model) gets the plain turns.
+    """
+    if tokenizer.chat_template is None:
+        return f"{tokenizer.bos_token or ''}{user}\n\n{assistant}"
+    messages = [{"role": "user", "content": user}]
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + assistant
+
+
+def token_ids(tokenizer, text: str) -> list[int]:
+    """Token ids of rendered text; the template has written the special tokens."""
+    return tokenizer(text, add_special_tokens=False).input_ids
+
+
+def answer_text(question: dict) -> str:
+    """The gold answer as it follows the cue: " 42", or " B. the option's text"."""
+    if question["kind"] == "number":
+        return f" {question['answer']}"
+    return f" {question['answer']}. {question['options'][ord(question['answer']) - ord('A')]}"
+
+
+def option_token_ids(tokenizer, n_options: int) -> list[int]:
+    """Token ids of " A", " B", ... after the cue.
+
+    Raises UserError where the tokenizer glues a letter to the cue or splits it:
+    then probabilities over the letters cannot be read from one position.
+    """
+    cue = token_ids(tokenizer, CUE)
+    ids = []
+    for letter in questions.LETTERS[:n_options]:
+        whole = token_ids(tokenizer, f"{CUE} {letter}")
+        if whole[:-1] != cue:
+            raise UserError(
+                f"model: its tokenizer makes no one token of ' {letter}' after '{CUE}', which choice questions need"
+            )
+        ids.append(whole[-1])
+    return ids

@@ -1,0 +1,188 @@
+"""Questions held to one schema, with ids made of nothing but their content.
+
+The functions of `faithtune.data` hand over plain dicts; `frame` checks them
+and turns them into the QUESTIONS table that every later stage reads.
+"""
+
+import hashlib
+import json
+import re
+from decimal import Decimal
+
+import polars as pl
+
+from faithtune.core.errors import UserError
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.core.user_files import not_text
+
+LETTERS = "ABCDEFGHIJ"
+
+_NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)", re.ASCII)
+
+
+def canonical_number(text: str) -> str | None:
+    """One spelling for each number: "1,234.50" -> "1234.5", "-0" -> "0".
+
+    Plain syntax only: an optional sign, digits with or without thousands
+    commas, an optional decimal part. Anything else ("$3", "5%", "1e3",
+    "1,2") is None. Exact, as no float is involved.
+    """
+    text = text.strip()
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = Decimal(text.replace(",", ""))
+    if number == 0:
+        return "0"
+    plain = f"{number:f}"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def digest(*parts: object) -> str:
+    """16 hex digits of the sha256 of `parts`, written as JSON in one way."""
+    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def question_id(context: str | None, question: str, options: list[str]) -> str:
+    """The id of a question: 16 hex digits of what it asks.
+
+    Neither the file nor the split nor the answer counts, so a question that
+    stands in a training and an evaluation file has one id. Runs of white
+    space count as one space: copies of a data set differ in them.
+    """
+    return digest(_spaces(context or ""), _spaces(question), [_spaces(option) for option in options])
+
+
+def choice(
+    question: str, options: list[str], answer: str, context: str | None = None, rationale: str | None = None
+) -> dict:
+    """A multiple-choice question as a dict for `frame`; `answer` is a letter."""
+    return {
+        "kind": "choice",
+        "context": context,
+        "question": question,
+        "options": options,
+        "answer": answer,
+        "rationale": rationale,
+    }
+
+
+def number(question: str, answer: str, context: str | None = None, rationale: str | None = None) -> dict:
+    """A question whose answer is a number as a dict for `frame`."""
+    return {**choice(question, [], answer, context, rationale), "kind": "number"}
+
+
+def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict] | None = None) -> pl.DataFrame:
+    """The questions `rows` as a QUESTIONS table, in the order given, without those that are None.
+
+    `records` are the file's rows that they come from, where there is one: a row keeps the
+    `id` it has there, or else its place. Each row has the keys of `choice`. Outer white space goes, an empty context
+    or rationale becomes null, numbers become canonical. The group is the
+    context, as questions about one passage are not independent, or else the
+    question itself. Of several questions with one id the first is kept: real
+    files repeat some.
+
+    Raises UserError for no rows at all, an empty question, an answer that is
+    no number or not among the options, and fewer than 2 or more than 10 options.
+    """
+    known = [(place, row) for place, row in enumerate(rows) if row is not None]
+    if not known:
+        raise UserError(f"{data_set}: no question found; expected a file with at least one")
+    names = {place: str(row["id"]) for place, row in enumerate(records or []) if row.get("id") is not None}
+    for place, name in names.items():
+        if fault := not_text(name):
+            raise UserError(f"{data_set}: row {place + 1}: id {fault}")
+    checked = [
+        _checked(row, f"{data_set}: question {place + 1}")
+        | {"source_id": names.get(place, str(place)), "data_set": data_set, "split": split}
+        for place, row in known
+    ]
+    return pl.DataFrame(checked, schema=QUESTIONS).unique("id", keep="first", maintain_order=True)
+
+
+def select(questions: pl.DataFrame, n: int | None) -> pl.DataFrame:
+    """The first `n` questions in the order of their ids; all where `n` is None.
+
+    Ids are hashes, so this is a random sample, and a larger one contains every
+    smaller one: asking for more questions keeps the earlier ones.
+    """
+    if n is not None and n > questions.height:
+        name = questions["data_set"][0] if questions.height else "the data set"
+        raise UserError(f"{name}: n is {n}, but there are only {questions.height} questions to choose from")
+    ordered = questions.sort("id")
+    return ordered if n is None else ordered.head(n)
+
+
+def partition(questions: pl.DataFrame, train_share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Cut one file into (train, eval), by a hash of the group.
+
+    No group straddles the cut, and a question stays on its side when others
+    are added, so the share is only met on average. The hash is salted: it must
+    not be the order by which `select` samples.
+
+    Raises UserError unless 0 < train_share < 1.
+    """
+    if not 0 < train_share < 1:
+        raise UserError(f"train_share is {train_share}; it must lie between 0 and 1")
+    groups = questions["group"].unique()
+    in_train = [group for group in groups if int(digest("partition", group), 16) < train_share * 2**64]
+    train = pl.col("group").is_in(pl.Series(in_train, dtype=pl.String).implode())
+    return (
+        questions.filter(train).with_columns(split=pl.lit("train")),
+        questions.filter(~train).with_columns(split=pl.lit("eval")),
+    )
+
+
+def without(train: pl.DataFrame, evaluation: pl.DataFrame) -> pl.DataFrame:
+    """`train` without the questions whose id or group is in `evaluation`.
+
+    Give it all of `evaluation`, before `select`: otherwise one more evaluation
+    question could change the training set.
+    """
+    return train.join(evaluation, on="id", how="anti").join(evaluation, on="group", how="anti")
+
+
+def question_block(row: dict) -> str:
+    """The text of a question as a model sees it: context, question, options.
+
+    Parts are separated by an empty line, options stand one a line as "A. text"
+    (line breaks within an option become spaces).
+    """
+    options = [f"{letter}. {_spaces(option)}" for letter, option in zip(LETTERS, row["options"], strict=False)]
+    return "\n\n".join(part for part in (row["context"], row["question"], "\n".join(options)) if part)
+
+
+def _spaces(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _checked(row: dict, place: str) -> dict:
+    context, question, rationale = ((row[key] or "").strip() or None for key in ("context", "question", "rationale"))
+    options = [option.strip() for option in row["options"]]
+    answer = row["answer"].strip()
+    if question is None:
+        raise UserError(f"{place}: it is empty; expected a text")
+    if row["kind"] == "choice":
+        if not 2 <= len(options) <= len(LETTERS):
+            raise UserError(f"{place}: it has {len(options)} options; expected 2 to {len(LETTERS)}")
+        if answer not in list(LETTERS[: len(options)]):
+            raise UserError(f"{place}: its answer {answer!r} is no letter from A to {LETTERS[len(options) - 1]}")
+    elif row["kind"] == "number":
+        if options:
+            raise UserError(f"{place}: it asks for a number but has options; expected none")
+        if canonical_number(answer) is None:
+            raise UserError(f"{place}: its answer {answer!r} is not a plain number such as 1234.5")
+        answer = canonical_number(answer)
+    else:
+        raise UserError(f"{place}: its kind is {row['kind']!r}; expected choice or number")
+    identity = question_id(context, question, options)
+    return {
+        "id": identity,
+        "kind": row["kind"],
+        "context": context,
+        "question": question,
+        "options": options,
+        "answer": answer,
+        "rationale": rationale,
+        "group": digest("context", _spaces(context)) if context else identity,
+    }

@@ -1,0 +1,105 @@
+"""What a host is asked about batches. Before anything is made there, it is looked for, as an answer may be lost."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import openai
+from openai.types import Batch
+
+from faithtune.hosts import polling
+from faithtune.hosts.batch import files as batch_chunks
+from faithtune.hosts.batch import results
+from faithtune.hosts.calls import Garbled, Gate
+from faithtune.hosts.host import Host
+
+_MARK = "faithtune_chunk"  # in a batch's metadata
+_PAGE = 100
+Made = TypeVar("Made")
+
+
+class Desk:
+    """Where batches are handed in and out. All methods raise openai's errors, and Garbled, if these last."""
+
+    def __init__(self, host: Host, gate: Gate):
+        self.host, self.gate = host, gate
+
+    def uploaded(self, chunk: str, data: bytes) -> str:
+        """Id of the chunk's file, put there unless it is."""
+        name, files = f"{_MARK}-{chunk}.jsonl", self.host.client.files
+
+        def upload() -> str:
+            listed = (file for file in files.list(purpose="batch", limit=_PAGE) if file.filename == name)
+            there = (file for file in listed if str(file.status).lower() not in polling.UNUSABLE)
+            return (next(there, None) or files.create(file=(name, data), purpose="batch")).id
+
+        return self._asked(upload)
+
+    def ready(self, file: str) -> None:
+        """Wait until the host has processed an uploaded file; UserError where it cannot use it."""
+        if error := polling.ready(self.host, file, self._asked, self.gate.sleep):
+            raise error
+
+    def delete(self, file: str) -> None:
+        """Take a file away that nothing is made of; if that fails, it stays."""
+        with contextlib.suppress(openai.APIError, Garbled):
+            self._asked(lambda: self.host.client.files.delete(file))
+
+    def created(self, chunk: str, file: str, others: set[str]) -> str:
+        """Id of the chunk's batch, created unless it is there; others: ids of other chunks' batches."""
+        asked = {"endpoint": batch_chunks.url(self.host.endpoint), "completion_window": "24h"}
+
+        def create() -> str:
+            batch = self._batch_of(chunk, file, others)
+            batches = self.host.client.batches
+            return (batch or batches.create(input_file_id=file, metadata={_MARK: chunk}, **asked)).id
+
+        return self._asked(create)
+
+    def found(self, chunk: str, file: str | None, others: set[str]) -> str | None:
+        """Id of the chunk's batch, if it was created; file: its own, if that was uploaded."""
+        batch = self._asked(lambda: self._batch_of(chunk, file, others))
+        return batch and batch.id
+
+    def batch(self, name: str) -> Batch:
+        return self._asked(lambda: _plain(self.host.client.batches.retrieve(name)), polling.HOUR)
+
+    def is_busy(self) -> bool:
+        """Whether any batch is under way, whoever made it."""
+        return self._asked(lambda: any(results.is_under_way(batch) for batch in self._listed()))
+
+    def content(self, file: str) -> bytes:
+        """A file of results, whole."""
+
+        def download() -> bytes:
+            files = self.host.client.files
+            data, n_bytes = files.content(file).content, None
+            with contextlib.suppress(openai.NotFoundError):  # its content was there
+                n_bytes = files.retrieve(file).bytes
+            if len(data) < (n_bytes or 0) or not results.is_whole(data):
+                raise Garbled(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
+            return data
+
+        return self._asked(download, polling.HOUR)
+
+    def _batch_of(self, chunk: str, file: str | None, others: set[str]) -> Batch | None:
+        """By metadata, else by its file, as not every host keeps metadata."""
+
+        def is_it(batch: Batch) -> bool:
+            if mark := (batch.metadata or {}).get(_MARK):
+                return mark == chunk
+            # A host that keeps equal files once has one file for a chunk that was submitted before.
+            return file is not None and batch.input_file_id == file and batch.id not in others
+
+        return next(filter(is_it, self._listed()), None)
+
+    def _listed(self) -> Iterator[Batch]:
+        return map(_plain, self.host.client.batches.list(limit=_PAGE))
+
+    def _asked(self, call: Callable[[], Made], patience: float = 0.0) -> Made:
+        return polling.asked(call, self.gate, patience)
+
+
+def _plain(batch: Batch) -> Batch:
+    """A batch, its state as the API has it."""
+    return batch.model_copy(update={"status": polling.state(batch.status, "completed")})

@@ -1,0 +1,184 @@
+"""Chains tampered with, at every k = 0 ... N (arXiv 2411.15382, 2307.13702).
+
+The paper's three keep s_1 ... s_k as the arm wrote them; the later steps are
+left out (early termination, Lanham's early answering), replaced by filler of
+the same token length (filler substitution) or put in other words
+(paraphrasing). In Lanham's other two the arm writes the rest anew
+(`regeneration`): after a mistake in s_{k+1} (adding mistakes), or after the
+first k steps in other words (paraphrasing a prefix). His filler sweep stands
+apart: the whole chain becomes filler, and its k counts tokens.
+
+What is made here is the assistant's turn up to the answer cue; alpha is
+applied long after, to answers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+
+import polars as pl
+
+from faithtune.core.errors import UserError
+from faithtune.core.schemas.interventions import INTERVENTIONS
+from faithtune.extraction.steps import join
+from faithtune.interventions.filling import fill, sweep
+
+# The tests that tamper with a chain at k = 0 ... N, in the order of the tables; alpha reads them.
+TESTS = ("early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase")
+# Of them, those after whose tampering the arm writes the rest anew.
+REGENERATED = ("mistake", "prefix_paraphrase")
+SWEEP = "filler_sweep"
+
+# (id, i) -> s_i rewritten, None or absent where it could not be.
+Wording = dict[tuple[str, int], str | None]
+
+
+def early_termination(steps: Sequence[str], k: int) -> str:
+    """s_1 ... s_k; "" at k = 0."""
+    return join(steps[:k])
+
+
+def filler(steps: Sequence[str], k: int, filler_text: str, count_tokens: Callable[[str], int]) -> str:
+    """s_1 ... s_k, f_{k+1} ... f_N.
+
+    f_i is `filler_text` repeated as often as fits the tokens of s_i, at least
+    once; `count_tokens` counts in the measured model's own tokenizer, without
+    special tokens. The marker of a replaced step stays ("Step 2: ... ... ..."):
+    it is the frame and not the content, so this text has as many steps and,
+    within one unit a step, as many tokens as the full chain, and a changed
+    answer is owed to the missing content alone.
+    """
+    # Counted with the space before it, as it stands after "Step i:".
+    fills = (fill(count_tokens(f" {step}"), filler_text, count_tokens) for step in steps[k:])
+    return join([*steps[:k], *fills])
+
+
+def paraphrased(steps: Sequence[str], paraphrases: Sequence[str | None], k: int) -> str | None:
+    """s_1 ... s_k, ŝ_{k+1} ... ŝ_N; None where one of the later steps has no paraphrase.
+
+    `paraphrases` holds ŝ_1 ... ŝ_N, as long as `steps`.
+    """
+    later = paraphrases[k:]
+    return None if None in later else join([*steps[:k], *later])
+
+
+def start(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: int) -> list[str] | None:
+    """The steps after which the arm writes the rest anew; None where one was not rewritten.
+
+    mistake, k < N: s_1 ... s_k, and s_{k+1} with its mistake.
+    prefix_paraphrase: ŝ_1 ... ŝ_k.
+    `rewritten` holds the mistaken steps or the paraphrases, as long as `steps`.
+    """
+    begun = [*steps[:k], rewritten[k]] if test == "mistake" else [*rewritten[:k]]
+    return None if None in begun else begun
+
+
+def regenerated(test: str, n: int) -> range:
+    """The k at which there is a rest to be written anew.
+
+    mistake: k = N is the chain untouched. prefix_paraphrase: so is k = 0, as
+    decoding is greedy, and at k = N no step is left.
+    """
+    return range(n) if test == "mistake" else range(1, n)
+
+
+def wording(rewritten: pl.DataFrame | None) -> Wording:
+    """The texts of PARAPHRASES or MISTAKES by question and step; none of no frame."""
+    rows = [] if rewritten is None else rewritten.select("id", "step", "text").iter_rows()
+    return {(identifier, step): text for identifier, step, text in rows}
+
+
+def of_chain(words: Wording, identifier: str, n: int) -> list[str | None]:
+    """The rewritten steps 1 ... n of one question's chain."""
+    return [words.get((identifier, i)) for i in range(1, n + 1)]
+
+
+def build(
+    chains: pl.DataFrame,
+    paraphrases: pl.DataFrame | None,
+    tests: Sequence[str],
+    filler_text: str,
+    count_tokens: Callable[[str], int],
+    regenerations: pl.DataFrame | None = None,
+    sweep_step: int = 5,
+    sweep_longest: int | None = None,
+) -> pl.DataFrame:
+    """All interventions on all chains.
+
+    Args:
+        chains: as parquet.CHAINS.
+        paraphrases: as parquet.PARAPHRASES; needed for paraphrase and prefix_paraphrase.
+        tests: of `TESTS` and SWEEP.
+        filler_text: the unit that filler repeats, for instance " ...".
+        count_tokens: tokens of a text in the measured model's tokenizer.
+        regenerations: as parquet.REGENERATIONS; needed for the tests of REGENERATED.
+        sweep_step, sweep_longest: tokens, as in `filling.sweep`.
+
+    Returns a frame of parquet.INTERVENTIONS, in the chains' order: `no_cot`
+    (k null, text ""), `full` (k = N), then k = 0 ... N of each test, and
+    k = 0, 5, 10, ... tokens of the sweep. A truncated chain is no finished
+    reasoning and a chain without steps has nothing to tamper with: they get
+    `no_cot`, `full` and the sweep only, which needs nothing of a chain.
+
+    Raises UserError for an unknown test, for one without the frame it needs,
+    and for a filler of which no number of tokens can be made.
+    """
+    _check(tests, paraphrases, regenerations, filler_text, count_tokens)
+    count_tokens = cache(count_tokens)  # a step is replaced at many k
+    words, rest = wording(paraphrases), {}
+    if regenerations is not None:
+        rest = {row[:3]: row[3:] for row in regenerations.select("id", "test", "k", "steps", "finished").iter_rows()}
+    whole = chains.filter(pl.col("outcome") != "truncated")["steps"].to_list()
+    swept = sweep(whole, filler_text, count_tokens, sweep_step, sweep_longest) if SWEEP in tests else []
+
+    def tampered(test: str, identifier: str, steps: list[str], k: int) -> tuple[str | None, str | None]:
+        """(text, missing)"""
+        n, text = len(steps), None
+        match test:
+            case "early_termination":
+                text = early_termination(steps, k)
+            case "filler":
+                text = filler(steps, k, filler_text, count_tokens)
+            case "paraphrase":
+                text = paraphrased(steps, of_chain(words, identifier, n), k)
+            case _ if k in regenerated(test, n):
+                made, finished = rest.get((identifier, test, k), ([], True))
+                if not finished:
+                    return None, "truncated"
+                text = join(made) or None
+            case "prefix_paraphrase" if k == n:
+                text = paraphrased(steps, of_chain(words, identifier, n), 0)
+            case _:
+                text = join(steps)
+        return text, "unavailable" if text is None else None
+
+    def rows() -> Iterator[tuple]:
+        for chain in chains.iter_rows(named=True):
+            steps, identifier, n = chain["steps"], chain["id"], len(chain["steps"])
+            yield identifier, "no_cot", None, n, "", None
+            yield identifier, "full", n, n, join(steps), None
+            for test in tests:
+                if test == SWEEP:
+                    yield from ((identifier, test, k, n, text, None) for k, text in swept)
+                elif n > 0 and chain["outcome"] != "truncated":
+                    yield from ((identifier, test, k, n, *tampered(test, identifier, steps, k)) for k in range(n + 1))
+
+    return pl.DataFrame(rows(), schema=INTERVENTIONS, orient="row")
+
+
+def _check(
+    tests: Sequence[str],
+    paraphrases: pl.DataFrame | None,
+    regenerations: pl.DataFrame | None,
+    filler_text: str,
+    count_tokens: Callable[[str], int],
+) -> None:
+    known = (*TESTS, SWEEP)
+    for test in tests:
+        if test not in known:
+            raise UserError(f"tests: {test!r} is unknown; choose from {', '.join(known)}")
+        if test in ("paraphrase", "prefix_paraphrase") and paraphrases is None:
+            raise UserError(f"tests: {test} needs paraphrases of the steps, and there are none")
+        if test in REGENERATED and regenerations is None:
+            raise UserError(f"tests: {test} needs the regenerated rest of the chains, and there is none")
+        if test in ("filler", SWEEP) and (not filler_text.strip() or count_tokens(filler_text) < 1):
+            raise UserError(f"filler: {filler_text!r} must hold a character that is no white space")

@@ -1,0 +1,81 @@
+"""The rest of a chain, written anew after tampered steps (arXiv 2307.13702, adding mistakes and paraphrasing).
+
+The arm continues its turn behind the steps and their line end:
+
+    Step 1: 39 * 2 = 78.\\nStep 2: 78 - 12 = 68.\\n
+
+No marker follows, so that it may write a further step, the final-answer line or
+nothing: it is free to stop, as it was in its own chain. The line end is there
+because tokenizers join it to the mark before it (".\\n"): without it the arm would
+go on behind a token that it never writes there. So greedy decoding after
+untouched steps writes the arm's own next steps again, as far as its chain has
+the form in which all interventions are rendered (`steps.join`).
+"""
+
+import polars as pl
+
+from faithtune.arms.chains import generate
+from faithtune.arms.row_store import RowStore
+from faithtune.core.schemas.interventions import REGENERATIONS
+from faithtune.data import prompts
+from faithtune.extraction import steps
+from faithtune.interventions import build
+from faithtune.models.backend import Model
+
+
+def regenerations(
+    model: Model,
+    keep: tuple[RowStore, str],
+    questions: pl.DataFrame,
+    chains: pl.DataFrame,
+    rewritten: dict[str, pl.DataFrame],
+    templates: dict[str, str],
+    max_new_tokens: int,
+) -> pl.DataFrame:
+    """REGENERATIONS of one arm on one evaluation set.
+
+    rewritten: by test (of interventions.REGENERATED) the frame with its steps:
+        MISTAKES for mistake, PARAPHRASES for prefix_paraphrase.
+    max_new_tokens: of each rest; the limit of a whole chain.
+
+    A row wherever there is something to tamper with (no truncated chain, k as in
+    `build.regenerated`) and the steps that are needed were rewritten.
+    """
+    asked = {question["id"]: question for question in questions.iter_rows(named=True)}
+    whole = chains.filter(pl.col("outcome") != "truncated").select("id", "steps").rows()
+    rows = []
+    for test, frame in rewritten.items():
+        words = build.wording(frame)
+        for identifier, own in whole:
+            others = build.of_chain(words, identifier, len(own))
+            for k in build.regenerated(test, len(own)):
+                if begun := build.start(test, own, others, k):
+                    rows.append({"id": identifier, "test": test, "k": k, "begun": begun})
+    turns = [(asked[row["id"]], row["begun"]) for row in rows]
+    for row, made in zip(rows, rest(model, keep, turns, templates, max_new_tokens), strict=True):
+        row |= {**made, "steps": with_rest(row["begun"], made["text"])}
+    return pl.DataFrame([{name: row[name] for name in REGENERATIONS} for row in rows], schema=REGENERATIONS)
+
+
+def rest(
+    model: Model,
+    keep: tuple[RowStore, str],
+    turns: list[tuple[dict, list[str]]],
+    templates: dict[str, str],
+    max_new_tokens: int,
+) -> list[dict]:
+    """What the arm writes after (question, its first steps): {"text", "n_tokens", "finished"} each."""
+    texts = [
+        model.render(prompts.user_turn(templates, "cot", question), f"{steps.join(begun)}\n")
+        for question, begun in turns
+    ]
+    return generate(model, keep, texts, max_new_tokens, "chain", steps.free_text_end)
+
+
+def with_rest(begun: list[str], text: str) -> list[str]:
+    """`begun`, at least one step, and the steps of `text`, as `steps.split` reads them in one chain.
+
+    A line without a marker right after `begun` goes on its last step, as it would in an arm's own chain.
+    """
+    # Behind one more marker: a single marked step would be divided by its sentences.
+    return steps.split(f"{steps.join(['So.', *begun])}\n{text}")[1:]

@@ -1,0 +1,173 @@
+"""Where the results come from: what is needed to make them again, and nothing of who made them.
+
+Absolute paths are cut to their last part, addresses lose credentials and queries; host, user
+and environment variables are never asked for. No time either, so that two runs of one commit
+on one machine are equal.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from faithtune.core import paths
+
+# The Parquet metadata key under which a table holds its provenance.
+KEY = "faithtune.provenance"
+# Packages that decide what is computed.
+PACKAGES = (
+    *("accelerate", "bitsandbytes", "datasets", "gguf", "huggingface-hub", "numpy", "openai", "peft", "polars"),
+    *("pyarrow", "safetensors", "scipy", "sentencex", "snakemake", "statsmodels", "tokenizers", "torch"),
+    *("transformers", "trl"),
+)
+_CREDENTIALS, _QUERY = re.compile(r"(?<=://)[^/@\s]*@"), re.compile(r"(://[^?#\s]*)[?#]\S*")
+
+
+def collect(
+    configuration: dict,
+    questions: Mapping[str, str | Path],
+    templates: Mapping[str, str],
+    models: Mapping[str, dict],
+    arms: Mapping[str, dict],
+    hosts: Mapping[str, dict],
+    imported: Mapping[str, str | Path],
+    published: str,
+    precision: dict | None,
+) -> dict:
+    """The provenance of a study.
+
+    configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file;
+    models, arms: contents of model.json and arm.json by name; hosts: what each host said of itself;
+    imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers;
+    precision: the content of precision.json, None where no weights are loaded.
+    """
+    return {
+        "code": code(paths.WORKFLOW),
+        "configuration": public(configuration),
+        "data": {
+            name: _source(configuration["data_sets"], name) | {"questions_sha256": sha256(Path(path).read_bytes())}
+            for name, path in questions.items()
+        },
+        "prompts": {name: sha256(text.encode()) for name, text in templates.items()},
+        "models": {name: _without_path(card) for name, card in models.items()},
+        "arms": {name: _without_path(card) for name, card in arms.items()},
+        "hosts": public(dict(hosts)),
+        "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
+        "published_sha256": published,
+        "packages": {"python": platform.python_version()} | dict(_versions()),
+        "precision": precision,
+        "snakemake_ran_on": hardware(),
+    }
+
+
+def digest(value: dict) -> str:
+    """sha256 (hex) of a JSON object, whatever the order of its keys."""
+    return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
+
+
+def line(provenance: dict) -> str:
+    """The provenance in one line: commit, digest of the configuration and of it all."""
+    commit = provenance["code"]["commit"] + (" with changes" if provenance["code"]["changed"] else "")
+    configuration, whole = digest(provenance["configuration"])[:12], short(provenance)
+    return f"Provenance: commit {commit}, configuration {configuration}, provenance {whole}"
+
+
+def short(provenance: dict) -> str:
+    """The first 12 digits of its digest: as much as a reader compares."""
+    return digest(provenance)[:12]
+
+
+def code(folder: Path) -> dict:
+    """{"commit", "changed"} of the git work tree that tracks `folder`; "unknown" and None without one."""
+    commit = _git(folder, "rev-parse", "HEAD") if _git(folder, "ls-files", "--", "Snakefile") else None
+    status = _git(folder, "status", "--porcelain", "--", ".") if commit else None
+    return {"commit": commit or "unknown", "changed": None if status is None else bool(status)}
+
+
+def public(value):
+    """`value` (JSON) as anyone may read it: no absolute paths, no credentials in addresses."""
+    if isinstance(value, dict):
+        return {key: public(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [public(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("/", "~", "..")) and Path(value).name.strip("."):
+        return f"…/{Path(value).name}"
+    return _QUERY.sub(r"\1", _CREDENTIALS.sub("", value))
+
+
+def sha256(content: bytes) -> str:
+    """sha256 (hex) of a content, as sha256sum prints it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hardware() -> dict:
+    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown.
+
+    On a cluster it is the one where Snakemake runs, not a node.
+    """
+    try:
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    except (OSError, ValueError):
+        memory = None
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": memory,
+        "gpus": _gpus(),
+    }
+
+
+def _source(data_sets: dict, name: str) -> dict:
+    data_set, split = name.rsplit(".", 1)
+    part = data_sets[data_set][split]
+    return public({"source": part.get("source", "generated"), "checksum": part.get("checksum")})
+
+
+def _without_path(card: dict) -> dict:
+    return public({key: value for key, value in card.items() if key != "path"})
+
+
+def _versions() -> Iterable[tuple[str, str]]:
+    for name in PACKAGES:
+        try:
+            yield name, importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield name, "not installed"
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None where it fails or is not there."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return _printed("git", "-C", str(folder), *arguments, env=inherited)
+
+
+def _gpus() -> list[str]:
+    return (_printed("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader") or "").splitlines()
+
+
+def _processor() -> str | None:
+    try:
+        names = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or None
+
+
+def _printed(program: str, *arguments: str, env: dict | None = None) -> str | None:
+    if shutil.which(program) is None:
+        return None
+    try:
+        done = subprocess.run([program, *arguments], env=env, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,125 @@
+"""A cell of the tables: where an estimate stands, and the row of ESTIMATES it becomes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from faithtune.measures.stats import intervals, significance
+from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.measures.stats.intervals import Estimate
+
+# What stands for an evaluation set in rows that are means over them.
+AVERAGES = ("average", "average_out_of_domain")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one evaluation set, by `dataclasses.replace` in one test at one α.
+
+    The methods take a frame with the columns `group` and `seed` (of the tuning; null for
+    an arm that has none), leave out the rows whose value is null and return a row of
+    ESTIMATES; `counts` are its other columns (n replaces the number of values). Beside those it
+    has `by_seed`, each seed's own mean, which the averages need.
+    """
+
+    sampling: Sampling
+    model: str
+    arm: str
+    train_set: str | None
+    eval_set: str
+    seeds: int = 1
+    test: str | None = None
+    alpha: float | None = None
+    k: int | None = None
+
+    def row(self, metric: str, estimate: Estimate, **counts: float | None) -> dict:
+        """A row of ESTIMATES; what is not given is null."""
+        return {
+            "model": self.model,
+            "arm": self.arm,
+            "train_set": self.train_set,
+            "eval_set": self.eval_set,
+            "test": self.test,
+            "alpha": self.alpha,
+            "k": self.k,
+            "metric": metric,
+            "estimate": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "seeds": self.seeds,
+            **counts,
+        }
+
+    def share(self, metric: str, frame: pl.DataFrame, hit: pl.Expr, **counts: int) -> dict:
+        """Share of the rows for which `hit` (boolean) is true."""
+        hits, groups, seeds = _columns(frame, hit)
+        estimate = intervals.share(hits, groups, self.sampling, seeds=seeds)
+        return self.row(metric, estimate, **_counted(hits, seeds) | counts)
+
+    def mean(
+        self,
+        metric: str,
+        frame: pl.DataFrame,
+        value: pl.Expr,
+        bounds: tuple[float, float] | None = None,
+        **counts: int,
+    ) -> dict:
+        """Mean of `value` (numeric), which lies within `bounds` where they are given."""
+        values, groups, seeds = _columns(frame, value)
+        estimate = intervals.mean(values, groups, self.sampling, bounds=bounds, seeds=seeds)
+        return self.row(metric, estimate, **_counted(values, seeds) | counts)
+
+    def median(self, metric: str, frame: pl.DataFrame, value: pl.Expr) -> dict:
+        """Median of `value` (numeric); of pooled seeds the interval covers the draw of questions only."""
+        values, groups, _ = _columns(frame, value)
+        known = ~np.isnan(values)
+        estimate = intervals.median(values[known], groups[known], self.sampling)
+        return self.row(metric, estimate, n=int(known.sum()))
+
+    def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, **counts: float) -> dict:
+        """Mean of `change`, a paired difference within -1 … 1; with its p and minimum detectable effect."""
+        changes, groups, seeds = _columns(frame, change)
+        estimate = intervals.effect(changes, groups, self.sampling, seeds=seeds)
+        detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
+        found = {"p": estimate.p, "mde": detectable, **_counted(changes, seeds)}
+        return self.row(metric, estimate, **found | counts)
+
+    def function(
+        self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
+    ) -> dict:
+        """`function` of the shares of two `columns` (yes or no), both over the questions where both are known.
+
+        The function takes an array (draws, columns) and returns one (draws,).
+        """
+        parts = [_columns(frame, column) for column in columns]
+        values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
+        values[np.isnan(values).any(axis=1)] = np.nan  # shares over different questions could not be compared
+        estimate = intervals.function_of_means(values, groups, self.sampling, function, shares=True, seeds=seeds)
+        return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
+
+
+def lacking(frame: pl.DataFrame, *outcomes: str, chains: bool = False) -> dict[str, int]:
+    """How many rows have no answer, by why; of the columns `outcomes` (default: outcome) in any.
+
+    chains: how many chains (`id` and `seed`) have a row without, in place of how many rows.
+    """
+    why = {"n_unanswered": "unanswered", "n_truncated": "truncated"}
+    columns = outcomes or ("outcome",)
+    rows = frame.with_columns(pl.any_horizontal(pl.col(columns) == of).alias(name) for name, of in why.items())
+    if chains:
+        rows = rows.group_by("id", "seed").agg(pl.col(*why).any())
+    return {name: int(rows[name].sum()) for name in why}
+
+
+def _columns(frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (NaN: missing), groups and seeds of all rows, so that figures over the same rows share their draws."""
+    frame = frame.select("group", pl.col("seed").fill_null(0), value=value.cast(pl.Float64).fill_null(float("nan")))
+    return frame["value"].to_numpy(), frame["group"].to_numpy(), frame["seed"].to_numpy()
+
+
+def _counted(values: np.ndarray, seeds: np.ndarray) -> dict:
+    known = ~np.isnan(values)
+    by_seed = [float(values[known & (seeds == seed)].mean()) for seed in np.unique(seeds[known])]
+    return {"n": int(known.sum()), "by_seed": by_seed}

@@ -1,0 +1,226 @@
+"""The paper's claims C1-C5 (arXiv 2411.15382), asked of whatever the study holds.
+
+C1  accuracy with chain falls: mean change of the tuned arms < 0; the claim is of the smallest model
+C2  faithfulness falls: likewise, of every model
+C3  tuning on other sets costs at least as much faithfulness as on reasoning sets:
+    cost of the ones - cost of the others, on the same questions, >= 0
+C4  the larger model moves less: |change of faithfulness| of the largest - of the smallest < 0
+C5  tuning on other sets costs most on reasoning sets: change of accuracy there - elsewhere < 0
+
+Reasoning sets are made of worked solutions (GSM8K in the paper); the statements name the
+sets really used. `contrasts` has how the means are made: C3 compares arms and C4 models on the
+questions that both have, C5 sets of different questions.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from faithtune.measures import contrasts
+from faithtune.measures.contrasts import Mean
+from faithtune.measures.stats import significance
+from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.measures.stats.intervals import Estimate
+
+CLAIMS = pl.Schema(
+    {
+        "claim": pl.String,  # C1 ... C5
+        "statement": pl.String,  # what is claimed, with the sets really used
+        "model": pl.String,  # of C4 "LARGEST - SMALLEST", null where these are not known
+        "estimate": pl.Float64,  # the number whose sign decides
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval leaves 0 out
+        "n": pl.Int64,  # questions it rests on
+        # supported: the interval lies wholly on the claim's side of 0 | not supported: wholly on the
+        # other | inconclusive: it contains 0 | not testable: the study lacks what the note names
+        "verdict": pl.String,
+        "mde": pl.Float64,  # of an inconclusive claim: the number that would have been found with 80 % power
+        "note": pl.String,  # what is missing or left out, or what the verdict hangs on; null: nothing
+    }
+)
+_FALLS = {"C1": ("accuracy", "Accuracy with chain of thought"), "C2": ("faithfulness", "Faithfulness")}
+_BOUNDS = ("least", "most")
+
+
+class _Study(NamedTuple):
+    arms: Sequence[dict]
+    changes: pl.DataFrame
+    reasoning: Mapping[str, bool | None]
+    sampling: Sampling
+    turns: Mapping[str, str]
+
+    def arms_of(self, model: str) -> list[dict]:
+        """The model's tuned arms."""
+        return [arm for arm in self.arms if arm["model"] == model and arm["train_set"] is not None]
+
+    def sides(self, model: str) -> tuple[list[dict], list[dict], list[str]]:
+        """The arms tuned on other sets and on reasoning sets, and a note on those of which that is not known."""
+        arms = self.arms_of(model)
+        kinds = [self.reasoning.get(arm["train_set"]) for arm in arms]
+        other, native, unknown = (
+            [arm for arm, kind in zip(arms, kinds, strict=True) if kind is one] for one in (False, True, None)
+        )
+        names = _names([arm["arm"] for arm in unknown], "")
+        return other, native, [f"left out, as it is not known what it was tuned on: {names}"] if unknown else []
+
+
+def claims(
+    arms: Sequence[dict],
+    changes: pl.DataFrame,
+    reasoning: Mapping[str, bool | None],
+    parameters: Mapping[str, int | None],
+    sampling: Sampling,
+    turns: Mapping[str, str] | None = None,
+) -> pl.DataFrame:
+    """CLAIMS of a study.
+
+    arms: {model, arm, train_set (None for base)} of those that the claims are about, in the order of the
+    tables, an arm's seeds under one name; changes: CHANGES of them and any others; reasoning: of each set
+    whether it is made of worked solutions, None where that is not known; parameters: how many each model
+    has, None where that is not known; turns: of each model `plan.turns`.
+    """
+    arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
+    study = _Study(arms, changes, reasoning, sampling, turns or {})
+    models = list(dict.fromkeys(arm["model"] for arm in arms))
+    known = all(parameters.get(model) is not None for model in models)
+    by_size = sorted(models, key=parameters.get) if known else []
+    rows = [_falls(study, claim, model, models, by_size) for claim in _FALLS for model in models]
+    rows += [_costs(study, model) for model in models]
+    rows.append(_moves_less(study, models, by_size))
+    rows += [_general(study, model) for model in models]
+    return pl.DataFrame(rows, schema=CLAIMS)
+
+
+def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: list[str]) -> dict:
+    what, subject = _FALLS[claim]
+    arms = study.arms_of(model)
+
+    def fall(of: str) -> Mean:
+        values = contrasts.values(contrasts.pairs(study.changes, arms, what, of))
+        return contrasts.mean(values, study.sampling)
+
+    mean, notes = fall("change"), _left_out(study, arms, what)
+    if claim == "C1":
+        if len(models) > 1 and [model] != by_size[:1]:
+            notes.insert(0, f"the claim is of the smallest model, {by_size[0] if by_size else 'which is not known'}")
+        notes += _hangs_on_unanswered(mean, [fall(end) for end in _BOUNDS], -1)
+    statement = f"{subject} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
+    return _row(study, claim, statement, model, mean, -1, notes)
+
+
+def _costs(study: _Study, model: str) -> dict:
+    other, native, unknown = study.sides(model)
+    pairs = contrasts.pairs(study.changes, [*other, *native], "faithfulness")
+    both = contrasts.side_by_side(*(pairs.filter(pl.col("arm").is_in(_labels(arms))) for arms in (native, other)))
+    costs = both.with_columns(value=pl.col("value") - pl.col("value_other"))
+    mean = contrasts.mean(costs, study.sampling, bound=2.0)
+    statement = (
+        f"Tuning on {_train_sets(other, 'other sets')} costs at least as much faithfulness as tuning on"
+        f" {_train_sets(native, 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
+    )
+    lacking = [] if other else ["no arm tuned on other than reasoning sets"]
+    lacking += [] if native else ["no arm tuned on a reasoning set"]
+    notes = lacking or _left_out(study, [*other, *native], "faithfulness")
+    return _row(study, "C3", statement, model, mean, +1, notes + unknown)
+
+
+def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
+    statement = "The larger model moves less in faithfulness"
+    if len(models) < 2:
+        return _row(study, "C4", statement, None, Mean(), -1, ["one model; it takes two of different size"])
+    if not by_size:
+        return _row(study, "C4", statement, None, Mean(), -1, ["the size of a model is not known"])
+    pair = large, small = by_size[-1], by_size[0]
+    common = set(_labels(study.arms_of(large))) & set(_labels(study.arms_of(small)))
+    arms = [arm for model in pair for arm in study.arms_of(model) if arm["arm"] in common]
+    pairs = contrasts.pairs(study.changes, arms, "faithfulness")
+    both = contrasts.side_by_side(*(pairs.filter(pl.col("model") == model) for model in pair), alike=["arm"])
+    mean = contrasts.size_difference(both, study.sampling)
+    notes = _left_out(study, arms, "faithfulness") if common else ["no tuning that both models went through"]
+    ways = [study.turns.get(model, "continued") for model in pair]
+    if ways[0] != ways[1]:
+        notes.append(f"the models' answers do not come about alike: {large}'s turn is {ways[0]}, {small}'s {ways[1]}")
+    statement = f"{statement}, on {_names(mean.sets, 'the evaluation sets')}"
+    return _row(study, "C4", statement, f"{large} - {small}", mean, -1, notes)
+
+
+def _general(study: _Study, model: str) -> dict:
+    arms, _, unknown = study.sides(model)
+    values = {of: contrasts.values(contrasts.pairs(study.changes, arms, "accuracy", of)) for of in ("change", *_BOUNDS)}
+    asked = values["change"]["eval_set"].unique(maintain_order=True)
+    native = [name for name in asked if study.reasoning.get(name)]
+    other = [name for name in asked if name not in native]
+    mean = contrasts.contrast(values["change"], study.sampling, native)
+    # The least difference is that of the least change there and the greatest elsewhere.
+    is_native = pl.col("eval_set").is_in(native)
+    ends = [
+        pl.concat([values[there].filter(is_native), values[elsewhere].filter(~is_native)])
+        for there, elsewhere in (_BOUNDS, _BOUNDS[::-1])
+    ]
+    statement = (
+        f"Tuning on {_train_sets(arms, 'other sets')} costs more accuracy on {_names(native, 'reasoning sets')}"
+        f" than on {_names(other, 'other sets')}"
+    )
+    notes = _left_out(study, arms, "accuracy") if arms else ["no arm tuned on other than reasoning sets"]
+    for names, name in ((native, "a reasoning set"), (other, "another set")):
+        notes += [] if names or not arms else [f"no question with a pair in {name}"]
+    notes += _hangs_on_unanswered(mean, [contrasts.contrast(end, study.sampling, native) for end in ends], -1)
+    return _row(study, "C5", statement, model, mean, -1, notes + unknown)
+
+
+def _left_out(study: _Study, arms: list[dict], what: str) -> list[str]:
+    if not arms:
+        return ["no tuned arm"]
+    changes = contrasts.of_arms(study.changes, arms, what)
+    there = set(changes.drop_nulls("change").select("model", "arm", "eval_set").rows())
+    sets = study.changes["eval_set"].unique(maintain_order=True)
+    where = [(arm["model"], arm["arm"], name) for name in sets for arm in arms]
+    notes = [f"no pairs of {model} {arm} on {name}" for model, arm, name in where if (model, arm, name) not in there]
+    if contrasts.differing_seeds(changes):
+        notes.append("arms of different seeds: the interval does not tell the draw of seeds")
+    return notes
+
+
+def _hangs_on_unanswered(mean: Mean, ends: list[Mean], side: int) -> list[str]:
+    """A note where the verdict is another one at an end of what the unanswered could have been."""
+    verdict, least, most = (_verdict(one.estimate, side) for one in (mean, *ends))
+    if verdict == least == most:
+        return []
+    return [
+        f"hangs on what the unanswered and truncated could have been: {least} at the least change, {most} at the most"
+    ]
+
+
+def _verdict(estimate: Estimate, side: int) -> str:
+    """`side` +1: the claim holds above 0, -1: below."""
+    value, low, high, _ = estimate
+    if value is None:
+        return "not testable"
+    if low <= 0 <= high:
+        return "inconclusive"
+    return "supported" if (low > 0) == (side > 0) else "not supported"
+
+
+def _row(study: _Study, claim: str, statement: str, model: str | None, mean: Mean, side: int, notes: list[str]) -> dict:
+    """A row of CLAIMS; `side` as in `_verdict`."""
+    verdict = _verdict(mean.estimate, side)
+    mde = None
+    if verdict == "inconclusive":
+        mde = significance.minimum_detectable(mean.estimate, study.sampling.confidence)
+    found = mean.estimate._asdict() | {"n": mean.n, "verdict": verdict, "mde": mde}
+    found["estimate"] = found.pop("value")
+    return {"claim": claim, "statement": statement, "model": model, **found, "note": "; ".join(notes) or None}
+
+
+def _labels(arms: list[dict]) -> list[str]:
+    return [arm["arm"] for arm in arms]
+
+
+def _train_sets(arms: list[dict], otherwise: str) -> str:
+    return _names(list(dict.fromkeys(arm["train_set"] for arm in arms)), otherwise)
+
+
+def _names(names: Sequence[str], otherwise: str) -> str:
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]]) or otherwise

@@ -1,0 +1,145 @@
+"""Means of what tuning changed (CHANGES): over tests and arms, then over evaluation sets.
+
+Effects of several arms and tests on a question are not independent, so they become one value a
+question before anything is resampled, by group within an evaluation set; `intervals.macro`
+averages the sets. A test's mean is over the questions with a pair in it, an arm's is over its
+tests: a question without paraphrases does not make more of the other tests.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from faithtune.measures.stats import intervals
+from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.measures.stats.intervals import NOTHING, Estimate
+
+_QUESTION = ["eval_set", "seed", "id", "group"]
+
+
+class Mean(NamedTuple):
+    """A mean over evaluation sets and what it rests on."""
+
+    estimate: Estimate = NOTHING
+    sets: Collection[str] = ()
+    n: int = 0  # questions
+
+
+def pairs(changes: pl.DataFrame, arms: list[dict], what: str, of: str = "change") -> pl.DataFrame:
+    """(model, eval_set, arm, seed, test, id, group, change) of CHANGES of the arms, `of` naming the column of change.
+
+    Where the arms' seeds are not the same ones, the mean over an arm's seeds, seed 0: then no interval
+    tells the draw of seeds.
+    """
+    frame = of_arms(changes, arms, what)
+    seed = pl.lit(0, pl.Int64) if differing_seeds(frame) else pl.col("seed").fill_null(0)
+    by = ["model", "eval_set", "arm", "seed", "test", "id", "group"]
+    frame = frame.drop_nulls(of).with_columns(seed=seed, test=pl.col("test").fill_null(""))
+    return frame.group_by(by, maintain_order=True).agg(change=pl.col(of).mean())
+
+
+def of_arms(changes: pl.DataFrame, arms: list[dict], what: str) -> pl.DataFrame:
+    """The rows of CHANGES that tell `what` of the arms."""
+    names = [f"{arm['model']}/{arm['arm']}" for arm in arms]
+    return changes.filter(pl.concat_str("model", "arm", separator="/").is_in(names), pl.col("what") == what)
+
+
+def differing_seeds(changes: pl.DataFrame) -> bool:
+    """Whether the arms of CHANGES were not all tuned with the same seeds."""
+    by_arm = changes.drop_nulls("seed").group_by("model", "arm").agg(pl.col("seed").unique().sort())
+    return by_arm["seed"].n_unique() > 1
+
+
+def values(pairs: pl.DataFrame) -> pl.DataFrame:
+    """(eval_set, seed, id, group, value) of one model's pairs: one value a question and seed, with their mean.
+
+    Where every question has a pair in every arm and test, it is the question's mean over them. Else
+    the means rest on different questions, and it is the value of the mean's influence function
+    (Hampel 1974), so that a bootstrap of it is right to first order.
+    """
+    change, everywhere = pl.col("change"), ["eval_set", "seed"]
+    here = [*everywhere, "arm", "test"]
+    tests = pl.col("test").n_unique().over(*everywhere, "arm")
+    spread = pairs.with_columns(
+        mean=change.mean().over(here),
+        questions=pl.col("id").n_unique().over(everywhere),
+        # Each test's mean is counted once a pair, so divided by its pairs it counts once.
+        weight=1 / (pl.len().over(here) * tests * pl.col("arm").n_unique().over(everywhere)),
+    ).with_columns(
+        part=(change - pl.col("mean")) * pl.col("questions") * pl.col("weight"),
+        centre=(pl.col("mean") * pl.col("weight")).sum().over(everywhere),
+    )
+    by_question = spread.group_by(_QUESTION, maintain_order=True)
+    return by_question.agg(value=pl.col("part").sum() + pl.col("centre").first())
+
+
+def side_by_side(first: pl.DataFrame, second: pl.DataFrame, alike: Collection[str] = ()) -> pl.DataFrame:
+    """(eval_set, seed, id, group, value, value_other) of two sides' pairs, on the same questions in each test.
+
+    alike: what else both pairs have in common.
+    """
+    keys = [*_QUESTION, "test", *alike]
+    sides = [
+        one.join(other, on=keys, how="semi", maintain_order="left") for one, other in ((first, second), (second, first))
+    ]
+    return values(sides[0]).join(values(sides[1]), on=_QUESTION, suffix="_other", maintain_order="left")
+
+
+def mean(
+    values: pl.DataFrame, sampling: Sampling, bound: float = 1.0, weights: Mapping[str, float] | None = None
+) -> Mean:
+    """Mean over the evaluation sets of the sets' means, each times its weight (1), with its interval and p.
+
+    bound: of the size of a value.
+    """
+    frames = {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
+    weight = [(weights or {}).get(name, 1.0) for name in frames]
+    estimates = [
+        intervals.effect(
+            frame["value"].to_numpy() / bound, frame["group"].to_numpy(), sampling, frame["seed"].to_numpy()
+        ).scaled(bound * times)
+        for frame, times in zip(frames.values(), weight, strict=True)
+    ]
+    by_seed = [frame.group_by("seed").agg(pl.col("value").mean()).sort("seed") for frame in frames.values()]
+    shared = by_seed and all(one["seed"].equals(by_seed[0]["seed"]) for one in by_seed)
+    means = np.array([one["value"] for one in by_seed]).T * weight if shared else None
+    found = intervals.macro(estimates, sampling.confidence, means)
+    return Mean(found, list(frames), values.select("eval_set", "id").n_unique())
+
+
+def contrast(values: pl.DataFrame, sampling: Sampling, there: Collection[str]) -> Mean:
+    """The mean over the evaluation sets `there` less that over the others, on different questions."""
+    names = values["eval_set"].unique().to_list()
+    first = [name for name in names if name in there]
+    if len(first) in (0, len(names)):
+        return Mean()
+    weights = {
+        name: len(names) / len(first) if name in there else -len(names) / (len(names) - len(first)) for name in names
+    }
+    return mean(values, sampling, weights=weights)
+
+
+def size_difference(both: pl.DataFrame, sampling: Sampling) -> Mean:
+    """|mean of value| - |mean of value_other| of `side_by_side`.
+
+    |a| - |b| is the smaller in size of a - b and a + b, positive where their signs are the same. Each of
+    the two has its interval from the questions' own differences and sums, so that what the questions
+    share counts, whatever the signs of a and b. The interval is the image of both: theirs alone
+    whose sign is certain, and at b = 0, where either may be the smaller one, no less certain.
+    """
+    value, other = pl.col("value"), pl.col("value_other")
+    minus, plus = (mean(both.with_columns(value=one), sampling, bound=2.0) for one in (value - other, value + other))
+    ends = [one.estimate[:3] for one in (minus, plus)]
+    if None in (*ends[0], *ends[1]):
+        return minus._replace(estimate=NOTHING)
+    corners = [_smaller(a, b) for a in ends[0][1:] for b in ends[1][1:]]
+    corners += [0.0 for _, low, high in ends if low <= 0 <= high]
+    ps = [one.estimate.p for one in (minus, plus)]
+    p = None if None in ps else max(ps)
+    return minus._replace(estimate=Estimate(_smaller(ends[0][0], ends[1][0]), min(corners), max(corners), p))
+
+
+def _smaller(a: float, b: float) -> float:
+    return float(np.sign(a * b) * min(abs(a), abs(b)))

@@ -1,0 +1,89 @@
+"""Plain answers: every prompt whole and by itself, in padded batches, by transformers' own `generate`.
+
+The control of the prefix tree: what another computation of the same prompts
+answers is the study's noise floor, and what it costs is the benchmarks' measure.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+
+from faithtune.models.backend import Ask, Generated, Told
+
+
+class Loaded(Protocol):
+    """A network in memory with its tokenizer, as `local.LocalModel` is."""
+
+    tokenizer: Any
+    network: Any
+    stop_tokens: set[int]  # ids that end the model's turn
+    batch_size: int
+
+    def token_ids(self, text: str) -> list[int]:
+        """Token ids of rendered text."""
+
+    def letters(self, ask: Ask, logits: torch.Tensor) -> Told:
+        """A choice, read from next-token logits, float32 (vocabulary,)."""
+
+
+def answer(
+    model: Loaded, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+) -> Iterator[tuple[int, Told]]:
+    """What `model.answer` yields, but for `p_reference`, which is null."""
+    choices = [i for i, ask in enumerate(asks) if ask.n_options]
+    for place, _, logits in _batches(model, [asks[i].prompt for i in choices], 1, ended):
+        yield choices[place], model.letters(asks[choices[place]], logits)
+    numbers = [i for i, ask in enumerate(asks) if not ask.n_options]
+    for place, made, _ in _batches(model, [asks[i].prompt for i in numbers], max_new_tokens, ended):
+        yield numbers[place], Told(made.text, made.finished, [], None, None)
+
+
+def generate(
+    model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+) -> Iterator[tuple[int, Generated]]:
+    """What `model.generate` yields."""
+    return ((i, made) for i, made, _ in _batches(model, texts, max_new_tokens, ended))
+
+
+@torch.inference_mode()
+def _batches(
+    model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+) -> Iterator[tuple[int, Generated, torch.Tensor]]:
+    """Index, what was written and the first token's logits, float32 (vocabulary,), of each text, the longest first."""
+    ids = [model.token_ids(text) for text in texts]
+    order = sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i))
+    pad, device = model.tokenizer.pad_token_id, model.network.device if texts else None
+    for start in range(0, len(order), model.batch_size):
+        chosen = order[start : start + model.batch_size]
+        width = len(ids[chosen[0]])
+        gaps = [width - len(ids[i]) for i in chosen]
+
+        def rows_ended(tokens, scores, width=width, **_):
+            tails = model.tokenizer.batch_decode(tokens[:, width:], skip_special_tokens=True)
+            return torch.tensor([ended(tail) for tail in tails], device=device)
+
+        output = model.network.generate(
+            input_ids=torch.tensor([[pad] * gap + ids[i] for i, gap in zip(chosen, gaps, strict=True)], device=device),
+            attention_mask=torch.tensor([[0] * gap + [1] * (width - gap) for gap in gaps], device=device),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            pad_token_id=pad,
+            stopping_criteria=[rows_ended],
+            output_logits=max_new_tokens == 1,
+            return_dict_in_generate=True,
+        )
+        rows = output.sequences[:, width:].tolist()
+        logits = output.logits[0].float() if output.logits else [None] * len(rows)
+        for i, row, first in zip(chosen, rows, logits, strict=True):
+            yield i, _cut(model, row, ended), first
+
+
+def _cut(model: Loaded, row: list[int], ended: Callable[[str], bool]) -> Generated:
+    """What a row of a batch wrote before its end; after that it is padded until its whole batch has ended."""
+    ends = [i for i, token in enumerate(row) if token in model.stop_tokens or token == model.tokenizer.pad_token_id]
+    kept = row[: ends[0]] if ends else row
+    text = model.tokenizer.decode(kept, skip_special_tokens=True)
+    stopped = bool(ends) and row[ends[0]] in model.stop_tokens
+    return Generated(text, len(kept), finished=stopped or ended(text))

@@ -1,0 +1,90 @@
+"""Match against the kept fraction of the chain, base and tuned: one figure an evaluation set."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from faithtune.interventions.build import TESTS
+from faithtune.measures.alpha import at_alpha, direction
+from faithtune.measures.cell import Cell, lacking
+from faithtune.measures.pooling import Key
+from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.report.figures import style
+from faithtune.report.tables.cells import TESTS as TITLES
+
+if TYPE_CHECKING:  # planning a study must not wait for it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# A point of a curve: one arm's match at one kept fraction, as in ESTIMATES.
+CURVES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,
+        "eval_set": pl.String,
+        "test": pl.String,
+        "fraction": pl.Float64,  # of the N steps kept, as α
+        "match": pl.Float64,  # of the answered; null where there are none
+        "low": pl.Float64,  # pointwise interval
+        "high": pl.Float64,
+        "n": pl.Int64,  # questions with an intervention
+        "n_unanswered": pl.Int64,  # of them without an answer, left out of the match
+        "n_truncated": pl.Int64,  # of them cut at a token limit, left out likewise
+    }
+)
+_NOTHING = "no chain here could be tampered with: imported, or all too short, cut or unanswered"
+FRACTIONS = tuple(i / 20 for i in range(21))
+
+
+def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Sampling) -> pl.DataFrame:
+    """Points (CURVES) of each arm and test at FRACTIONS.
+
+    A question's match is a step function of the kept fraction, with a step at each k/N;
+    it is read where α would read it (⌈αN⌉ steps kept), so that a curve passes through the
+    CoT Pred Match of the tables, and chains of all lengths count alike everywhere.
+    """
+    rows = []
+    for (model, arm, of), frame in answers.items():
+        if of != eval_set:
+            continue
+        cell = Cell(sampling, model, arm, None, eval_set)
+        possible = at_alpha(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
+        for (test, fraction), items in possible.group_by("test", "alpha", maintain_order=True):
+            here = replace(cell, test=test, alpha=fraction)
+            row = here.share("match", items, pl.col("match"), **lacking(items))
+            row |= {"fraction": fraction, "match": row["estimate"], "n": items.height}
+            rows.append({name: row[name] for name in CURVES})
+    return pl.DataFrame(rows, schema=CURVES)
+
+
+def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
+    """CURVES of an evaluation set: models down, tests across, a line with its band an arm."""
+    if frame.is_empty():
+        return style.nothing(_NOTHING)
+    models = frame["model"].unique(maintain_order=True).to_list()
+    arms = frame["arm"].unique(maintain_order=True).to_list()
+    tests = [test for test in TESTS if test in frame["test"]]
+    figure, panels = style.panels(len(models), len(tests), 3.2, 2.9, sharex=True, sharey=True)
+    for model, line in zip(models, panels, strict=True):
+        for test, panel in zip(tests, line, strict=True):
+            for arm in arms:
+                points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
+                _curve(panel, points, arms.index(arm))
+            faithful = "higher" if direction(test) > 0 else "lower"
+            panel.set_title(f"{TITLES[test]}\n({faithful} is more faithful)", fontsize=9)
+            panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+            panel.grid(alpha=0.3)
+        line[0].set_ylabel(f"{model}\nmatch" if len(models) > 1 else "match")
+    for panel in panels[-1]:
+        panel.set_xlabel("kept fraction of the chain, k/N")
+    figure.suptitle(f"{eval_set}: match with the full-chain answer, {100 * confidence:g} % bands", fontsize=10)
+    style.legend(figure, [style.handle(i) for i in range(len(arms))], arms)
+    return figure
+
+
+def _curve(panel: "Axes", points: pl.DataFrame, i: int) -> None:
+    look = style.look(i)
+    panel.plot(points["fraction"], points["match"], markersize=3, linewidth=1.3, **look)
+    panel.fill_between(points["fraction"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)

@@ -1,0 +1,127 @@
+"""What the study was made from: its data, its tunings' settings, its prompts (tables T10-T12)."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from faithtune.data import sources
+from faithtune.data.questions import question_block
+from faithtune.jobs import provenance
+
+# One split of a data set, as it was asked or trained on.
+DATA = pl.Schema(
+    {
+        "data_set": pl.String,
+        "split": pl.String,  # train | eval
+        "source": pl.String,  # as configured, without local folders; "generated"
+        "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
+        "licence": pl.String,  # of a source that the reader knows (data.licence)
+        "share": pl.Float64,  # of one source cut in two, this split's part; null: a source of its own
+        "questions": pl.Int64,
+        "kind": pl.String,  # choice | number; both, with a comma, where it has both
+        "options": pl.Float64,  # mean number; null for numbers
+        "groups": pl.Int64,  # groups of questions that are not independent
+        "characters": pl.Float64,  # mean length of a question with context and options
+        "rationales": pl.Float64,  # share with a worked solution
+        "majority": pl.Float64,  # share of the commonest answer: what a constant answer would score
+        "overlap": pl.Int64,  # of its questions, those that also stand in some data set's other split
+    }
+)
+
+# One setting of one tuned arm.
+HYPER_PARAMETERS = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,
+        # a key of the configuration's tunings; what no key decides (optimiser, betas, epsilon, clipping, loss_on,
+        # trained_in, double_quantisation); or examples: how many it was tuned on
+        "parameter": pl.String,
+        "value": pl.String,  # values of several seeds with commas
+        "stated": pl.Boolean,  # the paper has this value, of several seeds each of these (STATED)
+    }
+)
+# arXiv 2411.15382 states QLoRA, a 4-bit base and ranks 8, 16 and 32; the rest, and other values, are a study's choice.
+STATED = {"method": {"qlora"}, "quantisation": {"nf4"}, "rank": {"8", "16", "32"}}
+
+# One text that models were asked with.
+PROMPTS = pl.Schema(
+    {
+        "prompt": pl.String,  # name of the template's file, or of the fixed text
+        "sha256": pl.String,  # of the file, as sha256sum prints it; of the fixed text in UTF-8
+        "characters": pl.Int64,
+        "begins": pl.String,  # the first line
+    }
+)
+
+
+def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """DATA of the parts, each with its frame of QUESTIONS.
+
+    A part: {data_set, split}, and where they are known source, checksum, licence and share.
+    """
+    rows = []
+    for part, frame in zip(parts, frames, strict=True):
+        others = [f for p, f in zip(parts, frames, strict=True) if p["split"] != part["split"]]
+        elsewhere = pl.concat([frame.clear(), *others]).select("id").unique()
+        lengths = [len(question_block(row)) for row in frame.iter_rows(named=True)]
+        options = frame["options"].list.len()
+        rows.append(
+            {
+                "data_set": part["data_set"],
+                "split": part["split"],
+                "source": provenance.public(part.get("source") or "generated"),
+                "revision": _revision(part),
+                "licence": part.get("licence"),
+                "share": part.get("share"),
+                "questions": frame.height,
+                "kind": ", ".join(sorted(frame["kind"].unique())),
+                "options": options.filter(options > 0).mean(),
+                "groups": frame["group"].n_unique(),
+                "characters": sum(lengths) / len(lengths),
+                "rationales": frame["rationale"].is_not_null().mean(),
+                "majority": frame["answer"].value_counts()["count"].max() / frame.height,
+                "overlap": frame.join(elsewhere, on="id", how="semi").height,
+            }
+        )
+    return pl.DataFrame(rows, schema=DATA)
+
+
+def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFrame:
+    """HYPER_PARAMETERS of the tuned arms {model, arm}, each with the contents of its arm.json; seeds share an arm."""
+    values: dict[tuple, list[str]] = {}
+    for arm, card in zip(arms, cards, strict=True):
+        for parameter, value in (card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}).items():
+            known = values.setdefault((arm["model"], arm["arm"], parameter), [])
+            text = _text(value)
+            known += [text] if text not in known else []
+    rows = [(*key, ", ".join(found), STATED.get(key[-1], set()).issuperset(found)) for key, found in values.items()]
+    return pl.DataFrame(rows, schema=HYPER_PARAMETERS, orient="row")
+
+
+def prompts(texts: Mapping[str, str]) -> pl.DataFrame:
+    """PROMPTS of the templates' files and of the fixed texts, by name."""
+    rows = [
+        (name, provenance.sha256(text.encode()), len(text), next(iter(text.splitlines()), ""))
+        for name, text in texts.items()
+    ]
+    return pl.DataFrame(rows, schema=PROMPTS, orient="row")
+
+
+def _revision(part: dict) -> str | None:
+    if not part.get("source"):
+        return None
+    source, checksum = sources.parse(part["source"]), part.get("checksum")
+    if source.kind == "file" and not checksum:
+        checksum = f"sha256:{provenance.sha256(Path(source.location).read_bytes())}"
+    return ", ".join(filter(None, (source.pin, checksum))) or None
+
+
+def _text(value) -> str:
+    if value is None:
+        return "not given"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,197 @@
+"""The item viewer of an evaluation set: every question, chain, intervention and answer, for people to look at.
+
+A folder that a browser opens without a server: the page (workflow/report/items/) and its data, which it loads by
+part, so that thousands of questions stay quick. Pages opened from a disk may not read files, only run scripts: each
+part is a script that hands over JSON and nothing else. An arm's part of one question:
+
+    {"text": "Step 1: 4 + 3 = 7...", "tokens": 41, "outcome": "answered", "why": null, "declared": "14", "steps": 2,
+     "lines": ["Step 1: 4 + 3 = 7.", "Step 2: 7 * 2 = 14.", "Step 2: ... ..."],
+     "tests": {"filler": [{"k": 1, "mark": "x", "outcome": "answered", "answer": "7", "correct": false, "p": null,
+                           "p_reference": 0.02, "wrote": "7", "shown": [0, 2]}, ...], ...}}
+
+`lines` holds the chain's steps first, then whatever interventions put in; `shown` says which of them stood before the
+answer, by number, null where there was no text.
+"""
+
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+
+from faithtune.core import paths
+from faithtune.data.questions import LETTERS
+from faithtune.extraction import steps
+from faithtune.interventions.build import TESTS
+
+# The page itself; data lies beside copies of these.
+PAGE = paths.WORKFLOW / "report/items"
+# Questions a part: loaded at once, so an eye blink's worth, and searched one after another, so not too few.
+PART = 100
+_TITLE_LENGTH = 90
+# What became of an answer, against the arm's own full-chain answer; `.`: it has none to compare with.
+_MARKS = {True: "=", False: "x", None: "."}
+# What became of an answer, against the gold answer.
+_VERDICTS = {True: "r", False: "w", None: "."}
+_OTHERWISE = {"unanswered": "?", "truncated": "t", "unavailable": "-"}
+
+
+class Pair(NamedTuple):
+    """What an arm came to on the set."""
+
+    model: str
+    arm: str
+    chains: pl.DataFrame  # CHAINS
+    interventions: pl.DataFrame | None  # INTERVENTIONS; none of chains written elsewhere
+    answers: pl.DataFrame  # ANSWERS
+
+
+def index(
+    eval_set: str, eval_sets: Sequence[str], questions: pl.DataFrame, arms: Sequence[dict], alphas: Sequence[float]
+) -> dict:
+    """What the page asks first: the set's questions by id and beginning, and what there is to choose from.
+
+    arms: {"model", "arm"}, in the order of the tables; alphas: kept fractions, told as fractions of whole numbers.
+    """
+    return {
+        "eval_set": eval_set,
+        "eval_sets": list(eval_sets),
+        "part": PART,
+        "alphas": [[str(alpha), *Fraction(str(alpha)).as_integer_ratio()] for alpha in alphas],
+        # The tests whose k counts steps; and those after which the arm writes anew: from which line on, k plus so many.
+        "by_steps": list(TESTS),
+        "anew": {"mistake": 1, "prefix_paraphrase": 0},
+        "arms": [{"model": arm["model"], "arm": arm["arm"]} for arm in arms],
+        "ids": questions["id"].to_list(),
+        "titles": [" ".join(text.split())[:_TITLE_LENGTH] for text in questions["question"]],
+    }
+
+
+def asked(questions: pl.DataFrame) -> list[dict]:
+    """The questions as they are shown."""
+    return questions.select("context", "question", "options", "answer", "rationale", "group").to_dicts()
+
+
+def overview(ids: Sequence[str], pair: Pair) -> dict:
+    """What became of each of the questions `ids`, a character or a text each, for lists and filters.
+
+    {"steps": [N or null], "full": verdicts, "tests": {test: [marks at k = 0 ... N]}}
+    """
+    lengths = dict(pair.chains.select("id", "n_steps").iter_rows())
+    full = dict.fromkeys(ids, "-")
+    marks: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(ids, ""))
+    columns = _compared(pair.answers).select("id", "test", "outcome", "correct", "match")
+    for identifier, test, outcome, correct, match in columns.iter_rows():
+        if test == "full":
+            full[identifier] = _OTHERWISE.get(outcome, _VERDICTS[correct])
+        elif test != "no_cot":
+            marks[test][identifier] += _OTHERWISE.get(outcome, _MARKS[match])
+    return {
+        "steps": [lengths.get(identifier) for identifier in ids],
+        "full": "".join(full.values()),
+        "tests": {test: list(of.values()) for test, of in marks.items()},
+    }
+
+
+def _compared(answers: pl.DataFrame) -> pl.DataFrame:
+    """ANSWERS whose `match` says of options in another order what `shuffle_match` does: whether as without a chain."""
+    without = answers.filter(test="no_cot").select("id", without="answer")
+    shuffled = pl.col("test") == "no_cot_shuffled"
+    return answers.join(without, on="id", how="left", maintain_order="left").with_columns(
+        match=pl.when(shuffled).then(pl.col("answer") == pl.col("without")).otherwise(pl.col("match"))
+    )
+
+
+def details(ids: Sequence[str], pair: Pair) -> list[dict | None]:
+    """All that the arm wrote and answered, a question each, as the module's head shows it; null without a chain."""
+    chains = {row["id"]: row for row in pair.chains.iter_rows(named=True)}
+    texts = {}
+    if pair.interventions is not None:
+        texts = {row[:3]: row[3] for row in pair.interventions.select("id", "test", "k", "text").iter_rows()}
+    rows = defaultdict(list)
+    for row in _compared(pair.answers).iter_rows(named=True):
+        rows[row["id"]].append(row)
+    return [_detail(chains[id], rows[id], texts) if id in chains else None for id in ids]
+
+
+def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]) -> dict:
+    lines = {line: None for line in steps.join(chain["steps"]).split("\n") if line}
+    number = {line: i for i, line in enumerate(lines)}
+    tests: dict[str, list[dict]] = {}
+    for row in rows:
+        # Asked again, the text is the full chain's; with options in another order there is none, as without a chain.
+        source = "full" if row["test"] == "again" else row["test"].removesuffix("_shuffled")
+        text = texts.get((row["id"], source, row["k"]))
+        shown = None
+        if text is not None:
+            shown = [number.setdefault(line, len(number)) for line in text.split("\n") if line]
+        tests.setdefault(row["test"], []).append(
+            {
+                "k": row["k"],
+                "mark": _OTHERWISE.get(row["outcome"], _MARKS[row["match"]]),
+                "outcome": row["outcome"],
+                "answer": row["answer"],
+                "correct": row["correct"],
+                "p": _probability(row),
+                "p_reference": _rounded(row["p_reference"]),
+                "wrote": row["text"],
+                "shown": shown,
+            }
+        )
+    return {
+        "text": chain["text"],
+        "tokens": chain["n_tokens"],
+        "outcome": chain["outcome"],
+        "why": chain["why"],
+        "declared": chain["free_answer"],
+        "steps": chain["n_steps"],
+        "lines": list(number),
+        "tests": tests,
+    }
+
+
+def _probability(row: dict) -> float | None:
+    """That of the answer given; None where it is not known."""
+    if row["answer"] is None:
+        return None
+    if row["probabilities"]:
+        return _rounded(row["probabilities"][LETTERS.index(row["answer"])])
+    return _rounded(row["p_reference"]) if row["match"] else None
+
+
+def _rounded(p: float | None) -> float | None:
+    return None if p is None else round(p, 4)
+
+
+class Folder:
+    """A viewer being written: its page first, then parts of data."""
+
+    def __init__(self, folder: Path, about: dict):
+        self.folder, self.ids = folder, about["ids"]
+        for file in sorted(PAGE.iterdir()):
+            shutil.copyfile(file, folder / file.name)
+        self._write("index", about)
+
+    def add_questions(self, questions: Sequence[dict]) -> None:
+        """The questions as `asked` tells them."""
+        self._write_parts("questions", questions)
+
+    def add(self, pair: Pair) -> None:
+        """An arm's overview and details."""
+        name = f"{pair.model}.{pair.arm}"  # neither has a dot
+        self._write(f"{name}/overview", overview(self.ids, pair))
+        self._write_parts(name, details(self.ids, pair))
+
+    def _write_parts(self, name: str, of_questions: Sequence) -> None:
+        for number, start in enumerate(range(0, len(of_questions), PART)):
+            self._write(f"{name}/{number}", of_questions[start : start + PART])
+
+    def _write(self, name: str, data) -> None:
+        path = self.folder / f"{name}.js"
+        path.parent.mkdir(exist_ok=True)
+        # JSON in ASCII is JavaScript whatever stands in its texts, and needs no character set.
+        path.write_text(f"faithtune({json.dumps(name)},{json.dumps(data, separators=(',', ':'))})\n", encoding="ascii")

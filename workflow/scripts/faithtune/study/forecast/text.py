@@ -1,0 +1,78 @@
+"""A forecast as it is printed, beside what the spend ledger already holds."""
+
+import polars as pl
+
+from faithtune.hosts.spend import prices
+from faithtune.hosts.spend.summary import known_sum
+from faithtune.study.forecast import stages as forecast
+
+_NAMES = ("model", "arm", "stage")
+_NUMBERS = {
+    "calls": "calls",
+    "prompt_tokens": "prompt",
+    "completion_tokens": "completion",
+    "usd": "USD",
+    "calls_left": "left",
+    "usd_left": "USD left",
+    "usd_left_most": "at most",
+}
+
+
+def text(frame: pl.DataFrame, ledger: pl.DataFrame, budget_usd: float | None, table: prices.Prices) -> str:
+    """FORECAST by model, arm and stage, over the evaluation sets; ledger: SPEND of what was asked before."""
+    if frame.is_empty():
+        return "No model of this study is at a host: nothing is to be paid."
+    stages = frame.group_by(_NAMES, maintain_order=True).agg(*_sums(), pl.any("assumed"))
+    total = frame.select(*_sums(), pl.any("assumed"))
+    rows = [(*row, mark) for *row, mark in stages.rows()] + [("all", "", "", *row) for row in total.rows()]
+    cells = [[*_NAMES, *_NUMBERS.values()]]
+    for *row, assumed in rows:
+        names, numbers = row[: len(_NAMES)], dict(zip(_NUMBERS, row[len(_NAMES) :], strict=True))
+        cells.append([*names, *(_number(name, value) for name, value in numbers.items())])
+        cells[-1][2] += " ~" * assumed
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        names = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=False)]
+        lines.append("  ".join([*names, *(cell.rjust(width) for cell, width in zip(row[3:], widths[3:], strict=True))]))
+    return "\n".join([*lines, "", *_notes(frame, total.row(0, named=True), ledger, budget_usd, table)])
+
+
+def _notes(frame: pl.DataFrame, total: dict, ledger: pl.DataFrame, budget_usd: float | None, table: prices.Prices):
+    yield (
+        "left: calls whose answers are not kept yet. at most: what a budget has to have room for, with the longest"
+        " answers and every second attempt."
+    )
+    if total["assumed"]:
+        yield (
+            f"~: rests on what is not written yet, taken for {forecast.STEPS} steps a chain, {forecast.STEP_TOKENS}"
+            " tokens a step; estimate again when some chains are there."
+        )
+    for model, training in frame.select("host_model", pl.col("stage") == "tune").unique(maintain_order=True).rows():
+        if add := prices.lacking(table, model, training):
+            yield f"No price says what {model} costs: add {add} (resources/prices.yaml says how)."
+    made = ledger.filter(pl.col("state") != "released")
+    usd = made.select(known_sum(pl.col("usd"))).item()
+    yield f"Spent so far: {_usd(usd)} USD, paid or reserved, in {made.height:,} calls."
+    if budget_usd is None:
+        yield "There is no budget_usd: no call is refused for what it costs."
+        return
+    left = None if usd is None else budget_usd - usd
+    line = f"Of budget_usd {budget_usd:g} are left {_usd(left)} USD"
+    if left is not None and total["usd_left"] is not None:
+        verdict = "enough" if total["usd_left_most"] <= left else "probably enough"
+        line += f": {verdict if total['usd_left'] <= left else 'NOT enough'} for what is to be asked"
+    yield line + "."
+
+
+def _sums() -> list[pl.Expr]:
+    """Sums, null where a part is."""
+    return [known_sum(pl.col(name)).alias(name) for name in _NUMBERS]
+
+
+def _number(name: str, value: float | None) -> str:
+    return _usd(value) if name.startswith("usd") else f"{value:,}"
+
+
+def _usd(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.4f}"

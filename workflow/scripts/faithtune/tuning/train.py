@@ -1,0 +1,222 @@
+"""Tuning: TRL's SFTTrainer on prompt and completion, with peft and bitsandbytes.
+
+The prompt of a training example is the evaluation prompt, token for token; loss
+is on the completion only. Examples are handed over as token ids, because a text
+would be tokenised again with special tokens that the chat template has already
+written.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from faithtune.core import errors
+from faithtune.core.errors import UserError
+from faithtune.core.schemas.training import TRAINING
+from faithtune.data import prompts
+from faithtune.models import loading, precision, tree_cache
+from faithtune.models import weights as models
+from faithtune.tuning import checkpoints, collator, examples
+
+_LOGGED = {
+    "step": "step",
+    "epoch": "epoch",
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "gradient_norm": "grad_norm",
+    "token_accuracy": "mean_token_accuracy",
+    "tokens": "num_tokens",
+}
+
+
+def example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
+    """Token ids of a training example and which of them are learnt (completion_mask 1).
+
+    Raises UserError where the evaluation prompt, "Step 1:" or the cue included,
+    is not a token-prefix of it: then tuning would teach another prompt.
+    """
+    user = examples.user_turn(templates, question, target)
+    start = prompts.CHAIN_START if target == "rationale" else prompts.CUE
+    whole = prompts.render(tokenizer, user, examples.completion(question, target)) + tokenizer.eos_token
+    ids = prompts.token_ids(tokenizer, whole)
+    for opening in ("", start):
+        prompt = prompts.token_ids(tokenizer, prompts.render(tokenizer, user, opening))
+        if ids[: len(prompt)] != prompt:
+            raise UserError(
+                f"question {question['id']}: the evaluation prompt is not a token-prefix of the training example;"
+                " change the templates in the prompts folder"
+            )
+    n_prompt = len(prompts.token_ids(tokenizer, prompts.render(tokenizer, user)))
+    return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
+
+
+def train(
+    model: dict,
+    settings: dict,
+    questions: pl.DataFrame,
+    templates: dict[str, str],
+    under_way: Path,
+    weights: Path,
+    device: str = "auto",
+    code: str = "",
+) -> tuple[dict, pl.DataFrame, Path]:
+    """Tune a model (its model.json) on questions; returns the arm's card, its TRAINING log and its checkpoints.
+
+    `settings` holds a tuning's keys, and target, quantisation and dtype. A
+    killed training goes on from its last checkpoint in a folder under_way/HASH, named
+    by all that decides it, the training `code`'s hash included, so changed settings
+    start afresh and never mix. The caller removes the folder once the arm is safe.
+    """
+    models.hold_to_card(model)
+    tokenizer = loading.load_tokenizer(model["path"])
+    usable = examples.usable(questions, settings["target"])
+    rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
+    folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
+
+    trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
+    checkpoint = checkpoints.last(folder)
+    if checkpoint is not None:
+        trainer._total_train_tokens = checkpoints.tokens(checkpoint)  # which TRL does not keep
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    with models.whole_folder(weights) as temporary:
+        trainer.save_model(str(temporary))
+        _sort_layers(temporary / "adapter_config.json")
+    card = {
+        "method": settings["method"],
+        "path": str(weights),
+        # What the arm is; settings hold all else.
+        "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
+        "folder_sha256": models.folder_fingerprint(weights),  # shows damage (models.hold_to_card)
+        "settings": settings,
+        "fixed": _fixed(trainer, settings),
+        "examples": len(rows),
+    }
+    log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
+    return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
+
+
+def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder: Path, device: str):
+    """TRL's trainer on rows as `example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
+    import datasets
+    import transformers
+    import trl
+
+    network = _network(model, settings, device)
+    tree_cache.check(network.eval())  # before hours go into an arm that could not be asked
+    collator.score_predicting(network)
+    transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
+    return trl.SFTTrainer(
+        model=network,
+        args=_arguments(settings, folder, device, len(rows)),
+        train_dataset=datasets.Dataset.from_list(rows),
+        processing_class=tokenizer,
+        data_collator=collator.Collator(stacked=device != "cpu"),
+        peft_config=_adapter(settings),
+        callbacks=[checkpoints.Hashed()],
+    )
+
+
+@contextlib.contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Hold `lock` while an arm is tuned: a second run in the folder (--nolock) waits."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            errors.warn(f"another run tunes this arm (it holds {lock}): waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # a file system without locks
+            print(f"{lock}: not locked ({error.strerror}): no other run may tune this arm")
+        yield
+
+
+def _sort_layers(config: Path) -> None:
+    """peft lists an adapter's layers in another order each time; sorted, equal trainings make equal files."""
+    if config.exists():  # not after full tuning
+        value = json.loads(config.read_text(encoding="utf-8"))
+        if isinstance(value["target_modules"], list):
+            value["target_modules"].sort()
+        config.write_text(json.dumps(value, indent=2), encoding="utf-8")
+
+
+def _identity(*parts: str | dict | list) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _network(model: dict, settings: dict, device: str):
+    # In full tuning the weights themselves move, in steps too small for 16 bits.
+    dtype = "float32" if settings["method"] == "full" else settings["dtype"]
+    network = loading.load_base(model["path"], settings["quantisation"], dtype, device)
+    loading.copy_weights(network)
+    network.config.use_cache = False
+    return network
+
+
+def _adapter(settings: dict):
+    if settings["method"] == "full":
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules=settings["targets"],
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
+    import trl
+
+    total = math.ceil(n_examples / settings["batch_size"]) * settings["epochs"]
+    return trl.SFTConfig(
+        output_dir=str(folder),
+        per_device_train_batch_size=settings["micro_batch_size"],
+        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
+        num_train_epochs=settings["epochs"],
+        learning_rate=settings["learning_rate"],
+        lr_scheduler_type=settings["schedule"],
+        warmup_steps=math.ceil(settings["warmup"] * total),
+        weight_decay=settings["weight_decay"],
+        gradient_checkpointing=settings["gradient_checkpointing"],
+        bf16=settings["dtype"] == "bfloat16",
+        fp16=settings["dtype"] == "float16" and device != "cpu",
+        use_cpu=device == "cpu",
+        max_length=None,  # an example cut short would teach to stop short
+        completion_only_loss=True,
+        logging_steps=_logging_steps(total, settings["checkpoint_steps"]),
+        save_strategy="steps",
+        save_steps=settings["checkpoint_steps"],
+        save_total_limit=2,
+        seed=settings["seed"],
+        data_seed=settings["seed"],
+        report_to=[],
+        disable_tqdm=False,  # the log tells the rate and the time left
+    )
+
+
+def _fixed(trainer, settings: dict) -> dict:
+    """What was used and no key of a tuning decides, as the trainer says itself."""
+    arguments, learnt = trainer.args, (weight for weight in trainer.model.parameters() if weight.requires_grad)
+    fixed = {
+        "optimiser": str(getattr(arguments.optim, "value", arguments.optim)),
+        "betas": [arguments.adam_beta1, arguments.adam_beta2],
+        "epsilon": arguments.adam_epsilon,
+        "clipping": arguments.max_grad_norm,  # of the gradient's norm
+        "loss_on": "completion" if arguments.completion_only_loss else "all",
+        "trained_in": str(next(learnt).dtype).removeprefix("torch."),  # the weights that are learnt
+    }
+    return fixed | ({"double_quantisation": loading.DOUBLE_QUANTISATION} if settings["quantisation"] == "nf4" else {})
+
+
+def _logging_steps(total: int, checkpoint_steps: int) -> int:
+    """Steps a row of the log: 40 rows or more, and none spans a checkpoint: a training gone on with has the same."""
+    return max(n for n in range(1, max(1, total // 40) + 1) if checkpoint_steps % n == 0)
