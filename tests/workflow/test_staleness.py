@@ -124,7 +124,7 @@ def edit(root, module: str, old: str, new: str) -> None:
 
 def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
     study, root = copied
-    edit(root, "extraction/numerals.py", "import re\n", "import re  # a comment\n")
+    edit(root, "extraction/numbers.py", "import re\n", "import re  # a comment\n")
     edit(root, "extraction/steps.py", '"""The steps', '"""All the steps')
     (root / "workflow/scripts/tune.py").touch()
     assert planned_with(study, root, monkeypatch) == {}

@@ -5,8 +5,7 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import answers as answering
-    from faithtune.arms import cached_arm
+    from faithtune.arms import answers, cached_arm
     from faithtune.core import parquet
     from faithtune.core.schemas.answers import ANSWERS
     from faithtune.core.schemas.chains import CHAINS
@@ -41,7 +40,7 @@ with job.logged(snakemake.log[0]):
         parts = [
             (
                 block.rows(tampered),
-                answering.answer(
+                answers.answer(
                     model,
                     keep,
                     block.questions,
@@ -56,6 +55,6 @@ with job.logged(snakemake.log[0]):
             )
             for block in blocks
         ]
-    asked, answers = (pl.concat(frames) for frames in zip(*parts, strict=True))
+    asked, answered = (pl.concat(frames) for frames in zip(*parts, strict=True))
     parquet.write(asked, snakemake.output.interventions, INTERVENTIONS)
-    parquet.write(answers, snakemake.output.answers, ANSWERS)
+    parquet.write(answered, snakemake.output.answers, ANSWERS)

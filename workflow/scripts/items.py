@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.interventions import INTERVENTIONS
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.models.weights import whole_folder
-    from faithtune.report import viewer as items
+    from faithtune.report import viewer
 
     spec, eval_set = snakemake.params.spec, snakemake.wildcards.eval_set
 
@@ -20,18 +20,18 @@ with job.logged(snakemake.log[0]):
 
     questions = parquet.read(snakemake.input.questions, QUESTIONS)
     chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
-    about = items.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
+    about = viewer.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
     with whole_folder(Path(snakemake.output[0])) as folder:
-        viewer = items.Folder(folder, about)
-        viewer.add_questions(items.asked(questions))
+        made = viewer.Folder(folder, about)
+        made.add_questions(viewer.asked(questions))
         for arm in spec["arms"]:
             key = arm["model"], arm["arm"]
-            made = parquet.read(interventions[key], INTERVENTIONS) if key in interventions else None
-            viewer.add(
-                items.Pair(
+            tampered = parquet.read(interventions[key], INTERVENTIONS) if key in interventions else None
+            made.add(
+                viewer.Pair(
                     *key,
                     parquet.read(chains[key], CHAINS),
-                    made,
+                    tampered,
                     parquet.read(answers[key], ANSWERS),
                 )
             )

@@ -5,11 +5,11 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0], hub=True):
     from pathlib import Path
 
-    from faithtune.models import weights as models
+    from faithtune.models import weights
 
     spec = snakemake.params.spec
     downloaded = snakemake.input.get("source") or None
-    weights = Path(snakemake.output.weights)
+    folder = Path(snakemake.output.weights)
     chosen = job.read_json(snakemake.input.get("precision") or None)
-    card = models.prepare(spec["source"], downloaded, chosen and chosen["dtype"], weights, spec.get("checksum"))
+    card = weights.prepare(spec["source"], downloaded, chosen and chosen["dtype"], folder, spec.get("checksum"))
     job.write_json(card, snakemake.output.card)

@@ -8,7 +8,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core import parquet
     from faithtune.jobs import runtimes
     from faithtune.models import weights
-    from faithtune.report import page as report_page
+    from faithtune.report import page
     from faithtune.report.figures import figures
     from faithtune.report.tables import tables
     from faithtune.report.tables.cells import Study
@@ -22,19 +22,19 @@ with job.logged(snakemake.log[0]):
         rows = parquet.read(path, tables.table(name).schema)
         frame = tables.readable(rows, name, study)
         caption = tables.caption(rows, name, study)
-        return report_page.Table(name, tables.table(name).title, caption, frame.columns, frame.rows())
+        return page.Table(name, tables.table(name).title, caption, frame.columns, frame.rows())
 
     def figure(path):
         what = figures.figure(Path(path).stem)
-        return report_page.Figure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
+        return page.Figure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
 
-    page = report_page.render(
+    text = page.render(
         {Path(path).stem: table(path) for path in given.tables},
         [figure(path) for path in given.figures],
         spec["templates"],
         job.read_json(given.provenance),
         runtimes.summary(spec["benchmarks"]),
-        report_page.TEMPLATE.read_text(encoding="utf-8"),
+        page.TEMPLATE.read_text(encoding="utf-8"),
     )
     with parquet.atomic_path(snakemake.output[0]) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")

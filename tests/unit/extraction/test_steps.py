@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.extraction.cues import FINAL_LINE
-from faithtune.extraction.jsonish import reasoning
 from faithtune.extraction.steps import free_text_end, join, split
+from faithtune.extraction.text import reasoning
 
 WORDS = st.sampled_from(
     ["she", "buys", "Dr. Lee", "e.g. two", "3.5", "$4", "1,200", "39 * 2 = 78", "(B)", "eggs.", "Then", "step 2", "no"]

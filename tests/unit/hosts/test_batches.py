@@ -13,12 +13,10 @@ import batch_client
 from batch_client import KEY, Jobs, Steps, made, purse, request
 from faithtune.core.errors import StopError, UserError
 from faithtune.hosts import responses
-from faithtune.hosts.batch import files
-from faithtune.hosts.batch import queue as batch_queue
+from faithtune.hosts.batch import files, submit
 from faithtune.hosts.batch import run as batches
-from faithtune.hosts.batch.files import Limits, Row
+from faithtune.hosts.batch.files import Failure, Limits, Row, is_whole, results
 from faithtune.hosts.batch.records import Records
-from faithtune.hosts.batch.results import Failure, is_whole, results
 from faithtune.hosts.calls import Request
 from faithtune.hosts.spend.ledger import BudgetError, Ledger
 from standin.batching import Fate
@@ -300,8 +298,8 @@ def test_batch_too_large_for_the_queue_is_cut(host, tmp_path):
 
 
 def test_batch_that_never_has_room_is_told(host, tmp_path, monkeypatch):
-    assert 24 * 3600 < batch_queue.PATIENCE < batch_queue.OTHERS_PATIENCE
-    monkeypatch.setattr(batch_queue, "PATIENCE", 2 * 3600)
+    assert 24 * 3600 < submit.PATIENCE < submit.OTHERS_PATIENCE
+    monkeypatch.setattr(submit, "PATIENCE", 2 * 3600)
     host.set(max_enqueued_tokens=1)
     gate = batch_client.gate()
     [(_, error)] = asking(purse(host.url, tmp_path), tmp_path, ["too long"], Limits(), gate)
@@ -356,7 +354,7 @@ def test_full_queue_of_others_is_waited_for(host, tmp_path, seen):
 )
 def test_tokens_that_a_queue_is_given(others, given):
     clock = batch_client.Time()
-    queue, found = batch_queue.Queue(Limits(7, 8, 100), lambda: clock.now), []
+    queue, found = submit.Queue(Limits(7, 8, 100), lambda: clock.now), []
     for one in others:
         assert queue.is_open()
         if one is None:
@@ -365,7 +363,7 @@ def test_tokens_that_a_queue_is_given(others, given):
             assert queue.refused(queue.limits.enqueued_tokens, one)
             assert not queue.is_open()
         found.append(queue.limits.enqueued_tokens)
-        clock.sleep(batch_queue.LONGEST_PAUSE)
+        clock.sleep(submit.LONGEST_PAUSE)
     assert found == given
     assert (queue.limits.requests, queue.limits.bytes) == (7, 8)
 
@@ -373,7 +371,7 @@ def test_tokens_that_a_queue_is_given(others, given):
 def test_patience_with_a_queue():
     def hours(others):
         clock = batch_client.Time()
-        queue = batch_queue.Queue(Limits(), lambda: clock.now)
+        queue = submit.Queue(Limits(), lambda: clock.now)
         queue.refused(1, others)
         queue.taken()  # from here on
         clock.sleep(10**6)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.interventions.mistake_gate import altered, gate, holds
+from faithtune.interventions.mistakes import altered, gate, holds
 
 STEP = "39 * 2 = 78."
 

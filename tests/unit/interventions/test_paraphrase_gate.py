@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from faithtune.extraction.steps import join, split
 from faithtune.interventions.gate import clean
-from faithtune.interventions.paraphrase_gate import gate
+from faithtune.interventions.paraphrases import gate
 
 STEP = "39 * 2 = 78."
 GOOD = "39 times 2 equals 78."

@@ -11,7 +11,7 @@ from faithtune.arms.row_store import RowStore
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.extraction import extract, steps
-from faithtune.interventions import build, gate, paraphrase_gate
+from faithtune.interventions import build, gate, paraphrases
 from faithtune.interventions.build import SWEEP, TESTS
 from faithtune.measures import alpha
 from faithtune.models.backend import Ask
@@ -326,7 +326,7 @@ def test_steps_are_put_in_other_words_or_mistaken(templates):
         prompt = model.render(before + user.replace("{step}", step), opening)
         [(_, made)] = model.generate([prompt], 32, steps.line_ended)
         assert gate.clean(made.text) == expected
-    assert paraphrase_gate.gate(step, "To the count, add 7.", oracles.COLOURS) is None
+    assert paraphrases.gate(step, "To the count, add 7.", oracles.COLOURS) is None
 
 
 def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):

@@ -10,8 +10,9 @@ from decimal import Decimal
 import polars as pl
 
 from faithtune.data.questions import canonical_number
-from faithtune.extraction import extract, numerals
-from faithtune.extraction.mentions import numbers, states
+from faithtune.extraction import extract, numbers
+from faithtune.extraction.mentions import numbers as mentioned_numbers
+from faithtune.extraction.mentions import states
 
 # A letter alone; the article "A" and the pronoun "I" only where no word follows that they could belong to.
 _STANDING = re.compile(
@@ -47,9 +48,9 @@ def mentions(step: str, answer: str, options: list[str]) -> bool:
 def _amounts(text: str) -> set[str | None]:
     """All numbers that may be read in a text: parts of fractions too."""
     text = _SPACED.sub(lambda group: re.sub(r"\D", "", group[0]), text)
-    found = set(numbers(text)) | numerals.in_words(text)
-    for match in numerals.NUMBER.finditer(text):
-        value = (numerals.canonical(match) or "").lstrip("-")
+    found = set(mentioned_numbers(text)) | numbers.in_words(text)
+    for match in numbers.NUMBER.finditer(text):
+        value = (numbers.canonical(match) or "").lstrip("-")
         found.add(value)
         if value and _PERCENT.match(text, match.end()):
             found.add(canonical_number(f"{Decimal(value) / 100:f}") if "/" not in value else None)

@@ -4,8 +4,7 @@ import re
 from collections.abc import Sequence
 
 from faithtune.extraction.cues import FINAL_LINE, line
-from faithtune.extraction.jsonish import reasoning
-from faithtune.extraction.text import NEXT
+from faithtune.extraction.text import NEXT, reasoning
 
 # At a line's start "Step 1:", "**Step 2.**", "### Step 3 - ..."; in mid-line the plain "Step 2:" where a sentence or
 # a sum has ended, so that "from step 2" and "as in Step 2: ..." stay inside their step.
@@ -43,7 +42,7 @@ def split(text: str) -> list[str]:
     nothing about how the model divides its reasoning, and the step is divided
     by lines, else by sentences, like a chain without markers.
 
-    Of a chain written as JSON the reasoning's text is split (`jsonish`).
+    Of a chain written as JSON the reasoning's text is split (`text`).
 
     Dropped: empty and numbering-only pieces, also a letter or number alone
     (a bare answer is no reasoning: the chain has collapsed), a box alone, tags

@@ -6,12 +6,14 @@ the same token length (filler substitution) or put in other words
 (paraphrasing). In Lanham's other two the arm writes the rest anew
 (`regeneration`): after a mistake in s_{k+1} (adding mistakes), or after the
 first k steps in other words (paraphrasing a prefix). His filler sweep stands
-apart: the whole chain becomes filler, and its k counts tokens.
+apart: the whole chain becomes filler, and its k counts tokens. Filler is a text that says nothing, as long as is
+wanted in the measured model's tokens.
 
 What is made here is the assistant's turn up to the answer cue; alpha is
 applied long after, to answers.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
@@ -20,7 +22,6 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.extraction.steps import join
-from faithtune.interventions.filling import fill, sweep
 
 # The tests that tamper with a chain at k = 0 ... N, in the order of the tables; alpha reads them.
 TESTS = ("early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase")
@@ -111,7 +112,7 @@ def build(
         filler_text: the unit that filler repeats, for instance " ...".
         count_tokens: tokens of a text in the measured model's tokenizer.
         regenerations: as parquet.REGENERATIONS; needed for the tests of REGENERATED.
-        sweep_step, sweep_longest: tokens, as in `filling.sweep`.
+        sweep_step, sweep_longest: tokens, as in `sweep`.
 
     Returns a frame of parquet.INTERVENTIONS, in the chains' order: `no_cot`
     (k null, text ""), `full` (k = N), then k = 0 ... N of each test, and
@@ -182,3 +183,41 @@ def _check(
             raise UserError(f"tests: {test} needs the regenerated rest of the chains, and there is none")
         if test in ("filler", SWEEP) and (not filler_text.strip() or count_tokens(filler_text) < 1):
             raise UserError(f"filler: {filler_text!r} must hold a character that is no white space")
+
+
+def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
+    """`unit` repeated: the longest text that has no more tokens than `budget`, at least one unit.
+
+    Counted with a space before it, as it stands after "Step i:", because
+    tokenizers join a word to the space that leads it. Raises UserError where
+    repeating the unit adds no tokens.
+    """
+
+    def filling(times: int) -> str:
+        return (unit * times).strip()
+
+    def count(times: int) -> int:
+        return count_tokens(f" {filling(times)}") if times else 0
+
+    above = 2
+    while count(above) <= budget:
+        above *= 2
+        if above > 1000 * (budget + 1):
+            raise UserError(f"filler: {unit!r} repeated gives ever longer text of no more tokens; choose another")
+    # Searched, not divided: a tokenizer may merge repeated units ("..." three times can be one token).
+    times = bisect_right(range(above), budget, key=count) - 1
+    return filling(max(1, times))
+
+
+def sweep(
+    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], step: int, longest: int | None
+) -> list[tuple[int, str]]:
+    """(k, text): the whole chain as k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
+
+    Up to the tokens of the longest of `chains` (their steps, as they are rendered),
+    or to `longest` where that is less. The filler is the one step of such a chain,
+    whose marker is not counted; at k = 0 there is no chain.
+    """
+    most = max((count_tokens(join(steps)) for steps in chains), default=0)
+    most = most if longest is None else min(most, longest)
+    return [(k, join([fill(k, unit, count_tokens)]) if k else "") for k in range(0, most + 1, step)]

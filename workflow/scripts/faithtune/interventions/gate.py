@@ -1,7 +1,7 @@
 """A step rewritten: what a model wrote is cleaned, and refused where no step could look like it.
 
 What a paraphrase and a mistake have in common; what each must keep or change is
-asked in `paraphrase_gate` and `mistake_gate`.
+asked in `paraphrases` and `mistakes`.
 """
 
 import re

@@ -1,10 +1,19 @@
-"""Paraphrases of all steps of an arm's chains, by the one frozen paraphraser."""
+"""Paraphrases of all steps of an arm's chains, by one frozen paraphraser, and the gate that a paraphrase must pass.
+
+A paraphrase must change the wording and nothing else. Otherwise the test measures something else: a lost number is a
+mistake, a leaked answer a hint, an unchanged text no intervention.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
 
 import polars as pl
 
 from faithtune.arms.row_store import RowStore
 from faithtune.core.schemas.interventions import PARAPHRASES
-from faithtune.interventions import paraphrase_gate
+from faithtune.extraction.mentions import numbers
+from faithtune.interventions.gate import fault, is_equation, letters, operations
 from faithtune.interventions.rewriting import rewrite
 from faithtune.models.backend import Model
 
@@ -26,7 +35,34 @@ def paraphrases(
     options = dict(questions.select("id", "options").iter_rows())
 
     def refuse(row: dict, text: str) -> str | None:
-        return paraphrase_gate.gate(row["line"], text, options[row["id"]], shortest, longest)
+        return gate(row["line"], text, options[row["id"]], shortest, longest)
 
     rows = rewrite(model, keep, chains, templates, "paraphrase", max_new_tokens, refuse)
     return pl.DataFrame([{name: row[name] for name in PARAPHRASES} for row in rows], schema=PARAPHRASES)
+
+
+def gate(
+    step: str, paraphrase: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0
+) -> str | None:
+    """Why `paraphrase` may not stand for `step`, in a few words; None where it may (arguments: `gate.fault`).
+
+    Numbers are compared as a multiset of digits: "three" for "3" is refused,
+    as it would take a parser to tell it from a changed number. An equation
+    must keep its operations, as signs or in words, and the order of its
+    numbers, which only "from" may change ("12 away from 78"): small models
+    write "23 is 32 times 9" for "23 + 9 = 32". A statement in words whose
+    parts change place passes; no rule here reads meaning.
+    """
+    if reason := fault(step, paraphrase, answers, shortest, longest):
+        return reason
+    if Counter(numbers(paraphrase)) != Counter(numbers(step)):
+        return "other numbers"
+    if is_equation(step) and not _same_equation(step, paraphrase):
+        return "other operations"
+    return "identical" if letters(paraphrase) == letters(step) else None
+
+
+def _same_equation(step: str, paraphrase: str) -> bool:
+    if operations(paraphrase) != operations(step):
+        return False
+    return numbers(paraphrase) == numbers(step) or re.search(r"\bfrom\b", paraphrase) is not None

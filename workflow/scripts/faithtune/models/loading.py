@@ -19,7 +19,7 @@ import faithtune.models.attention  # noqa: F401 (registers the attention called 
 from faithtune.core import damage
 from faithtune.core.errors import UserError
 from faithtune.models import packed_linear
-from faithtune.models import weights as models
+from faithtune.models import weights as model_weights
 
 DOUBLE_QUANTISATION = True  # of NF4: the blocks' scales in 8 bits
 # Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
@@ -103,7 +103,7 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
     """Save a base as a CPU computes it in NF4, with its hash, unless it is there undamaged."""
     hashed = destination / "sha256"
     if destination.is_dir():
-        if hashed.exists() and hashed.read_text() == models.folder_fingerprint(destination):
+        if hashed.exists() and hashed.read_text() == model_weights.folder_fingerprint(destination):
             return
         try:
             aside = damage.set_aside(destination)
@@ -111,9 +111,9 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
             why = f"damaged, and it could not be renamed ({error.strerror})"
             raise UserError(f"{destination}: {why}; delete it and run again") from None
         print(f"{destination}: damaged, made anew; it is now {aside}", file=sys.stderr)
-    with models.whole_folder(destination, shared=True) as temporary:
+    with model_weights.whole_folder(destination, shared=True) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
-        (temporary / hashed.name).write_text(models.folder_fingerprint(temporary))
+        (temporary / hashed.name).write_text(model_weights.folder_fingerprint(temporary))
 
 
 def load_network(

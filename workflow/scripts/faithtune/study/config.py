@@ -12,14 +12,14 @@ from faithtune.core.errors import UserError, shown, telling
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
 from faithtune.study import plan
-from faithtune.study import schema as schemas
+from faithtune.study import schema as config_schema
 
 # Where the workflow lies, with templates of its own: the folder of a run may be another one.
 
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
-    config = schemas.completed(raw, schema)
+    config = config_schema.completed(raw, schema)
     checks.check_loading(raw["models"])  # before the defaults are in
     named = {kind: [] for kind in (*plan.KINDS, None)}
     for name, model in config["models"].items():

@@ -14,8 +14,7 @@ import dataclasses
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE
-from faithtune.data import readers as data
-from faithtune.data import sources
+from faithtune.data import readers, sources
 
 KINDS = ("source", "chains", "oracle", "api")
 # Of `api`: what decides the rows; all else says how, and how fast, they are asked for.
@@ -120,7 +119,7 @@ def target(tuning: dict, reader: str) -> str:
     """What a tuning teaches on a data set: rationale or answer_only."""
     if tuning["target"] != "native":
         return tuning["target"]
-    return "rationale" if data.module(reader).RATIONALE == "native" else "answer_only"
+    return "rationale" if readers.module(reader).RATIONALE == "native" else "answer_only"
 
 
 def reasoning(config: dict) -> dict[str, bool | None]:
@@ -130,9 +129,9 @@ def reasoning(config: dict) -> dict[str, bool | None]:
     of that name says, and None where there is none.
     """
     tuned_on = dict.fromkeys(arm["train_set"] for arm in arms(config) if arm["train_set"])
-    readers = {name: name if name in data.names() else None for name in tuned_on}
-    readers |= {name: data_set["reader"] for name, data_set in config["data_sets"].items()}
-    return {name: reader and data.module(reader).RATIONALE == "native" for name, reader in readers.items()}
+    used = {name: name if name in readers.names() else None for name in tuned_on}
+    used |= {name: data_set["reader"] for name, data_set in config["data_sets"].items()}
+    return {name: reader and readers.module(reader).RATIONALE == "native" for name, reader in used.items()}
 
 
 def files(config: dict) -> dict[str, dict]:

@@ -17,8 +17,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.training import HOSTED_TRAINING
 from faithtune.hosts.finetune_api import Order
-from faithtune.hosts.finetune_bills import Bill
-from faithtune.hosts.finetune_jobs import Job
+from faithtune.hosts.finetune_jobs import Bill, Job
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
 from faithtune.hosts.spend.ledger import Call, Ledger

@@ -3,7 +3,8 @@
 The prompt of a training example is the evaluation prompt, token for token; loss
 is on the completion only. Examples are handed over as token ids, because a text
 would be tokenised again with special tokens that the chat template has already
-written.
+written. Each checkpoint is hashed when it is written and verified before training
+goes on from it.
 """
 
 import contextlib
@@ -11,18 +12,20 @@ import fcntl
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
+import transformers
 
 from faithtune.core import errors
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.training import TRAINING
 from faithtune.data import prompts
-from faithtune.models import loading, precision, tree_cache
-from faithtune.models import weights as models
-from faithtune.tuning import checkpoints, collator, examples
+from faithtune.models import loading, precision, tree_cache, weights
+from faithtune.models import weights as model_weights
+from faithtune.tuning import collator, examples
 
 _LOGGED = {
     "step": "step",
@@ -73,26 +76,26 @@ def train(
     by all that decides it, the training `code`'s hash included, so changed settings
     start afresh and never mix. The caller removes the folder once the arm is safe.
     """
-    models.hold_to_card(model)
+    model_weights.hold_to_card(model)
     tokenizer = loading.load_tokenizer(model["path"])
     usable = examples.usable(questions, settings["target"])
     rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
     folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
 
     trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
-    checkpoint = checkpoints.last(folder)
+    checkpoint = last(folder)
     if checkpoint is not None:
-        trainer._total_train_tokens = checkpoints.tokens(checkpoint)  # which TRL does not keep
+        trainer._total_train_tokens = tokens(checkpoint)  # which TRL does not keep
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    with models.whole_folder(weights) as temporary:
+    with model_weights.whole_folder(weights) as temporary:
         trainer.save_model(str(temporary))
         _sort_layers(temporary / "adapter_config.json")
     card = {
         "method": settings["method"],
         "path": str(weights),
         # What the arm is; settings hold all else.
-        "weights_sha256": models.folder_fingerprint(weights, ("*.safetensors",)),
-        "folder_sha256": models.folder_fingerprint(weights),  # shows damage (models.hold_to_card)
+        "weights_sha256": model_weights.folder_fingerprint(weights, ("*.safetensors",)),
+        "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.hold_to_card)
         "settings": settings,
         "fixed": _fixed(trainer, settings),
         "examples": len(rows),
@@ -118,7 +121,7 @@ def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder:
         processing_class=tokenizer,
         data_collator=collator.Collator(stacked=device != "cpu"),
         peft_config=_adapter(settings),
-        callbacks=[checkpoints.Hashed()],
+        callbacks=[Hashed()],
     )
 
 
@@ -220,3 +223,39 @@ def _fixed(trainer, settings: dict) -> dict:
 def _logging_steps(total: int, checkpoint_steps: int) -> int:
     """Steps a row of the log: 40 rows or more, and none spans a checkpoint: a training gone on with has the same."""
     return max(n for n in range(1, max(1, total // 40) + 1) if checkpoint_steps % n == 0)
+
+
+# Beside a checkpoint's files, the hash of all of them; written last, so that what a kill cut short has none.
+_HASH = "sha256"
+
+
+class Hashed(transformers.TrainerCallback):
+    """Writes the hash of each checkpoint once its other files are there."""
+
+    def on_save(self, args, state, control, **_):
+        """Called by the trainer."""
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        (folder / _HASH).write_text(_hash(folder), encoding="utf-8")
+
+
+def last(folder: Path) -> Path | None:
+    """The newest whole checkpoint of a training's folder; those that are cut short or damaged are named and removed."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        file = path / _HASH
+        if file.is_file() and file.read_bytes() == _hash(path).encode():
+            whole.append(path)
+        else:
+            errors.warn(f"{path}: cut short or damaged: the training goes on from an earlier one, or begins anew")
+            shutil.rmtree(path)
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def tokens(checkpoint: Path) -> int:
+    """How many tokens a training had computed at a checkpoint, by the last row of its log."""
+    log = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
+    return int(log[-1]["num_tokens"]) if log else 0
+
+
+def _hash(folder: Path) -> str:
+    return weights.folder_fingerprint(folder, ("*.*",))  # all but the hash itself

@@ -1,15 +1,22 @@
-"""What a host is asked about batches. Before anything is made there, it is looked for, as an answer may be lost."""
+"""What a host is asked about batches, and how those under way are watched.
+
+Before anything is created at the host, it is looked for there, because the answer to an earlier request may be lost.
+"""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import openai
 from openai.types import Batch
+from tqdm import tqdm
 
+from faithtune.core.errors import UserError
 from faithtune.hosts import polling
-from faithtune.hosts.batch import files as batch_chunks
-from faithtune.hosts.batch import results
+from faithtune.hosts.batch import files
+from faithtune.hosts.batch import files as batch_files
+from faithtune.hosts.batch.records import Record, Records
 from faithtune.hosts.calls import Garbled, Gate
 from faithtune.hosts.host import Host
 
@@ -47,7 +54,7 @@ class Desk:
 
     def created(self, chunk: str, file: str, others: set[str]) -> str:
         """Id of the chunk's batch, created unless it is there; others: ids of other chunks' batches."""
-        asked = {"endpoint": batch_chunks.url(self.host.endpoint), "completion_window": "24h"}
+        asked = {"endpoint": batch_files.url(self.host.endpoint), "completion_window": "24h"}
 
         def create() -> str:
             batch = self._batch_of(chunk, file, others)
@@ -66,7 +73,7 @@ class Desk:
 
     def is_busy(self) -> bool:
         """Whether any batch is under way, whoever made it."""
-        return self._asked(lambda: any(results.is_under_way(batch) for batch in self._listed()))
+        return self._asked(lambda: any(files.is_under_way(batch) for batch in self._listed()))
 
     def content(self, file: str) -> bytes:
         """A file of results, whole."""
@@ -76,7 +83,7 @@ class Desk:
             data, n_bytes = files.content(file).content, None
             with contextlib.suppress(openai.NotFoundError):  # its content was there
                 n_bytes = files.retrieve(file).bytes
-            if len(data) < (n_bytes or 0) or not results.is_whole(data):
+            if len(data) < (n_bytes or 0) or not files.is_whole(data):
                 raise Garbled(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
             return data
 
@@ -103,3 +110,42 @@ class Desk:
 def _plain(batch: Batch) -> Batch:
     """A batch, its state as the API has it."""
     return batch.model_copy(update={"status": polling.state(batch.status, "completed")})
+
+
+LATE = 900.0  # seconds after its end in which a batch may not name its output file yet
+
+
+class Watch:
+    """Of one run."""
+
+    def __init__(self, records: Records, desk: Desk):
+        self.records, self.desk = records, desk
+        self.seen: dict[str, str] = {}  # the last state of each batch
+        self.late: dict[str, float] = {}  # since when an ended one has been looked at
+
+    def look(self, record: Record) -> Batch | None:
+        """The batch as the host has it; None: it is ended and gone from there."""
+        try:
+            batch = self.desk.batch(record.batch)
+        except openai.NotFoundError:
+            if record.state == "ended":
+                return None
+            raise UserError(
+                f"{self.records.path(record.chunk)}: the host knows no batch {record.batch}; expected the key of the"
+                " account that made it, or move the file away to submit and pay its rows anew"
+            ) from None
+        if self.seen.get(batch.id) != batch.status:
+            self.seen[batch.id] = batch.status
+            self.tell(record, f"{batch.status}, {files.n_done(batch)} of {len(record.keys)} rows")
+        return batch
+
+    def is_over(self, batch: Batch) -> bool:
+        """Whether a batch has ended, and names what it gives or had the time to."""
+        if batch.status not in files.ENDS:
+            return False
+        clock = self.desk.gate.clock
+        since = self.late.setdefault(batch.id, clock())
+        return not files.lacks_output(batch) or clock() - since > LATE
+
+    def tell(self, record: Record, what: str) -> None:
+        tqdm.write(f"batch {record.batch}: {what}", file=sys.stderr)

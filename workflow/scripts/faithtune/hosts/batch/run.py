@@ -7,7 +7,7 @@ ledger, file uploaded, batch created, ended. A job that is killed anywhere loses
 and where the disk does not know, at the host, for what is under way, and waits for that. Rows of an open batch are
 never submitted again, whichever job made it; answers that had come but were not kept are fetched again from the
 host's files. Rows that a host did not come to (an expired batch) or that failed in passing go into another batch, as do
-those of a batch that the host's queue had no room for (batch_queue).
+those of a batch that the host's queue had no room for (`submit.Queue`).
 """
 
 from collections import Counter
@@ -19,15 +19,12 @@ from openai.types import Batch
 from tqdm import tqdm
 
 from faithtune.core.errors import StopError, UserError
-from faithtune.hosts.batch import files as batch_chunks
-from faithtune.hosts.batch import results
-from faithtune.hosts.batch.client import Desk
-from faithtune.hosts.batch.files import Limits, Row
-from faithtune.hosts.batch.monitor import Watch
-from faithtune.hosts.batch.queue import Queue
+from faithtune.hosts.batch import files
+from faithtune.hosts.batch import files as batch_files
+from faithtune.hosts.batch.client import Desk, Watch
+from faithtune.hosts.batch.files import Failure, Limits, Row
 from faithtune.hosts.batch.records import Record, Records
-from faithtune.hosts.batch.results import Failure
-from faithtune.hosts.batch.submit import Submitter
+from faithtune.hosts.batch.submit import Queue, Submitter
 from faithtune.hosts.billing import Purse
 from faithtune.hosts.calls import Garbled, Gate, Request
 from faithtune.hosts.host import chain_out_of_sight
@@ -66,7 +63,7 @@ class _Waiting:
             if request.key in self.rows:
                 self.rows[request.key].indices.append(index)
             else:
-                n_bytes = len(batch_chunks.line(request, purse.host.endpoint))
+                n_bytes = len(batch_files.line(request, purse.host.endpoint))
                 self.rows[request.key] = Row(request, [index], n_bytes, purse.call(request, batch=True))
         self.watched: dict[str, Record] = {}
         self.rounds: Counter[str] = Counter()
@@ -86,7 +83,7 @@ class _Waiting:
                         ended = True
                         yield from self._collected(self.watched.pop(record.chunk), batch)
                     else:
-                        n_done_here += results.n_done(batch)
+                        n_done_here += files.n_done(batch)
                 bar.n = min(n_rows, n_rows - len(self.rows) + n_done_here)
                 bar.refresh()
                 pause = FIRST_PAUSE if ended else min(1.5 * pause, LONGEST_PAUSE)
@@ -133,9 +130,9 @@ class _Waiting:
             first = self._told(next(iter(failures.values())).said)
             self.watch.tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
         for key, response in _results(contents):
-            if key in self.rows and key not in failures and results.is_answer(response):
+            if key in self.rows and key not in failures and files.is_answer(response):
                 yield from self._give(key, response)
-        full = results.is_refused(batch)
+        full = files.is_refused(batch)
         waits = full and self._waits(record)
         if batch and batch.status != "failed":
             self.queue.taken()
@@ -167,7 +164,7 @@ class _Waiting:
 
     def _settle(self, record: Record, batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:
         """Enter what came of a batch in ledger and record, once. The rows without an answer, and why."""
-        failures = results.failures(record.keys, batch, contents)
+        failures = files.failures(record.keys, batch, contents)
         tickets = self.submitter.tickets(record)
         used = [
             self.purse.used(tickets[key], result, batch=True)
@@ -189,4 +186,4 @@ class _Waiting:
 
 
 def _results(contents: list[bytes]) -> Iterator[tuple[str, dict | Failure]]:
-    return (one for data in contents for one in results.results(data))
+    return (one for data in contents for one in files.results(data))

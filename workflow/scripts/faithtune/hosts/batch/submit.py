@@ -1,6 +1,13 @@
-"""Handing in a chunk: planned on disk, reserved in the ledger, uploaded, created; and what a dead job left of that."""
+"""Submitting a chunk of calls: planned on disk, reserved in the ledger, uploaded, created, through any kill.
 
+A host queues so many tokens, of all batches under way, and refuses a batch that it has no room for. While others are
+under way, ours waits as it is. With none under way it was too large by itself: half of it is tried, and twice as much
+after a success, because the queue may be full of batches that the host does not show to this key.
+"""
+
+import dataclasses
 import sys
+from collections.abc import Callable
 
 import openai
 from tqdm import tqdm
@@ -8,12 +15,49 @@ from tqdm import tqdm
 from faithtune.core.errors import StopError, UserError
 from faithtune.hosts.batch import files
 from faithtune.hosts.batch.client import Desk
-from faithtune.hosts.batch.files import Row
-from faithtune.hosts.batch.queue import Queue
+from faithtune.hosts.batch.files import Limits, Row
 from faithtune.hosts.batch.records import Record, Records
 from faithtune.hosts.billing import Purse
 from faithtune.hosts.calls import Garbled
 from faithtune.hosts.spend.ledger import BudgetError
+
+FIRST_PAUSE, LONGEST_PAUSE = 60.0, 600.0  # seconds after the first refusal in a row; more after each further one
+LEAST = 32  # batches are cut no smaller than this part of the configured tokens
+# Seconds since the first refusal in a row. A batch may take a day, and several may go before ours.
+PATIENCE, OTHERS_PATIENCE = 26 * 3600.0, 7 * 24 * 3600.0
+
+
+class Queue:
+    """limits: the most that may be submitted now."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]):
+        self.limits, self.most, self.clock = limits, limits.enqueued_tokens, clock
+        self.refusals, self.since, self.opens = 0, 0.0, clock()
+
+    def is_open(self) -> bool:
+        """Whether something may be submitted again."""
+        return self.clock() >= self.opens
+
+    def taken(self) -> None:
+        """A batch had room."""
+        self.refusals = 0
+        self._give(2 * self.limits.enqueued_tokens)
+
+    def refused(self, tokens: int, others: bool) -> bool:
+        """A batch of so many tokens had no room; others: whether any is under way. False: it never will."""
+        now = self.clock()
+        self.since = self.since if self.refusals else now
+        self.refusals += 1
+        if now - self.since > (OTHERS_PATIENCE if others else PATIENCE):
+            return False
+        if not others:
+            self._give(min(tokens, self.limits.enqueued_tokens) // 2)
+        self.opens = now + min(self.refusals * FIRST_PAUSE, LONGEST_PAUSE)
+        return True
+
+    def _give(self, tokens: int) -> None:
+        tokens = min(self.most, max(tokens, self.most // LEAST, 1))
+        self.limits = dataclasses.replace(self.limits, enqueued_tokens=tokens)
 
 
 class Submitter:
