@@ -4,7 +4,7 @@ import polars as pl
 
 from faithtune.hosts.spend import prices
 from faithtune.hosts.spend.summary import known_sum
-from faithtune.study.forecast import stages as forecast_stages
+from faithtune.study.forecast.stages import STEP_TOKENS, STEPS
 
 _NAMES = ("model", "arm", "stage")
 _NUMBERS = {
@@ -45,7 +45,7 @@ def _notes(frame: pl.DataFrame, total: dict, ledger: pl.DataFrame, budget_usd: f
     )
     if total["assumed"]:
         yield (
-            f"~: rests on what is not written yet, taken for {forecast_stages.STEPS} steps a chain, {forecast_stages.STEP_TOKENS}"
+            f"~: rests on what is not written yet, taken for {STEPS} steps a chain, {STEP_TOKENS}"
             " tokens a step; estimate again when some chains are there."
         )
     for model, training in frame.select("host_model", pl.col("stage") == "tune").unique(maintain_order=True).rows():
