@@ -41,7 +41,7 @@ DISTRIBUTIONS = importlib.metadata.packages_distributions()
 
 
 # They are imported by name.
-READERS = [*(SCRIPTS / "faithtune/data").glob("*.py")]
+READERS = [*(SCRIPTS / "faithtune/data/readers").glob("*.py")]
 
 
 def name_of(requirement: str) -> str:
@@ -135,9 +135,12 @@ def test_conda_files_hold_what_their_scripts_import(environment):
 def test_one_conda_file_holds_what_the_workflow_imports_where_snakemake_runs():
     """As its message says where one is missing (rules/common.smk)."""
     text = (ROOT / "workflow/rules/common.smk").read_text()
-    names = {name for line in re.findall(r"from faithtune import (.+)", text) for name in re.findall(r"\w+", line)}
-    files = [SCRIPTS / f"faithtune/{name}.py" for name in names if (SCRIPTS / f"faithtune/{name}.py").is_file()]
-    needed = packages_of([*files, *READERS], later=False)
+    files = [
+        SCRIPTS / f"{module.replace('.', '/')}.py"
+        for package, names in re.findall(r"from (faithtune[\w.]*) import (.+)", text)
+        for module in (package, *(f"{package}.{name}" for name in re.findall(r"\w+", names)))
+    ]
+    needed = packages_of([*filter(Path.is_file, files), *READERS], later=False)
     assert "polars" in needed
     assert needed <= pins("analysis").keys() | SNAKEMAKES
 

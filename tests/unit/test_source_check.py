@@ -28,10 +28,10 @@ import pytest
 import yaml
 from datasets import ClassLabel, Features, List, Value
 from huggingface_hub.errors import GatedRepoError
+from test_real_data import FOLDER, WHEELS, real
 
 from configurations import ROOT
 from faithtune.data import questions, readers, sources
-from test_real_data import FOLDER, WHEELS, real
 
 CHECK = ROOT / "tests/sources/check.py"
 TEXT = Value("string")

@@ -21,9 +21,9 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet
 import pytest
-from study import Study
 
 from faithtune.arms import row_store
+from study import Study
 
 # How often a run is killed at work on each stage, in the order in which they come: in every run, after a kill of the
 # training, and nightly, 20 times.

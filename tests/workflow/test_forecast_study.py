@@ -2,12 +2,12 @@
 
 import polars as pl
 import pytest
-from study import Study, write_choices
 
 from faithtune.core import parquet
 from faithtune.core.schemas.spend import FORECAST, SPEND
 from faithtune.hosts.spend import summary
 from standin.host import StandIn
+from study import Study, write_choices
 
 KEY = "sk-forecast-0123456789"
 PRICES = {

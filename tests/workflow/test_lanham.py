@@ -2,7 +2,6 @@
 
 import polars as pl
 import pytest
-from study import Study
 
 from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
@@ -11,6 +10,7 @@ from faithtune.core.schemas.interventions import MISTAKES, REGENERATIONS
 from faithtune.measures import aoc
 from faithtune.report.figures import figures
 from faithtune.report.tables import tables
+from study import Study
 
 ADDED = ["mistake", "prefix_paraphrase", "filler_sweep"]
 

@@ -2,9 +2,9 @@
 
 import pytest
 import yaml
-from study import ROOT, Study
 
 from faithtune.report.figures import figures
+from study import ROOT, Study
 
 SETS = 4
 # Of each file its models, trainings and arms, base among these.

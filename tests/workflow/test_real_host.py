@@ -10,11 +10,11 @@ import urllib.request
 import polars as pl
 import pytest
 import yaml
-from study import ROOT, Study
 
 from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.core.schemas.chains import CHAINS
+from study import ROOT, Study
 
 pytestmark = pytest.mark.slow
 

@@ -3,13 +3,13 @@
 import polars as pl
 import pytest
 import yaml
-from study import ROOT, Study
 
 from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.jobs import job
+from study import ROOT, Study
 
 pytestmark = pytest.mark.slow
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from study import Study
 
 from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.models import loading
 from standin import speaking
 from standin.host import StandIn
+from study import Study
 
 URL_ENV = "FAITHTUNE_TEST_URL"
 ARMS = ("base", "qlora-arithmetic-42")

@@ -4,9 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from study import Study
 
 from faithtune.interventions import build
+from study import Study
 
 # What all other tables and figures are made from too.
 FILES = ("results/estimates.parquet", "results/changes.parquet", "results/tables/t9_diagnostics.csv")

@@ -6,7 +6,6 @@ import os
 import polars as pl
 import pyarrow.parquet
 import pytest
-from study import ROOT
 
 from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
@@ -19,6 +18,7 @@ from faithtune.jobs import provenance
 from faithtune.measures import alpha
 from faithtune.report.figures import figures
 from faithtune.report.tables import tables
+from study import ROOT
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")

@@ -151,9 +151,9 @@ def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys
 # Keeps a row every few milliseconds, tells each when it is kept, and writes them out all the time.
 WRITER = """
 import sys, time
-from faithtune import store
-from faithtune.store import RowStore
-store.FLUSH_SECONDS = 0.02
+from faithtune.arms import row_store
+from faithtune.arms.row_store import RowStore
+row_store.FLUSH_SECONDS = 0.02
 kept, name = RowStore(sys.argv[1]), sys.argv[2]
 for i in range(int(sys.argv[3])):
     kept.put(f"{name}-{i}", {"value": f"{name} {i}"})

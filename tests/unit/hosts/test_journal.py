@@ -13,7 +13,7 @@ LIBRARY = Path(__file__).parents[3] / "workflow/scripts"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from faithtune.arrived import Arrived
+from faithtune.hosts.journal import Arrived
 with Arrived(Path(sys.argv[1])) as arrived:
     for i in range(int(sys.argv[2])):
         arrived.put(str(i), {"value": i})

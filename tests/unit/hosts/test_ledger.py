@@ -256,7 +256,7 @@ def test_threads_share_a_ledger(path):
 # Reserves calls one by one and in fives, settles two of three of them, and tells what it holds, until the budget ends.
 ASKING = """
 import sys
-from faithtune.spend import BudgetError, Call, Ledger, Used
+from faithtune.hosts.spend.ledger import BudgetError, Call, Ledger, Used
 path, name, budget, n = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 def call(key):
     return Call(key, "gpt4", "gpt-4.1", "base", "gsm8k", "chains", "chat", 800, 512, 0.001)

@@ -21,8 +21,8 @@ SCRIPTS = paths.WORKFLOW / "scripts"
 JOB = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from faithtune import devices
-devices.claim(int(sys.argv[2]))
+from faithtune.jobs import gpus
+gpus.claim(int(sys.argv[2]))
 if "fork" in sys.argv and os.fork() == 0:
     import time
     time.sleep(600)

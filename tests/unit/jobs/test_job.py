@@ -121,7 +121,7 @@ def test_what_a_host_says_of_its_own_disk_is_not_said_of_this_one(tmp_path, caps
 def test_a_log_without_room_is_no_traceback(body):
     """In a process of its own: what an interpreter says of files that it cannot close counts too."""
     lines = {"prints": "print('x' * 10000)", "fails": "raise ValueError('x' * 10000)", "is quiet": "pass"}
-    script = f"from faithtune import job\nwith job.logged('/dev/full'):\n    {lines[body]}\n"
+    script = f"from faithtune.jobs import job\nwith job.logged('/dev/full'):\n    {lines[body]}\n"
     library = str(paths.WORKFLOW / "scripts")
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": library}
@@ -142,7 +142,7 @@ def test_json_is_written_whole(tmp_path):
 @pytest.mark.parametrize(("hub", "offline"), [("", "True"), (", hub=True", "False")])
 def test_only_a_job_that_fetches_may_ask_the_hub(tmp_path, hub, offline):
     """A process of its own, as a script is: the libraries read the variable when they are imported."""
-    script = f"""from faithtune import job
+    script = f"""from faithtune.jobs import job
 with job.logged("log"{hub}):
     import datasets, transformers.utils.hub, huggingface_hub
     print(huggingface_hub.is_offline_mode(), transformers.utils.hub.is_offline_mode(), datasets.config.HF_HUB_OFFLINE)

@@ -24,7 +24,7 @@ job.wait()
 """
 JOB = """
 import os, time
-from faithtune import job
+from faithtune.jobs import job
 with job.logged("log"):
     import sys
     print(os.getpid(), file=sys.__stdout__, flush=True)
@@ -66,7 +66,7 @@ def test_a_job_whose_snakemake_is_gone_does_not_begin(tmp_path):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     environment = os.environ | {"PYTHONPATH": str(LIBRARY), parent.STARTED_BY: str(gone.pid)}
-    script = "from faithtune import job\nwith job.logged('log'):\n    open('begun', 'w')"
+    script = "from faithtune.jobs import job\nwith job.logged('log'):\n    open('begun', 'w')"
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "begun").exists()

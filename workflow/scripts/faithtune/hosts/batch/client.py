@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from faithtune.core.errors import UserError
 from faithtune.hosts import polling
-from faithtune.hosts.batch import files
 from faithtune.hosts.batch import files as batch_files
 from faithtune.hosts.batch.records import Record, Records
 from faithtune.hosts.calls import Garbled, Gate
@@ -73,7 +72,7 @@ class Desk:
 
     def is_busy(self) -> bool:
         """Whether any batch is under way, whoever made it."""
-        return self._asked(lambda: any(files.is_under_way(batch) for batch in self._listed()))
+        return self._asked(lambda: any(batch_files.is_under_way(batch) for batch in self._listed()))
 
     def content(self, file: str) -> bytes:
         """A file of results, whole."""
@@ -83,7 +82,7 @@ class Desk:
             data, n_bytes = files.content(file).content, None
             with contextlib.suppress(openai.NotFoundError):  # its content was there
                 n_bytes = files.retrieve(file).bytes
-            if len(data) < (n_bytes or 0) or not files.is_whole(data):
+            if len(data) < (n_bytes or 0) or not batch_files.is_whole(data):
                 raise Garbled(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
             return data
 
@@ -136,16 +135,16 @@ class Watch:
             ) from None
         if self.seen.get(batch.id) != batch.status:
             self.seen[batch.id] = batch.status
-            self.tell(record, f"{batch.status}, {files.n_done(batch)} of {len(record.keys)} rows")
+            self.tell(record, f"{batch.status}, {batch_files.n_done(batch)} of {len(record.keys)} rows")
         return batch
 
     def is_over(self, batch: Batch) -> bool:
         """Whether a batch has ended, and names what it gives or had the time to."""
-        if batch.status not in files.ENDS:
+        if batch.status not in batch_files.ENDS:
             return False
         clock = self.desk.gate.clock
         since = self.late.setdefault(batch.id, clock())
-        return not files.lacks_output(batch) or clock() - since > LATE
+        return not batch_files.lacks_output(batch) or clock() - since > LATE
 
     def tell(self, record: Record, what: str) -> None:
         tqdm.write(f"batch {record.batch}: {what}", file=sys.stderr)

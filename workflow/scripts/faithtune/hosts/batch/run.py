@@ -19,7 +19,6 @@ from openai.types import Batch
 from tqdm import tqdm
 
 from faithtune.core.errors import StopError, UserError
-from faithtune.hosts.batch import files
 from faithtune.hosts.batch import files as batch_files
 from faithtune.hosts.batch.client import Desk, Watch
 from faithtune.hosts.batch.files import Failure, Limits, Row
@@ -83,7 +82,7 @@ class _Waiting:
                         ended = True
                         yield from self._collected(self.watched.pop(record.chunk), batch)
                     else:
-                        n_done_here += files.n_done(batch)
+                        n_done_here += batch_files.n_done(batch)
                 bar.n = min(n_rows, n_rows - len(self.rows) + n_done_here)
                 bar.refresh()
                 pause = FIRST_PAUSE if ended else min(1.5 * pause, LONGEST_PAUSE)
@@ -130,9 +129,9 @@ class _Waiting:
             first = self._told(next(iter(failures.values())).said)
             self.watch.tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
         for key, response in _results(contents):
-            if key in self.rows and key not in failures and files.is_answer(response):
+            if key in self.rows and key not in failures and batch_files.is_answer(response):
                 yield from self._give(key, response)
-        full = files.is_refused(batch)
+        full = batch_files.is_refused(batch)
         waits = full and self._waits(record)
         if batch and batch.status != "failed":
             self.queue.taken()
@@ -164,7 +163,7 @@ class _Waiting:
 
     def _settle(self, record: Record, batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:
         """Enter what came of a batch in ledger and record, once. The rows without an answer, and why."""
-        failures = files.failures(record.keys, batch, contents)
+        failures = batch_files.failures(record.keys, batch, contents)
         tickets = self.submitter.tickets(record)
         used = [
             self.purse.used(tickets[key], result, batch=True)
@@ -186,4 +185,4 @@ class _Waiting:
 
 
 def _results(contents: list[bytes]) -> Iterator[tuple[str, dict | Failure]]:
-    return (one for data in contents for one in files.results(data))
+    return (one for data in contents for one in batch_files.results(data))
