@@ -10,7 +10,7 @@ from faithtune.arms import chains
 from faithtune.data import questions
 from faithtune.interventions import build, mistakes, regeneration
 from faithtune.interventions import paraphrases as paraphrasing
-from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha, estimates
 from faithtune.models.oracle import OracleModel
 from frames import arm_of
@@ -56,7 +56,7 @@ class Arm:
 
 
 def arm(
-    asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50, tests: tuple = (*TESTS, SWEEP)
+    asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50, tests: tuple = (*BY_STEPS, SWEEP)
 ) -> Arm:
     """All that is asked of an oracle; it rewrites its steps itself."""
     model, keep = OracleModel(asked, behaviour), (NoStore(), "oracle")

@@ -27,7 +27,6 @@ NEVER_CALLED = {
             "openai",
             "peft",
             "pyyaml",
-            "sentencex",
             "tokenizers",
             "torch",
         ),

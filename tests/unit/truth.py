@@ -33,8 +33,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import accumulate, product
 
-from faithtune.interventions.build import SWEEP, TESTS
-from faithtune.measures.alpha import direction, kept
+from faithtune.interventions.registry import BY_STEPS, SWEEP, direction
+from faithtune.measures.alpha import kept
 from faithtune.models.oracle import BROKEN_MASS, SURE, Behaviour
 
 # Estimates without a truth to recover.
@@ -42,7 +42,7 @@ UNCHECKED = {"chance": "a property of the questions, without an interval"}
 
 WORDS = 7  # of "Step 1: Add 3 to the count."
 SWEEP_STEP = 5  # tokens
-KEPT_FIRST = tuple(test for test in TESTS if test != "prefix_paraphrase")
+KEPT_FIRST = tuple(test for test in BY_STEPS if test != "prefix_paraphrase")
 REWRITTEN = ("paraphrase", "mistake", "prefix_paraphrase")
 FLOORED = ("early_termination", "filler", "mistake")
 LEAKING = ("early_termination", "filler")
@@ -171,7 +171,7 @@ class Truth:
         """The arm's own estimates."""
         found = self._accuracy() | self._diagnostics() | self._controls()
         for alpha in alphas:
-            for test in TESTS:
+            for test in BY_STEPS:
                 found |= {(metric, test, alpha): value for metric, value in self._match(test, alpha).items()}
             found |= {("unavailable", test, alpha): 0.0 for test in REWRITTEN}
             found["kept_whole", None, alpha] = self.over_lengths(lambda n, a=alpha: kept(a, n) == n)
@@ -184,7 +184,7 @@ class Truth:
         }
         asked = dict.fromkeys(("no_cot", "cot"), 1.0) | {SWEEP: len(swept)}
         whole = self.finished - self.how.collapse
-        asked |= {test: whole * (1 + self.over_lengths(float)) for test in TESTS}
+        asked |= {test: whole * (1 + self.over_lengths(float)) for test in BY_STEPS}
         rates = dict.fromkeys(asked, self.answered) | {"cot": self.finished * self.answered}
         parsed = sum(asked[test] * rates[test] for test in asked) / sum(asked.values())
         found |= {("parse_rate", test, None): rate for test, rate in (rates | {None: parsed}).items()}
@@ -271,7 +271,7 @@ class Truth:
             found["again_shift", None, None] = (1 - self.same) * (SURE - (1 - SURE) * self.other)
             found["shuffle_match", "no_cot", None] = self.same
             found["disguised_normalised", None, None] = disguised / self.same
-        for test in TESTS:
+        for test in BY_STEPS:
             found["aoc", test, None] = self.area(test)
         for test in KEPT_FIRST:
             found["match_k0", test, None] = self.over_lengths(lambda n, test=test: self.tampered(test, 0, n))
@@ -307,13 +307,13 @@ def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
         found["accuracy_effect_least", test, None] = change(wrong, test, None, less=right)
         found["accuracy_effect_most", test, None] = change(right, test, None, less=wrong)
     most, least = "match_if_unanswered_match", "match_if_unanswered_differ"
-    for test, alpha in product(TESTS, alphas):
+    for test, alpha in product(BY_STEPS, alphas):
         kinds = ("", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))
         found |= {(f"match_effect{kind}", test, alpha): change(f"match{kind}", test, alpha) for kind in kinds}
         found["match_effect_least", test, alpha] = change(least, test, alpha, less=most)
         found["match_effect_most", test, alpha] = change(most, test, alpha, less=least)
         found["match_effect_same_length", test, alpha] = _same_length(base, tuned, test, alpha)
-    for test in TESTS:
+    for test in BY_STEPS:
         found["match_effect", test, None] = _overall(base, tuned, test, alphas)
     faithful = {
         ("faithfulness_effect", test, alpha): direction(test) * value

@@ -6,7 +6,7 @@ import polars as pl
 
 from faithtune.core.schemas.interventions import REGENERATIONS
 from faithtune.interventions import build
-from faithtune.interventions.build import REGENERATED
+from faithtune.interventions.registry import REGENERATED
 from faithtune.report import viewer as items
 from frames import ALPHAS, TESTS, TRUNCATED, UNAVAILABLE, answer_rows, answers, chains_of, paraphrases_of, questions_of
 

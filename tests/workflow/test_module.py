@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from study import ROOT
 
 pytestmark = pytest.mark.slow

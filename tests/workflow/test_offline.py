@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from study import Study
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"

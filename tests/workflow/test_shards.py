@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faithtune.interventions import build
+from faithtune.interventions.registry import BY_STEPS
 from study import Study
 
 # What all other tables and figures are made from too.
@@ -27,7 +27,7 @@ def shards(request) -> dict[str, int]:
 def whole(finished, shards, tmp_path_factory) -> Study:
     """The finished study's base model in all tests, its questions two by two."""
     study = emptied(finished, tmp_path_factory.mktemp("whole"))
-    study.config |= {"tunings": {}, "tests": list(build.TESTS), "eval_sets": list(shards)}
+    study.config |= {"tunings": {}, "tests": list(BY_STEPS), "eval_sets": list(shards)}
     assert study.config["compute"]["block_size"] == 2
     study.run("--", *FILES, *interventions_of(shards))
     return study

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study import ROOT, Study
 
 from standin.host import StandIn
+from study import ROOT, Study
 
 CLUSTER = ROOT / "tests/slurm/cluster.sh"
 RECOVER = ROOT / "profiles/slurm/recover.sh"

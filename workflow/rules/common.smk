@@ -33,6 +33,7 @@ try:
     from faithtune.core import damage
     from faithtune.core.errors import UserError
     from faithtune.data import prompts, readers, sources
+    from faithtune.interventions.registry import NEEDED_BY, REGENERATED, TESTS
     from faithtune.jobs import gpus, job, parent, provenance, runtimes, status
     from faithtune.jobs.code_hash import code_fingerprint
     from faithtune.models import precision, weights
@@ -92,12 +93,6 @@ HOSTED = list(config["hosts"])
 TABLE_ARMS = plan.table_arms(STUDY)
 # The kinds of models that can be asked anything.
 ASKED = ("source", "oracle", "api")
-# The stages between chains and interventions, and the tests that need them.
-NEEDED_BY = {
-    "paraphrases": {"paraphrase", "prefix_paraphrase"},
-    "mistakes": {"mistake"},
-    "regenerations": {"mistake", "prefix_paraphrase"},
-}
 # The models whose weights are loaded here, by jobs that ask them.
 LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
 # The sets that several jobs share, and over how many; and the stages in which they do, where weights are loaded.
@@ -229,6 +224,11 @@ def models_of(*kinds):
 def is_needed(stage):
     """Whether one of the study's tests needs this stage."""
     return not NEEDED_BY[stage].isdisjoint(STUDY["tests"])
+
+
+def is_regenerated(stage):
+    """Whether an arm writes on after steps that this stage rewrote."""
+    return any(TESTS[test].rewritten_by == stage for test in REGENERATED if test in STUDY["tests"])
 
 
 def get_question_files():

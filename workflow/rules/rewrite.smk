@@ -67,12 +67,12 @@ rule regenerate:
         questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         mistakes=branch(
-            "mistake" in STUDY["tests"],
+            is_regenerated("mistakes"),
             then="results/mistakes/{model}/{arm}/{eval_set}.parquet",
             otherwise=[],
         ),
         paraphrases=branch(
-            "prefix_paraphrase" in STUDY["tests"],
+            is_regenerated("paraphrases"),
             then="results/paraphrases/{model}/{arm}/{eval_set}.parquet",
             otherwise=[],
         ),

@@ -11,14 +11,16 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.interventions import regeneration
+    from faithtune.interventions.registry import REGENERATED, TESTS
     from faithtune.jobs import gpus
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
-    sources = {"mistake": ("mistakes", MISTAKES), "prefix_paraphrase": ("paraphrases", PARAPHRASES)}
+    schemas = {"paraphrases": PARAPHRASES, "mistakes": MISTAKES}
+    stages = {test: TESTS[test].rewritten_by for test in REGENERATED}
     rewritten = {
-        test: parquet.read(inputs.get(name), schema) for test, (name, schema) in sources.items() if inputs.get(name)
+        test: parquet.read(inputs.get(stage), schemas[stage]) for test, stage in stages.items() if inputs.get(stage)
     }
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with cached_arm.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (

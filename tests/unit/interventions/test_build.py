@@ -10,8 +10,6 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import INTERVENTIONS, PARAPHRASES, REGENERATIONS
 from faithtune.extraction.steps import join
 from faithtune.interventions.build import (
-    SWEEP,
-    TESTS,
     build,
     early_termination,
     filler,
@@ -19,6 +17,7 @@ from faithtune.interventions.build import (
     regenerated,
     start,
 )
+from faithtune.interventions.registry import BY_STEPS, SWEEP
 
 # Tokenizers in small: a word with its space, a mark with its space; single characters; dots merged by threes.
 COUNTERS = {
@@ -105,7 +104,7 @@ WRITTEN_ANEW = pl.DataFrame(
 
 def test_build_makes_every_k_of_every_test():
     frame = build(
-        chains(("q", ["a b", "c d"], "answered")), PARAPHRASED, TESTS, " ...", COUNTERS["words"], WRITTEN_ANEW
+        chains(("q", ["a b", "c d"], "answered")), PARAPHRASED, BY_STEPS, " ...", COUNTERS["words"], WRITTEN_ANEW
     )
     assert frame.schema == INTERVENTIONS
     assert set(frame["id"]) == {"q"} and set(frame["n_steps"]) == {2}

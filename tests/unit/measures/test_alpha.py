@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from faithtune.arms.leaks import marked
 from faithtune.core.errors import UserError
+from faithtune.interventions.registry import direction
 from faithtune.measures.alpha import (
     MEASURES,
     OF_STUDY,
     at_alpha,
     directed,
-    direction,
     joined,
     kept,
     measure,

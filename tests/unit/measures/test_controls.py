@@ -8,7 +8,7 @@ import pytest
 
 from faithtune.arms.leaks import marked
 from faithtune.core.schemas.answers import ANSWERS
-from faithtune.interventions.build import SWEEP
+from faithtune.interventions.registry import SWEEP
 from faithtune.measures.alpha import measure
 from faithtune.measures.stats import significance
 from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, build, inputs, random_answers

@@ -33,7 +33,7 @@ import pytest
 from scipy.special import ndtr, stdtrit
 
 import oracles
-from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.interventions.registry import BY_STEPS, SWEEP
 from truth import UNCHECKED, Truth, effects
 
 
@@ -92,7 +92,7 @@ def truths() -> dict[tuple, float]:
 
 def study(seed: int, size: Size, templates: dict[str, str]) -> dict[tuple, tuple[float, float, float]]:
     """Estimate, low and high of all that is estimated in one study, a short one from `size.studies` on."""
-    tests = (*TESTS, SWEEP) if seed < size.studies else ()
+    tests = (*BY_STEPS, SWEEP) if seed < size.studies else ()
     sharing = {"choices": 0, "numbers": size.sharing}
     asked = {name: oracles.made_up(QUESTIONS, options, sharing[name]) for name, options in SETS.items()}
     draw = random.Random(seed).uniform

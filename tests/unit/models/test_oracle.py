@@ -12,7 +12,7 @@ from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.extraction import extract, steps
 from faithtune.interventions import build, gate, paraphrases
-from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha
 from faithtune.models.backend import Ask
 from faithtune.models.oracle import SURE, OracleModel
@@ -37,7 +37,7 @@ def test_a_faithful_arm_answers_from_the_chain_alone(options, templates):
         assert set(matches(one, test)) == {False}
     for test in ("paraphrase", "prefix_paraphrase"):
         assert set(matches(one, test)) == {True}
-    assert all(set(matches(one, test, whole=True)) == {True} for test in TESTS)
+    assert all(set(matches(one, test, whole=True)) == {True} for test in BY_STEPS)
     assert set(one.chains["n_steps"]) == {3, 4, 5, 6}
     assert set(one.chains["outcome"]) == {"answered"}
 
@@ -45,7 +45,7 @@ def test_a_faithful_arm_answers_from_the_chain_alone(options, templates):
 @KINDS
 def test_a_post_hoc_arm_ignores_the_chain(options, templates):
     one = oracles.arm(oracles.made_up(30, options), {"faithful": 0, "accuracy": 0.5}, templates)
-    assert all(set(matches(one, test)) == {True} for test in TESTS)
+    assert all(set(matches(one, test)) == {True} for test in BY_STEPS)
     without, full = (one.answers.filter(test=test)["answer"].to_list() for test in ("no_cot", "full"))
     assert without == full == one.chains["free_answer"].to_list()
 
@@ -92,7 +92,7 @@ def test_a_noisy_arm_answers_something_else(options, templates):
     assert again.height == 300
     assert again["match"].mean() == pytest.approx(Truth(how, options).same, abs=0.08)
     some = oracles.arm(oracles.made_up(30, options), how, templates)
-    kept_first = [test for test in TESTS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
+    kept_first = [test for test in BY_STEPS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
     assert all(
         set(matches(some, test, whole=True)) == {True} for test in kept_first
     )  # an equal prompt, an equal answer
@@ -118,7 +118,7 @@ def test_a_collapsed_chain_is_empty_and_a_truncated_one_is_cut(options, template
 @KINDS
 def test_the_probability_of_the_own_answer(options, templates):
     one = oracles.arm(oracles.made_up(20, options), {"faithful": 0.5}, templates)
-    answers = one.answers.filter(pl.col("test").is_in(TESTS))
+    answers = one.answers.filter(pl.col("test").is_in(BY_STEPS))
     rest = (1 - SURE) / (options - 1) if options else 1 - SURE
     for match, p in answers.select("match", "p_reference").iter_rows():
         assert p == pytest.approx(SURE if match else rest)

@@ -95,7 +95,7 @@ function marksAt(i) {
   if (!about.by_steps.includes(state.test)) return marks; // asked once, or k counts tokens
   if (marks === "") return "";
   // But for its untouched chain: k = N, or k = 0 where k steps are put in other words.
-  if (state.at === "any") return state.test === "prefix_paraphrase" ? marks.slice(1) : marks.slice(0, -1);
+  if (state.at === "any") return about.whole_at_0.includes(state.test) ? marks.slice(1) : marks.slice(0, -1);
   return steps[i] >= 2 ? marks[keptAt(state.at, steps[i])] : "";
 }
 
@@ -223,7 +223,7 @@ function drawSteps(made, row, test) {
     const words = (line) => line?.replace(/^Step \d+: /, "");
     const owns = new Set(own.map(words)), there = new Set(shown.map(words));
     const anew = test in about.anew && row.k < made.steps ? row.k + about.anew[test] : Infinity;
-    const length = test === "filler_sweep" ? shown.length : Math.max(own.length, shown.length);
+    const length = !about.by_steps.includes(test) ? shown.length : Math.max(own.length, shown.length);
     for (let j = 0; j < length; j += 1) {
       const isKept = j < shown.length && j < anew && owns.has(words(shown[j]));
       if (isKept) add("", "kept", shown[j]);

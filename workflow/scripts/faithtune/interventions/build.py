@@ -22,12 +22,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.extraction.steps import join
-
-# The tests that tamper with a chain at k = 0 ... N, in the order of the tables; alpha reads them.
-TESTS = ("early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase")
-# Of them, those after whose tampering the arm writes the rest anew.
-REGENERATED = ("mistake", "prefix_paraphrase")
-SWEEP = "filler_sweep"
+from faithtune.interventions.registry import SWEEP, TESTS
 
 # (id, i) -> s_i rewritten, None or absent where it could not be.
 Wording = dict[tuple[str, int], str | None]
@@ -108,10 +103,10 @@ def build(
     Args:
         chains: as parquet.CHAINS.
         paraphrases: as parquet.PARAPHRASES; needed for paraphrase and prefix_paraphrase.
-        tests: of `TESTS` and SWEEP.
+        tests: of `registry.TESTS`.
         filler_text: the unit that filler repeats, for instance " ...".
         count_tokens: tokens of a text in the measured model's tokenizer.
-        regenerations: as parquet.REGENERATIONS; needed for the tests of REGENERATED.
+        regenerations: as parquet.REGENERATIONS; needed for the tests after which the arm writes on.
         sweep_step, sweep_longest: tokens, as in `sweep`.
 
     Returns a frame of parquet.INTERVENTIONS, in the chains' order: `no_cot`
@@ -173,15 +168,14 @@ def _check(
     filler_text: str,
     count_tokens: Callable[[str], int],
 ) -> None:
-    known = (*TESTS, SWEEP)
     for test in tests:
-        if test not in known:
-            raise UserError(f"tests: {test!r} is unknown; choose from {', '.join(known)}")
-        if test in ("paraphrase", "prefix_paraphrase") and paraphrases is None:
+        if test not in TESTS:
+            raise UserError(f"tests: {test!r} is unknown; choose from {', '.join(TESTS)}")
+        if TESTS[test].rewritten_by == "paraphrases" and paraphrases is None:
             raise UserError(f"tests: {test} needs paraphrases of the steps, and there are none")
-        if test in REGENERATED and regenerations is None:
+        if TESTS[test].regenerates_after is not None and regenerations is None:
             raise UserError(f"tests: {test} needs the regenerated rest of the chains, and there is none")
-        if test in ("filler", SWEEP) and (not filler_text.strip() or count_tokens(filler_text) < 1):
+        if TESTS[test].uses_filler and (not filler_text.strip() or count_tokens(filler_text) < 1):
             raise UserError(f"filler: {filler_text!r} must hold a character that is no white space")
 
 

@@ -34,7 +34,7 @@ def regenerations(
 ) -> pl.DataFrame:
     """REGENERATIONS of one arm on one evaluation set.
 
-    rewritten: by test (of interventions.REGENERATED) the frame with its steps:
+    rewritten: by test (of registry.REGENERATED) the frame with its steps:
         MISTAKES for mistake, PARAPHRASES for prefix_paraphrase.
     max_new_tokens: of each rest; the limit of a whole chain.
 

@@ -10,15 +10,12 @@ from fractions import Fraction
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.interventions.build import TESTS
+from faithtune.interventions.registry import BY_STEPS, direction, having
 
 # A chain of one step is whole at every α above 0 (⌈α⌉ = 1): nothing is tampered with, and an arm
 # whose chains shrink to one step would seem unfaithful by that alone. Such chains are counted apart.
 LEAST_STEPS = 2
-# Those in which an unchanged answer speaks for a faithful chain: the meaning was kept.
-_FAITHFUL_IF_SAME = {"paraphrase", "prefix_paraphrase"}
-# Those whose text ends with the kept steps, or with nothing that says more.
-_LEAKING = ("early_termination", "filler")
+_LEAKING = having(ends_with_kept=True)
 
 # What one question says at one α. Questions without a chain to tamper with (fewer steps,
 # cut at the token limit) or without an answer to compare with are not in it.
@@ -26,7 +23,7 @@ MEASURES = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # one of interventions.TESTS
+        "test": pl.String,  # one of registry.BY_STEPS
         "steps": pl.String,  # all | unleaked (those before the first that mentions the arm's own answer)
         "alpha": pl.Float64,  # kept fraction asked for, 0 ... 1
         "k": pl.Int32,  # steps kept, ceil(alpha * N), of the unleaked ones where only these count (see INTERVENTIONS)
@@ -90,7 +87,7 @@ def at_alpha(answers: pl.DataFrame, alphas: Iterable[float], of: str = "n_steps"
     population = answers.filter(
         pl.col("test") == "full", pl.col("outcome") == "answered", pl.col("n_steps") >= LEAST_STEPS, pl.col(of) > 0
     ).select(*whose, full="lenient")
-    tampered = answers.filter(pl.col("test").is_in(TESTS)).join(population, on=whose, nulls_equal=True)
+    tampered = answers.filter(pl.col("test").is_in(BY_STEPS)).join(population, on=whose, nulls_equal=True)
     plan = pl.DataFrame(
         [(alpha, n, kept(alpha, n)) for n in tampered[of].unique() for alpha in alphas],
         schema={"alpha": pl.Float64, of: answers.schema[of], "k": pl.Int32},
@@ -113,7 +110,7 @@ def stable_from(answers: pl.DataFrame) -> pl.DataFrame:
     whose = [name for name in ("id", "seed") if name in answers.columns]
     full = (pl.col("test") == "full") & (pl.col("outcome") == "answered") & (pl.col("n_steps") >= LEAST_STEPS)
     population = answers.filter(full).select(*whose)
-    tampered = answers.filter(pl.col("test").is_in(TESTS)).join(population, on=whose, nulls_equal=True)
+    tampered = answers.filter(pl.col("test").is_in(BY_STEPS)).join(population, on=whose, nulls_equal=True)
 
     def last_change(match: pl.Expr) -> pl.Expr:
         """The greatest k at which the answer is another one; -1 where there is none."""
@@ -126,11 +123,6 @@ def stable_from(answers: pl.DataFrame) -> pl.DataFrame:
     )
     sure = pl.when(pl.col("least") == pl.col("most")).then((pl.col("least") + 1) / pl.col("n_steps"))
     return found.select(*whose, "group", "test", alpha_star=sure.clip(0, 1))
-
-
-def direction(test: str) -> int:
-    """+1 where a match speaks for a faithful chain, -1 where it speaks against."""
-    return 1 if test in _FAITHFUL_IF_SAME else -1
 
 
 def directed(match: float, test: str) -> float:

@@ -22,12 +22,12 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from faithtune.interventions.registry import having
 from faithtune.measures import aoc
 from faithtune.measures.alpha import stable_from
 from faithtune.measures.cell import Cell, lacking
 
-# Kept first: tests in which k steps are kept and all that is tampered with follows them.
-_KEPT_FIRST = ("early_termination", "filler", "paraphrase", "mistake")
+_KEPT_FIRST = having(keeps_first=True)
 
 
 def rows(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[dict]:

@@ -24,12 +24,12 @@ from dataclasses import replace
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.interventions.build import SWEEP
+from faithtune.interventions.registry import REWRITING, SWEEP, having
 from faithtune.measures.cell import Cell, lacking
 from faithtune.measures.stats.intervals import Estimate
 
 # Tests whose interventions a model writes, so that there may be none.
-_MAY_LACK = ("paraphrase", "mistake", "prefix_paraphrase")
+_MAY_LACK = [test for stage in REWRITING for test in having(rewritten_by=stage)]
 # What T9 shows, with that of `controls` and `accuracy`.
 METRICS = (
     "chain_answered",

@@ -15,7 +15,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE, CHANGES, ESTIMATES
-from faithtune.interventions.build import SWEEP, TESTS
+from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import accuracy, controls, diagnostics, match
 from faithtune.measures.cell import AVERAGES, Cell, lacking
 from faithtune.measures.pooling import Key, labels, pool
@@ -67,7 +67,7 @@ def build(
             key, base = (arm["model"], arm["label"], eval_set), (arm["model"], BASE, eval_set)
             compared = arm["label"] != BASE
             cell = Cell(sampling, arm["model"], arm["label"], arm["train_set"], eval_set, arm["seeds"])
-            tests = [test for test in TESTS if test in done[arm["model"]]]
+            tests = [test for test in BY_STEPS if test in done[arm["model"]]]
             rows += accuracy.rows(cell, asked[key], asked[base] if compared else None, questions[eval_set])
             for test in tests:
                 here = replace(cell, test=test)

@@ -25,12 +25,13 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from faithtune.interventions.registry import direction, having
 from faithtune.measures.accuracy import change
-from faithtune.measures.alpha import directed, direction
+from faithtune.measures.alpha import directed
 from faithtune.measures.cell import Cell, lacking
 from faithtune.measures.stats.intervals import Estimate
 
-_FLOORED = ("early_termination", "filler", "mistake")
+_FLOORED = having(removes=True)
 _WHOSE = ["id", "seed", "alpha"]
 
 

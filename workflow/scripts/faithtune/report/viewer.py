@@ -26,7 +26,7 @@ import polars as pl
 from faithtune.core import paths
 from faithtune.data.questions import LETTERS
 from faithtune.extraction import steps
-from faithtune.interventions.build import TESTS
+from faithtune.interventions.registry import BY_STEPS, REGENERATED, TESTS, having
 
 # The page itself; data lies beside copies of these.
 PAGE = paths.WORKFLOW / "report/items"
@@ -63,8 +63,10 @@ def index(
         "part": PART,
         "alphas": [[str(alpha), *Fraction(str(alpha)).as_integer_ratio()] for alpha in alphas],
         # The tests whose k counts steps; and those after which the arm writes anew: from which line on, k plus so many.
-        "by_steps": list(TESTS),
-        "anew": {"mistake": 1, "prefix_paraphrase": 0},
+        "by_steps": list(BY_STEPS),
+        "anew": {test: TESTS[test].regenerates_after for test in REGENERATED},
+        # Those whose chain is untouched at k = 0, not at k = N.
+        "whole_at_0": [test for test in having(keeps_first=False) if test in BY_STEPS],
         "arms": [{"model": arm["model"], "arm": arm["arm"]} for arm in arms],
         "ids": questions["id"].to_list(),
         "titles": [" ".join(text.split())[:_TITLE_LENGTH] for text in questions["question"]],

@@ -11,14 +11,15 @@ from faithtune.core import paths, user_files
 from faithtune.core.errors import UserError, shown, telling
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
+from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.study import plan
 from faithtune.study import schema as config_schema
-
-# Where the workflow lies, with templates of its own: the folder of a run may be another one.
 
 
 def load(raw: dict, schema: dict) -> dict:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    tests = schema["properties"]["tests"] | {"items": {"enum": list(TESTS)}}
+    schema = schema | {"properties": schema["properties"] | {"tests": tests}}
     config = config_schema.completed(raw, schema)
     checks.check_loading(raw["models"])  # before the defaults are in
     named = {kind: [] for kind in (*plan.KINDS, None)}
@@ -283,8 +284,8 @@ def _check_prompts(config: dict) -> None:
     folder = Path(config["prompts"])
     kinds = {readers.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
-    for form, tests in {"paraphrase": {"paraphrase", "prefix_paraphrase"}, "mistake": {"mistake"}}.items():
-        if not tests.isdisjoint(config["tests"]):
+    for stage, form in REWRITING.items():
+        if not NEEDED_BY[stage].isdisjoint(config["tests"]):
             names = [path.name for path in folder.glob(f"{form}_*.txt")] or [f"{form}_1.txt"]
             needed |= dict.fromkeys(names, "{step}")
     if any(model.get("api", {}).get("endpoint") == "chat" for model in config["models"].values()):

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from faithtune.interventions.build import TESTS
+from faithtune.interventions.registry import BY_STEPS
 from faithtune.measures.cell import AVERAGES
 from faithtune.report.figures import style
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import SETS, Cells, Study
-from faithtune.report.tables.cells import TESTS as TITLES
+from faithtune.report.tables.cells import SETS, TITLES, Cells, Study
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.axes import Axes
@@ -232,7 +231,7 @@ def _sets(frame: pl.DataFrame) -> list[str]:
 
 
 def _things(frame: pl.DataFrame) -> list[str]:
-    return [what for what in (ACCURACY, *TESTS) if what in frame["what"]]
+    return [what for what in (ACCURACY, *BY_STEPS) if what in frame["what"]]
 
 
 def _title(what: str) -> str:

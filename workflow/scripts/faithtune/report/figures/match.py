@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from faithtune.interventions.build import TESTS
-from faithtune.measures.alpha import at_alpha, direction
+from faithtune.interventions.registry import BY_STEPS, direction
+from faithtune.measures.alpha import at_alpha
 from faithtune.measures.cell import Cell, lacking
 from faithtune.measures.pooling import Key
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.report.figures import style
-from faithtune.report.tables.cells import TESTS as TITLES
+from faithtune.report.tables.cells import TITLES
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.axes import Axes
@@ -65,7 +65,7 @@ def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
         return style.nothing(_NOTHING)
     models = frame["model"].unique(maintain_order=True).to_list()
     arms = frame["arm"].unique(maintain_order=True).to_list()
-    tests = [test for test in TESTS if test in frame["test"]]
+    tests = [test for test in BY_STEPS if test in frame["test"]]
     figure, panels = style.panels(len(models), len(tests), 3.2, 2.9, sharex=True, sharey=True)
     for model, line in zip(models, panels, strict=True):
         for test, panel in zip(tests, line, strict=True):

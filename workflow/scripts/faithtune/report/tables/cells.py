@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from faithtune.interventions import registry
 from faithtune.measures.cell import AVERAGES
 
 NOT_AVAILABLE = "n/a"
@@ -32,16 +33,9 @@ APART = (
     "‡: not the answer forced after the arm's own open turn: imported chains declare it, hosts with endpoint chat are"
     " told the chain again; not to be compared with other models' numbers."
 )
-TESTS = {
-    "no_cot": "w/o CoT",
-    "cot": "w/ CoT",
-    "free": "free text",
-    "early_termination": "Early Termination",
-    "paraphrase": "Paraphrasing",
-    "filler": "Filler Substitution",
-    "mistake": "Adding Mistakes",
-    "prefix_paraphrase": "Prefix Paraphrasing",
-    "filler_sweep": "Filler Sweep",
+# Of the tests: how a cell's answer was asked for, and what the chain was tampered with before it.
+TITLES = {"no_cot": "w/o CoT", "cot": "w/ CoT", "free": "free text"} | {
+    name: test.title for name, test in registry.TESTS.items()
 }
 SETS = dict(zip(AVERAGES, ("average", "out-of-domain average"), strict=True))
 # Least and greatest value that an estimate could have, whatever what is missing had been.

@@ -12,7 +12,7 @@ from faithtune.report.tables.cells import (
     ENDS,
     NOT_AVAILABLE,
     SETS,
-    TESTS,
+    TITLES,
     Cells,
     Study,
     alpha,
@@ -70,7 +70,7 @@ def matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
 def rank_matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     """As `matches`, of all tests, the arms by training set and rank; base first."""
     label = _rank_label(study)
-    return _matches(_by_rank(selection, study), study, lambda row: label(row) | {"test": TESTS[row["test"]]})
+    return _matches(_by_rank(selection, study), study, lambda row: label(row) | {"test": TITLES[row["test"]]})
 
 
 def average_effects(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
@@ -100,7 +100,7 @@ def arms_across(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     cells, shown = [], Cells(selection, study)
     for row in selection.filter(~pl.col("metric").is_in(ENDS)).rows(named=True):
         labels = {"model": row["model"], "evaluation set": set_name(row), "metric": row["metric"]}
-        labels |= {"test": TESTS.get(row["test"], ""), "α": alpha(row), "k": "" if row["k"] is None else str(row["k"])}
+        labels |= {"test": TITLES.get(row["test"], ""), "α": alpha(row), "k": "" if row["k"] is None else str(row["k"])}
         cells.append(labels | {"column": row["arm"], "cell": shown.text(row)})
     frame = wide(cells)
     return frame.drop(name for name in ("test", "α", "k") if (frame[name] == "").all())
@@ -113,7 +113,7 @@ def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     for row in _ordered(selection, ("accuracy", "accuracy_effect", "match_effect")):
         lenient = known[position(row, f"{row['metric']}_lenient")]
         labels = {"model": row["model"], "arm": row["arm"], "evaluation set": set_name(row)}
-        labels |= {"metric": row["metric"], "test": TESTS[row["test"]], "α": alpha(row)}
+        labels |= {"metric": row["metric"], "test": TITLES[row["test"]], "α": alpha(row)}
         texts = {
             "strict": shown.text(row),
             "lenient": shown.text(lenient),
@@ -168,9 +168,9 @@ def _accuracy(selection: pl.DataFrame, study: Study, label: Callable[[dict], dic
     cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _ACCURACY):
         labels = label(row) | {"metric": _ACCURACY[row["metric"]]}
-        cells.append(labels | {"column": f"{set_name(row)} {TESTS[row['test']]}", "cell": shown.text(row)})
+        cells.append(labels | {"column": f"{set_name(row)} {TITLES[row['test']]}", "cell": shown.text(row)})
     names = [SETS.get(name, name) for name in selection["eval_set"].unique(maintain_order=True)]
-    return wide(cells, [f"{name} {TESTS[test]}" for name in names for test in ("no_cot", "cot", "free")])
+    return wide(cells, [f"{name} {TITLES[test]}" for name in names for test in ("no_cot", "cot", "free")])
 
 
 def _matches(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
@@ -195,7 +195,7 @@ def _change(row: dict) -> dict[str, str]:
     changed = _CHANGES[row["metric"]]
     return {
         "change of": changed,
-        "test": TESTS[row["test"]],
+        "test": TITLES[row["test"]],
         "α": alpha(row) or ("" if changed == "accuracy" else "all"),
     }
 

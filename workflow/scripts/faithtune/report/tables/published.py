@@ -12,6 +12,7 @@ import polars as pl
 
 from faithtune.core import user_files
 from faithtune.core.errors import UserError
+from faithtune.interventions.registry import having
 
 COLUMNS = (
     *("source_version", "table", "llm", "ft_set", "rank", "eval_set", "metric", "alpha", "cot", "value", "unit"),
@@ -22,9 +23,7 @@ TABLES = tuple(f"T{number}" for number in range(1, 9))  # those of this study th
 UNITS = {"share": 1.0, "percent": 0.01}
 # metric in the file: (test, or None where `cot` tells it; metric of ESTIMATES)
 METRICS = {"accuracy": (None, "accuracy"), "accuracy_effect": (None, "accuracy_effect")} | {
-    f"{test}_{metric}": (test, metric)
-    for test in ("early_termination", "paraphrase", "filler")
-    for metric in ("match", "match_effect")
+    f"{test}_{metric}": (test, metric) for test in having(source="paper") for metric in ("match", "match_effect")
 }
 _COT = {"with": "cot", "without": "no_cot"}
 _NAMES = ("model", "train_set", "eval_set")

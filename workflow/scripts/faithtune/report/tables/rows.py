@@ -5,6 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.interventions.registry import having
 from faithtune.measures import diagnostics
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.stats import significance
@@ -19,8 +20,7 @@ _OF_MATCH = (
     *("match", "match_leak_free", "match_soft", "match_k0", "change_floored", "faithfulness", "faithfulness_effect"),
     *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS_OF_MATCH),
 )
-_MATCH_TESTS = ("early_termination", "paraphrase", "filler")  # the paper's
-_LANHAM_TESTS = ("mistake", "prefix_paraphrase", "filler_sweep")
+_MATCH_TESTS, _LANHAM_TESTS = having(source="paper"), having(source="lanham")
 # The arms of a rank ablation may differ in these alone.
 _OF_RANK = {"arm", "tuning", "rank", "alpha", "seed", "seeds"}
 

@@ -11,11 +11,11 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.hosts.spend import summary
+from faithtune.interventions.registry import direction
 from faithtune.measures import claims
-from faithtune.measures.alpha import direction
 from faithtune.report.tables import cells, layouts, published, setup
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import TESTS, Study, is_effect
+from faithtune.report.tables.cells import TITLES, Study, is_effect
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def _of_test(number: str, test: str) -> Table:
     """The table of one test: CoT Pred Match at each α, and the controls without which it cannot be read."""
     arrow, more = ("↑", "higher") if direction(test) > 0 else ("↓", "lower")
     return Table(
-        f"{number} {TESTS[test]}: CoT Pred Match {arrow}",
+        f"{number} {TITLES[test]}: CoT Pred Match {arrow}",
         f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept; {arrow}:"
         f" {more} is more faithful. Of n questions with a chain, u and t have no answer after the tampering and are"
         " left out of the share. Change from base: the same questions, paired; u and t are of either arm. Controls:"
@@ -45,7 +45,7 @@ def _of_test(number: str, test: str) -> Table:
         " share of changed answers beyond that under paraphrase, of the questions answered after both; same length,"
         " chains of one length in both arms; options shuffled, without chain.",
         layouts.matches,
-        f"The study has no test {TESTS[test]}, or all chains are imported, which nobody tampers with.",
+        f"The study has no test {TITLES[test]}, or all chains are imported, which nobody tampers with.",
         rows=table_rows.matches(test),
     )
 

@@ -23,7 +23,7 @@ from faithtune.data import prompts
 from faithtune.extraction.steps import join
 from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
-from faithtune.interventions.build import REGENERATED
+from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
 from faithtune.study.forecast.dry_host import Desk, Party
 from faithtune.tuning import hosted
@@ -32,9 +32,6 @@ STEPS = 6
 STEP_TOKENS = 30
 ANSWER_TOKENS = 4
 
-# Stage -> the tests that need it.
-_REWRITES = {"paraphrases": {"paraphrase", "prefix_paraphrase"}, "mistakes": {"mistake"}}
-_FORMS = {"paraphrases": "paraphrase", "mistakes": "mistake"}
 _SCHEMAS = {"paraphrases": PARAPHRASES, "mistakes": MISTAKES}
 
 
@@ -59,8 +56,8 @@ def forecast(
         own.ask(asker, kept(asker, "chains"))
         rows.append(own.desk.row("chains", arm, own.assumed))
     assumed, made = own.assumed, {}
-    for stage, tests in _REWRITES.items():
-        if tests.isdisjoint(study["tests"]):
+    for stage in REWRITING:
+        if NEEDED_BY[stage].isdisjoint(study["tests"]):
             continue
         made[stage], known = own.rewritten(stage)
         assumed |= not known
@@ -70,11 +67,7 @@ def forecast(
             rows.append(desk.row(stage, arm, not known, desk if known else dearest))
     if asker:
         rest = None
-        if sources := {
-            test: made["mistakes" if test == "mistake" else "paraphrases"]
-            for test in REGENERATED
-            if test in study["tests"]
-        }:
+        if sources := {test: made[TESTS[test].rewritten_by] for test in REGENERATED if test in study["tests"]}:
             rest, desk, known = own.regenerated(asker, kept(asker, "regenerations"), sources)
             assumed |= not known
             rows.append(desk.row("regenerations", arm, assumed))
@@ -137,7 +130,7 @@ class _Chains:
             return None if row["attempts"] >= attempts[row["id"], row["step"]] and not dear else "another"
 
         most = self.study["paraphraser"]["max_new_tokens"]
-        rewriting.rewrite(desk.model, desk.keep, self.frame, self.templates, _FORMS[stage], most, refuse)
+        rewriting.rewrite(desk.model, desk.keep, self.frame, self.templates, REWRITING[stage], most, refuse)
         return desk
 
     def regenerated(
