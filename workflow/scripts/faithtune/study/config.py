@@ -156,9 +156,7 @@ def _check_models(config: dict) -> None:
             raise UserError(f"config: {where} needs one of the keys {', '.join(plan.KINDS)}, and no two of them")
         if kind == "source":
             if "served" in model and plan.dtype(config) == "auto":
-                raise UserError(
-                    f"config: {where} is served, but names no dtype; expected the type its server computes in"
-                )
+                raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
             _check_weights(where, model)
             continue
         if kind == "api":
