@@ -122,10 +122,12 @@ def edit(root, module: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def test_touched_and_commented_code_reruns_nothing(copied, monkeypatch):
+def test_what_changes_no_result_reruns_nothing(copied, monkeypatch):
     study, root = copied
     edit(root, "extraction/numbers.py", "import re\n", "import re  # a comment\n")
     edit(root, "extraction/steps.py", '"""The steps', '"""All the steps')
+    edit(root, "models/weights.py", "pickled weights are never loaded", "weights in pickles are not loaded")
+    edit(root, "core/parquet.py", "not a readable Parquet file", "no Parquet file")
     (root / "workflow/scripts/tune.py").touch()
     assert planned_with(study, root, monkeypatch) == {}
 

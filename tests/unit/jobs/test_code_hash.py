@@ -8,6 +8,16 @@ from faithtune.jobs import code_hash
 from faithtune.jobs.code_hash import code_fingerprint
 
 SCRIPT = '"""A script."""\n\nfrom faithtune import used\n\nprint(used.f())\n'
+DEEP = """Y = 1
+
+
+def g(x):
+    if x > 3:
+        raise ValueError(f"{x} is too large")
+    warn("slow")
+    print("done", x)
+    return h("kept")
+"""
 
 
 @pytest.fixture
@@ -18,7 +28,7 @@ def script(tmp_path):
     (package / "data/__init__.py").write_text("")
     (package / "data/one.py").write_text("X = 1\n")
     (package / "used.py").write_text('def f():\n    """Doc."""\n    from faithtune import deep\n\n    return deep.Y\n')
-    (package / "deep.py").write_text("Y = 1\n")
+    (package / "deep.py").write_text(DEEP)
     (package / "other.py").write_text("Z = 1\n")
     path = tmp_path / "script.py"
     path.write_text(SCRIPT)
@@ -39,6 +49,10 @@ def edited(script, name, old, new):
         ("script.py", "print", "repr"),
         ("faithtune/used.py", "deep.Y", "deep.Y + 1"),
         ("faithtune/deep.py", "Y = 1", "Y = 2"),
+        ("faithtune/deep.py", "ValueError", "TypeError"),
+        ("faithtune/deep.py", "x > 3", "x > 4"),
+        ("faithtune/deep.py", 'h("kept")', 'h("other")'),
+        ("faithtune/deep.py", 'print("done", x)', 'print("done", x + 1)'),
         ("faithtune/data/one.py", "X = 1", "X = 2"),
     ],
 )
@@ -54,6 +68,9 @@ def test_a_changed_statement_counts(script, name, old, new):
         ("faithtune/used.py", '"""Doc."""', '"""Other."""'),
         ("faithtune/used.py", '    """Doc."""\n', ""),
         ("faithtune/deep.py", "Y = 1", "Y = 1  # one"),
+        ("faithtune/deep.py", "is too large", "is more than 3"),
+        ("faithtune/deep.py", '"slow"', 'f"slow: {Y}"'),
+        ("faithtune/deep.py", '"done"', '"at its end"'),
         ("faithtune/other.py", "Z = 1", "Z = 2"),
     ],
 )

@@ -2,8 +2,8 @@
 
 Snakemake tracks scripts by modification time and imported modules not at all.
 This hash covers a script and every faithtune module that it imports, however
-indirectly, and leaves out what cannot change a result: comments, layout and
-docstrings. It is part of each rule's parameters.
+indirectly, and leaves out what cannot change a result: comments, layout,
+docstrings, and the texts of errors, warnings and log lines. It is part of each rule's parameters.
 """
 
 import ast
@@ -12,6 +12,8 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = "faithtune"
+# Functions that tell a user something; errors do so where they are raised.
+_TELLING = ("print", "warn")
 _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -41,10 +43,25 @@ def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and _tells(node.value)):
+            for call in ast.walk(node):
+                if isinstance(call, ast.Call):
+                    call.args = [ast.Constant("text") if _is_text(argument) else argument for argument in call.args]
         if isinstance(node, _SCOPES) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     imported = [name for name in imported if name.split(".")[0] == PACKAGE]
     return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest(), imported
+
+
+def _tells(node: ast.expr) -> bool:
+    """Whether an expression is a call of one of _TELLING, in whatever module."""
+    function = getattr(node, "func", None)
+    return getattr(function, "attr", getattr(function, "id", None)) in _TELLING
+
+
+def _is_text(node: ast.expr) -> bool:
+    """Whether an expression is a text, written out or formatted."""
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _plain(node: ast.AST | list | object) -> tuple | str | None:
