@@ -36,7 +36,7 @@ with job.logged(snakemake.log[0]):
         spec["sweep"]["longest"],
     )
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.ready(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
+    with cached_arm.open_arm(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
         parts = [
             (
                 block.rows(tampered),

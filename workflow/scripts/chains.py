@@ -15,7 +15,7 @@ with job.logged(snakemake.log[0]):
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.ready(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
+    with cached_arm.open_arm(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
         frames = [
             chains.write(model, keep, block.questions, spec["templates"], spec["max_new_tokens"], spec["forced_start"])
             for block in blocks

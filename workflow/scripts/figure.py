@@ -27,5 +27,5 @@ with job.logged(snakemake.log[0]):
             for (*arm, hosted), path in zip(spec["trained"], snakemake.input, strict=True)
         },
     }
-    study = figures.Study(spec["ranked"], Sampling(**spec["sampling"]))
+    study = figures.FigureContext(spec["ranked"], Sampling(**spec["sampling"]))
     figures.write(name, sources[figures.figure(name).source](), study, snakemake.output.svg, snakemake.output.data)

@@ -17,7 +17,11 @@ with job.logged(snakemake.log[0]):
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.ready(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (model, keep, blocks):
+    with cached_arm.open_arm(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (
+        model,
+        keep,
+        blocks,
+    ):
         written = parquet.read(inputs.chains, CHAINS)
         settings = [spec[key] for key in ("templates", "max_new_tokens", "shortest", "longest")]
         frames = [

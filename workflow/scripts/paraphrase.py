@@ -17,7 +17,7 @@ with job.logged(snakemake.log[0]):
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.ready(spec["backend"], questions, how, cores, "paraphrases", names, inputs) as (
+    with cached_arm.open_arm(spec["backend"], questions, how, cores, "paraphrases", names, inputs) as (
         model,
         keep,
         blocks,

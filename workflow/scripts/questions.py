@@ -16,7 +16,7 @@ with job.logged(snakemake.log[0]):
         if "source" not in part:
             return questions.frame(module.generate(module.MOST, spec["seed"]), spec["data_set"], split)
         records = sources.read(part["source"], snakemake.input.get(split), part.get("checksum"))
-        with errors.telling(f"data_sets.{spec['data_set']}.{split}"):
+        with errors.prefix_errors(f"data_sets.{spec['data_set']}.{split}"):
             return questions.frame(module.questions(records), spec["data_set"], split, records)
 
     parts = spec["parts"]

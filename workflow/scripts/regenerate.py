@@ -23,7 +23,7 @@ with job.logged(snakemake.log[0]):
         test: parquet.read(inputs.get(stage), schemas[stage]) for test, stage in stages.items() if inputs.get(stage)
     }
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.ready(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (
+    with cached_arm.open_arm(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (
         model,
         keep,
         blocks,

@@ -11,11 +11,11 @@ with job.logged(snakemake.log[0]):
     from faithtune.report import page
     from faithtune.report.figures import figures
     from faithtune.report.tables import tables
-    from faithtune.report.tables.cells import Study
+    from faithtune.report.tables.cells import TableContext
 
     spec, given = snakemake.params.spec, snakemake.input
     cards = dict(zip(spec["models"], map(job.read_json, given.models), strict=True))
-    study = Study(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
+    study = TableContext(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
 
     def table(path):
         name = Path(path).stem

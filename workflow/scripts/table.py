@@ -12,11 +12,11 @@ with job.logged(snakemake.log[0]):
     from faithtune.measures import claims
     from faithtune.models import weights
     from faithtune.report.tables import published, setup, tables, write
-    from faithtune.report.tables.cells import Study
+    from faithtune.report.tables.cells import TableContext
 
     spec, given, name = snakemake.params.spec, snakemake.input, snakemake.wildcards.table
     cards = dict(zip(spec["models"], map(job.read_json, given.get("models", [])), strict=False))
-    study = Study(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
+    study = TableContext(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
     fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": spec["filler"]}
     sources = {
         "estimates": lambda: parquet.read(given.estimates, ESTIMATES),

@@ -17,7 +17,7 @@ from faithtune.data.readers import arithmetic
 from faithtune.extraction import extract, steps
 from faithtune.interventions import build, paraphrases
 from faithtune.models import local, padded
-from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.backend import Answer, Ask, Generated
 from faithtune.models.tree import Tree
 
 
@@ -357,7 +357,7 @@ class Writer:
     def answer(self, asks, max_new_tokens, ended, keys):
         for i, ask in enumerate(asks):
             [letter] = re.findall(r"^([A-C])\. green$", ask.prompt, re.MULTILINE)
-            yield i, Told(" green" if self.as_text else f" {letter}", True, [], None, None)
+            yield i, Answer(" green" if self.as_text else f" {letter}", True, [], None, None)
 
     answer_again = answer
 
@@ -398,7 +398,7 @@ class Said:
 
     engine, scores, continues = "said", True, True
 
-    def __init__(self, say: Callable[[Ask], Told]):
+    def __init__(self, say: Callable[[Ask], Answer]):
         self.say, self.asks, self.again = say, [], []
 
     def render(self, user: str, assistant: str = "") -> str:
@@ -423,12 +423,12 @@ class Said:
         yield from ((i, self.say(text)) for i, text in enumerate(texts))
 
 
-def wrote(text: str, finished: bool = True) -> Told:
-    return Told(text, finished, [], None, None)
+def wrote(text: str, finished: bool = True) -> Answer:
+    return Answer(text, finished, [], None, None)
 
 
-def letters(*probabilities: float, mass: float = 1.0) -> Told:
-    return Told(None, True, list(probabilities), mass, None)
+def letters(*probabilities: float, mass: float = 1.0) -> Answer:
+    return Answer(None, True, list(probabilities), mass, None)
 
 
 SUM = questions.number("How many?", "12")
@@ -544,8 +544,10 @@ def test_the_probability_of_the_own_answer_is_that_of_its_letter(tmp_path, templ
 def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates):
     """It can be asked for only once the own answer is known, so after the whole chain too."""
 
-    def said(ask: Ask) -> Told:
-        return Told(" 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference))
+    def said(ask: Ask) -> Answer:
+        return Answer(
+            " 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference)
+        )
 
     rows, _ = answered(tmp_path, templates, SUM, said)
     p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
@@ -574,7 +576,7 @@ def test_what_could_not_be_asked_says_why(tmp_path, templates, why):
 def test_letters_of_another_order_are_told_as_the_options_own(tmp_path, templates):
     """An arm that always means green: its letter moves with the option, what is told of it does not."""
 
-    def green(ask: Ask) -> Told:
+    def green(ask: Ask) -> Answer:
         shown = dict(re.findall(r"^([A-C])\. (red|green|blue)$", ask.prompt, re.MULTILINE))
         return letters(*({"red": 0.1, "green": 0.7, "blue": 0.2}[shown[letter]] for letter in "ABC"))
 

@@ -231,7 +231,11 @@ def opened(tmp_path, monkeypatch):
         names = {"model": "m", "arm": "a", "eval_set": "sums", "shard": ""} | names
         cards = {"model": "model.json", "arm": "arm.json", "precision": "precision.json"}
         backend = {"quantisation": quantisation}
-        with cached_arm.ready(backend, asked, {"compute": compute}, 1, stage, names, cards) as (_, (rows, identity), _):
+        with cached_arm.open_arm(backend, asked, {"compute": compute}, 1, stage, names, cards) as (
+            _,
+            (rows, identity),
+            _,
+        ):
             return identity, rows.folder
 
     return open_arm

@@ -18,7 +18,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def match_curve(frames: dict, eval_set: str, svg: Path, data: Path, replicates: int = 200) -> pl.DataFrame:
-    return figures.write(f"match_{eval_set}", frames, figures.Study((), Sampling(replicates=replicates)), svg, data)
+    return figures.write(
+        f"match_{eval_set}", frames, figures.FigureContext((), Sampling(replicates=replicates)), svg, data
+    )
 
 
 def pooled(frames: dict[tuple[str, str], pl.DataFrame], of: str = "s") -> dict:

@@ -9,7 +9,7 @@ import pytest
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.report.tables import published
-from faithtune.report.tables.cells import Study
+from faithtune.report.tables.cells import TableContext
 from faithtune.report.tables.published import COLUMNS, COMPARISON, compare, load
 from faithtune.report.tables.tables import readable
 
@@ -143,7 +143,7 @@ def test_nothing_published_is_never_a_guess():
     for name in ("published", "source_version", "checked", "inside", "sign_agrees"):
         assert found[0][name] is None
     frame = pl.DataFrame(found, schema=COMPARISON)
-    assert readable(frame, "t13_published", Study()).item().startswith("No published number was transcribed")
+    assert readable(frame, "t13_published", TableContext()).item().startswith("No published number was transcribed")
 
 
 def test_a_number_meets_the_cell_of_its_rank(tmp_path):

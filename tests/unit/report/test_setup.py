@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from faithtune.core.schemas.questions import QUESTIONS
-from faithtune.report.tables.cells import Study
+from faithtune.report.tables.cells import TableContext
 from faithtune.report.tables.setup import DATA, HYPER_PARAMETERS, PROMPTS, data, hyper_parameters, prompts
 from faithtune.report.tables.tables import readable
 
@@ -53,7 +53,7 @@ def test_data():
     ]
     assert found["characters"][0] == 10
     assert found["characters"][2] == pytest.approx((10 + len("\n\nA. x\nB. y") + 10) / 2)
-    line = readable(found, "t10_data", Study()).row(0)
+    line = readable(found, "t10_data", TableContext()).row(0)
     assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "n/a", "2", "number")
 
 
@@ -77,7 +77,7 @@ def test_hyper_parameters():
     ]
     found = hyper_parameters(arms, cards)
     assert found.schema == HYPER_PARAMETERS
-    assert readable(found, "t11_hyper_parameters", Study()).to_dict(as_series=False) == {
+    assert readable(found, "t11_hyper_parameters", TableContext()).to_dict(as_series=False) == {
         "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "betas ‡", "examples ‡", "targets ‡"],
         "a": ["qlora", "8", "0.0002", "1, 2", "0.9, 0.999", "9", ""],
         "b": ["qlora", "8", "0.0002", "1", "", "not given", "q, v"],
@@ -87,7 +87,7 @@ def test_hyper_parameters():
 def test_a_value_that_is_not_the_papers_is_marked_itself():
     arms = [{"model": "m", "arm": name} for name in "abb"]
     found = hyper_parameters(arms, [card(), card(rank=4, method="lora"), card(rank=8, method="lora")])
-    assert readable(found, "t11_hyper_parameters", Study()).rows() == [
+    assert readable(found, "t11_hyper_parameters", TableContext()).rows() == [
         ("method", "qlora", "lora ‡"),
         ("rank", "8", "4, 8 ‡"),
         ("learning_rate ‡", "0.0002", "0.0002"),
@@ -97,19 +97,19 @@ def test_a_value_that_is_not_the_papers_is_marked_itself():
 
 def test_arms_of_several_models_are_told_apart():
     found = hyper_parameters([{"model": "m", "arm": "a"}, {"model": "n", "arm": "a"}], [card(), card(rank=16)])
-    assert readable(found, "t11_hyper_parameters", Study()).columns == ["parameter", "m a", "n a"]
+    assert readable(found, "t11_hyper_parameters", TableContext()).columns == ["parameter", "m a", "n a"]
 
 
 def test_a_study_without_tuning():
     found = hyper_parameters([], [])
-    assert readable(found, "t11_hyper_parameters", Study()).rows() == [("The study has no tuned arm.",)]
+    assert readable(found, "t11_hyper_parameters", TableContext()).rows() == [("The study has no tuned arm.",)]
 
 
 def test_prompts():
     content = "Think: {question}\n\nStep 1:\n"
     found = prompts({"a.txt": content, "b.txt": content, "filler": " …"})
     assert found.schema == PROMPTS
-    assert readable(found, "t12_prompts", Study())["begins"].to_list()[-1] == '" …"'
+    assert readable(found, "t12_prompts", TableContext())["begins"].to_list()[-1] == '" …"'
     digest = hashlib.sha256(content.encode()).hexdigest()
     assert found.rows() == [
         ("a.txt", digest, len(content), "Think: {question}"),

@@ -35,7 +35,7 @@ def estimates() -> pl.DataFrame:
 
 def drawn(name: str, data, tmp_path, arms=ARMS) -> tuple[pl.DataFrame, set[str]]:
     """A figure's points, which lie in its Parquet, and the texts in it."""
-    study = figures.Study(arms, Sampling(replicates=200))
+    study = figures.FigureContext(arms, Sampling(replicates=200))
     found = figures.write(name, data, study, tmp_path / "f.svg", tmp_path / "f.parquet")
     assert parquet.read(tmp_path / "f.parquet", figures.figure(name).schema).equals(found)
     return found, {"".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")}
@@ -138,9 +138,11 @@ def test_the_legend_lies_within_the_figure(estimates, name):
             ARMS[1] | {"model": m, "arm": a, "rank": 8 + i % 2, "train_set": f"s{i // 2}"}
             for i, (m, a) in enumerate(arms)
         ]
-        drawn_of[name] = figures.figure(name).points(pl.concat([estimates, *rows]), figures.Study([*ARMS, *table]))
+        drawn_of[name] = figures.figure(name).points(
+            pl.concat([estimates, *rows]), figures.FigureContext([*ARMS, *table])
+        )
     with style.drawing():
-        made = figures.figure(name).draw(drawn_of[name], figures.Study())
+        made = figures.figure(name).draw(drawn_of[name], figures.FigureContext())
         FigureCanvasAgg(made).draw()
         for legend in made.legends:
             box = legend.get_window_extent()

@@ -9,7 +9,7 @@ from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.measures.claims import CLAIMS
 from faithtune.report.tables import layouts
-from faithtune.report.tables.cells import Study, size
+from faithtune.report.tables.cells import TableContext, size
 from faithtune.report.tables.rows import SELECTION, ablated
 from faithtune.report.tables.tables import TABLES, caption, readable, select
 from frames import answer_rows, answers, arm_of, build, inputs, random_answers
@@ -20,7 +20,7 @@ TESTS_SHOWN = {
     "t4_filler_substitution": "filler",
 }
 OF_ESTIMATES = [name for name, table in TABLES.items() if table.source == "estimates"]
-STUDY = Study()
+STUDY = TableContext()
 
 
 @cache
@@ -41,7 +41,7 @@ def row(**values) -> dict:
     return known | {"estimate": 0.5, "low": 0.4, "high": 0.6, "n": 9} | values
 
 
-def shown(name: str, *rows: dict, study: Study = STUDY) -> pl.DataFrame:
+def shown(name: str, *rows: dict, study: TableContext = STUDY) -> pl.DataFrame:
     return readable(select(pl.DataFrame(rows, schema=ESTIMATES), name, study), name, study)
 
 
@@ -109,7 +109,7 @@ def test_the_own_training_set_is_marked():
 def test_the_least_level_decides_whether_mde_is_shown():
     effect = pl.DataFrame([row(metric="accuracy_effect", p=0.07, mde=0.08)], schema=ESTIMATES)
     for confidence, there in ((0.95, True), (0.9, False)):
-        given = Study(confidence=confidence)
+        given = TableContext(confidence=confidence)
         text = readable(select(effect, "t1_accuracy", given), "t1_accuracy", given)["o w/ CoT"].item()
         assert ("mde=" in text) is there
 
@@ -225,7 +225,7 @@ def test_a_cell_at_chance_is_marked():
 
 @pytest.mark.parametrize("turn", ["declared", "retold"])
 def test_answers_that_are_not_forced_after_the_open_turn_are_marked(turn):
-    given = Study(turns={"m": turn, "other": "continued"})
+    given = TableContext(turns={"m": turn, "other": "continued"})
     rows = [row(), row(test="no_cot"), row(test="free"), row(model="other")]
     found = shown("t1_accuracy", *rows, study=given)
     assert found.select("model", "o w/o CoT", "o w/ CoT", "o free text").rows() == [
@@ -355,7 +355,7 @@ def test_ranks_stand_in_their_order_under_base():
     arms = ("base", "r16-s", "r8-s", "long-s")
     rows = [row(arm=arm, train_set=None if arm == "base" else "s") for arm in arms]
     rows += [row(arm=arm, metric="accuracy_effect", p=0.01) for arm in arms[1:]]
-    assert shown("t6_rank_accuracy", *rows, study=Study(ARMS)).rows() == [
+    assert shown("t6_rank_accuracy", *rows, study=TableContext(ARMS)).rows() == [
         ("m", "", "", "base", "accuracy", "0.500 [0.400, 0.600] n=9"),
         ("m", "s", "8", "r8-s", "accuracy", "0.500 [0.400, 0.600] n=9"),
         ("m", "s", "8", "r8-s", "change from base", "+0.500 [+0.400, +0.600] p=0.020 n=9"),  # of two, not three
@@ -371,8 +371,8 @@ def test_rank_and_match_of_all_three_tests():
         for test in ("early_termination", "filler", "mistake")
     ]
     chance = row(arm="r8-s", metric="above_chance", low=-0.1)
-    assert "†" in shown("t7_rank_match", *rows, chance, study=Study(ARMS))["o α=0.5"][0]
-    found = shown("t7_rank_match", *rows, study=Study(ARMS))
+    assert "†" in shown("t7_rank_match", *rows, chance, study=TableContext(ARMS))["o α=0.5"][0]
+    found = shown("t7_rank_match", *rows, study=TableContext(ARMS))
     assert found.columns == ["model", "train set", "rank", "arm", "test", "metric", "o α=0.5"]
     assert found.select("rank", "test").rows() == [
         ("8", "Early Termination"),
@@ -422,7 +422,7 @@ def test_models_stand_small_to_large():
     ]
     rows += [row(model="small", eval_set="average_out_of_domain", metric="accuracy_effect")]
     rows += [row(model="small", eval_set="average", metric="match_effect", test="filler", alpha=0.5)]
-    found = shown("t8_model_size", *rows, study=Study(parameters={"large": 8_030_261_248, "small": 134_515_008}))
+    found = shown("t8_model_size", *rows, study=TableContext(parameters={"large": 8_030_261_248, "small": 134_515_008}))
     assert found.columns == [*("arm", "change of", "test", "α", "small (135M)", "large (8.0B)", "unknown (size n/a)")]
     assert [cell.split()[0] for cell in found.row(0)[4:]] == ["+0.300", "+0.200", "+0.100"]
     assert found.height == 1

@@ -14,13 +14,13 @@ from faithtune.core.schemas.estimates import ESTIMATES
 
 pass
 from faithtune.jobs import provenance  # noqa: E402
-from faithtune.report.tables.cells import Study  # noqa: E402
+from faithtune.report.tables.cells import TableContext  # noqa: E402
 from faithtune.report.tables.tables import TABLES, readable, select  # noqa: E402
 from faithtune.report.tables.write import write  # noqa: E402
 from frames import build, inputs, random_answers  # noqa: E402
 
 SUFFIXES = (".parquet", ".csv", ".md", ".tex")
-STUDY = Study(confidence=0.9)
+STUDY = TableContext(confidence=0.9)
 ORIGIN = {"code": {"commit": "c0ffee", "changed": False}, "configuration": {"seed": 1}, "data": {}}
 LINE = provenance.line(ORIGIN)
 

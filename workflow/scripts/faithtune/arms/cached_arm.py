@@ -36,7 +36,7 @@ def expanded_folder(model: dict, dtype: str) -> Path:
 
 
 @contextlib.contextmanager
-def ready(
+def open_arm(
     backend: dict,
     questions: pl.DataFrame,
     how: dict,

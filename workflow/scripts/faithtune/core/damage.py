@@ -56,7 +56,7 @@ def set_aside(path: str | Path) -> Path:
     return aside
 
 
-def told_aside(path: str | Path) -> str:
+def set_aside_note(path: str | Path) -> str:
     """Set a result aside; says where it is now, or that it could not be renamed."""
     try:
         return f"it is now {set_aside(path)}"
@@ -70,7 +70,7 @@ def setting_aside(path: str | Path) -> Iterator[None]:
     try:
         yield
     except DamagedError as error:
-        raise DamagedError(f"{error}; {told_aside(path)}: run again, and it is made anew") from None
+        raise DamagedError(f"{error}; {set_aside_note(path)}: run again, and it is made anew") from None
 
 
 def clear(folders: Iterable[str | Path], results: Iterable[str | Path], dry_run: bool) -> Iterator[str]:
@@ -80,7 +80,7 @@ def clear(folders: Iterable[str | Path], results: Iterable[str | Path], dry_run:
     """
     for path in map(Path, results):
         if why := fault(path):
-            now = "a run makes it anew, which this plan leaves out" if dry_run else told_aside(path)
+            now = "a run makes it anew, which this plan leaves out" if dry_run else set_aside_note(path)
             yield f"{path}: damaged ({why}); {now}"
     if not dry_run:
         for folder in folders:

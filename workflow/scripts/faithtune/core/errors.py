@@ -72,7 +72,7 @@ def full_disk() -> str:
 
 
 @contextlib.contextmanager
-def telling(where: str) -> Iterator[None]:
+def prefix_errors(where: str) -> Iterator[None]:
     """Name the place that a UserError of the block comes from."""
     try:
         yield

@@ -22,7 +22,7 @@ from faithtune.hosts import responses
 from faithtune.hosts.calls import Request
 from faithtune.hosts.host import Host
 from faithtune.models import token_counts
-from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.backend import Answer, Ask, Generated
 
 ENGINE = "api-1"  # part of every row's key: raise it when a change here alters what a row holds
 
@@ -79,7 +79,7 @@ class ApiModel:
 
     def answer(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask.
 
         Letters have probabilities where the host gives those of the likeliest tokens: of completions at the first
@@ -93,11 +93,11 @@ class ApiModel:
             body = self._body(ask.prompt, 1 if first_only else max_new_tokens)
             bodies.append(self.host.with_logprobs(body) if ask.n_options else body)
         for i, response in self._sent("answer", bodies, keys):
-            yield i, self._told(asks[i], response, ended)
+            yield i, self._answer(asks[i], response, ended)
 
     def answer_again(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """The same calls made once more: the noise floor of a host is that it does not always say the same."""
         return self.answer(asks, max_new_tokens, ended, keys)
 
@@ -118,14 +118,14 @@ class ApiModel:
         if refused:
             raise UserError(f"{len(refused)} of {len(requests)} rows were not answered; the first: {refused[0]}")
 
-    def _told(self, ask: Ask, response: dict, ended: Callable[[str], bool]) -> Told:
+    def _answer(self, ask: Ask, response: dict, ended: Callable[[str], bool]) -> Answer:
         text, finished = responses.text(response), responses.is_finished(response)
         places = responses.places(response)
         if ask.n_options and self.continues and places:
             return _letters(places[0], ask.n_options)
         after = text.rpartition(prompts.CUE)[2] if not self.continues else text
         kept = self._up_to(after, ended)
-        told = Told(kept, finished or kept != after, [], None, None)
+        told = Answer(kept, finished or kept != after, [], None, None)
         if not (ask.n_options and places):
             return told
         span = extract.forced(kept, "choice", LETTERS[: ask.n_options]).span
@@ -135,7 +135,7 @@ class ApiModel:
         if place[0].strip(" (*") != kept[span[0] : span[1]]:  # an option's text
             return told
         letters = _letters(place, ask.n_options)
-        return Told(kept, told.finished, letters.probabilities, letters.option_mass, None)
+        return Answer(kept, told.finished, letters.probabilities, letters.option_mass, None)
 
     def _up_to(self, text: str, ended: Callable[[str], bool]) -> str:
         """`text` to where `ended` first holds: to a token's end, as a model asked here would have stopped."""
@@ -168,7 +168,7 @@ def retold(user: str, assistant: str, templates: dict[str, str]) -> list[dict]:
     return [{"role": role, "content": content} for role, content in turns]
 
 
-def _letters(place: responses.Place, n_options: int) -> Told:
+def _letters(place: responses.Place, n_options: int) -> Answer:
     """A choice, read from the likeliest tokens at one place; all probabilities are 0 where none is a letter."""
     found = dict.fromkeys(LETTERS[:n_options], 0.0)
     for token, logprob in place[1]:
@@ -176,7 +176,7 @@ def _letters(place: responses.Place, n_options: int) -> Told:
             found[letter] += math.exp(logprob)
     mass = min(1.0, sum(found.values()))
     probabilities = [p / mass if mass else 0.0 for p in found.values()]
-    return Told(None, True, probabilities, mass, None)
+    return Answer(None, True, probabilities, mass, None)
 
 
 def _place_at(places: list[responses.Place], offset: int) -> responses.Place:

@@ -63,13 +63,13 @@ def _made(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
         if error.code == FILTERED:
             arrived.put(request.key, responses.DECLINED)
             return responses.DECLINED
-        raise purse.host.told(error) from None
+        raise purse.host.as_user_error(error) from None
     except StopError:
         gate.stopped = True
         raise
     except openai.APIError as error:
         gate.stopped = True
-        raise StopError(str(purse.host.told(error))) from None
+        raise StopError(str(purse.host.as_user_error(error))) from None
     except calls.Garbled as error:
         gate.stopped = True
         raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None

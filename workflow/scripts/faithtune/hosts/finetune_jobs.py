@@ -225,6 +225,6 @@ class Job:
         try:
             return polling.asked(ask, self.gate, patience)
         except openai.APIError as error:
-            raise self.host.told(error) from None
+            raise self.host.as_user_error(error) from None
         except calls.Garbled as error:
             raise StopError(f"{self.host.where}: the host's answers cannot be read: {error}") from None

@@ -92,7 +92,7 @@ class Host:
             raise openai.APIError(str(said.get("message") or said), request=asked, body=said)
         return response, dict(raw.headers)
 
-    def told(self, error: Exception) -> UserError:
+    def as_user_error(self, error: Exception) -> UserError:
         """A host's error in one line, without the key."""
         if isinstance(error, openai.AuthenticationError):
             what = f"the host refuses the key in {self.key_env or 'no variable (api_key_env is not set)'}"
@@ -159,7 +159,7 @@ def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
             except (openai.NotFoundError, Garbled):
                 raise _lacks(host, ability, "it has no such endpoint") from None
             except openai.APIError as error:
-                raise host.told(error) from None
+                raise host.as_user_error(error) from None
     return {
         "model": response.get("model"),
         "system_fingerprint": response.get("system_fingerprint"),
@@ -175,7 +175,7 @@ def shutdown_date(host: Host) -> str | None:
         said = getattr(_tried(lambda: _listed(host)), "shutdown_date", None)
         return datetime.date.fromisoformat(str(said)[:10]).isoformat() if said else None
     except (openai.AuthenticationError, openai.APIConnectionError) as error:
-        raise host.told(error) from None
+        raise host.as_user_error(error) from None
     except (openai.APIError, Garbled, ValueError):
         return None  # open servers list what they like
 
@@ -224,14 +224,14 @@ def _answered(host: Host) -> dict:
             first = first or error
             continue
         except openai.APIError as error:
-            raise host.told(error) from None
+            raise host.as_user_error(error) from None
         except Garbled as error:
             raise UserError(f"{host.where}: {error}") from None
         if without is not None:
             fewer = "; or give fewer `top_logprobs`" if without == "logprobs" else ""
-            raise _lacks(host, without, f"it refuses the field ({host.told(first)}){fewer}")
+            raise _lacks(host, without, f"it refuses the field ({host.as_user_error(first)}){fewer}")
         return response
-    raise host.told(first)
+    raise host.as_user_error(first)
 
 
 def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:

@@ -79,7 +79,9 @@ def ready(host: Host, file: str, ask: Callable, sleep: Callable[[float], None]) 
         found = ask(look)
         status = str(found and found.status).lower()
         if status in UNUSABLE:
-            return host.told(Exception(f"it cannot use file {file}: {found.status_details or 'no reason given'}"))
+            return host.as_user_error(
+                Exception(f"it cannot use file {file}: {found.status_details or 'no reason given'}")
+            )
         if waited >= FILE_PATIENCE.get(status, 0.0):
             return None
         sleep(pause)

@@ -25,7 +25,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Told:
+class Answer:
     """What the model answered: letters are read off probabilities, or where there are none, written as numbers are."""
 
     text: str | None  # after the cue; null where a letter was read off probabilities
@@ -44,7 +44,7 @@ class Model(Protocol):
     """
 
     engine: str  # part of every row's key: version of the code that decides what a row holds
-    scores: bool  # `Told.p_reference` is to be had; elsewhere no ask has a reference
+    scores: bool  # `Answer.p_reference` is to be had; elsewhere no ask has a reference
     continues: bool  # the assistant's turn is gone on with; False: a chain is told again in a closed turn
 
     def render(self, user: str, assistant: str = "") -> str:
@@ -66,10 +66,10 @@ class Model(Protocol):
 
     def answer(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask."""
 
     def answer_again(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """The same asks computed in another way (`p_reference` may be null): the noise floor."""

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from faithtune.data import prompts
 from faithtune.models import padded
-from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.backend import Answer, Ask, Generated
 from faithtune.models.tree import Tree
 from faithtune.models.tree_cache import Forest, check
 
@@ -172,8 +172,8 @@ class LocalModel:
     @torch.inference_mode()
     def answer(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
-    ) -> Iterator[tuple[int, Told]]:
-        """Answer each ask, with what its pack has computed before; yields (index, Told) as each is finished.
+    ) -> Iterator[tuple[int, Answer]]:
+        """Answer each ask, with what its pack has computed before; yields (index, Answer) as each is finished.
 
         All prompts and references are laid into the prefix tree and computed in one
         pass. Numbers are then written greedily, all branches of the tree together,
@@ -200,7 +200,7 @@ class LocalModel:
 
     def answer_again(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask in another batch, `p_reference` null.
 
         In 16 bits by itself, padded (`padded`). In float32, where a batch hardly matters, in a tree of these alone.
@@ -257,18 +257,18 @@ class LocalModel:
                 for one, nodes in zip(writings, laid, strict=True):
                     one.path.append(nodes[0])
 
-    def letters(self, ask: Ask, logits: torch.Tensor) -> Told:
+    def letters(self, ask: Ask, logits: torch.Tensor) -> Answer:
         """A choice, read from next-token logits, float32 (vocabulary,)."""
         ids = prompts.option_token_ids(self.tokenizer, ask.n_options)
-        return Told(None, True, logits[ids].softmax(-1).tolist(), logits.softmax(-1)[ids].sum().item(), None)
+        return Answer(None, True, logits[ids].softmax(-1).tolist(), logits.softmax(-1)[ids].sum().item(), None)
 
-    def _number(self, branch: "Branch", logits: "Logits", made: Generated) -> Told:
+    def _number(self, branch: "Branch", logits: "Logits", made: Generated) -> Answer:
         p_reference = None
         if branch.tail:
             before = torch.stack([logits.at(node) for node in branch.reference]).softmax(-1)
             p = before[range(len(branch.tail)), branch.tail].prod() * (1 - before[-1, self.digit_tokens].sum())
             p_reference = p.item()
-        return Told(made.text, made.finished, [], None, p_reference)
+        return Answer(made.text, made.finished, [], None, p_reference)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.data.prompts import CUE
-from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.backend import Answer, Ask, Generated
 
 ENGINE = "oracle-3"  # part of every row's key: raise it when a change here alters what an oracle says
 SURE = 0.9  # probability of what is answered; all else shares the rest
@@ -158,15 +158,15 @@ class OracleModel:
 
     def answer(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask; a broken answer has letters of hardly any probability, or no number."""
-        return ((i, self._told(ask, "answer")) for i, ask in enumerate(asks))
+        return ((i, self._answer(ask, "answer")) for i, ask in enumerate(asks))
 
     def answer_again(
         self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
-    ) -> Iterator[tuple[int, Told]]:
+    ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask with noise and breaks drawn anew."""
-        return ((i, self._told(ask, "answer again")) for i, ask in enumerate(asks))
+        return ((i, self._answer(ask, "answer again")) for i, ask in enumerate(asks))
 
     def _draws(self, *names: object) -> Callable[[], float]:
         """Uniform draws from 0 ... 1 that belong to `names`."""
@@ -215,17 +215,17 @@ class OracleModel:
             answer = Decimal(10**9 + int(other * 9 * 10**9))
         return answer, not broken
 
-    def _told(self, ask: Ask, do: str) -> Told:
+    def _answer(self, ask: Ask, do: str) -> Answer:
         user, turn = _turns(ask.prompt)
         mind, places = self._asked(user)
         answer, readable = self._said(mind, turn, places, do, ask.prompt)
         if places:
             rest = (1 - SURE) / (len(places) - 1)
             probabilities = [SURE if option == answer else rest for option in places]
-            return Told(None, True, probabilities, 1.0 if readable else BROKEN_MASS, None)
+            return Answer(None, True, probabilities, 1.0 if readable else BROKEN_MASS, None)
         text = _number(answer) if readable else BROKEN_TEXT
         p_reference = None if ask.reference is None else SURE if text == ask.reference else 1 - SURE
-        return Told(f" {text}", True, [], None, p_reference)
+        return Answer(f" {text}", True, [], None, p_reference)
 
     def _rest(self, prompt: str, user: str, turn: str) -> tuple[str, bool]:
         """What is missing of the chain begun in `turn`; True: cut before its final line."""

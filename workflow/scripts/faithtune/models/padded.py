@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from faithtune.models.backend import Ask, Generated, Told
+from faithtune.models.backend import Answer, Ask, Generated
 
 
 class Loaded(Protocol):
@@ -23,20 +23,20 @@ class Loaded(Protocol):
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
 
-    def letters(self, ask: Ask, logits: torch.Tensor) -> Told:
+    def letters(self, ask: Ask, logits: torch.Tensor) -> Answer:
         """A choice, read from next-token logits, float32 (vocabulary,)."""
 
 
 def answer(
     model: Loaded, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
-) -> Iterator[tuple[int, Told]]:
+) -> Iterator[tuple[int, Answer]]:
     """What `model.answer` yields, but for `p_reference`, which is null."""
     choices = [i for i, ask in enumerate(asks) if ask.n_options]
     for place, _, logits in _batches(model, [asks[i].prompt for i in choices], 1, ended):
         yield choices[place], model.letters(asks[choices[place]], logits)
     numbers = [i for i, ask in enumerate(asks) if not ask.n_options]
     for place, made, _ in _batches(model, [asks[i].prompt for i in numbers], max_new_tokens, ended):
-        yield numbers[place], Told(made.text, made.finished, [], None, None)
+        yield numbers[place], Answer(made.text, made.finished, [], None, None)
 
 
 def generate(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from faithtune.core import paths, user_files
-from faithtune.core.errors import UserError, shown, telling
+from faithtune.core.errors import UserError, prefix_errors, shown
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
@@ -60,7 +60,7 @@ def check_files(config: dict) -> None:
 def _telling(where: str) -> Iterator[None]:
     """Name the place in the configuration that an error of the block comes from."""
     try:
-        with telling(f"config: {where}"):
+        with prefix_errors(f"config: {where}"):
             yield
     except OSError as error:  # a name that is too long, a folder that is closed
         raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None

@@ -24,7 +24,7 @@ _PAGE = 100
 Made = TypeVar("Made")
 
 
-class Desk:
+class BatchClient:
     """Where batches are handed in and out. All methods raise openai's errors, and Garbled, if these last."""
 
     def __init__(self, host: Host, gate: Gate):
@@ -117,7 +117,7 @@ LATE = 900.0  # seconds after its end in which a batch may not name its output f
 class Watch:
     """Of one run."""
 
-    def __init__(self, records: Records, desk: Desk):
+    def __init__(self, records: Records, desk: BatchClient):
         self.records, self.desk = records, desk
         self.seen: dict[str, str] = {}  # the last state of each batch
         self.late: dict[str, float] = {}  # since when an ended one has been looked at

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from faithtune.core.errors import StopError, UserError
 from faithtune.hosts.batch import files as batch_files
-from faithtune.hosts.batch.client import Desk, Watch
+from faithtune.hosts.batch.client import BatchClient, Watch
 from faithtune.hosts.batch.files import Failure, Limits, Row
 from faithtune.hosts.batch.records import Record, Records
 from faithtune.hosts.batch.submit import Queue, Submitter
@@ -44,7 +44,7 @@ def made(
     try:
         yield from waiting.given()
     except openai.APIError as error:
-        raise StopError(str(purse.host.told(error))) from None
+        raise StopError(str(purse.host.as_user_error(error))) from None
     except Garbled as error:
         raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None
 
@@ -54,7 +54,7 @@ class _Waiting:
 
     def __init__(self, purse: Purse, gate: Gate, folder: str | Path, limits: Limits, requests: list[Request]):
         self.purse, self.gate = purse, gate
-        self.records, self.desk = Records(folder), Desk(purse.host, gate)
+        self.records, self.desk = Records(folder), BatchClient(purse.host, gate)
         self.watch, self.queue = Watch(self.records, self.desk), Queue(limits, gate.clock)
         self.submitter = Submitter(purse, self.records, self.desk, self.queue)
         self.rows: dict[str, Row] = {}
@@ -126,7 +126,7 @@ class _Waiting:
             batch, contents = None, []
         failures = self._settle(record, batch, contents)
         if failures:
-            first = self._told(next(iter(failures.values())).said)
+            first = self._as_user_error(next(iter(failures.values())).said)
             self.watch.tell(record, f"{len(failures)} of {len(record.keys)} rows have no answer; the first: {first}")
         for key, response in _results(contents):
             if key in self.rows and key not in failures and batch_files.is_answer(response):
@@ -140,12 +140,12 @@ class _Waiting:
             if waits:
                 self.rounds[key] -= 1
             elif full:
-                told, where = self._told(f"row {key}: {failure.said}"), self.purse.host.where
+                told, where = self._as_user_error(f"row {key}: {failure.said}"), self.purse.host.where
                 more = f"expected {where}.batch.enqueued_tokens within what its queue takes"
                 yield from self._give(key, UserError(f"{told}; {more}"))
             elif not failure.passing or self.rounds[key] >= ROUNDS:
                 tried = f" (in {self.rounds[key]} batches)" if failure.passing else ""
-                yield from self._give(key, self._told(f"row {key}: {failure.said}{tried}"))
+                yield from self._give(key, self._as_user_error(f"row {key}: {failure.said}{tried}"))
 
     def _give(self, key: str, response: dict | UserError) -> Iterator[tuple[int, dict | UserError]]:
         if not isinstance(response, UserError):
@@ -180,8 +180,8 @@ class _Waiting:
             self.records.write(record.after("ended", status=status, unanswered=list(failures)))
         return failures
 
-    def _told(self, said: str) -> UserError:
-        return self.purse.host.told(Exception(said))
+    def _as_user_error(self, said: str) -> UserError:
+        return self.purse.host.as_user_error(Exception(said))
 
 
 def _results(contents: list[bytes]) -> Iterator[tuple[str, dict | Failure]]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from faithtune.core.errors import StopError, UserError
 from faithtune.hosts.batch import files
-from faithtune.hosts.batch.client import Desk
+from faithtune.hosts.batch.client import BatchClient
 from faithtune.hosts.batch.files import Limits, Row
 from faithtune.hosts.batch.records import Record, Records
 from faithtune.hosts.billing import Purse
@@ -66,7 +66,7 @@ class Submitter:
     stop: why nothing more can be submitted, once that is so.
     """
 
-    def __init__(self, purse: Purse, records: Records, desk: Desk, queue: Queue):
+    def __init__(self, purse: Purse, records: Records, desk: BatchClient, queue: Queue):
         self.purse, self.records, self.desk, self.queue = purse, records, desk, queue
         self.stop: StopError | None = None
 
@@ -129,7 +129,7 @@ class Submitter:
         except openai.APIError as error:
             if isinstance(error, openai.APIStatusError) and error.status_code < 500:
                 self._undo(record)  # else the host may have made it: the next run looks
-            self.stop = StopError(str(self.purse.host.told(error)))
+            self.stop = StopError(str(self.purse.host.as_user_error(error)))
         except Garbled as error:
             self.stop = StopError(f"{self.purse.host.where}: the host's answers cannot be read: {error}")
         except UserError as error:  # of its file

@@ -97,7 +97,7 @@ class Ledger:
         self.budget_usd = budget_usd
         self.lock = threading.Lock()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._told():
+        with self._sqlite_errors():
             self.database = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -162,19 +162,19 @@ class Ledger:
     def tickets(self, keys: Iterable[str]) -> dict[str, int]:
         """The ticket of each key's last attempt, for what another job reserved (a batch that is attached)."""
         last = "SELECT id FROM calls WHERE key = ? ORDER BY attempt DESC LIMIT 1"
-        with self._told(), self.lock:
+        with self._sqlite_errors(), self.lock:
             found = {key: self.database.execute(last, (key,)).fetchone() for key in keys}
         return {key: row[0] for key, row in found.items() if row is not None}
 
     def spent(self) -> float:
         """USD paid and reserved so far, by all jobs."""
-        with self._told(), self.lock:
+        with self._sqlite_errors(), self.lock:
             return self.database.execute("SELECT units FROM total").fetchone()[0] / _UNITS
 
     def frame(self) -> pl.DataFrame:
         """SPEND: all attempts, in the order of their reservation."""
         columns = ", ".join({"usd": "units"}.get(name, name) for name in SPEND)
-        with self._told(), self.lock:
+        with self._sqlite_errors(), self.lock:
             rows = self.database.execute(f"SELECT {columns} FROM calls ORDER BY id").fetchall()
         stored = pl.Schema(SPEND | {"usd": pl.Int64, "batch": pl.Int64})
         return (
@@ -193,7 +193,7 @@ class Ledger:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, alone in the file from the first read on."""
-        with self._told(), self.lock:
+        with self._sqlite_errors(), self.lock:
             self.database.execute("BEGIN IMMEDIATE")
             try:
                 yield self.database
@@ -203,7 +203,7 @@ class Ledger:
                     self.database.execute("ROLLBACK")
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _sqlite_errors(self) -> Iterator[None]:
         """The file's errors as UserErrors."""
         try:
             yield

@@ -16,7 +16,7 @@ from faithtune.interventions.registry import BY_STEPS
 from faithtune.measures.cell import AVERAGES
 from faithtune.report.figures import style
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import SETS, TITLES, Cells, Study
+from faithtune.report.tables.cells import SETS, TITLES, Cells, TableContext
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
     of_faith = (pl.col("metric") == "faithfulness_effect") & pl.col("alpha").is_null()
     found = estimates.filter(of_accuracy | of_faith, pl.col("eval_set") != AVERAGES[1])
     what = pl.when(pl.col("metric") == "accuracy_effect").then(pl.lit(ACCURACY)).otherwise("test")
-    cells = Cells(estimates, Study())
+    cells = Cells(estimates, TableContext())
     chance = pl.Series([cells.at_chance(row) for row in found.rows(named=True)], dtype=pl.Boolean)
     found = found.with_columns(what=what, effect="estimate", at_chance=chance)
     keys = pl.DataFrame(keys, schema=known, orient="row")

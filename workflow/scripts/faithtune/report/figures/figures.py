@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # planning a study must not wait for it
     import matplotlib.figure
 
 
-class Study(NamedTuple):
+class FigureContext(NamedTuple):
     """What figures need to know of the study beside its frames."""
 
     arms: Sequence[dict] = ()  # as `plan.table_arms` has them
@@ -35,8 +35,8 @@ class Figure:
     caption: str  # how to read it
     source: str  # what its points are made from: answers | estimates | chains | training
     schema: pl.Schema
-    points: Callable[[Any, Study], pl.DataFrame]
-    draw: Callable[[pl.DataFrame, Study], "matplotlib.figure.Figure"]
+    points: Callable[[Any, FigureContext], pl.DataFrame]
+    draw: Callable[[pl.DataFrame, FigureContext], "matplotlib.figure.Figure"]
 
 
 _CHANGES = (
@@ -48,7 +48,7 @@ _CHANGES = (
 )
 
 
-def _effects(estimates: pl.DataFrame, study: "Study") -> pl.DataFrame:
+def _effects(estimates: pl.DataFrame, study: "FigureContext") -> pl.DataFrame:
     return effects.effects(estimates, study.arms)
 
 
@@ -145,7 +145,7 @@ def figure(name: str) -> "Figure":
     return replace(_MATCH, title=_MATCH.title.format(eval_set=of), caption=_MATCH.caption.format(eval_set=of))
 
 
-def write(name: str, data: Any, study: Study, svg: str | Path, points: str | Path) -> pl.DataFrame:
+def write(name: str, data: Any, study: FigureContext, svg: str | Path, points: str | Path) -> pl.DataFrame:
     """Draw a figure of its source's data to `svg` and its points to the file `points`; returns these."""
     what, study = figure(name), study._replace(eval_set=eval_set(name))
     frame = what.points(data, study)

@@ -50,7 +50,7 @@ ENDS = tuple(name for both in BOUNDS.values() for name in both)
 _OF_MATCH = re.compile(r"match|faithfulness|change_floored|disguised|alpha_star|aoc")
 
 
-class Study(NamedTuple):
+class TableContext(NamedTuple):
     """What tables need to know of the study beside its frames."""
 
     # Tuned arms and base, in the order of the tables: model, arm, train_set and the settings of the tuning
@@ -68,7 +68,7 @@ class Study(NamedTuple):
 class Cells:
     """Rows of a selection (SELECTION) as text, marked and bounded by what its other rows say."""
 
-    def __init__(self, selection: pl.DataFrame, study: Study):
+    def __init__(self, selection: pl.DataFrame, study: TableContext):
         self._study = study
         low = selection.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0)
         self._chance = set(low.select("model", "arm", "eval_set").rows())
@@ -115,7 +115,7 @@ def _after_chain(row: dict) -> bool:
     return bool(_OF_MATCH.search(row["metric"])) or row["test"] == "cot"
 
 
-def _cell(row: dict, study: Study, marks: str) -> str:
+def _cell(row: dict, study: TableContext, marks: str) -> str:
     if row["estimate"] is None:
         return NOT_AVAILABLE
     effect = is_effect(row["metric"])

@@ -14,7 +14,7 @@ from faithtune.report.tables.cells import (
     SETS,
     TITLES,
     Cells,
-    Study,
+    TableContext,
     alpha,
     is_effect,
     number,
@@ -52,28 +52,28 @@ _CHANGES = {"faithfulness_effect": "faithfulness", "match_effect": "match", "acc
 OVERALL = "all α"  # a column of what is over all α, or hangs on none
 
 
-def accuracy(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def accuracy(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Model, arm and metric down; evaluation set, without and with the chain, across."""
     return _accuracy(selection, study, lambda row: {"model": row["model"], "arm": row["arm"]})
 
 
-def rank_accuracy(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def rank_accuracy(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """As `accuracy`, the arms by training set and rank; base first."""
     return _accuracy(_by_rank(selection, study), study, _rank_label(study))
 
 
-def matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def matches(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Model, arm and metric down; evaluation set and α across."""
     return _matches(selection, study, lambda row: {"model": row["model"], "arm": row["arm"]})
 
 
-def rank_matches(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def rank_matches(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """As `matches`, of all tests, the arms by training set and rank; base first."""
     label = _rank_label(study)
     return _matches(_by_rank(selection, study), study, lambda row: label(row) | {"test": TITLES[row["test"]]})
 
 
-def average_effects(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def average_effects(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Model, arm, what changed, test and α down; the two averages across."""
     cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _CHANGES):
@@ -82,7 +82,7 @@ def average_effects(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     return wide(cells, list(SETS.values()))
 
 
-def model_sizes(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def model_sizes(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Arm, what changed and test down; the models, small to large, across."""
     known, shown = study.parameters.get, Cells(selection, study)
     models = selection["model"].unique(maintain_order=True).to_list()
@@ -95,7 +95,7 @@ def model_sizes(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     return wide(cells, list(columns.values()))
 
 
-def arms_across(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def arms_across(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Model, evaluation set, metric, test, α and k down; the arms across. A label that all leave empty is left out."""
     cells, shown = [], Cells(selection, study)
     for row in selection.filter(~pl.col("metric").is_in(ENDS)).rows(named=True):
@@ -106,7 +106,7 @@ def arms_across(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     return frame.drop(name for name in ("test", "α", "k") if (frame[name] == "").all())
 
 
-def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def extractors(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """An accuracy or effect a line: strict, lenient, and whether they say the same."""
     known = {position(row, row["metric"]): row for row in selection.rows(named=True)}
     lines, shown = [], Cells(selection, study)
@@ -123,7 +123,7 @@ def extractors(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
     return pl.DataFrame(lines)
 
 
-def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def hyper_parameters(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Parameter down, ‡ where the paper does not state it, or at a value that is not the paper's; the arms across."""
     several = rows["model"].n_unique() > 1
     cells = []
@@ -135,7 +135,7 @@ def hyper_parameters(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     return wide(cells)
 
 
-def claims(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def claims(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """A claim a line; beside an inconclusive verdict the number that would have been found."""
     lines = []
     for row in rows.rows(named=True):
@@ -148,23 +148,23 @@ def claims(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
     return pl.DataFrame(lines)
 
 
-def prompts(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def prompts(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """As `plain`, the beginnings in quotation marks: the blank before the filler counts."""
     return plain(rows.with_columns(begins=pl.format('"{}"', "begins")), study)
 
 
-def published(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def published(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """As `plain`, the cells of which a number was transcribed."""
     return plain(rows.drop_nulls("published"), study)
 
 
-def plain(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def plain(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """The rows as they are: numbers to three decimals, yes and no, n/a for null."""
     columns = {name.replace("_", " "): [_text(value) for value in rows[name]] for name in rows.columns}
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _accuracy(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
+def _accuracy(selection: pl.DataFrame, study: TableContext, label: Callable[[dict], dict]) -> pl.DataFrame:
     cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _ACCURACY):
         labels = label(row) | {"metric": _ACCURACY[row["metric"]]}
@@ -173,7 +173,7 @@ def _accuracy(selection: pl.DataFrame, study: Study, label: Callable[[dict], dic
     return wide(cells, [f"{name} {TITLES[test]}" for name in names for test in ("no_cot", "cot", "free")])
 
 
-def _matches(selection: pl.DataFrame, study: Study, label: Callable[[dict], dict]) -> pl.DataFrame:
+def _matches(selection: pl.DataFrame, study: TableContext, label: Callable[[dict], dict]) -> pl.DataFrame:
     cells, shown = [], Cells(selection, study)
     for row in _ordered(selection, _MATCH):
         column = OVERALL if row["alpha"] is None else f"α={alpha(row)}"
@@ -200,7 +200,7 @@ def _change(row: dict) -> dict[str, str]:
     }
 
 
-def _rank_label(study: Study) -> Callable[[dict], dict]:
+def _rank_label(study: TableContext) -> Callable[[dict], dict]:
     ranks = {(arm["model"], arm["arm"]): arm.get("rank") for arm in study.arms}
 
     def label(row: dict) -> dict[str, str]:
@@ -211,7 +211,7 @@ def _rank_label(study: Study) -> Callable[[dict], dict]:
     return label
 
 
-def _by_rank(selection: pl.DataFrame, study: Study) -> pl.DataFrame:
+def _by_rank(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     order = {(arm["model"], arm["arm"]): place for place, arm in enumerate(by_rank(study.arms))}
     place = [order[key] for key in selection.select("model", "arm").rows()]
     return selection.with_columns(place=pl.Series(place)).sort("place", maintain_order=True).drop("place")
@@ -234,7 +234,7 @@ def _survives(strict: dict, lenient: dict) -> str:
     return "yes" if sides[0] == sides[1] else "no"
 
 
-def money(rows: pl.DataFrame, study: Study) -> pl.DataFrame:
+def money(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Names, counts in groups of three digits, and USD to a hundredth of a cent, n/a for null."""
     columns = {}
     for name, kind in rows.schema.items():

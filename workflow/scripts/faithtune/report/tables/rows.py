@@ -9,11 +9,11 @@ from faithtune.interventions.registry import having
 from faithtune.measures import diagnostics
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.stats import significance
-from faithtune.report.tables.cells import ENDS, Study, is_effect
+from faithtune.report.tables.cells import ENDS, TableContext, is_effect
 
 # Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
 SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
-Rows = Callable[[pl.DataFrame, Study], pl.DataFrame]
+Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
 _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = ([name for name in ENDS if name.startswith(of)] for of in ("acc", "match"))
 _OF_MATCH = (
@@ -36,7 +36,7 @@ _ABOVE_CHANCE = _is_metric("above_chance")
 def _where(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
     """The rows of `expression`, and where there are any, those of `beside`."""
 
-    def rows(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+    def rows(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         there = estimates.filter(expression)
         return there if there.is_empty() else estimates.filter(expression | beside)
 
@@ -71,7 +71,7 @@ def matches(test: str) -> Rows:
 
 
 def _of_ranks(expression: pl.Expr) -> Rows:
-    def rows(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+    def rows(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         chosen = {(arm["model"], arm["arm"]) for arm in ablated(study.arms)}
         chosen |= {(model, "base") for model, _ in chosen}
         keys = pl.DataFrame(sorted(chosen), schema={"model": pl.String, "arm": pl.String}, orient="row")
@@ -102,7 +102,7 @@ def ablations(arms) -> list[list[dict]]:
     return [group for group in groups.values() if len({arm["rank"] for arm in group}) > 1]
 
 
-def extractors(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """What was read by both extractors."""
     where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
     lenient = estimates.filter(_is_metric("accuracy_lenient", "accuracy_effect_lenient", "match_effect_lenient"))
@@ -112,7 +112,7 @@ def extractors(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
     return found if found.is_empty() else pl.concat([found, estimates.filter(_ABOVE_CHANCE)])
 
 
-def model_sizes(estimates: pl.DataFrame, study: Study) -> pl.DataFrame:
+def model_sizes(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Average changes, over all α; none where fewer than two models have them."""
     changes = _is_metric("accuracy_effect", "match_effect", "faithfulness_effect") & pl.col("alpha").is_null()
     found = _where(changes & (pl.col("eval_set") == AVERAGES[0]))(estimates, study)

@@ -15,7 +15,7 @@ from faithtune.interventions.registry import direction
 from faithtune.measures import claims
 from faithtune.report.tables import cells, layouts, published, setup
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import TITLES, Study, is_effect
+from faithtune.report.tables.cells import TITLES, TableContext, is_effect
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Table:
 
     title: str
     caption: str
-    layout: Callable[[pl.DataFrame, Study], pl.DataFrame]
+    layout: Callable[[pl.DataFrame, TableContext], pl.DataFrame]
     nothing: str  # said where the study has no row for it
     source: str = "estimates"  # or claims | data | hyper_parameters | prompts | published | spend
     rows: table_rows.Rows | None = None  # of ESTIMATES those it shows; None: all of another source
@@ -218,20 +218,20 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
-def select(source: pl.DataFrame, name: str, study: Study) -> pl.DataFrame:
+def select(source: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
     """The rows that table `name` shows of its source: SELECTION of ESTIMATES, or the source's own."""
     chosen = table(name)
     return source if chosen.rows is None else table_rows.with_holm(chosen.rows(source, study))
 
 
-def readable(rows: pl.DataFrame, name: str, study: Study) -> pl.DataFrame:
+def readable(rows: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
     """The rows as table `name` lays them out: columns of text; one line saying so where there is no row."""
     chosen = table(name)
     laid = chosen.layout(rows, study) if rows.height else pl.DataFrame()
     return laid if laid.height else pl.DataFrame({"": [chosen.nothing]})
 
 
-def caption(rows: pl.DataFrame, name: str, study: Study) -> str:
+def caption(rows: pl.DataFrame, name: str, study: TableContext) -> str:
     """The caption of a table of these rows, with what is needed to read its cells; none where there is no row."""
     chosen = table(name)
     if rows.is_empty():

@@ -16,7 +16,7 @@ from faithtune.core import parquet
 from faithtune.core.errors import UserError
 from faithtune.jobs import provenance
 from faithtune.report.tables import tables
-from faithtune.report.tables.cells import Study
+from faithtune.report.tables.cells import TableContext
 
 _MATH = {
     **{"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"},
@@ -29,7 +29,7 @@ _TEX = str.maketrans(
 )
 
 
-def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: Study, origin: dict) -> None:
+def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: TableContext, origin: dict) -> None:
     """Write table `name` (rows of `tables.select`) to each of `paths`, atomically, as its suffix says.
 
     `origin` is the study's provenance. UserError for a suffix other than .parquet, .csv,

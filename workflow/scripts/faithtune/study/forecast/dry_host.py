@@ -24,7 +24,7 @@ class Party:
     identity: str  # `session.identity`, part of the rows' keys
 
 
-class Desk:
+class DryRunHost:
     """Where one stage of a party asks: its row store and its host, of which neither is there.
 
     kept: rows that need not be asked, by key; reply: what is assumed to be written after a prompt; length: its
@@ -78,7 +78,7 @@ class Desk:
             return row["n_tokens"]
         return self.party.count(row["text"]) if row["text"] else 1  # the first token's probabilities
 
-    def row(self, stage: str, arm: dict, assumed: bool, at_most: "Desk | None" = None) -> dict:
+    def row(self, stage: str, arm: dict, assumed: bool, at_most: "DryRunHost | None" = None) -> dict:
         """The stage's row of FORECAST; at_most: the same stage, when all goes the dearest way."""
         return {
             "model": self.party.host.name,

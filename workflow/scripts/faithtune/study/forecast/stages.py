@@ -1,6 +1,6 @@
 """What a study asks of its hosts and what that costs, before anything is spent.
 
-The stages themselves are run, at a host that is not there (`Desk`): what they would ask is counted, prompt by
+The stages themselves are run, at a host that is not there (`DryRunHost`): what they would ask is counted, prompt by
 prompt, and rows that are kept are taken from the row store. So calls are those that will be made. What nobody
 has written yet is assumed:
 
@@ -25,7 +25,7 @@ from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
-from faithtune.study.forecast.dry_host import Desk, Party
+from faithtune.study.forecast.dry_host import DryRunHost, Party
 from faithtune.tuning import hosted
 
 STEPS = 6
@@ -94,7 +94,7 @@ class _Chains:
         settings = self.study["chains"]
         start = prompts.CHAIN_START if settings["forced_start"] and asker.host.endpoint == "completions" else ""
         length = self.frame["n_tokens"].mean() if self.written else None
-        self.desk = Desk(asker, kept, lambda key: self._chain(key).removeprefix(start), length)
+        self.desk = DryRunHost(asker, kept, lambda key: self._chain(key).removeprefix(start), length)
         frame = chains.write(
             self.desk.model,
             self.desk.keep,
@@ -119,11 +119,11 @@ class _Chains:
         ]
         return pl.DataFrame([dict.fromkeys(_SCHEMAS[stage]) | row for row in rows], schema=_SCHEMAS[stage]), False
 
-    def rewrite(self, stage: str, writer: Party, kept: dict, made: pl.DataFrame, dear: bool) -> Desk:
+    def rewrite(self, stage: str, writer: Party, kept: dict, made: pl.DataFrame, dear: bool) -> DryRunHost:
         """Ask for what `made` holds; dear: with every template."""
         lines = self.frame.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
         length = sum(map(writer.count, lines)) / max(1, len(lines))
-        desk = Desk(writer, kept, lambda key: _line(key[:8], length, writer.count), length)
+        desk = DryRunHost(writer, kept, lambda key: _line(key[:8], length, writer.count), length)
         attempts = {(name, i): n for name, i, n in made.select("id", "step", "attempts").rows()}
 
         def refuse(row: dict, text: str) -> str | None:
@@ -135,7 +135,7 @@ class _Chains:
 
     def regenerated(
         self, asker: Party, kept: dict, sources: dict[str, pl.DataFrame]
-    ) -> tuple[pl.DataFrame, Desk, bool]:
+    ) -> tuple[pl.DataFrame, DryRunHost, bool]:
         """The rests of the chains, and whether they are known."""
         whole = self.frame.filter(pl.col("n_steps") > 0)
         tokens = [self.count(join(steps)) for steps in whole["steps"]]
@@ -143,7 +143,7 @@ class _Chains:
         a_step = sum(tokens) / max(1, sum(whole["n_steps"]))
         known = self.found.get("regenerations")
         length = known["n_tokens"].mean() if known is not None else None
-        desk = Desk(asker, kept, lambda key: self._chain(key, max(1, round(n_steps / 2)), a_step), length)
+        desk = DryRunHost(asker, kept, lambda key: self._chain(key, max(1, round(n_steps / 2)), a_step), length)
         frame = regeneration.regenerations(
             desk.model,
             desk.keep,
@@ -158,7 +158,9 @@ class _Chains:
             return known, desk, True
         return frame, desk, desk.n_left == 0
 
-    def answered(self, asker: Party, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None) -> Desk:
+    def answered(
+        self, asker: Party, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None
+    ) -> DryRunHost:
         """Ask for all answers."""
         study, settings = self.study, self.study["answers"]
         made = build.build(
@@ -171,7 +173,7 @@ class _Chains:
             study["sweep"]["step"],
             study["sweep"]["longest"],
         )
-        desk = Desk(asker, kept, lambda key: self.answer, ANSWER_TOKENS)
+        desk = DryRunHost(asker, kept, lambda key: self.answer, ANSWER_TOKENS)
         answers.answer(
             desk.model,
             desk.keep,
