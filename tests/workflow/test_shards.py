@@ -15,7 +15,7 @@ ASKED = ("chains", "paraphrases", "mistakes", "regenerations", "interventions", 
 
 @pytest.fixture(
     scope="module",
-    params=[{"colours": 3}, pytest.param({"arithmetic": 3, "colours": 2}, marks=pytest.mark.nightly)],
+    params=[{"arithmetic": 3}, pytest.param({"arithmetic": 3, "colours": 2}, marks=pytest.mark.nightly)],
     ids=["one set", "both sets"],
 )
 def shards(request) -> dict[str, int]:
