@@ -139,6 +139,14 @@ def test_a_changed_statement_reruns_the_rules_that_import_it(copied, monkeypatch
     assert planned_with(study, root, monkeypatch) == {**drawn, "table": len(tables.TABLES)}
 
 
+def test_a_column_of_one_stage_reruns_that_stage_and_what_rests_on_it(copied, monkeypatch):
+    study, root = copied
+    edit(root, "core/schemas/answers.py", '"turn": pl.String', '"new": pl.String, "turn": pl.String')
+    planned = planned_with(study, root, monkeypatch)
+    assert planned["answer"] == 4 and planned["estimates"] == 1
+    assert not {"questions", "model", "tune", "chains", "paraphrase"} & planned.keys()
+
+
 def test_another_page_is_written_alone(copied, monkeypatch):
     study, root = copied
     page, viewer = root / "workflow/report/page.html", root / "workflow/report/items/viewer.css"
