@@ -31,8 +31,8 @@ def study(tmp_path_factory, tiny_model) -> Study:
         # As a server computes it: not quantised, and in 32 bits nothing is near a tie.
         "models": {"here": embedded["models"]["smollm2"] | {"quantisation": "none", "dtype": "float32"}},
         "data_sets": {
-            "arithmetic": {"eval": {"n": 4}},
-            "siqa": {"eval": embedded["data_sets"]["siqa"]["eval"] | {"n": 4}},
+            "arithmetic": {"eval": {"n": 2}},
+            "siqa": {"eval": embedded["data_sets"]["siqa"]["eval"] | {"n": 2}},
         },
         "eval_sets": list(SETS),
         "tunings": {},
@@ -85,7 +85,8 @@ def finished(study, server) -> Study:
         "there": {"api": {**common, "endpoint": "completions", "abilities": ["continue", "seed"]}},
         "chat": {"api": {**common, "endpoint": "chat"}},
     }
-    study.run(*(f"results/answers/{model}/base/{name}.parquet" for model in study.config["models"] for name in SETS))
+    asked = [(model, name) for model in ("here", "there") for name in SETS] + [("chat", "arithmetic")]
+    study.run(*(f"results/answers/{model}/base/{name}.parquet" for model, name in asked))
     return study
 
 
@@ -97,14 +98,14 @@ def rows(study: Study, stage: str, model: str, eval_set: str) -> pl.DataFrame:
 @pytest.mark.parametrize("eval_set", SETS)
 def test_chains_are_those_written_here(finished, eval_set):
     here, there = (rows(finished, "chains", model, eval_set) for model in ("here", "there"))
-    assert here.height == 4 and here["n_steps"].max() > 1
+    assert here.height == 2 and here["n_steps"].max() > 1
     assert there.equals(here)
 
 
 def test_numbers_are_those_written_here(finished):
     kept = [*KEYS, "outcome", "answer", "reference", "match", "text", "lenient", "turn"]
     here, there = (rows(finished, "answers", model, "arithmetic").select(kept) for model in ("here", "there"))
-    assert here.height > 20 and (here["outcome"] == "answered").sum() > 10
+    assert here.height > 12 and (here["outcome"] == "answered").sum() > 6
     assert there.sort(KEYS).equals(here.sort(KEYS))  # written here they lie block by block
 
 
@@ -112,7 +113,7 @@ def test_letters_that_it_writes_are_the_likeliest_here(finished):
     """It gives no probabilities, so letters are read from its text; the model does not write one everywhere."""
     here, there = (rows(finished, "answers", model, "siqa") for model in ("here", "there"))
     both = there.filter(outcome="answered").join(here, on=KEYS, suffix="_here")
-    assert both.height > 10
+    assert both.height > 6
     assert both["answer"].to_list() == both["answer_here"].to_list()
     assert set(there["read_from"]) == {"cue"} and set(here["read_from"]) == {"options"}
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from faithtune.measures.stats import intervals as estimators
+
 pytestmark = pytest.mark.slow
 N, FULL, FEW = 200, 1500, 250  # groups; studies: the standard error of a coverage of 95 % is 0.6 % or 1.4 %
 FULL_CAREFUL, FEW_CAREFUL = 600, 150
@@ -80,7 +82,7 @@ def test_single_questions_would_be_too_sure(intervals):
 
     def careless(rng, n):
         values, groups, _ = intervals.changes(0.2, 0.2, 4, 1)(rng, n)
-        return intervals.statistics.effect(values, range(len(groups)), intervals.sampling(rng))
+        return estimators.effect(values, range(len(groups)), intervals.sampling(rng))
 
     assert intervals.measure(careless, 0.0, N, 300)["coverage"] < 0.85
 
@@ -88,6 +90,6 @@ def test_single_questions_would_be_too_sure(intervals):
 def test_pooled_rows_without_their_seeds_would_be_too_sure(intervals):
     def careless(rng, n):
         values, groups, _ = intervals.seeded(3, 0.7, 0.1)(rng, n)
-        return intervals.statistics.effect(values, groups, intervals.sampling(rng))
+        return estimators.effect(values, groups, intervals.sampling(rng))
 
     assert intervals.measure(careless, 0.0, N, 300)["coverage"] < 0.85

@@ -86,7 +86,7 @@ def test_the_head_gets_only_what_predicts_and_other_calls_are_as_ever():
 @pytest.mark.slow
 def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp_path, monkeypatch):
     """The tree is checked before hours go into an arm."""
-    from test_tune import SETTINGS
+    from test_train import SETTINGS
 
     from faithtune.core.errors import UserError
     from faithtune.data import questions

@@ -15,7 +15,7 @@ from faithtune.data import prompts, questions
 from faithtune.data.readers import arithmetic
 from faithtune.models import loading
 from faithtune.models import weights as models
-from faithtune.tuning import examples, train
+from faithtune.tuning import examples
 from faithtune.tuning import train as tune
 
 SETTINGS = {
@@ -216,16 +216,16 @@ def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path)
 )
 def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templates, tmp_path, capsys, name, cut):
     _, _, folder = tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
-    assert train.last(folder) == folder / "checkpoint-6"
+    assert tune.last_checkpoint(folder) == folder / "checkpoint-6"
     saved = folder / "checkpoint-6" / name
     content = bytearray(saved.read_bytes())
     content[-1] ^= 1
     saved.write_bytes(content[:-50] if cut else content)
     capsys.readouterr()
-    assert train.last(folder) == folder / "checkpoint-4"
+    assert tune.last_checkpoint(folder) == folder / "checkpoint-4"
     assert not (folder / "checkpoint-6").exists()
     assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
-    assert train.last(folder / "nosuch") is None
+    assert tune.last_checkpoint(folder / "nosuch") is None
 
 
 def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
@@ -236,10 +236,10 @@ def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
         (folder / "adapter_model.safetensors").write_bytes(bytes([step]) * 9)
         if step < 10:
             about = SimpleNamespace(output_dir=str(tmp_path)), SimpleNamespace(global_step=step)
-            train.Hashed().on_save(*about, control=None)
-    assert train.last(tmp_path).name == "checkpoint-8"
+            tune.HashedCheckpoints().on_save(*about, control=None)
+    assert tune.last_checkpoint(tmp_path).name == "checkpoint-8"
     (tmp_path / "checkpoint-8/adapter_model.safetensors").write_bytes(bytes([8]) * 8 + b"9")
-    assert train.last(tmp_path).name == "checkpoint-6"
+    assert tune.last_checkpoint(tmp_path).name == "checkpoint-6"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
     assert capsys.readouterr().err.count("cut short or damaged") == 2
 
@@ -287,14 +287,14 @@ class Killed(Exception):
 
 def killed_after(monkeypatch, step):
     """Training ends, as by a kill, when `step` is done and its checkpoint written."""
-    original = train.Hashed.on_save
+    original = tune.HashedCheckpoints.on_save
 
     def save(self, args, state, control, **named):
         original(self, args, state, control, **named)
         if state.global_step == step:
             raise Killed
 
-    monkeypatch.setattr(train.Hashed, "on_save", save)
+    monkeypatch.setattr(tune.HashedCheckpoints, "on_save", save)
 
 
 def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
@@ -321,8 +321,8 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     assert folder.is_dir()
 
     seen = []
-    original = train.last
-    monkeypatch.setattr(train, "last", lambda path: seen.append(original(path)) or seen[-1])
+    original = tune.last_checkpoint
+    monkeypatch.setattr(tune, "last_checkpoint", lambda path: seen.append(original(path)) or seen[-1])
     resumed, log_resumed, _ = train("resumed")
     assert seen == [folder / "checkpoint-4"]
     assert resumed["weights_sha256"] == undisturbed["weights_sha256"]

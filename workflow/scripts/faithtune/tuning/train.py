@@ -23,7 +23,7 @@ from faithtune.core import errors
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.training import TRAINING
 from faithtune.data import prompts
-from faithtune.models import loading, precision, tree_cache, weights
+from faithtune.models import loading, precision, tree_cache
 from faithtune.models import weights as model_weights
 from faithtune.tuning import collator, examples
 
@@ -83,9 +83,9 @@ def train(
     folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
 
     trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
-    checkpoint = last(folder)
+    checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
-        trainer._total_train_tokens = tokens(checkpoint)  # which TRL does not keep
+        trainer._total_train_tokens = tokens_seen(checkpoint)  # which TRL does not keep
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     with model_weights.whole_folder(weights) as temporary:
         trainer.save_model(str(temporary))
@@ -121,7 +121,7 @@ def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder:
         processing_class=tokenizer,
         data_collator=collator.Collator(stacked=device != "cpu"),
         peft_config=_adapter(settings),
-        callbacks=[Hashed()],
+        callbacks=[HashedCheckpoints()],
     )
 
 
@@ -229,7 +229,7 @@ def _logging_steps(total: int, checkpoint_steps: int) -> int:
 _HASH = "sha256"
 
 
-class Hashed(transformers.TrainerCallback):
+class HashedCheckpoints(transformers.TrainerCallback):
     """Writes the hash of each checkpoint once its other files are there."""
 
     def on_save(self, args, state, control, **_):
@@ -238,7 +238,7 @@ class Hashed(transformers.TrainerCallback):
         (folder / _HASH).write_text(_hash(folder), encoding="utf-8")
 
 
-def last(folder: Path) -> Path | None:
+def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a training's folder; those that are cut short or damaged are named and removed."""
     whole = []
     for path in folder.glob("checkpoint-*"):
@@ -251,11 +251,11 @@ def last(folder: Path) -> Path | None:
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def tokens(checkpoint: Path) -> int:
+def tokens_seen(checkpoint: Path) -> int:
     """How many tokens a training had computed at a checkpoint, by the last row of its log."""
     log = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return int(log[-1]["num_tokens"]) if log else 0
 
 
 def _hash(folder: Path) -> str:
-    return weights.folder_fingerprint(folder, ("*.*",))  # all but the hash itself
+    return model_weights.folder_fingerprint(folder, ("*.*",))  # all but the hash itself
