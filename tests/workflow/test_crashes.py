@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -77,7 +77,9 @@ def kill(run: subprocess.Popen, whole_group: bool) -> None:
     assert psutil.wait_procs(jobs, timeout=60)[1] == []
 
 
-def killed_at_work(study: Study, wanted: Counter, source: random.Random, whole_group: bool, *more: str) -> str:
+def killed_at_work(
+    study: Study, wanted: Counter, source: random.Random, whole_group: bool, more: Sequence[str] = ()
+) -> str:
     """Run until a wanted stage is at work, and kill the run at a moment of that work; the stage."""
     since = time.time()
     run = study.start("--cores", "2", *more)
@@ -90,7 +92,7 @@ def killed_at_work(study: Study, wanted: Counter, source: random.Random, whole_g
             return stage
     # Their work was over before the moment came.
     assert run.returncode == 0
-    return killed_at_work(study, wanted, source, whole_group, "--forcerun", *+wanted)
+    return killed_at_work(study, wanted, source, whole_group, (*more, "--forcerun", *+wanted))
 
 
 def assert_whole(study: Study) -> None:
@@ -131,16 +133,16 @@ def crowded(finished, tmp_path_factory) -> Study:
         study = twin(finished, folder)
         study.failed, study.kept = [], [{}]
         if resize:
-            fill(study, 200, resize)
-        killed(study, {"tune": 1})
+            fill(study, "200k", resize)
+        killed(study, {"tune": 1}, "--until", "tune")  # no other job may fill the disk meanwhile
         if resize:
-            fill(study, max(800, shutil.disk_usage(folder).used // 1024 + 100), resize)
+            fill(study, "800k", resize)
         yield study
 
 
-def fill(study: Study, size: int, resize: Callable[[str], object]) -> None:
-    """Run the study on a disk of so many KiB, which is too small, and give it room."""
-    resize(f"{size}k")
+def fill(study: Study, size: str, resize: Callable[[str], object]) -> None:
+    """Run the study on a disk of this size, which is too small, and give it room."""
+    resize(size)
     study.failed.append(study.snakemake("--cores", "2"))
     study.kept.append(times(study))
     assert_whole(study)
@@ -166,11 +168,11 @@ def times(study: Study) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files if "store" not in path.parts and path.name[0] != "."}
 
 
-def killed(study: Study, kills: dict[str, int]) -> None:
+def killed(study: Study, kills: dict[str, int], *more: str) -> None:
     """Kill the study at work on each of these stages."""
     source, wanted = random.Random(0), Counter(kills)
     while +wanted:
-        stage = killed_at_work(study, wanted, source, whole_group=wanted.total() % 2 == 0)
+        stage = killed_at_work(study, wanted, source, whole_group=wanted.total() % 2 == 0, more=more)
         wanted[stage] -= 1
         assert_whole(study)
         assert study.snakemake("--unlock").returncode == 0
