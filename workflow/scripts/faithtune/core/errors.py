@@ -47,7 +47,10 @@ def warn(line: str) -> None:
 
 # How libraries say it that hide the system's error (those written in Rust, SQLite, PyTorch), and whose exceptions those
 # are. A host may say the same of its own disk: its words come in other exceptions.
-_FULL = re.compile(r"\(os error 28\)|^database or disk is full$|inline_container\.cc:\d+\] \. unexpected pos")
+_FULL = re.compile(
+    r"\(os error 28\)|^database or disk is full$|inline_container\.cc:\d+\] \. unexpected pos"
+    r"|^basic_ios::clear: iostream error$"
+)
 _LIBRARIES = ("builtins", "polars", "safetensors", "sqlite3")
 
 
