@@ -79,9 +79,11 @@ def ask(model, name: str, args) -> Asked:
     templates = prompts.read(samples.TEMPLATES.glob("*.txt"))
     asked, chains, made = samples.frames(name, -(-args.items // len(args.sets or samples.SETS)), model.count_tokens)
     by_id = {row["id"]: row for row in asked.iter_rows(named=True)}
-    rows = [row | {"question": by_id[row["id"]]} for row in made.iter_rows(named=True)]
-    texts = [answering.prompt(model, templates, row) for row in rows]
-    asks = {text: backend.Ask(text, len(row["question"]["options"])) for text, row in zip(texts, rows, strict=True)}
+    texts, asks = [], {}
+    for row in made.iter_rows(named=True):
+        question = by_id[row["id"]]
+        texts.append(answering.prompt(model, templates, question, row["test"], row["text"]))
+        asks[texts[-1]] = backend.Query(texts[-1], len(question["options"]))
     return Asked((asked, chains, made, templates), list(asks.values()), texts)
 
 
@@ -109,10 +111,14 @@ def read(text: str | None, finished: bool, probabilities: list[float]) -> tuple[
 def tree(model, asked: Asked, args) -> dict:
     """The study's stage, with its row store."""
     from faithtune.arms import answers as answering
+    from faithtune.arms.blocks import Block
+    from faithtune.arms.cached_arm import CachedArm
     from faithtune.arms.row_store import RowStore
 
+    questions, *frames = asked.frames
+    settings = answering.AnswerSettings(MAX_NEW_TOKENS, 0.0, 0, False)
     with tempfile.TemporaryDirectory() as folder, RowStore(folder) as store:
-        told = answering.answer(model, (store, "arm"), *asked.frames, MAX_NEW_TOKENS, 0.0, 0, False)
+        told = answering.answer(CachedArm(model, store, "arm"), Block(0, questions), *frames, settings)
     return dict(zip(asked.prompts, told.select("answer", "probabilities").iter_rows(), strict=True))
 
 

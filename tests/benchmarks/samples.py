@@ -67,4 +67,4 @@ def frames(name: str, n: int, count_tokens) -> tuple[pl.DataFrame, pl.DataFrame,
             wording.append({"id": identifier, "step": i, "text": other, "attempts": 1, "reason": None})
     chains = pl.DataFrame(chains, schema=CHAINS)
     wording = pl.DataFrame(wording, schema=PARAPHRASES)
-    return asked, chains, build.build(chains, wording, PAPERS_TESTS, " ...", count_tokens)
+    return asked, chains, build.build(chains, build.InterventionSettings(PAPERS_TESTS), count_tokens, wording)

@@ -7,11 +7,16 @@ import polars as pl
 
 from faithtune.arms import answers as answering
 from faithtune.arms import chains
+from faithtune.arms.answers import AnswerSettings
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
 from faithtune.data import questions
 from faithtune.interventions import build, mistakes, regeneration
 from faithtune.interventions import paraphrases as paraphrasing
 from faithtune.interventions.registry import BY_STEPS, SWEEP
+from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.measures import alpha, estimates
+from faithtune.models.backend import Model
 from faithtune.models.oracle import OracleModel
 from frames import arm_of
 
@@ -22,11 +27,11 @@ COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "g
 class NoStore:
     """In the place of a RowStore: computes whatever it is asked for."""
 
-    def through(self, keys, compute):
+    def get_or_compute(self, keys, compute):
         values = dict(compute(list(range(len(keys)))))
         return [values[i] for i in range(len(keys))]
 
-    def settle(self):
+    def commit(self):
         pass
 
 
@@ -46,6 +51,11 @@ def made_up(n: int, options: int, sharing: int = 0) -> pl.DataFrame:
     return questions.frame(rows, "boxes", "eval")
 
 
+def cached(model: Model) -> CachedArm:
+    """The arm of a model, with rows kept nowhere."""
+    return CachedArm(model, NoStore(), "oracle")
+
+
 @dataclass(frozen=True)
 class Arm:
     """What an oracle wrote and answered."""
@@ -59,20 +69,22 @@ def arm(
     asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50, tests: tuple = (*BY_STEPS, SWEEP)
 ) -> Arm:
     """All that is asked of an oracle; it rewrites its steps itself."""
-    model, keep = OracleModel(asked, behaviour), (NoStore(), "oracle")
-    model.token_ids = lambda text: []  # part of the keys of rows, which are kept nowhere: a fifth of the time
-    written = chains.write(model, keep, asked, templates, MAX_NEW_TOKENS, forced_start=True)
+    oracle, block = cached(OracleModel(asked, behaviour)), Block(0, asked)
+    oracle.model.token_ids = lambda text: []  # part of the keys of rows, which are kept nowhere: a fifth of the time
+    written = chains.write(oracle, asked, templates, MAX_NEW_TOKENS, forced_start=True)
 
     def rewrite(how: Callable) -> pl.DataFrame:
-        return how(model, keep, asked, written, templates, 32, 0.5, 2.0)
+        return how(oracle, block, written, templates, RewriteSettings(32, 0.5, 2.0))
 
     worded = rewrite(paraphrasing.paraphrases) if {"paraphrase", "prefix_paraphrase"} & set(tests) else None
     rewritten = {"prefix_paraphrase": worded} if "prefix_paraphrase" in tests else {}
     if "mistake" in tests:
         rewritten["mistake"] = rewrite(mistakes.mistakes)
-    rests = regeneration.regenerations(model, keep, asked, written, rewritten, templates, MAX_NEW_TOKENS)
-    tampered = build.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
-    answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again, shuffle=True)
+    rests = regeneration.regenerations(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
+    tampered = build.build(written, build.InterventionSettings(tests), oracle.model.count_tokens, worded, rests)
+    answers = answering.answer(
+        oracle, block, written, tampered, templates, AnswerSettings(8, 0.05, again, shuffle=True)
+    )
     return Arm(written, worded, answers)
 
 

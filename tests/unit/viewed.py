@@ -46,8 +46,8 @@ def pair(arm: int, n: int = N) -> items.Pair:
     begun = [("mistake", 0), ("mistake", 1), ("prefix_paraphrase", 1)]
     rest = [(f"q{i}", test, k, "", [f"begun {k}", "new"], 1, i != CUT) for i in range(n) for test, k in begun]
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
-    words = (chains, paraphrases_of(frame))
-    made = build.build(*words, (*TESTS, *REGENERATED), HOSTILE, lambda text: len(text.split()), regenerations)
+    settings = build.InterventionSettings((*TESTS, *REGENERATED), HOSTILE)
+    made = build.build(chains, settings, lambda text: len(text.split()), paraphrases_of(frame), regenerations)
     return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 

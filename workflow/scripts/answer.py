@@ -5,7 +5,9 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import answers, cached_arm
+    from faithtune.arms import answers
+    from faithtune.arms.folders import StageRun
+    from faithtune.arms.open import open_arm
     from faithtune.core import parquet
     from faithtune.core.schemas.answers import ANSWERS
     from faithtune.core.schemas.chains import CHAINS
@@ -25,33 +27,21 @@ with job.logged(snakemake.log[0]):
 
     card = job.read_json(inputs.get("model"))
     questions, chains = read("questions", QUESTIONS), read("chains", CHAINS)
+    sweep = build.Sweep(spec["sweep"]["step"], spec["sweep"]["longest"])
     tampered = build.build(
         chains,
-        read("paraphrases", PARAPHRASES),
-        spec["tests"],
-        spec["filler"],
+        build.InterventionSettings(spec["tests"], spec["filler"], sweep),
         token_counts.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
+        read("paraphrases", PARAPHRASES),
         read("regenerations", REGENERATIONS),
-        spec["sweep"]["step"],
-        spec["sweep"]["longest"],
     )
-    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.open_arm(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
+    settings = answers.AnswerSettings(spec["max_new_tokens"], spec["min_option_mass"], spec["again"], spec["shuffle"])
+    run = StageRun("answers", **snakemake.wildcards)
+    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         parts = [
             (
                 block.rows(tampered),
-                answers.answer(
-                    model,
-                    keep,
-                    block.questions,
-                    block.rows(chains),
-                    block.rows(tampered),
-                    spec["templates"],
-                    spec["max_new_tokens"],
-                    spec["min_option_mass"],
-                    max(0, spec["again"] - block.start),
-                    spec["shuffle"],
-                ),
+                answers.answer(arm, block, chains, tampered, spec["templates"], settings),
             )
             for block in blocks
         ]

@@ -5,7 +5,9 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import cached_arm, chains
+    from faithtune.arms import chains
+    from faithtune.arms.folders import StageRun
+    from faithtune.arms.open import open_arm
     from faithtune.core import parquet
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.questions import QUESTIONS
@@ -14,10 +16,10 @@ with job.logged(snakemake.log[0]):
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
-    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.open_arm(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
+    run = StageRun("chains", **snakemake.wildcards)
+    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         frames = [
-            chains.write(model, keep, block.questions, spec["templates"], spec["max_new_tokens"], spec["forced_start"])
+            chains.write(arm, block.questions, spec["templates"], spec["max_new_tokens"], spec["forced_start"])
             for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], CHAINS)

@@ -5,7 +5,7 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import cached_arm
+    from faithtune.arms import folders
     from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.core.schemas.spend import FORECAST
@@ -20,6 +20,6 @@ with job.logged(snakemake.log[0]):
     rows = forecast.rows(study, questions, spec["templates"], table)
     frame = pl.DataFrame(rows, schema=FORECAST)
     parquet.write(frame, snakemake.output[0], FORECAST)
-    page = text.text(frame, ledger.read(cached_arm.STORE / "spend.sqlite"), study["budget_usd"], table)
+    page = text.text(frame, ledger.read(folders.STORE / "spend.sqlite"), study["budget_usd"], table)
     print(page)
 print(page)

@@ -5,27 +5,22 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import cached_arm
+    from faithtune.arms.folders import StageRun
+    from faithtune.arms.open import open_arm
     from faithtune.core import parquet
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.interventions import MISTAKES
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.interventions import mistakes
+    from faithtune.interventions.rewriting import RewriteSettings
     from faithtune.jobs import gpus
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
-    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.open_arm(spec["backend"], questions, how, cores, "mistakes", names, inputs) as (
-        model,
-        keep,
-        blocks,
-    ):
+    settings = RewriteSettings(spec["max_new_tokens"], spec["shortest"], spec["longest"])
+    run = StageRun("mistakes", **snakemake.wildcards)
+    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
-        settings = [spec[key] for key in ("templates", "max_new_tokens", "shortest", "longest")]
-        frames = [
-            mistakes.mistakes(model, block.apart(keep), block.questions, block.rows(written), *settings)
-            for block in blocks
-        ]
+        frames = [mistakes.mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], MISTAKES)

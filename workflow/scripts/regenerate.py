@@ -5,7 +5,8 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import cached_arm
+    from faithtune.arms.folders import StageRun
+    from faithtune.arms.open import open_arm
     from faithtune.core import parquet
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
@@ -22,23 +23,11 @@ with job.logged(snakemake.log[0]):
     rewritten = {
         test: parquet.read(inputs.get(stage), schemas[stage]) for test, stage in stages.items() if inputs.get(stage)
     }
-    names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
-    with cached_arm.open_arm(spec["backend"], questions, how, cores, "regenerations", names, inputs) as (
-        model,
-        keep,
-        blocks,
-    ):
+    run = StageRun("regenerations", **snakemake.wildcards)
+    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
         frames = [
-            regeneration.regenerations(
-                model,
-                keep,
-                block.questions,
-                block.rows(written),
-                {test: block.rows(frame) for test, frame in rewritten.items()},
-                spec["templates"],
-                spec["max_new_tokens"],
-            )
+            regeneration.regenerations(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])
             for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], REGENERATIONS)

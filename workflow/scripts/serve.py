@@ -3,7 +3,7 @@
 from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune.arms import cached_arm
+    from faithtune.arms import identity
     from faithtune.core import parquet
     from faithtune.hosts import vllm
     from faithtune.models import weights
@@ -14,8 +14,8 @@ with job.logged(snakemake.log[0]):
     for card in (model, *cards.values()):
         weights.hold_to_card(card)
     known = snakemake.wildcards.model, quantisation, dtype, model
-    names = {path: cached_arm.served_name(*known, card) for path, card in cards.items()}
+    names = {path: identity.served_name(*known, card) for path, card in cards.items()}
     adapters = {names[path]: cards[path] for path in cards}
-    text = vllm.command(cached_arm.served_name(*known, None), model["path"], quantisation, dtype, adapters)
+    text = vllm.command(identity.served_name(*known, None), model["path"], quantisation, dtype, adapters)
     with parquet.atomic_path(snakemake.output[0]) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune.arms import cached_arm
+    from faithtune.arms import folders
     from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.core.schemas.training import HOSTED_TRAINING
@@ -14,7 +14,7 @@ with job.logged(snakemake.log[0]):
     api, settings = spec["api"], snakemake.config["hosts"][names.model]
     ends = job.read_json(snakemake.input.host)["shutdown_date"]
     checks.check_shutdown(f"models.{names.model}.api", api["model"], ends)
-    with session.ledger(settings, cached_arm.STORE) as ledger:
+    with session.ledger(settings, folders.STORE) as ledger:
         card, log = hosted.train(
             host.connect(names.model, api | settings),
             ledger,
@@ -22,7 +22,7 @@ with job.logged(snakemake.log[0]):
             parquet.read(snakemake.input.questions, QUESTIONS),
             spec["templates"],
             spec["tuning"],
-            cached_arm.STORE / "tunings",
+            folders.STORE / "tunings",
             arm=names.arm,
             count=session.most_tokens(api),
         )

@@ -10,14 +10,19 @@ import tiny
 import small
 from faithtune.arms import answers as answering
 from faithtune.arms import chains, option_order
-from faithtune.arms.row_store import RowStore
+from faithtune.arms.answers import AnswerSettings
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import LINE, CachedArm, EndRule
+from faithtune.arms.row_store import MemoryStore
 from faithtune.data import prompts, questions
 from faithtune.data.questions import LETTERS
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import extract, steps
 from faithtune.interventions import build, paraphrases
+from faithtune.interventions.build import InterventionSettings
+from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.models import local, padded
-from faithtune.models.backend import Answer, Ask, Generated
+from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
 
 
@@ -36,23 +41,37 @@ def asked() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def keep(tmp_path_factory):
-    return RowStore(tmp_path_factory.mktemp("rows")), "tiny"
+def arm(model):
+    return cached(model)
 
 
 @pytest.fixture(scope="module")
-def written(model, keep, asked, templates):
-    return chains.write(model, keep, asked, templates, 96, forced_start=True)
+def written(arm, asked, templates):
+    return chains.write(arm, asked, templates, 96, forced_start=True)
 
 
 @pytest.fixture(scope="module")
 def tampered(model, written):
-    return build.build(written, None, ["early_termination", "filler"], " ...", model.count_tokens)
+    return build.build(written, InterventionSettings(["early_termination", "filler"]), model.count_tokens)
 
 
 @pytest.fixture(scope="module")
-def answers(model, keep, asked, written, tampered, templates):
-    return answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False)
+def answers(arm, asked, written, tampered, templates):
+    return answering.answer(arm, Block(0, asked), written, tampered, templates, settings(again=7))
+
+
+def cached(model, rows: MemoryStore | None = None) -> CachedArm:
+    """The arm of a model, with no rows yet or with these."""
+    return CachedArm(model, rows or MemoryStore(), "arm")
+
+
+def settings(**changes) -> AnswerSettings:
+    return AnswerSettings(**{"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False} | changes)
+
+
+def reworded(model, asked, frame, templates, longest: float = 2.0) -> pl.DataFrame:
+    """The paraphrases by a model that is given the chains `frame`."""
+    return paraphrases.paraphrases(cached(model), Block(0, asked), frame, templates, RewriteSettings(9, 0.5, longest))
 
 
 def test_chains_are_split_and_their_outcome_told(written, asked):
@@ -65,14 +84,14 @@ def test_chains_are_split_and_their_outcome_told(written, asked):
     assert (written["outcome"] == "answered").sum() >= 4
 
 
-def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, tmp_path, asked, templates):
-    cut = chains.write(model, (RowStore(tmp_path), "tiny"), asked, templates, 4, forced_start=True)
+def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, asked, templates):
+    cut = chains.write(cached(model), asked, templates, 4, forced_start=True)
     assert set(cut["outcome"]) == {"truncated"}
     assert cut["free_answer"].is_null().all()
 
 
-def test_without_a_forced_start_the_turn_is_the_arms_own(model, tmp_path, asked, templates):
-    free = chains.write(model, (RowStore(tmp_path), "tiny"), asked.head(1), templates, 96, forced_start=False)
+def test_without_a_forced_start_the_turn_is_the_arms_own(model, asked, templates):
+    free = chains.write(cached(model), asked.head(1), templates, 96, forced_start=False)
     text = model.render(prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
     [(_, alone)] = padded.generate(model, [text], 96, steps.free_text_end)
     assert free["text"].to_list() == [alone.text]
@@ -99,10 +118,10 @@ def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked
         assert answer["outcome"] == (expected.outcome if expected else "truncated")
 
 
-def test_a_number_cut_at_the_limit_is_truncated(model, keep, asked, written, tampered, templates):
+def test_a_number_cut_at_the_limit_is_truncated(arm, asked, written, tampered, templates):
     """It might have gone on to another number: it is neither unanswered nor read, leniently either."""
     sums = tampered.join(asked.filter(kind="number"), on="id", how="semi")
-    cut = answering.answer(model, keep, asked, written, sums, templates, 1, 0.05, again=0, shuffle=False)
+    cut = answering.answer(arm, Block(0, asked), written, sums, templates, settings(max_new_tokens=1))
     assert set(cut["outcome"]) == {"truncated"}
     assert cut.select("answer", "lenient", "correct", "match", "reference").null_count().row(0) == (cut.height,) * 5
     assert cut["text"].null_count() == 0
@@ -139,8 +158,9 @@ def test_some_full_chains_are_asked_again(answers, asked):
 
 def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, templates):
     choices = {row["id"]: row for row in asked.filter(kind="choice").to_dicts()}
-    rows = [row | {"question": choices[row["id"]]} for row in tampered.to_dicts() if row["id"] in choices]
-    asks = [Ask(answering.prompt(model, templates, row), 3) for row in rows]
+    rows = [row for row in tampered.to_dicts() if row["id"] in choices]
+    texts = [answering.prompt(model, templates, choices[row["id"]], row["test"], row["text"]) for row in rows]
+    asks = [Query(text, 3) for text in texts]
     got = {(row["id"], row["test"], row["k"]): row for row in answers.to_dicts()}
     alone = dict(padded.answer(model, asks, 8, bool))
     assert len(alone) == len(rows) > 12
@@ -149,76 +169,71 @@ def test_letters_are_those_of_plain_prompts(model, answers, tampered, asked, tem
         assert answer["probabilities"] == pytest.approx(alone[i].probabilities, abs=1e-4)
 
 
-def test_what_is_asked_otherwise_is_computed_anew(model, tmp_path, asked, written, tampered, templates):
+def test_what_is_asked_otherwise_is_computed_again(model, asked, written, tampered, templates):
     """Each setting that decides a row is in its key: the same again computes nothing, another one does."""
     rows = tampered.join(asked.filter(kind="number").head(1), on="id", how="semi")
 
+    arm = cached(model)
+
     def computed(limit: int) -> int:
-        with RowStore(tmp_path) as kept:
-            answering.answer(
-                model, (kept, "tiny"), asked, written, rows, templates, limit, 0.05, again=1, shuffle=False
-            )
-        return kept.computed
+        before = arm.rows.computed
+        answering.answer(arm, Block(0, asked), written, rows, templates, settings(max_new_tokens=limit, again=1))
+        return arm.rows.computed - before
 
     assert computed(8) > computed(8) == 0
     assert computed(7) > 0
     for limit, forced_start, expected in ((20, True, 1), (20, True, 0), (19, True, 1), (20, False, 1)):
-        with RowStore(tmp_path) as kept:
-            chains.write(model, (kept, "tiny"), asked.head(1), templates, limit, forced_start)
-        assert kept.computed == expected
+        before = arm.rows.computed
+        chains.write(arm, asked.head(1), templates, limit, forced_start)
+        assert arm.rows.computed - before == expected
 
 
-def test_each_distinct_token_is_computed_once(tiny_model, tmp_path, asked, written, tampered, templates):
+def test_each_distinct_token_is_computed_once(tiny_model, asked, written, tampered, templates):
     fresh = tiny.model(tiny_model)
-    answering.answer(
-        fresh, (RowStore(tmp_path), "tiny"), asked, written, tampered, templates, 8, 0.05, again=0, shuffle=False
-    )
+    answering.answer(cached(fresh), Block(0, asked), written, tampered, templates, settings())
     kinds, distinct = {row["id"]: row for row in asked.to_dicts()}, Tree()
     for row in tampered.to_dicts():
-        text = answering.prompt(fresh, templates, row | {"question": kinds[row["id"]]})
+        text = answering.prompt(fresh, templates, kinds[row["id"]], row["test"], row["text"])
         distinct.insert(fresh.token_ids(text))
     assert len(distinct) <= fresh.forest.computed <= 1.15 * len(distinct)  # answers and references are short
 
 
-def test_unlikely_letters_are_no_answer(model, keep, asked, written, tampered, templates):
-    strict = answering.answer(model, keep, asked, written, tampered, templates, 8, 1.0, again=0, shuffle=False)
+def test_unlikely_letters_are_no_answer(arm, asked, written, tampered, templates):
+    strict = answering.answer(arm, Block(0, asked), written, tampered, templates, settings(min_option_mass=1.0))
     choices = strict.filter(pl.col("probabilities").list.len() > 0)
     assert set(choices["outcome"]) == {"unanswered"}
     assert choices["answer"].is_null().all()
 
 
-def test_a_truncated_chain_has_no_answer_of_its_own(model, keep, asked, written, templates):
+def test_a_truncated_chain_has_no_answer_of_its_own(arm, asked, written, templates):
     cut = written.with_columns(outcome=pl.lit("truncated"))
-    made = build.build(cut, None, ["early_termination"], " ...", model.count_tokens)
-    answers = answering.answer(model, keep, asked, cut, made, templates, 8, 0.0, again=9, shuffle=False)
+    made = build.build(cut, InterventionSettings(["early_termination"]), arm.model.count_tokens)
+    answers = answering.answer(arm, Block(0, asked), cut, made, templates, settings(min_option_mass=0.0, again=9))
     assert set(answers.filter(test="full")["outcome"]) == {"truncated"}
     assert answers["reference"].is_null().all()
     assert "answered" in set(answers.filter(test="no_cot")["outcome"])
 
 
 @pytest.mark.parametrize("why", ["unavailable", "truncated"])
-def test_without_a_text_the_outcome_says_why(model, keep, asked, written, tampered, templates, why):
+def test_without_a_text_the_outcome_says_why(arm, asked, written, tampered, templates, why):
     filled = pl.col("test") == "filler"
     missing = tampered.with_columns(
         text=pl.when(~filled).then("text"), missing=pl.when(filled).then(pl.lit(why)).otherwise("missing")
     )
-    answers = answering.answer(model, keep, asked, written, missing, templates, 8, 0.05, again=7, shuffle=False)
+    answers = answering.answer(arm, Block(0, asked), written, missing, templates, settings(again=7))
     filler = answers.filter(test="filler")
     assert filler.height > 0
     assert set(filler["outcome"]) == {why}
     assert filler["match"].is_null().all()
 
 
-def test_a_second_time_the_network_is_not_even_loaded(model, keep, asked, written, tampered, answers, templates):
+def test_a_second_time_the_network_is_not_even_loaded(arm, asked, written, tampered, answers, templates):
     def fail():
         raise AssertionError("loaded again")
 
-    keep[0].flush()
-    again = RowStore(keep[0].folder), keep[1]
-    unloaded = local.LocalModel(model.tokenizer, lambda: fail())
-    assert answering.answer(
-        unloaded, again, asked, written, tampered, templates, 8, 0.05, again=7, shuffle=False
-    ).equals(answers)
+    unloaded = cached(local.LocalModel(arm.model.tokenizer, lambda: fail()), arm.rows)
+    again = answering.answer(unloaded, Block(0, asked), written, tampered, templates, settings(again=7))
+    assert again.equals(answers)
 
 
 class Parrot:
@@ -238,10 +253,10 @@ class Parrot:
         self.asked += texts
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
-            yield i, Generated(self.wording[step].pop(0), 5, self.finished(step))
+            yield i, Completion(self.wording[step].pop(0), 5, self.finished(step))
 
 
-def test_what_may_not_stand_for_a_step_is_refused(tmp_path, asked):
+def test_what_may_not_stand_for_a_step_is_refused(asked):
     """A text that was cut at the token limit, and one that newly names an option's text."""
     question = asked.filter(kind="choice").row(0, named=True)
     _, frame = chain_of(question["id"], ["It has a colour.", "It is not small."])
@@ -249,24 +264,21 @@ def test_what_may_not_stand_for_a_step_is_refused(tmp_path, asked):
         small.tokenizer(), {"It has a colour.": [" Its colour is red."], "It is not small.": [" It's not small"]}
     )
     parrot.finished = lambda text: "colour" in text
-    made = paraphrases.paraphrases(
-        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
-    )
+    made = reworded(parrot, asked, frame, {"paraphrase_1": "Line: {step}\nSo:"})
     assert made.select("text", "attempts", "reason").rows() == [(None, 1, "leaks the answer"), (None, 1, "truncated")]
 
 
-def test_each_step_is_paraphrased_once_however_many_k_there_are(tmp_path, asked):
+def test_each_step_is_paraphrased_once_however_many_k_there_are(asked):
     """Equal steps of two chains share a row, and every k of a chain has the same words."""
     parts = ["Ann has one.", "Ben has two.", "Cid has six."]
     frame = pl.concat(chain_of(name, parts)[1] for name in asked["id"][:2])
     parrot = Parrot(small.tokenizer(), {step: [f" There is this: {step}"] for step in parts})
     templates = {"paraphrase_1": "Line: {step}\nSo:"}
-    with RowStore(tmp_path) as rows:
-        made = paraphrases.paraphrases(parrot, (rows, "p"), asked, frame, templates, 9, 0.5, 3.0)
-    assert len(parrot.asked) == rows.asked // 2 == 3
+    made = reworded(parrot, asked, frame, templates, longest=3.0)
+    assert len(parrot.asked) == 3
     expected = [(name, i, f"There is this: {parts[i - 1]}") for name in asked["id"][:2] for i in (1, 2, 3)]
     assert made.select("id", "step", "text").rows() == expected
-    spliced = build.build(frame, made, ["paraphrase"], " ...", len).filter(test="paraphrase")
+    spliced = build.build(frame, InterventionSettings(["paraphrase"]), len, made).filter(test="paraphrase")
     for k, text in spliced.select("k", "text").rows():
         assert text == steps.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
 
@@ -278,7 +290,7 @@ def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
     return chain, pl.DataFrame([chain], schema=chains.CHAINS)
 
 
-def test_paraphrases_are_tried_until_one_passes(tmp_path, asked):
+def test_paraphrases_are_tried_until_one_passes(asked):
     chain = {
         "id": asked["id"][0],
         "text": "",
@@ -291,7 +303,7 @@ def test_paraphrases_are_tried_until_one_passes(tmp_path, asked):
     wording = {"1 + 2 = 3.": [" 1 plus 2 equals 3."], "All is well.": [" all is well", " Everything is fine."]}
     parrot = Parrot(small.tokenizer(), wording)
     templates = {f"paraphrase_{i}": f"Try {i}.\nLine: {{step}}\nSo:" for i in (1, 2)}
-    made = paraphrases.paraphrases(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
+    made = reworded(parrot, asked, frame, templates)
     assert made.rows() == [
         (chain["id"], 1, "1 plus 2 equals 3.", 1, None),
         (chain["id"], 2, "Everything is fine.", 2, None),
@@ -299,12 +311,10 @@ def test_paraphrases_are_tried_until_one_passes(tmp_path, asked):
     assert parrot.asked[0].endswith("<|assistant|>\nSo:")
 
 
-def test_a_step_no_attempt_could_paraphrase_says_why(tmp_path, asked):
+def test_a_step_no_attempt_could_paraphrase_says_why(asked):
     chain, frame = chain_of(asked["id"][0], ["All is well."])
     parrot = Parrot(small.tokenizer(), {"All is well.": [" All is well."]})
-    made = paraphrases.paraphrases(
-        parrot, (RowStore(tmp_path), "p"), asked, frame, {"paraphrase_1": "Line: {step}\nSo:"}, 9, 0.5, 2.0
-    )
+    made = reworded(parrot, asked, frame, {"paraphrase_1": "Line: {step}\nSo:"})
     assert made.rows() == [(chain["id"], 1, None, 1, "identical")]
 
 
@@ -315,10 +325,12 @@ def test_steps_copied_from_the_prompts_example_are_counted(asked, templates):
     assert (chain["n_steps"], chain["n_copied"]) == (2, 1)
 
 
-def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, written, tampered, templates, answers):
+def test_options_in_another_order_are_asked_without_a_chain(arm, asked, written, tampered, templates, answers):
     """Each choice once more; letters and probabilities are those of the question's own order."""
     choices = asked.filter(pl.col("kind") == "choice")
-    again = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.0, again=0, shuffle=True)
+    again = answering.answer(
+        arm, Block(0, asked), written, tampered, templates, settings(min_option_mass=0.0, shuffle=True)
+    )
     shuffled = again.filter(test="no_cot_shuffled")
     assert shuffled["id"].to_list() == choices["id"].to_list()
     others = again.filter(pl.col("test") != "no_cot_shuffled")
@@ -329,8 +341,8 @@ def test_options_in_another_order_are_asked_without_a_chain(model, keep, asked, 
         places = option_order.order(question)
         moved = option_order.shuffled(question, places)
         user = prompts.user_turn(templates, "no_cot", moved)
-        prompt = model.render(user, prompts.assistant_turn(""))
-        [(_, told)] = model.answer([Ask(prompt, len(places))], 8, steps.line_ended)
+        prompt = arm.model.render(user, prompts.assistant_turn(""))
+        [(_, told)] = arm.model.answer([Query(prompt, len(places))], 8, steps.line_ended)
         assert row["probabilities"] == pytest.approx(
             [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4
         )
@@ -369,28 +381,28 @@ def by_hand(asked) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-def test_a_written_letter_is_the_options_whatever_its_place(tmp_path, asked, by_hand, templates, as_text):
+def test_a_written_letter_is_the_options_whatever_its_place(asked, by_hand, templates, as_text):
     choices = asked.filter(kind="choice")
-    made = build.build(by_hand, None, ["early_termination"], " ...", len).join(choices, on="id", how="semi")
-    keep = RowStore(tmp_path), "writer"
-    told = answering.answer(Writer(as_text), keep, choices, by_hand, made, templates, 8, 0.05, again=0, shuffle=True)
+    made = build.build(by_hand, InterventionSettings(["early_termination"]), len).join(choices, on="id", how="semi")
+    arm = cached(Writer(as_text))
+    told = answering.answer(arm, Block(0, choices), by_hand, made, templates, settings(shuffle=True))
     moved = told.filter(test="no_cot_shuffled")
     assert moved.height > 0 and set(moved["answer"]) == set(moved["lenient"]) == {"B"}  # green in the question itself
     assert set(told.filter(outcome="answered")["answer"]) == {"B"}
     assert as_text or set(moved["text"]) - {" B"}  # it did write another letter
 
 
-def test_options_in_another_order_are_not_another_questions(tmp_path, by_hand, templates):
+def test_options_in_another_order_are_not_another_questions(by_hand, templates):
     """Though it may be the same prompt by chance: it would be found, or not, by how a set is divided."""
     [one] = questions.frame([questions.choice("Which?", ["red", "green"], "A")], "mixed", "eval").to_dicts()
     moved = option_order.shuffled(one, option_order.order(one))
     pair = questions.frame([one, moved], "mixed", "eval")
     some = by_hand.head(1)
     chains_ = pl.concat([some.with_columns(pl.lit(name).alias("id")) for name in pair["id"]])
-    made = build.build(chains_, None, [], " ...", len).filter(test="no_cot")
-    with RowStore(tmp_path) as rows:
-        told = answering.answer(Writer(True), (rows, "writer"), pair, chains_, made, templates, 8, 0.05, 0, True)
-    assert told.height == rows.computed == 4
+    made = build.build(chains_, InterventionSettings([]), len).filter(test="no_cot")
+    arm = cached(Writer(True))
+    told = answering.answer(arm, Block(0, pair), chains_, made, templates, settings(shuffle=True))
+    assert told.height == arm.rows.computed == 4
 
 
 class Said:
@@ -398,7 +410,7 @@ class Said:
 
     engine, scores, continues = "said", True, True
 
-    def __init__(self, say: Callable[[Ask], Answer]):
+    def __init__(self, say: Callable[[Query], Answer]):
         self.say, self.asks, self.again = say, [], []
 
     def render(self, user: str, assistant: str = "") -> str:
@@ -435,22 +447,18 @@ SUM = questions.number("How many?", "12")
 CHOICE = questions.choice("Which colour?", ["red", "green", "blue"], "B")
 
 
-def answered(
-    tmp_path, templates, question: dict, say, chain: dict | None = None, again: int = 0, shuffle: bool = False, **how
-) -> tuple[pl.DataFrame, Said]:
+def answered(templates, question: dict, say, chain: dict | None = None, **how) -> tuple[pl.DataFrame, Said]:
     """The answers to one question whose chain has two steps, by test and k; and the arm that gave them."""
     asked = questions.frame([question], "set", "eval")
     about = {"id": asked["id"][0], "text": "", "steps": ["a b", "c d"], "n_steps": 2, "n_copied": 0, "n_tokens": 9}
     about |= {"outcome": "answered", "free_answer": question["answer"]} | (chain or {})
     written = pl.DataFrame([about], schema=chains.CHAINS)
-    made = build.build(written, None, ["early_termination", "filler"], " ...", lambda text: len(text.split()))
-    arm, how = Said(say), {"max_new_tokens": 8, "min_option_mass": 0.05, "again": again, "shuffle": shuffle} | how
-    with RowStore(tmp_path) as store:
-        told = answering.answer(arm, (store, "arm"), asked, written, made, templates, **how)
-    return told, arm
+    made = build.build(written, InterventionSettings(["early_termination", "filler"]), lambda text: len(text.split()))
+    said = Said(say)
+    return answering.answer(cached(said), Block(0, asked), written, made, templates, settings(**how)), said
 
 
-def after(ask: Ask) -> str:
+def after(ask: Query) -> str:
     """What stands in the assistant's turn before the cue."""
     return ask.prompt.rpartition("\n\n")[2].removesuffix(prompts.CUE).strip()
 
@@ -473,8 +481,8 @@ def after(ask: Ask) -> str:
         (CHOICE, wrote(" None of these\n"), ("unanswered", None, None, None)),
     ],
 )
-def test_three_outcomes_never_collapse(tmp_path, templates, question, told, expected):
-    rows, _ = answered(tmp_path, templates, question, lambda ask: told)
+def test_three_outcomes_never_collapse(templates, question, told, expected):
+    rows, _ = answered(templates, question, lambda ask: told)
     for row in rows.to_dicts():
         assert (row["outcome"], row["answer"], row["lenient"], row["correct"]) == expected
         assert row["match"] == (True if row["answer"] else None)
@@ -485,10 +493,10 @@ SAID = {None: wrote(" nobody knows\n"), "12": wrote(" 12\n"), "13": wrote(" 13\n
 
 @pytest.mark.parametrize("own", SAID)
 @pytest.mark.parametrize("other", SAID)
-def test_a_match_is_told_of_two_answers_only(tmp_path, templates, own, other):
+def test_a_match_is_told_of_two_answers_only(templates, own, other):
     """`own` is said after the whole chain, `other` after all else."""
     whole = "Step 1: a b\nStep 2: c d"
-    rows, arm = answered(tmp_path, templates, SUM, lambda ask: SAID[own if after(ask) == whole else other])
+    rows, arm = answered(templates, SUM, lambda ask: SAID[own if after(ask) == whole else other])
     known = {"12", "13"}
     reference = own if own in known else None
     assert set(rows["reference"]) == {reference}
@@ -499,9 +507,9 @@ def test_a_match_is_told_of_two_answers_only(tmp_path, templates, own, other):
         assert row["correct"] == ((said == "12") if said in known else None)
 
 
-def test_each_answer_is_that_of_its_own_prompt(tmp_path, templates):
+def test_each_answer_is_that_of_its_own_prompt(templates):
     """No chain is asked for where none is told, and the number said is how many steps and fillers stand in the turn."""
-    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(f" {len(after(ask).split())}\n"))
+    rows, arm = answered(templates, SUM, lambda ask: wrote(f" {len(after(ask).split())}\n"))
     told = {(row["test"], row["k"]): row["answer"] for row in rows.to_dicts()}
     assert told == {
         ("no_cot", None): "0",
@@ -523,33 +531,33 @@ def test_each_answer_is_that_of_its_own_prompt(tmp_path, templates):
     assert all(ask.prompt.endswith(prompts.CUE) for ask in arm.asks)
 
 
-def test_the_answer_of_a_truncated_chain_is_none(tmp_path, templates):
+def test_the_answer_of_a_truncated_chain_is_none(templates):
     cut = {"outcome": "truncated", "free_answer": None}
-    rows, _ = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), cut, again=1)
+    rows, _ = answered(templates, SUM, lambda ask: wrote(" 12\n"), cut, again=1)
     full = rows.row(by_predicate=pl.col("test") == "full", named=True)
     assert (full["outcome"], full["answer"], full["lenient"], full["correct"]) == ("truncated", None, None, None)
     assert set(rows["test"]) == {"no_cot", "full"}
     assert rows.select("reference", "match").null_count().row(0) == (2, 2)
 
 
-def test_the_probability_of_the_own_answer_is_that_of_its_letter(tmp_path, templates):
+def test_the_probability_of_the_own_answer_is_that_of_its_letter(templates):
     whole = "Step 1: a b\nStep 2: c d"
     told = {whole: letters(0.1, 0.2, 0.7)}
-    rows, _ = answered(tmp_path, templates, CHOICE, lambda ask: told.get(after(ask), letters(0.5, 0.2, 0.3)))
+    rows, _ = answered(templates, CHOICE, lambda ask: told.get(after(ask), letters(0.5, 0.2, 0.3)))
     p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
     assert p["full", 2] == p["filler", 2] == 0.7
     assert p["no_cot", None] == p["filler", 0] == p["early_termination", 1] == 0.3
 
 
-def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates):
+def test_the_probability_of_a_number_is_that_of_the_own_one(templates):
     """It can be asked for only once the own answer is known, so after the whole chain too."""
 
-    def said(ask: Ask) -> Answer:
+    def said(ask: Query) -> Answer:
         return Answer(
             " 12\n", True, [], None, None if ask.reference is None else len(after(ask)) + float(ask.reference)
         )
 
-    rows, _ = answered(tmp_path, templates, SUM, said)
+    rows, _ = answered(templates, SUM, said)
     p = {(row["test"], row["k"]): row["p_reference"] for row in rows.to_dicts()}
     assert p.pop(("no_cot", None)) is None
     assert p["full", 2] == p["early_termination", 2] == len("Step 1: a b\nStep 2: c d") + 12
@@ -557,42 +565,41 @@ def test_the_probability_of_a_number_is_that_of_the_own_one(tmp_path, templates)
 
 
 @pytest.mark.parametrize("why", ["unavailable", "truncated"])
-def test_what_could_not_be_asked_says_why(tmp_path, templates, why):
+def test_what_could_not_be_asked_says_why(templates, why):
     asked = questions.frame([SUM], "set", "eval")
     _, written = chain_of(asked["id"][0], ["a b", "c d"])
-    made = build.build(written, None, ["filler"], " ...", lambda text: len(text.split()))
+    made = build.build(written, InterventionSettings(["filler"]), lambda text: len(text.split()))
     missing = (pl.col("test") == "filler") & (pl.col("k") == 1)
     made = made.with_columns(
         text=pl.when(~missing).then("text"), missing=pl.when(missing).then(pl.lit(why)).otherwise("missing")
     )
-    with RowStore(tmp_path) as rows:
-        arm = Said(lambda ask: wrote(" 12\n"))
-        told = answering.answer(arm, (rows, "arm"), asked, written, made, templates, 8, 0.05, again=0, shuffle=False)
+    arm = cached(Said(lambda ask: wrote(" 12\n")))
+    told = answering.answer(arm, Block(0, asked), written, made, templates, settings())
     lost = told.filter(test="filler", k=1).row(0, named=True)
     assert (lost["outcome"], lost["answer"], lost["match"], lost["correct"], lost["lenient"]) == (why, *[None] * 4)
     assert lost["reference"] == "12" and set(told.filter(pl.col("k").ne_missing(1))["outcome"]) == {"answered"}
 
 
-def test_letters_of_another_order_are_told_as_the_options_own(tmp_path, templates):
+def test_letters_of_another_order_are_told_as_the_options_own(templates):
     """An arm that always means green: its letter moves with the option, what is told of it does not."""
 
-    def green(ask: Ask) -> Answer:
+    def green(ask: Query) -> Answer:
         shown = dict(re.findall(r"^([A-C])\. (red|green|blue)$", ask.prompt, re.MULTILINE))
         return letters(*({"red": 0.1, "green": 0.7, "blue": 0.2}[shown[letter]] for letter in "ABC"))
 
     for name in ("Which colour?", "Which one?", "And which?", "Which of them?"):
-        rows, _ = answered(tmp_path, templates, CHOICE | {"question": name}, green, shuffle=True)
+        rows, _ = answered(templates, CHOICE | {"question": name}, green, shuffle=True)
         assert set(rows["test"]) >= {"no_cot", "no_cot_shuffled"}
         for row in rows.to_dicts():
             assert (row["answer"], row["correct"]) == ("B", True)
             assert row["probabilities"] == pytest.approx([0.1, 0.7, 0.2])
 
 
-def test_full_chains_alone_are_asked_again(tmp_path, templates):
-    rows, arm = answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"), again=1)
+def test_full_chains_alone_are_asked_again(templates):
+    rows, arm = answered(templates, SUM, lambda ask: wrote(" 12\n"), again=1)
     assert [after(ask) for ask in arm.again] == ["Step 1: a b\nStep 2: c d"]
     assert rows.filter(test="again").select("answer", "match", "p_reference").rows() == [("12", True, None)]
-    assert answered(tmp_path, templates, SUM, lambda ask: wrote(" 12\n"))[1].again == []
+    assert answered(templates, SUM, lambda ask: wrote(" 12\n"))[1].again == []
 
 
 class Keys:
@@ -601,12 +608,12 @@ class Keys:
     def __init__(self):
         self.keys = []
 
-    def through(self, keys, compute):
+    def get_or_compute(self, keys, compute):
         self.keys += keys
         values = dict(compute(list(range(len(keys)))))
         return [values[i] for i in range(len(keys))]
 
-    def settle(self):
+    def commit(self):
         pass
 
 
@@ -614,14 +621,14 @@ def keys_of(templates, question: dict = SUM, arm: str = "arm", engine: str = "sa
     """The keys of the rows of a question's answers, and of a chain of it."""
     asked = questions.frame([question], "set", "eval")
     _, written = chain_of(asked["id"][0], [text, "c d"])
-    made = build.build(written, None, ["early_termination"], " ...", lambda text: len(text.split()))
+    made = build.build(written, InterventionSettings(["early_termination"]), lambda text: len(text.split()))
     say = letters(*[1 / 3] * 3) if question["options"] else wrote(" 12\n")
-    model, keep = Said(lambda ask: Generated(" 12", 1, True) if isinstance(ask, str) else say), Keys()
+    model, rows = Said(lambda ask: Completion(" 12", 1, True) if isinstance(ask, str) else say), Keys()
     model.engine = engine
-    how = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False} | how
-    answering.answer(model, (keep, arm), asked, written, made, templates, **how)
-    chains.write(model, (keep, arm), asked, templates, how["max_new_tokens"], forced_start=True)
-    return keep.keys
+    known = CachedArm(model, rows, arm)
+    answering.answer(known, Block(0, asked), written, made, templates, settings(**how))
+    chains.write(known, asked, templates, settings(**how).max_new_tokens, forced_start=True)
+    return rows.keys
 
 
 @pytest.mark.parametrize(
@@ -654,24 +661,21 @@ def test_what_changes_no_row_changes_no_key(templates):
     assert keys_of(templates, another) == keys_of(templates)
 
 
-@pytest.mark.parametrize("end_rule", ["chain", "line"])
-def test_texts_are_kept_by_how_they_end(end_rule):
-    model, keep = Said(lambda text: Generated(text, 1, True)), Keys()
-    chains.generate(model, (keep, "arm"), ["a", "b", "a"], 8, end_rule, bool)
-    assert keep.keys[0] == keep.keys[2] != keep.keys[1]
-    other = Keys()
-    chains.generate(model, (other, "arm"), ["a"], 8, "another", bool)
-    assert other.keys[0] not in keep.keys
+def test_texts_are_kept_by_how_they_end():
+    model, rows, other = Said(lambda text: Completion(text, 1, True)), Keys(), Keys()
+    cached(model, rows).generate(["a", "b", "a"], 8, LINE)
+    assert rows.keys[0] == rows.keys[2] != rows.keys[1]
+    cached(model, other).generate(["a"], 8, EndRule("another", bool))
+    assert other.keys[0] not in rows.keys
 
 
 @pytest.mark.parametrize("forced_start", [True, False])
-def test_what_a_cut_chain_declares_counts_nowhere(tmp_path, templates, forced_start):
+def test_what_a_cut_chain_declares_counts_nowhere(templates, forced_start):
     asked = questions.frame([SUM, CHOICE], "set", "eval")
     text = " Seven and five.\nFinal Answer: 12\nFinal Answer: B\n"
     for finished, outcome in ((True, "answered"), (False, "truncated")):
-        arm = Said(lambda _, finished=finished: Generated(text, 7, finished))
-        with RowStore(tmp_path / outcome) as rows:
-            written = chains.write(arm, (rows, "arm"), asked, templates, 9, forced_start)
+        arm = cached(Said(lambda _, finished=finished: Completion(text, 7, finished)))
+        written = chains.write(arm, asked, templates, 9, forced_start)
         assert set(written["outcome"]) == {outcome}
         assert set(written["text"]) == {prompts.CHAIN_START * forced_start + text}
         told = written.select("free_answer", "lenient").rows()

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faithtune.arms import blocks
+from faithtune.arms.cached_arm import CachedArm
+from faithtune.arms.row_store import MemoryStore
 from faithtune.core.errors import UserError
 
 sizes = st.integers(0, 50)
@@ -53,8 +55,10 @@ def test_rows_of_a_block_keep_their_order():
 def test_each_block_has_rows_of_its_own():
     """Prompts that two blocks have in common are asked in both: in shards neither could see the other's."""
     first, second = blocks.cut(asked(4), 2)
-    assert first.apart(("store", "arm")) == ("store", "arm")
-    assert second.apart(("store", "arm")) == ("store", "arm@2")
+    arm = CachedArm(None, MemoryStore(), "arm")
+    scoped = [arm.scoped_to(block) for block in (first, second)]
+    assert [one.identity for one in scoped] == ["arm", "arm@2"]
+    assert all(one.rows is arm.rows for one in scoped)
 
 
 def test_shards_that_were_cut_otherwise_are_not_joined():

@@ -4,7 +4,10 @@ import pytest
 import tiny
 
 from faithtune.arms import answers as answering
-from faithtune.arms import blocks, cached_arm, chains
+from faithtune.arms import blocks, chains
+from faithtune.arms.answers import AnswerSettings
+from faithtune.arms.cached_arm import CachedArm
+from faithtune.arms.open import committed
 from faithtune.arms.row_store import RowStore
 from faithtune.data import questions
 from faithtune.data.readers import arithmetic
@@ -34,12 +37,12 @@ def answers(folder, model, asked, templates, most=None):
 
         rows.put = counting
         found = []
-        for block in cached_arm.each(blocks.cut(asked, 5), rows):
-            written = chains.write(network, (rows, "tiny"), block.questions, templates, 96, forced_start=True)
-            tampered = build.build(written, None, ["early_termination"], " ...", network.count_tokens)
-            limits = {"max_new_tokens": 8, "min_option_mass": 0.05, "again": 0, "shuffle": False}
-            parts = (block.questions, written, tampered)
-            found.append(answering.answer(network, (rows, "tiny"), *parts, templates, **limits))
+        arm = CachedArm(network, rows, "tiny")
+        settings = AnswerSettings(max_new_tokens=8, min_option_mass=0.05, again=0, shuffle=False)
+        for block in committed(blocks.cut(asked, 5), arm):
+            written = chains.write(arm, block.questions, templates, 96, forced_start=True)
+            tampered = build.build(written, build.InterventionSettings(["early_termination"]), network.count_tokens)
+            found.append(answering.answer(arm, block, written, tampered, templates, settings))
         return found
 
 

@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from faithtune.arms import cached_arm, row_store
+from faithtune.arms import identity, row_store
+from faithtune.arms.folders import StageRun, expanded_folder
+from faithtune.arms.open import open_arm
 from faithtune.arms.row_store import RowStore, row_key
 from faithtune.core import parquet, paths
 from faithtune.data import questions
@@ -32,16 +34,16 @@ def computing(calls):
 
 def test_rows_come_in_the_order_of_the_keys_and_once(tmp_path):
     calls = []
-    rows = RowStore(tmp_path).through(["b", "a", "b"], computing(calls))
+    rows = RowStore(tmp_path).get_or_compute(["b", "a", "b"], computing(calls))
     assert calls == [[0, 1]]
     assert rows == [{"value": 0}, {"value": 10}, {"value": 0}]
 
 
 def test_another_job_finds_them(tmp_path):
     with RowStore(tmp_path) as kept:
-        kept.through(["a", "b"], computing([]))
+        kept.get_or_compute(["a", "b"], computing([]))
     calls = []
-    rows = RowStore(tmp_path).through(["c", "b", "a"], computing(calls))
+    rows = RowStore(tmp_path).get_or_compute(["c", "b", "a"], computing(calls))
     assert calls == [[0]]
     assert rows == [{"value": 0}, {"value": 10}, {"value": 0}]
 
@@ -52,7 +54,7 @@ def test_what_was_computed_before_a_failure_is_kept(tmp_path):
         raise RuntimeError
 
     with pytest.raises(RuntimeError), RowStore(tmp_path) as kept:
-        kept.through(["a", "b"], failing)
+        kept.get_or_compute(["a", "b"], failing)
     assert RowStore(tmp_path).rows == {"a": {"value": "first"}}
 
 
@@ -60,7 +62,7 @@ def test_what_is_computed_together_is_kept_whole_or_not_at_all(tmp_path):
     with pytest.raises(RuntimeError), RowStore(tmp_path, together=True) as kept:
         kept.put("a", {"value": 1})
         assert kept.timer is None
-        kept.settle()
+        kept.commit()
         assert kept.timer is not None
         kept.put("b", {"value": 2})
         kept.flush()  # by its timer, say
@@ -124,10 +126,10 @@ def test_a_disk_that_is_full_for_a_while_costs_no_row(tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", ["cut short", "empty", "a byte", "other columns", "temporary"])
 def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys):
     with RowStore(tmp_path) as kept:
-        kept.through(["a"], computing([]))
+        kept.get_or_compute(["a"], computing([]))
     [part] = tmp_path.glob("*.parquet")
     with RowStore(tmp_path) as kept:
-        kept.through(["b"], computing([]))
+        kept.get_or_compute(["b"], computing([]))
     data = part.read_bytes()
     if damage == "cut short":
         part.write_bytes(data[:-20])
@@ -142,7 +144,7 @@ def test_a_damaged_part_is_left_out_and_the_others_kept(tmp_path, damage, capsys
         part.rename(tmp_path / f".{part.name}.tmp.parquet")
     capsys.readouterr()
     calls, files = [], set(tmp_path.iterdir())
-    RowStore(tmp_path).through(["a", "b"], computing(calls))
+    RowStore(tmp_path).get_or_compute(["a", "b"], computing(calls))
     assert calls == [[0]]
     assert files <= set(tmp_path.iterdir())  # a reader, of a forecast for one, moves nothing
     assert (str(part) in capsys.readouterr().err) == (damage != "temporary")
@@ -198,20 +200,20 @@ def test_each_field_of_the_key_counts(change):
 
 
 def test_each_field_of_an_arm_counts():
-    base = cached_arm.fingerprint({"weights_sha256": "m"}, None, "nf4", "bfloat16")
+    base = identity.fingerprint({"weights_sha256": "m"}, None, "nf4", "bfloat16")
     others = {
-        cached_arm.fingerprint({"weights_sha256": "n"}, None, "nf4", "bfloat16"),
-        cached_arm.fingerprint(
+        identity.fingerprint({"weights_sha256": "n"}, None, "nf4", "bfloat16"),
+        identity.fingerprint(
             {"weights_sha256": "m"}, {"weights_sha256": "x", "settings": {"alpha": 1}}, "nf4", "bfloat16"
         ),
-        cached_arm.fingerprint(
+        identity.fingerprint(
             {"weights_sha256": "m"}, {"weights_sha256": "y", "settings": {"alpha": 1}}, "nf4", "bfloat16"
         ),
-        cached_arm.fingerprint(
+        identity.fingerprint(
             {"weights_sha256": "m"}, {"weights_sha256": "x", "settings": {"alpha": 2}}, "nf4", "bfloat16"
         ),
-        cached_arm.fingerprint({"weights_sha256": "m"}, None, "none", "bfloat16"),
-        cached_arm.fingerprint({"weights_sha256": "m"}, None, "nf4", "float32"),
+        identity.fingerprint({"weights_sha256": "m"}, None, "none", "bfloat16"),
+        identity.fingerprint({"weights_sha256": "m"}, None, "nf4", "float32"),
     }
     assert len(others | {base}) == 7
 
@@ -224,21 +226,17 @@ def opened(tmp_path, monkeypatch):
     compute = {"device": "cpu", "max_packed_tokens": 9, "batch_size": 2, "block_size": 5}
     asked = questions.frame([questions.number("How many?", "3")], "sums", "eval")
 
-    def open_arm(card: dict | None = None, stage="answers", quantisation="nf4", dtype="float32", **names):
+    def opened(card: dict | None = None, stage="answers", quantisation="nf4", dtype="float32", **names):
         job.write_json({"weights_sha256": "m" * 64, "path": "model"}, "model.json")
         job.write_json(card, "arm.json")
         job.write_json(precision.choose(dtype, precision.cpu()), "precision.json")
-        names = {"model": "m", "arm": "a", "eval_set": "sums", "shard": ""} | names
+        run = StageRun(stage, **{"model": "m", "arm": "a", "eval_set": "sums"} | names)
         cards = {"model": "model.json", "arm": "arm.json", "precision": "precision.json"}
         backend = {"quantisation": quantisation}
-        with cached_arm.open_arm(backend, asked, {"compute": compute}, 1, stage, names, cards) as (
-            _,
-            (rows, identity),
-            _,
-        ):
-            return identity, rows.folder
+        with open_arm(backend, asked, run, cards, {"compute": compute}, 1) as (arm, _):
+            return arm.identity, arm.rows.folder
 
-    return open_arm
+    return opened
 
 
 def test_no_job_reads_the_rows_of_another_arm(opened):
@@ -285,14 +283,14 @@ def test_a_served_arm_has_a_name_of_its_own():
     """No other adapter can answer in its place."""
     model = {"weights_sha256": "m" * 64}
     cards = [None, *({"weights_sha256": weights, "settings": {"rank": 8}} for weights in ("a" * 64, "b" * 64))]
-    names = [cached_arm.served_name("big", "none", "bfloat16", model, card) for card in cards]
-    assert len({*names, cached_arm.served_name("big", "none", "float32", model, None)}) == 4
+    names = [identity.served_name("big", "none", "bfloat16", model, card) for card in cards]
+    assert len({*names, identity.served_name("big", "none", "float32", model, None)}) == 4
     assert all(name.startswith("big-") for name in names)
 
 
 def test_expanded_weights_are_those_of_one_model_in_one_type():
     kinds = [("m" * 64, "float32"), ("m" * 64, "bfloat16"), ("n" * 64, "float32")]
-    folders = {cached_arm.expanded_folder({"weights_sha256": weights}, dtype) for weights, dtype in kinds}
+    folders = {expanded_folder({"weights_sha256": weights}, dtype) for weights, dtype in kinds}
     assert len(folders) == 3
 
 

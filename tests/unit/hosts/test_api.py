@@ -11,7 +11,7 @@ from faithtune.data import prompts
 from faithtune.extraction import steps
 from faithtune.hosts import api, calls
 from faithtune.hosts.spend import ledger
-from faithtune.models.backend import Ask
+from faithtune.models.backend import Query
 from hosting import KEY, KEY_ENV, TEMPLATES, arm, stand_in
 from standin.faults import Fault
 
@@ -61,7 +61,7 @@ def test_a_text_ends_where_a_model_asked_here_would_have_stopped(tmp_path):
         stand_in(reply=lambda body: " 7\nStep 1: on and on") as host,
         arm(host, tmp_path) as (model, _),
     ):
-        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE))], 32, steps.line_ended, ["a"])
+        [(_, told)] = model.answer([Query(model.render("Q?", prompts.CUE))], 32, steps.line_ended, ["a"])
         [(_, made)] = model.generate([model.render("Q?")], 32, steps.line_ended, ["b"])
     assert (told.text, told.finished, told.probabilities) == (" 7\n", True, [])
     assert (made.text, made.finished) == (" 7\n", True)
@@ -75,7 +75,7 @@ def test_letters_after_the_cue_have_the_probabilities_of_the_first_place(tmp_pat
         stand_in(reply=lambda body: " B", chances=lambda body: CHANCES) as host,
         arm(host, tmp_path, abilities=["logprobs", "continue"]) as (model, _),
     ):
-        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+        [(_, told)] = model.answer([Query(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
         assert host.journal.calls[-1].body["max_tokens"] == 1
     assert told.text is None and told.option_mass == pytest.approx(0.85)
     assert told.probabilities == pytest.approx([0.15 / 0.85, 0.7 / 0.85, 0])
@@ -87,7 +87,7 @@ def test_letters_of_a_chat_have_the_probabilities_of_where_they_stand(tmp_path):
         stand_in(reply=lambda body: "Final Answer: B", chances=lambda body: places) as host,
         arm(host, tmp_path, endpoint="chat", abilities=["logprobs"]) as (model, _),
     ):
-        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+        [(_, told)] = model.answer([Query(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
     assert told.text == " B"
     assert told.probabilities == pytest.approx([0, 2 / 3, 1 / 3]) and told.option_mass == pytest.approx(0.9)
 
@@ -98,7 +98,7 @@ def test_no_letter_no_probabilities(said, tmp_path):
         stand_in(reply=lambda body: said) as host,
         arm(host, tmp_path, endpoint="chat", abilities=["logprobs"]) as (model, _),
     ):
-        [(_, told)] = model.answer([Ask(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
+        [(_, told)] = model.answer([Query(model.render("Q?", prompts.CUE), 3)], 32, steps.line_ended, ["a"])
     assert (told.text, told.probabilities, told.option_mass) == (said, [], None)
 
 
@@ -108,10 +108,10 @@ def test_letters_that_read_alike_add_up_and_none_is_made_up(tmp_path):
         stand_in(reply=lambda body: " B", chances=lambda body: [shown]) as host,
         arm(host, tmp_path, abilities=["logprobs", "continue"], top_logprobs=3) as (model, _),
     ):
-        [(_, told)] = model.answer([Ask("Q?", 3)], 32, steps.line_ended, ["a"])
+        [(_, told)] = model.answer([Query("Q?", 3)], 32, steps.line_ended, ["a"])
         shown.clear()
         shown |= {" x": 0.9, " y": 0.1}
-        [(_, none)] = model.answer([Ask("R?", 3)], 32, steps.line_ended, ["b"])
+        [(_, none)] = model.answer([Query("R?", 3)], 32, steps.line_ended, ["b"])
         assert host.journal.calls[-1].body["logprobs"] == 3
     assert told.probabilities == [0, 1, 0] and told.option_mass == pytest.approx(0.7)
     assert (none.probabilities, none.option_mass) == ([0, 0, 0], 0)
@@ -210,7 +210,7 @@ def test_a_budget_stops_before_the_call_that_could_pass_it(tmp_path):
         arm(host, tmp_path, budget=0.002, prices=PRICES, concurrency=1) as (model, _),
     ):
         texts = [model.render(f"Q{i}?") for i in range(50)]
-        rows.through(
+        rows.get_or_compute(
             [f"k{i}" for i in range(50)],
             lambda missing: (
                 (missing[place], vars(made))
@@ -278,7 +278,7 @@ def test_with_faults_every_row_comes_once(n, tmp_path):
             for place, made in model.generate(asked, 16, never, their_keys):
                 yield missing[place], {"text": made.text}
 
-        got = rows.through(keys, compute)
+        got = rows.get_or_compute(keys, compute)
         paid = host.journal.payments()
     assert [row["text"] for row in got] == [f"answer to Q{i}" for i in range(n)]
     assert len(RowStore(tmp_path / "rows").rows) == n

@@ -6,14 +6,19 @@ import tiny
 
 import small
 from faithtune.arms import chains
-from faithtune.arms.row_store import RowStore
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
+from faithtune.arms.row_store import MemoryStore
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
 from faithtune.data import prompts, questions
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.interventions import build, mistakes, regeneration
+from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.models import local
+
+MISTAKE = build.InterventionSettings(["mistake"])
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +32,13 @@ def asked() -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def written(model, tmp_path_factory, asked, templates):
-    keep = RowStore(tmp_path_factory.mktemp("chains")), "tiny"
-    return chains.write(model, keep, asked, templates, 96, forced_start=True)
+def written(model, asked, templates):
+    return chains.write(CachedArm(model, MemoryStore(), "tiny"), asked, templates, 96, forced_start=True)
+
+
+@pytest.fixture
+def arm(model) -> CachedArm:
+    return CachedArm(model, MemoryStore(), "tiny")
 
 
 def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
@@ -42,12 +51,12 @@ def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def test_after_untouched_steps_an_arm_writes_its_own_chain_again(model, tmp_path, asked, written, templates):
+def test_after_untouched_steps_an_arm_writes_its_own_chain_again(arm, asked, written, templates):
     """Steps said in the same words: it goes on as its chain did, to the letter, and may stop where that did."""
     same = rewritten(written, PARAPHRASES, str)
     untouched = same.with_columns(made_by=pl.lit("rule")).select(MISTAKES.names())
     both = {"prefix_paraphrase": same, "mistake": untouched}
-    made = regeneration.regenerations(model, (RowStore(tmp_path), "tiny"), asked, written, both, templates, 96)
+    made = regeneration.regenerations(arm, Block(0, asked), written, both, templates, 96)
     # A chain that miscounts its markers is rendered otherwise: the arm then goes on behind other words.
     own = {chain["id"]: chain for chain in written.to_dicts() if chain["text"].startswith(steps.join(chain["steps"]))}
     assert made.schema == REGENERATIONS
@@ -61,43 +70,38 @@ def test_after_untouched_steps_an_arm_writes_its_own_chain_again(model, tmp_path
     assert stopped["text"].str.starts_with(prompts.CUE).sum() >= 3
 
 
-def test_only_what_the_tests_need_is_written_and_equal_prompts_once(model, tmp_path, asked, written, templates):
+def test_only_what_the_tests_need_is_written_and_equal_prompts_once(arm, asked, written, templates):
     same = rewritten(written, PARAPHRASES, str)
     n = dict(written.select("id", "n_steps").iter_rows())
-    with RowStore(tmp_path) as store:
-        made = regeneration.regenerations(
-            model, (store, "tiny"), asked, written, {"prefix_paraphrase": same, "mistake": same}, templates, 96
-        )
+    both = {"prefix_paraphrase": same, "mistake": same}
+    made = regeneration.regenerations(arm, Block(0, asked), written, both, templates, 96)
     assert made.filter(test="prefix_paraphrase").height == sum(count - 1 for count in n.values())
     assert made.filter(test="mistake").height == sum(n.values())
     # A mistake that changed nothing in step k + 1 and k + 1 steps in the same words are one prompt.
-    assert store.computed == sum(n.values())
+    assert arm.rows.computed == sum(n.values())
 
 
-def test_a_mistake_is_followed_by_a_rest_of_its_own(model, tmp_path, asked, written, templates):
+def test_a_mistake_is_followed_by_a_rest_of_its_own(arm, asked, written, templates):
     wrong = rewritten(written, MISTAKES, lambda step: f"{step[:-1]}1.").filter(pl.col("step") != 2)
-    keep = RowStore(tmp_path), "tiny"
-    made = regeneration.regenerations(model, keep, asked, written, {"mistake": wrong}, templates, 96)
+    made = regeneration.regenerations(arm, Block(0, asked), written, {"mistake": wrong}, templates, 96)
     assert 1 not in made["k"]  # no mistake in step 2: no row, and the intervention is unavailable
     for row in made.filter(k=0).to_dicts():
         step = wrong.filter(id=row["id"], step=1)["text"][0]
         assert row["steps"][0] == step
         user = prompts.user_turn(templates, "cot", asked.filter(id=row["id"]).to_dicts()[0])
-        text = model.render(user, f"Step 1: {step}\n")
-        [(_, alone)] = model.generate([text], 96, steps.free_text_end)
+        text = arm.model.render(user, f"Step 1: {step}\n")
+        [(_, alone)] = arm.model.generate([text], 96, steps.free_text_end)
         assert (row["text"], row["n_tokens"]) == (alone.text, alone.n_tokens)
-    built = build.build(written, None, ["mistake"], " ...", model.count_tokens, made).filter(test="mistake")
+    built = build.build(written, MISTAKE, arm.model.count_tokens, regenerations=made).filter(test="mistake")
     assert set(built.filter(k=1, missing="unavailable")["id"]) == set(written.filter(pl.col("n_steps") > 1)["id"])
     assert built.filter(pl.col("k") == pl.col("n_steps"))["missing"].is_null().all()
 
 
-def test_a_rest_cut_at_the_limit_is_truncated(model, tmp_path, asked, written, templates):
+def test_a_rest_cut_at_the_limit_is_truncated(arm, asked, written, templates):
     same = rewritten(written, MISTAKES, str)
-    made = regeneration.regenerations(
-        model, (RowStore(tmp_path), "tiny"), asked, written, {"mistake": same}, templates, 2
-    )
+    made = regeneration.regenerations(arm, Block(0, asked), written, {"mistake": same}, templates, 2)
     assert not made["finished"].any()
-    built = build.build(written, None, ["mistake"], " ...", model.count_tokens, made).filter(test="mistake")
+    built = build.build(written, MISTAKE, arm.model.count_tokens, regenerations=made).filter(test="mistake")
     assert set(built.filter(pl.col("k") < pl.col("n_steps"))["missing"]) == {"truncated"}
 
 
@@ -117,25 +121,26 @@ def test_steps_of_the_whole(begun, text, expected):
     assert regeneration.with_rest(begun, text) == expected
 
 
-def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(tmp_path, asked, templates):
+def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
     """It sees the prompt that asks for a chain, the kept steps, the tampered one and no marker of the next."""
 
     class Listener(Parrot):
         def generate(self, texts, max_new_tokens, ended, keys):
             self.texts = texts
             yield from (
-                (i, local.Generated(f"Step 9: So {i}.\nFinal Answer: 1\n", 5, i > 0)) for i in range(len(texts))
+                (i, local.Completion(f"Step 9: So {i}.\nFinal Answer: 1\n", 5, i > 0)) for i in range(len(texts))
             )
 
     name, parts = asked["id"][0], ["a b.", "c d.", "e f."]
     chain = {"id": name, "text": "", "steps": parts, "n_steps": 3, "n_copied": 0, "n_tokens": 1, "outcome": "answered"}
     frame = pl.DataFrame([chain, chain | {"id": asked["id"][1], "outcome": "truncated"}], schema=CHAINS)
     mistaken = rewritten(frame, MISTAKES, lambda step: f"not {step}")
-    arm = Listener(small.tokenizer(), {})
-    made = regeneration.regenerations(arm, (RowStore(tmp_path), "p"), asked, frame, {"mistake": mistaken}, templates, 9)
+    model = Listener(small.tokenizer(), {})
+    arm = CachedArm(model, MemoryStore(), "p")
+    made = regeneration.regenerations(arm, Block(0, asked), frame, {"mistake": mistaken}, templates, 9)
     user = prompts.user_turn(templates, "cot", asked.row(0, named=True))
     begun = [steps.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
-    assert arm.texts == [prompts.render(arm.tokenizer, user, turn) for turn in begun]
+    assert model.texts == [prompts.render(model.tokenizer, user, turn) for turn in begun]
     assert made.select("id", "k", "finished").rows() == [(name, 0, False), (name, 1, True), (name, 2, True)]
     assert made["steps"].to_list() == [[*parts[:k], f"not {parts[k]}", f"So {k}."] for k in range(3)]
 
@@ -157,10 +162,10 @@ class Parrot:
     def generate(self, texts, max_new_tokens, ended, keys):
         for i, text in enumerate(texts):
             step = next(step for step in self.wording if f": {step}" in text)
-            yield i, local.Generated(self.wording[step].pop(0), 5, finished=True)
+            yield i, local.Completion(self.wording[step].pop(0), 5, finished=True)
 
 
-def test_mistakes_say_who_made_them(tmp_path, asked):
+def test_mistakes_say_who_made_them(asked):
     """The model's where one passes; else a changed number; else none. The answer in sight is refused."""
     wording = {
         "2 + 3 = 5.": [" 2 + 3 = 5.", " 2 + 3 = 6.\n"],
@@ -180,8 +185,8 @@ def test_mistakes_say_who_made_them(tmp_path, asked):
     cut = chain | {"id": asked["id"][1], "steps": ["1 + 1 = 2."], "outcome": "truncated", "free_answer": None}
     frame = pl.DataFrame([chain, cut], schema=CHAINS)
     templates = {f"mistake_{i}": f"Try {i}.\nLine: {{step}}\nWrong:" for i in (1, 2)} | {"paraphrase_1": "no\n{step}"}
-    parrot = Parrot(small.tokenizer(), wording)
-    made = mistakes.mistakes(parrot, (RowStore(tmp_path), "p"), asked, frame, templates, 9, 0.5, 2.0)
+    arm = CachedArm(Parrot(small.tokenizer(), wording), MemoryStore(), "p")
+    made = mistakes.mistakes(arm, Block(0, asked), frame, templates, RewriteSettings(9, 0.5, 2.0))
     assert made.drop("id", "text").rows() == [
         (1, "model", 2, None),
         (2, "rule", 2, "no mistake"),

@@ -13,7 +13,7 @@ from faithtune.data import prompts
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.models import loading, padded
-from faithtune.models.backend import Ask
+from faithtune.models.backend import Query
 from faithtune.models.tree import Tree
 from faithtune.models.tree_cache import Forest
 
@@ -69,7 +69,7 @@ def asks_about(model, templates, question):
     user = prompts.user_turn(templates, "cot", question)
     chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
     rendered = [model.render(user, prompts.assistant_turn(chain)) for chain in chains]
-    return [Ask(text, reference="14") for text in [*rendered, rendered[1]]]
+    return [Query(text, reference="14") for text in [*rendered, rendered[1]]]
 
 
 def told_of(answers) -> list:
@@ -143,7 +143,7 @@ def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templat
         known = [len(model.forest.tree.known(model.token_ids(text))) for i in pack for text in groups[i]]
         assert before == (max(known) if seen else 0)
         assert before < 300  # the beginning that all prompts share, and no more
-        told_of(model.answer([Ask(text) for i in pack for text in groups[i]], 2, line_ended))
+        told_of(model.answer([Query(text) for i in pack for text in groups[i]], 2, line_ended))
         assert len(model.forest.tree) < 600 + 60  # and what was written
         seen += pack
     assert seen == list(range(len(groups)))
@@ -171,8 +171,8 @@ def test_letters_are_read_as_one_forward_pass_would(model, templates):
     question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
     user = prompts.user_turn(templates, "cot", question)
     prompt = model.render(user, prompts.assistant_turn("Step 1: It is red."))
-    [told] = told_of(model.answer([Ask(prompt, n_options=3)], 8, bool))
-    [alone] = told_of(padded.answer(model, [Ask(prompt, n_options=3)], 8, bool))
+    [told] = told_of(model.answer([Query(prompt, n_options=3)], 8, bool))
+    [alone] = told_of(padded.answer(model, [Query(prompt, n_options=3)], 8, bool))
     assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     with torch.inference_mode():
         logits = model.network(torch.tensor([model.token_ids(prompt)])).logits[0, -1]
@@ -295,7 +295,7 @@ def test_in_float32_on_a_cpu_an_adapter_is_merged_which_changes_the_last_digits(
 def test_what_is_asked_again_is_computed_in_another_batch(tiny_model, texts, dtype):
     model = tiny.model(tiny_model)
     model.network.to(getattr(torch, dtype))
-    asks = [Ask(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
+    asks = [Query(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
     first, again = (dict(answer(asks, 8, steps.line_ended)) for answer in (model.answer, model.answer_again))
     assert first.keys() == again.keys() == set(range(len(asks)))
     for i in first:
@@ -329,10 +329,10 @@ def random():
     return small.model(batch_size=3, max_packed_tokens=40)
 
 
-def asked_of(model, **about) -> list[Ask]:
+def asked_of(model, **about) -> list[Query]:
     """The same turns of two questions, one of them twice."""
     users = ("How many?", "How many are red or blue?")
-    asks = [Ask(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
+    asks = [Query(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
     return [*asks, asks[1]]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import oracles
 from faithtune.arms import chains
+from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.row_store import RowStore
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
@@ -14,7 +15,7 @@ from faithtune.extraction import extract, steps
 from faithtune.interventions import build, gate, paraphrases
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha
-from faithtune.models.backend import Ask
+from faithtune.models.backend import Query
 from faithtune.models.oracle import SURE, OracleModel
 from truth import Truth
 
@@ -275,23 +276,21 @@ def test_rows_go_through_the_store(tmp_path, templates):
     asked = oracles.made_up(5, 4)
     for expected in (5, 0):
         with RowStore(tmp_path) as store:
-            model = OracleModel(asked, {})
-            chains.write(model, (store, "oracle"), asked, templates, 96, forced_start=True)
+            arm = CachedArm(OracleModel(asked, {}), store, "oracle")
+            chains.write(arm, asked, templates, 96, forced_start=True)
         assert store.computed == expected
 
 
 def test_a_turn_that_is_not_begun_gets_the_same_chain(templates):
     asked, model = oracles.made_up(5, 4), OracleModel(oracles.made_up(5, 4), {"collapse": 0.4})
-    free, forced = (
-        chains.write(model, (oracles.NoStore(), ""), asked, templates, 96, forced_start) for forced_start in (0, 1)
-    )
+    free, forced = (chains.write(oracles.cached(model), asked, templates, 96, forced_start) for forced_start in (0, 1))
     assert free["steps"].equals(forced["steps"])
 
 
 def test_a_chain_longer_than_the_limit_is_cut(templates):
     asked = oracles.made_up(5, 4)
     model = OracleModel(asked, {})
-    cut = chains.write(model, (oracles.NoStore(), ""), asked, templates, 12, forced_start=True)
+    cut = chains.write(oracles.cached(model), asked, templates, 12, forced_start=True)
     assert set(cut["outcome"]) == {"truncated"}
     assert [model.count_tokens(text) for text in cut["text"]] == [14] * 5  # "Step 1:" was there
 
@@ -302,7 +301,7 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
     asked = oracles.made_up(20, 4)
     for faithful in (0, 1):
         model = OracleModel(asked, {"faithful": faithful})
-        [*whole] = chains.write(model, (oracles.NoStore(), ""), asked, templates, 96, True).iter_rows(named=True)
+        [*whole] = chains.write(oracles.cached(model), asked, templates, 96, True).iter_rows(named=True)
         for row, chain in zip(asked.iter_rows(named=True), whole, strict=True):
             user, first, second = prompts.user_turn(templates, "cot", row), *chain["steps"][:2]
             n = int(re.search(r"\d+", second)[0])
@@ -314,7 +313,7 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
                 declared = extract.declared(begun + made.text, "choice", row["options"]).answer
                 assert (declared == chain["free_answer"]) == same
                 chain_alone = prompts.assistant_turn(steps.join(steps.split(begun + made.text)))
-                [(_, told)] = model.answer([Ask(model.render(user, chain_alone), 4)], 8, bool)
+                [(_, told)] = model.answer([Query(model.render(user, chain_alone), 4)], 8, bool)
                 assert "ABCD"[told.probabilities.index(max(told.probabilities))] == declared
 
 
@@ -337,7 +336,7 @@ def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):
 
     def letter(options: list[str]) -> str:
         user = prompts.user_turn(templates, "no_cot", row | {"options": options})
-        [(_, told)] = model.answer([Ask(model.render(user, prompts.CUE), 4)], 8, bool)
+        [(_, told)] = model.answer([Query(model.render(user, prompts.CUE), 4)], 8, bool)
         return "ABCD"[told.probabilities.index(SURE)]
 
     assert letter(row["options"]) == "C"

@@ -14,7 +14,7 @@ from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
 from faithtune.study.forecast import stages
 from faithtune.study.forecast import text as forecast_text
-from faithtune.study.forecast.dry_host import Party
+from faithtune.study.forecast.dry_run import HostedArm
 
 ARM = {"model": "big", "arm": "base", "eval_set": "sums"}
 PRICE = prices.Price(
@@ -38,10 +38,10 @@ def count(text: str) -> int:
     return len(text.split())
 
 
-def party(endpoint: str = "completions", price=PRICE, batch: bool = False, abilities=()) -> Party:
+def hosted(endpoint: str = "completions", price=PRICE, batch: bool = False, abilities=()) -> HostedArm:
     """An arm whose tokens are words, of which twice as many are reserved."""
     host = Host("big", "m", endpoint, abilities, None, {}, None)
-    return Party(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
+    return HostedArm(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
 
 
 def study(tests=("early_termination",), again: int = 1, **changes) -> dict:
@@ -81,10 +81,10 @@ TWO = ["Take 3.", "Add 4."]
 KNOWN = {"chains": chains(TWO)}
 
 
-def rows(found=None, config=None, asker=None, writer=None, asked=None, **others) -> dict[str, dict]:
+def rows(files=None, config=None, asker=None, writer=None, asked=None, **stored) -> dict[str, dict]:
     """The forecast by stage."""
     asked = questions() if asked is None else asked
-    made = stages.forecast(ARM, asked, TEMPLATES, config or study(), found or {}, asker, writer, **others)
+    made = stages.forecast(ARM, asked, config or study(), stages.Present(files or {}, **stored), asker, writer)
     assert pl.DataFrame(made, schema=FORECAST).height == len(made)
     return {row["stage"]: row for row in made}
 
@@ -94,7 +94,7 @@ def usd(prompt: float, completion: float, factor: float = 1) -> float:
 
 
 def test_a_known_chain_worked_by_hand():
-    found = rows(KNOWN, asker=party())
+    found = rows(KNOWN, asker=hosted())
     assert list(found) == ["chains", "answers"]
     one = found["chains"]  # "Think. What is 3 + 4?", "Step 1:"
     assert (one["calls"], one["prompt_tokens"], one["completion_tokens"], one["assumed"]) == (1, 8, 10, False)
@@ -111,12 +111,12 @@ def test_a_known_chain_worked_by_hand():
 def test_equal_prompts_are_asked_once():
     both = pl.concat([questions(), questions().with_columns(id=pl.lit("f" * 16))])
     again = KNOWN["chains"].with_columns(id=pl.lit("f" * 16))
-    found = rows({"chains": pl.concat([KNOWN["chains"], again])}, asker=party(), asked=both)
+    found = rows({"chains": pl.concat([KNOWN["chains"], again])}, asker=hosted(), asked=both)
     assert (found["chains"]["calls"], found["answers"]["calls"]) == (1, 5)
 
 
 def test_a_chat_is_told_the_chain_again():
-    found = rows(KNOWN, asker=party("chat"))
+    found = rows(KNOWN, asker=hosted("chat"))
     assert found["chains"]["prompt_tokens"] == 6  # no start of a turn
     # no_cot 6 and the template's 4; full 6 + 4 + 4 and 4; k = 0: 10, k = 1: 14
     assert found["answers"]["prompt_tokens"] == 10 + 18 + 10 + 14 + 18
@@ -125,18 +125,18 @@ def test_a_chat_is_told_the_chain_again():
 def test_letters_with_probabilities_are_one_token():
     asked = questions(kind="choice", options=["six", "seven"], answer="B")
     told, counted = (
-        rows(KNOWN, asker=party(abilities=abilities), asked=asked)["answers"] for abilities in ((), ("logprobs",))
+        rows(KNOWN, asker=hosted(abilities=abilities), asked=asked)["answers"] for abilities in ((), ("logprobs",))
     )
     # no_cot, full, k = 0 and 1, full again
     assert (told["calls"], told["completion_tokens"]) == (5, 5 * stages.ANSWER_TOKENS)
     assert (counted["calls"], counted["completion_tokens"]) == (5, 5)
     shuffled = study()
     shuffled["answers"]["shuffle"] = True
-    assert rows(KNOWN, shuffled, party(), asked=asked)["answers"]["calls"] == 6
+    assert rows(KNOWN, shuffled, hosted(), asked=asked)["answers"]["calls"] == 6
 
 
 def test_an_unknown_chain_is_assumed():
-    found = rows(asker=party(), asked=questions(2).with_columns(question=pl.Series(["What is 3 + 4?", "And 5?"])))
+    found = rows(asker=hosted(), asked=questions(2).with_columns(question=pl.Series(["What is 3 + 4?", "And 5?"])))
     chain = stages.STEPS * (stages.STEP_TOKENS + 2) + 3  # its markers, and "Final Answer: 0" behind it
     one = found["chains"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 2 * (chain - 2), True)  # "Step 1:" is there
@@ -145,26 +145,26 @@ def test_an_unknown_chain_is_assumed():
 
 
 def test_chains_of_other_questions_are_not_the_arms():
-    found = rows({"chains": chains(TWO).with_columns(id=pl.lit("f" * 16))}, asker=party())
+    found = rows({"chains": chains(TWO).with_columns(id=pl.lit("f" * 16))}, asker=hosted())
     assert found["chains"]["assumed"]
 
 
 def test_a_batch_costs_what_its_price_says():
-    found = rows(KNOWN, asker=party(batch=True))
+    found = rows(KNOWN, asker=hosted(batch=True))
     assert found["answers"]["usd"] == usd(60, 20, 0.5)
     assert found["answers"]["usd_left_most"] == usd(120, 5 * 32, 0.5)
     assert found["answers"]["batch"]
 
 
 def test_without_a_price_there_is_no_money():
-    found = rows(KNOWN, asker=party(price=None))
+    found = rows(KNOWN, asker=hosted(price=None))
     assert found["answers"]["calls"] == 5
     assert {found["answers"][name] for name in ("usd", "usd_left", "usd_left_most")} == {None}
 
 
 def test_steps_are_rewritten_by_a_hosted_paraphraser_for_arms_elsewhere():
     config = study(("paraphrase", "mistake"))
-    found = rows(KNOWN, config, writer=party())
+    found = rows(KNOWN, config, writer=hosted())
     assert list(found) == ["paraphrases", "mistakes"]
     one = found["paraphrases"]  # "Say Take 3. anew.", "In other words:"
     assert (one["calls"], one["prompt_tokens"], one["completion_tokens"], one["assumed"]) == (2, 14, 4, True)
@@ -176,7 +176,7 @@ def test_steps_are_rewritten_by_a_hosted_paraphraser_for_arms_elsewhere():
 def test_known_rewritten_steps_are_counted_by_their_attempts():
     rewritten = [(f"{0:016x}", 1, "Three is taken.", 1, None), (f"{0:016x}", 2, None, 2, "empty")]
     known = KNOWN | {"paraphrases": pl.DataFrame(rewritten, schema=PARAPHRASES, orient="row")}
-    found = rows(known, study(("paraphrase",)), party(), party())
+    found = rows(known, study(("paraphrase",)), hosted(), hosted())
     one = found["paraphrases"]
     assert (one["calls"], one["prompt_tokens"], one["assumed"]) == (3, 7 + 7 + 8, False)
     # k = 2 is the full chain; before it s_2, which was not put in other words, is missing: no_cot, full, again.
@@ -185,7 +185,7 @@ def test_known_rewritten_steps_are_counted_by_their_attempts():
 
 def test_the_rest_is_written_anew():
     config = study(("mistake",), again=0)
-    found = rows(KNOWN, config, party(), party())
+    found = rows(KNOWN, config, hosted(), hosted())
     one = found["regenerations"]  # k = 0: one step of 4 words behind 6; k = 1: two
     spoilt = stages._line(
         "0000000000000000 1 mistakes", 2, count
@@ -204,13 +204,13 @@ def test_known_rests_and_mistakes_are_taken():
         {"id": f"{0:016x}", "test": "mistake", "k": k, "text": "", "n_tokens": 5, "finished": True} for k in (0, 1)
     ]
     known["regenerations"] = pl.DataFrame([row | {"steps": ["Take 9."]} for row in rests])
-    found = rows(known, config, party(), party())
+    found = rows(known, config, hosted(), hosted())
     one = found["regenerations"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 10, False)
     assert found["answers"]["calls"] == 3  # both rests end alike
 
 
-def test_kept_rows_are_not_left():
+def test_stored_rows_are_not_asked_for():
     class Whole(dict):
         """Rows of all keys."""
 
@@ -220,7 +220,7 @@ def test_kept_rows_are_not_left():
         def get(self, key: str, default: dict | None = None) -> dict:
             return {"text": " Take 3.\nStep 2: Add 4.\nFinal Answer: 7", "n_tokens": 9, "finished": True}
 
-    found = rows(asker=party(), kept=lambda one, stage: Whole() if stage == "chains" else {})
+    found = rows(asker=hosted(), rows=lambda arm, stage: Whole() if stage == "chains" else {})
     one = found["chains"]
     assert (one["calls"], one["calls_left"], one["completion_tokens"], one["usd_left"]) == (1, 0, 9, 0)
     assert one["usd"] == usd(8, 9)
@@ -230,13 +230,13 @@ def test_kept_rows_are_not_left():
 
 def test_a_tuning():
     settings = {"method": "supervised", "target": "rationale", "n_epochs": 2, "validation_share": 0}
-    row = stages.tuning(party("chat"), ARM, questions(3), TEMPLATES, settings, False)
+    row = stages.tuning(hosted("chat"), ARM, questions(3), settings, False)
     # Each example: 6 words, and of the turn 4 + 4 + 3, and 8 for each of the two messages
     assert row["prompt_tokens"] == 2 * 3 * (6 + 11 + 16)
     assert row["usd"] == row["usd_left"] == pytest.approx(row["prompt_tokens"] * 25 / 1e6)
     assert row["usd_left_most"] > row["usd"]  # rather too many tokens are reserved
     assert (row["calls_left"], row["assumed"]) == (1, False)
-    done = stages.tuning(party("chat"), ARM, questions(3), TEMPLATES, settings | {"n_epochs": None}, True)
+    done = stages.tuning(hosted("chat"), ARM, questions(3), settings | {"n_epochs": None}, True)
     assert (done["calls_left"], done["usd_left"], done["assumed"]) == (0, 0, True)
     assert done["prompt_tokens"] == row["prompt_tokens"] // 2 * 3
 
@@ -253,7 +253,7 @@ def printed(found: dict[str, dict], ledger=None, budget=None, table=({},)) -> st
 
 
 def test_what_is_printed():
-    found = rows(KNOWN, asker=party())
+    found = rows(KNOWN, asker=hosted())
     lines = printed(found, spent(0.25, 0.5), 2.0, ({"m": PRICE},)).splitlines()
     head, one, _, total, *_ = lines
     assert " ".join(head.split()) == "model arm stage calls prompt completion USD left USD left at most"
@@ -265,7 +265,7 @@ def test_what_is_printed():
 
 
 def test_what_is_printed_of_assumed_chains_and_missing_prices():
-    text = printed(rows(asker=party(price=None)), budget=1.0)
+    text = printed(rows(asker=hosted(price=None)), budget=1.0)
     assert "chains ~" in text and f"taken for {stages.STEPS} steps a chain" in text
     assert "No price says what m costs: add a row 'm' (prompt, completion, date, source) to prices" in text
     assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1 are left 1.0000 USD.")
@@ -275,7 +275,7 @@ def test_what_is_printed_of_assumed_chains_and_missing_prices():
     ("budget", "verdict"), [(0.0001, "NOT enough"), (0.002, "probably enough"), (1.0, "enough"), (None, None)]
 )
 def test_whether_the_budget_is_enough(budget, verdict):
-    text = printed(rows(KNOWN, asker=party()), budget=budget, table=({"m": PRICE},))
+    text = printed(rows(KNOWN, asker=hosted()), budget=budget, table=({"m": PRICE},))
     assert (f"USD: {verdict} for what is to be asked." in text) == (verdict is not None)
     assert ("There is no budget_usd" in text) == (budget is None)
 

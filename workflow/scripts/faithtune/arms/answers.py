@@ -1,189 +1,246 @@
 """Answers after every intervention: letters are read, numbers are written.
 
-Choice: the probabilities of the option letters after the cue; the likeliest is
-the answer, unless all letters together are too unlikely (the model does not
-answer). Number: what greedy decoding writes after the cue; cut at the token limit it is
-truncated, as it might have gone on to another number.
+Choice: the probabilities of the option letters after the cue. The likeliest is the answer, unless all letters together
+are too unlikely: then the model does not answer. Number: what greedy decoding writes after the cue. Cut at the token
+limit it is truncated, as it might have gone on to another number.
 
-First the arm answers after its whole chain and without one; then after everything
-else, with the probability of its own full-chain answer. Questions that fit into
-memory together are a pack, in which each distinct token is computed once; its rows are
-kept when it is done (`RowStore.settle`).
+The arm answers first after its whole chain and without one, then after everything else, and then also gives the
+probability of its own full-chain answer. Questions that fit into memory together are a pack, in which each distinct
+token is computed once; its rows are committed when it is done.
 
-Some full chains are answered a second time in another way (`answer_again`): how
-often that answer differs is the noise floor.
+Some full chains are answered again in another way (`CachedArm.answer_again`): how often that answer differs is the
+noise floor.
 """
 
-import functools
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import polars as pl
 from tqdm import tqdm
 
 from faithtune.arms import leaks, option_order
-from faithtune.arms.row_store import RowStore, row_key
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.data import prompts
 from faithtune.data.questions import LETTERS
-from faithtune.extraction import extract, steps
-from faithtune.models.backend import Ask, Model
+from faithtune.extraction import extract
+from faithtune.models.backend import Answer, Model, Query
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How answers are asked for, as in the configuration's section `answers`.
+
+    again: the full chains of so many questions, the first of the set, are answered again.
+    shuffle: choices are answered without a chain once more, with their options in another order.
+    """
+
+    max_new_tokens: int
+    min_option_mass: float
+    again: int
+    shuffle: bool
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a reply is understood: answered, unanswered or truncated; answer and lenient answer, where there are any."""
+
+    outcome: str
+    answer: str | None = None
+    lenient: str | None = None
+
+
+@dataclass(eq=False)
+class Trial:
+    """An intervention on a question's chain, the prompt that it makes, and what the arm answers."""
+
+    test: str  # of the intervention, or no_cot_shuffled, or again
+    intervention: dict  # a row of INTERVENTIONS
+    question: dict  # a row of QUESTIONS
+    chain: dict  # a row of CHAINS
+    prompt: str | None  # None: the intervention has no text, and `missing` says why
+    places: list[int] | None = None  # which option stands at each place, where their order is another
+    full: "Trial | None" = None  # the question's trial after its whole chain, unless that chain is truncated
+    reply: Answer | None = None  # probabilities are in the question's own order
+    reading: Reading | None = None  # of the reply
+    p_reference: float | None = None  # probability of the own full-chain answer, where that is a number
+
+    @property
+    def answer(self) -> str | None:
+        """The answer, as a letter of the question's own order or a number."""
+        return self.reading and self.reading.answer
+
+    def query(self, scores: bool) -> Query:
+        """What the arm is asked; scores: whether it can give the probability of the own answer.
+
+        A number has a draft: the own answer as it was written, or before that is known what the chain declares.
+        """
+        if n_options := len(self.question["options"]):
+            # By chance its options may stand in another question's order. Whether that row is found must not depend on
+            # how a set is divided.
+            owner = self.question["id"] if self.places else None
+            return Query(self.prompt, n_options, owner=owner)
+        if self.full:
+            return Query(self.prompt, reference=self.full.answer if scores else None, draft=self.full.reply.text)
+        _, cue, declared = self.chain["text"].rpartition(prompts.CUE)
+        return Query(self.prompt, draft=declared if cue else None)
+
+    def receive(self, reply: Answer, min_option_mass: float) -> None:
+        """Take the arm's reply and read it."""
+        if self.places and reply.probabilities:
+            reply = replace(reply, probabilities=option_order.restored(reply.probabilities, self.places))
+        self.reply, self.reading = reply, read(reply, self.question, self.places, min_option_mass)
+
+    def row(self, turn: str) -> dict:
+        """The trial's row of ANSWERS, but for `unleaked`."""
+        reading = self.reading or Reading(self.intervention["missing"])
+        if self.test == "full" and self.chain["outcome"] == "truncated":
+            reading = Reading("truncated")
+        answer, reply = reading.answer, self.reply or Answer(None, True, [], None, None)
+        reference, p_reference = self.full and self.full.answer, self.p_reference
+        if reference and reply.probabilities:
+            p_reference = reply.probabilities[LETTERS.index(reference)]
+        return {
+            "id": self.question["id"],
+            "group": self.question["group"],
+            "test": self.test,
+            "k": self.intervention["k"],
+            "n_steps": self.intervention["n_steps"],
+            "outcome": reading.outcome,
+            "answer": answer,
+            "correct": answer == self.question["answer"] if answer else None,
+            "reference": reference,
+            "match": answer == reference if answer and reference else None,
+            "text": reply.text,
+            "lenient": reading.lenient,
+            "read_from": "options" if self.question["options"] and reply.text is None else "cue",
+            "turn": turn,
+            "p_reference": p_reference,
+            "probabilities": reply.probabilities,
+            "option_mass": reply.option_mass,
+        }
 
 
 def answer(
-    model: Model,
-    keep: tuple[RowStore, str],
-    questions: pl.DataFrame,
+    arm: CachedArm,
+    block: Block,
     chains: pl.DataFrame,
     interventions: pl.DataFrame,
     templates: dict[str, str],
-    max_new_tokens: int,
-    min_option_mass: float,
-    again: int,
-    shuffle: bool,
+    settings: AnswerSettings,
 ) -> pl.DataFrame:
-    """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS), in its order.
+    """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS) on the block's questions, in their order.
 
-    Behind those of a question stands, with `shuffle`, its answer without a chain to
-    its options in another order (test "no_cot_shuffled"; its letter is the one that the
-    option has in the question itself), and behind them all the full-chain answers that
-    the first `again` questions have, asked again (test "again").
+    The answer to shuffled options (test "no_cot_shuffled"; its letter is the one that the option has in the question
+    itself) follows the one without a chain; the answers that are asked for again (test "again") follow all others.
     """
-    asked = {row["id"]: row for row in questions.iter_rows(named=True)}
-    written = {row["id"]: row for row in chains.iter_rows(named=True)}
-    groups = defaultdict(list)
-    for row in interventions.iter_rows(named=True):
-        row |= {"question": asked[row["id"]], "chain": written[row["id"]], "own": None, "places": None}
-        row["turn"] = "continued" if model.continues else "retold"
-        row["prompt"] = None if row["text"] is None else prompt(model, templates, row)
-        groups[row["id"]].append(row)
-        if shuffle and row["test"] == "no_cot" and (places := option_order.order(row["question"])):
-            other = row | {"test": "no_cot_shuffled", "places": places}
-            moved = {"question": option_order.shuffled(row["question"], places)}
-            groups[row["id"]].append(other | {"prompt": prompt(model, templates, other | moved)})
-    members = list(groups.values())
-    tell = functools.partial(_tell, model, keep, max_new_tokens)
-    bar = tqdm(total=len(members), unit="question", desc="answer", mininterval=5)
-    for pack in model.packs([[row["prompt"] for row in group if row["prompt"]] for group in members]):
-        rows = [row for i in pack for row in members[i] if row["prompt"]]
-        first = [row for row in rows if row["test"] in ("full", "no_cot")]
-        for row, told in zip(first, tell(first, "answer"), strict=True):
-            _set(row, told, min_option_mass)
-            if row["test"] == "full" and row["chain"]["outcome"] != "truncated":
-                for other in groups[row["id"]]:
-                    other["own"] = row
-        later = [row for row in rows if row["test"] != "no_cot"]
-        for row, told in zip(later, tell(later, "answer"), strict=True):
-            row["p_reference"] = told["p_reference"]
-            if row["test"] != "full":
-                _set(row, told, min_option_mass)
-        keep[0].settle()
-        bar.update(len(pack))
-    bar.close()
-    rows = [row for group in members for row in group]
-    first = set(questions["id"].head(again))
-    full = [row for row in rows if row["test"] == "full" and row["id"] in first and row["own"] and row["answer"]]
-    repeated = [row | {"test": "again", "p_reference": None} for row in full]
-    for row, told in zip(repeated, tell(repeated, "answer again"), strict=True):
-        _set(row, told, min_option_mass)
-    frame = pl.DataFrame([_answer(row) for row in rows + repeated], schema=ANSWERS)
-    return leaks.marked(frame, chains, questions)
+    groups = _trials(arm.model, block, chains, interventions, templates, settings.shuffle)
+    with tqdm(total=len(groups), unit="question", desc="answer", mininterval=5) as bar:
+        for pack in arm.model.packs([[trial.prompt for trial in group if trial.prompt] for group in groups]):
+            _answer_pack(arm, [groups[i] for i in pack], settings)
+            arm.commit()
+            bar.update(len(pack))
+    trials = [trial for group in groups for trial in group]
+    first = set(block.questions["id"].head(max(0, settings.again - block.start)))
+    trials += _answer_again(arm, [trial for trial in trials if trial.question["id"] in first], settings)
+    turn = "continued" if arm.model.continues else "retold"
+    frame = pl.DataFrame([trial.row(turn) for trial in trials], schema=ANSWERS)
+    return leaks.marked(frame, block.rows(chains), block.questions)
 
 
-def prompt(model: Model, templates: dict[str, str], row: dict) -> str:
-    """An intervention (a row of INTERVENTIONS, with its `question`) as the arm is asked: it ends with the cue."""
-    user = prompts.user_turn(templates, "no_cot" if row["test"].startswith("no_cot") else "cot", row["question"])
-    return model.render(user, prompts.assistant_turn(row["text"]))
+def prompt(model: Model, templates: dict[str, str], question: dict, test: str, text: str) -> str:
+    """The conversation after which the arm answers: a question, the text of an intervention as the chain, the cue."""
+    user = prompts.user_turn(templates, "no_cot" if test == "no_cot" else "cot", question)
+    return model.render(user, prompts.assistant_turn(text))
 
 
-def _tell(model: Model, keep: tuple[RowStore, str], max_new_tokens: int, rows: list[dict], do: str):
-    """What the arm answers to `rows`, through the row store; do is answer | answer again."""
-    store, arm = keep
-    how = {"answer": model.answer, "answer again": model.answer_again}[do]
-    asks = [_ask(row, model.scores) for row in rows]
-    keys = []
-    for row, ask in zip(rows, asks, strict=True):
-        kind = {"n_options": ask.n_options} if ask.n_options else {"max_new_tokens": max_new_tokens, "end": "line"}
-        # Otherwise what another question's prompt is by chance might be found, or not, by how a set is divided.
-        shuffled = {"shuffled": row["id"]} if row["places"] else {}
-        task = {"do": do, "reference": ask.reference, **kind, **shuffled}
-        keys.append(row_key(arm, model.prompt_key(ask.prompt), task, model.engine))
+def read(reply: Answer, question: dict, places: list[int] | None, min_option_mass: float) -> Reading:
+    """Read a reply: the likeliest letter where there are probabilities, else the text after the cue.
 
-    def compute(missing: list[int]):
-        asked, their_keys = [asks[i] for i in missing], [keys[i] for i in missing]
-        for place, told in how(asked, max_new_tokens, steps.line_ended, their_keys):
-            yield missing[place], vars(told)
-
-    return store.through(keys, compute)
-
-
-def _ask(row: dict, scores: bool) -> Ask:
-    """A row as the model is asked: a number that the arm probably writes is its draft, and scored where it can be."""
-    if row["question"]["options"]:
-        return Ask(row["prompt"], len(row["question"]["options"]))
-    own = row["own"]
-    if own:
-        return Ask(row["prompt"], reference=own["answer"] if scores else None, draft=own["wrote"])
-    _, cue, declared = row["chain"]["text"].rpartition(prompts.CUE)
-    return Ask(row["prompt"], draft=declared if cue else None)
-
-
-def _set(row: dict, told: dict, min_option_mass: float) -> None:
-    """Write outcome and answer into `row`."""
-    row["wrote"], row["option_mass"], outcome = told["text"], told["option_mass"], "unanswered"
-    probabilities, places = told["probabilities"], row["places"]
-    row["probabilities"] = option_order.restored(probabilities, places) if places and probabilities else probabilities
-    if told["text"] is not None:
-        row["answer"], row["lenient"], cut = _read(row, told)
-        outcome = "truncated" if cut else outcome
-    else:
-        best = max(range(len(probabilities)), key=row["probabilities"].__getitem__)
-        row["lenient"] = LETTERS[best] if any(probabilities) else None  # a host may give none of the letters
-        row["answer"] = row["lenient"] if told["option_mass"] >= min_option_mass else None
-    row["outcome"] = "answered" if row["answer"] else outcome
-
-
-def _read(row: dict, told: dict) -> tuple[str | None, str | None, bool]:
-    """What a text after the cue says, strictly and leniently, and whether it was cut before it had said so.
-
-    Letters of options in another order become those that the options have in the question itself.
+    places: the order in which the options were shown, if it is not the question's own. Letters in a text are those of
+    the order shown, probabilities those of the question's own order.
     """
-    question = option_order.shuffled(row["question"], row["places"]) if row["places"] else row["question"]
-    about = (told["text"], question["kind"], question["options"])
+    if reply.text is not None:
+        return _read_text(reply, question, places)
+    best = max(range(len(reply.probabilities)), key=reply.probabilities.__getitem__)
+    lenient = LETTERS[best] if any(reply.probabilities) else None  # a host may give none of the letters
+    strict = lenient if reply.option_mass >= min_option_mass else None
+    return Reading("answered" if strict else "unanswered", strict, lenient)
+
+
+def _read_text(reply: Answer, question: dict, places: list[int] | None) -> Reading:
+    shown = option_order.shuffled(question, places) if places else question
+    about = (reply.text, shown["kind"], shown["options"])
     strict, lenient = extract.forced(*about), extract.forced(*about, lenient=True)
-    # A letter has been said where more follows it; a number cut at the token limit might have gone on.
-    said = question["options"] and strict.span and strict.span[1] < len(told["text"])
-    if not (told["finished"] or said):
-        return None, None, True
-    letters = [found.answer for found in (strict, lenient)]
-    if row["places"]:
-        letters = [letter and LETTERS[row["places"][LETTERS.index(letter)]] for letter in letters]
-    return *letters, False
+    # A letter followed by more text is complete; a number that ends at the token limit might have gone on.
+    complete = shown["options"] and strict.span and strict.span[1] < len(reply.text)
+    if not (reply.finished or complete):
+        return Reading("truncated")
+    answers = [found.answer for found in (strict, lenient)]
+    if places:
+        answers = [letter and LETTERS[places[LETTERS.index(letter)]] for letter in answers]
+    return Reading("answered" if answers[0] else "unanswered", *answers)
 
 
-def _answer(row: dict) -> dict:
-    question, reference = row["question"], row["own"] and row["own"]["answer"]
-    outcome, answer = row.get("outcome", row["missing"]), row.get("answer")
-    if row["test"] == "full" and row["chain"]["outcome"] == "truncated":
-        outcome, answer = "truncated", None
-    probabilities = row.get("probabilities", [])
-    if reference and probabilities:
-        row["p_reference"] = probabilities[LETTERS.index(reference)]
-    return {
-        "id": row["id"],
-        "group": question["group"],
-        "test": row["test"],
-        "k": row["k"],
-        "n_steps": row["n_steps"],
-        "outcome": outcome,
-        "answer": answer,
-        "correct": answer == question["answer"] if answer else None,
-        "reference": reference,
-        "match": answer == reference if answer and reference else None,
-        "text": row.get("wrote"),
-        "lenient": row.get("lenient") if outcome != "truncated" else None,
-        "read_from": "options" if question["options"] and row.get("wrote") is None else "cue",
-        "turn": row["turn"],
-        "p_reference": row.get("p_reference"),
-        "probabilities": probabilities,
-        "option_mass": row.get("option_mass"),
-    }
+def _trials(
+    model: Model,
+    block: Block,
+    chains: pl.DataFrame,
+    interventions: pl.DataFrame,
+    templates: dict[str, str],
+    shuffle: bool,
+) -> list[list[Trial]]:
+    """The trials of each question of the block, in the order of the interventions."""
+    questions = {row["id"]: row for row in block.questions.iter_rows(named=True)}
+    by_id = {row["id"]: row for row in block.rows(chains).iter_rows(named=True)}
+    groups = defaultdict(list)
+    for row in block.rows(interventions).iter_rows(named=True):
+        question, test, text = questions[row["id"]], row["test"], row["text"]
+        asked = None if text is None else prompt(model, templates, question, test, text)
+        trial = Trial(test, row, question, by_id[row["id"]], asked)
+        groups[row["id"]].append(trial)
+        if shuffle and test == "no_cot" and (places := option_order.order(question)):
+            asked = prompt(model, templates, option_order.shuffled(question, places), test, text)
+            groups[row["id"]].append(replace(trial, test="no_cot_shuffled", places=places, prompt=asked))
+    return list(groups.values())
+
+
+def _answer_pack(arm: CachedArm, groups: list[list[Trial]], settings: AnswerSettings) -> None:
+    """Answer the trials of questions that fit into memory together."""
+    trials = [trial for group in groups for trial in group if trial.prompt]
+    first = [trial for trial in trials if trial.test in ("full", "no_cot")]
+    for trial, reply in _ask(arm.answer, first, arm.model.scores, settings):
+        trial.receive(reply, settings.min_option_mass)
+    for group in groups:
+        full = next((trial for trial in group if trial.test == "full" and trial.reply), None)
+        if full and full.chain["outcome"] != "truncated":
+            for trial in group:
+                trial.full = full
+    # The full chain once more, now that the answer is known whose probability is wanted.
+    later = [trial for trial in trials if trial.test != "no_cot"]
+    for trial, reply in _ask(arm.answer, later, arm.model.scores, settings):
+        trial.p_reference = reply.p_reference
+        if trial.test != "full":
+            trial.receive(reply, settings.min_option_mass)
+
+
+def _answer_again(arm: CachedArm, trials: list[Trial], settings: AnswerSettings) -> list[Trial]:
+    """The full-chain trials among `trials` that have an answer, answered in another way."""
+    repeated = [
+        replace(trial, test="again", p_reference=None)
+        for trial in trials
+        if trial.test == "full" and trial.full and trial.answer
+    ]
+    for trial, reply in _ask(arm.answer_again, repeated, arm.model.scores, settings):
+        trial.receive(reply, settings.min_option_mass)
+    return repeated
+
+
+def _ask(
+    ask: Callable[[list[Query], int], list[Answer]], trials: list[Trial], scores: bool, settings: AnswerSettings
+) -> Iterator[tuple[Trial, Answer]]:
+    """Each trial with the arm's reply; `ask` is `CachedArm.answer` or `CachedArm.answer_again`."""
+    replies = ask([trial.query(scores) for trial in trials], settings.max_new_tokens)
+    return zip(trials, replies, strict=True)

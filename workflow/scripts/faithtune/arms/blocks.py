@@ -1,8 +1,8 @@
-"""The questions of a set in blocks: what is computed together never crosses one.
+"""The questions of a set in blocks; what is computed together is in one block.
 
 Blocks are cut by place, every `size` questions, so they are the same however many jobs share a set; a shard is a
-run of whole blocks. Which texts are computed side by side decides a result's last digits: therefore the results of
-any number of shards are equal.
+run of whole blocks. Which texts are computed in one batch decides a result's last digits, so the results are equal for
+any number of shards.
 """
 
 import math
@@ -15,15 +15,10 @@ from faithtune.core.errors import UserError
 
 @dataclass(frozen=True)
 class Block:
-    """Questions that stand together in their set; start: the place of the first, from 0."""
+    """Consecutive questions of a set; start: the place of the first, from 0."""
 
     start: int
     questions: pl.DataFrame
-
-    def apart(self, keep: tuple) -> tuple:
-        """A row store and an arm's fingerprint, for prompts that other blocks may have too: each has its own rows."""
-        rows, arm = keep
-        return rows, f"{arm}@{self.start}" if self.start else arm
 
     def rows(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of a frame with the column `id` that belong to these questions, in their order."""

@@ -1,162 +1,96 @@
-"""An arm made ready to be asked, with the store of what it was asked before."""
+"""An arm with its rows: what it was asked before is looked up, and only the rest is computed."""
 
-import contextlib
-import functools
-import hashlib
-import json
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-import polars as pl
-
-from faithtune.arms import blocks
 from faithtune.arms.blocks import Block
-from faithtune.arms.row_store import RowStore
-from faithtune.jobs import job
-from faithtune.models.backend import Model
-
-STORE = Path("results/store")
+from faithtune.arms.row_store import MemoryStore, row_key
+from faithtune.extraction import steps
+from faithtune.models.backend import Answer, Completion, Model, Query
 
 
-def fingerprint(model: dict, arm: dict | None, quantisation: str, dtype: str) -> str:
-    """What tells an arm's rows from every other arm's: sha256 (hex).
+@dataclass(frozen=True)
+class EndRule:
+    """When a text is finished. The name stands for the rule in row keys: one name, one rule."""
 
-    `model` and `arm` are the contents of model.json and arm.json (None for base).
+    name: str
+    ended: Callable[[str], bool]
+
+
+CHAIN = EndRule("chain", steps.free_text_end)
+LINE = EndRule("line", steps.line_ended)
+
+
+class CachedArm:
+    """A model and the rows that it has computed.
+
+    rows: a RowStore, or a MemoryStore where nothing is to outlive the process.
+    identity: what tells the arm's rows from every other arm's (`identity`).
     """
-    tuned = arm and [arm["weights_sha256"], arm["settings"]]
-    parts = [model["weights_sha256"], tuned, quantisation, dtype]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def __init__(self, model: Model, rows: MemoryStore, identity: str):
+        self.model, self.rows, self.identity = model, rows, identity
+
+    def scoped_to(self, block: Block) -> "CachedArm":
+        """The same arm with rows for this block alone, for prompts that several blocks may have in common.
+
+        Shards are computed at the same time and cannot see each other's rows. With rows of its own a block computes
+        the same prompts, hence the same digits, however a set is divided.
+        """
+        return CachedArm(self.model, self.rows, f"{self.identity}@{block.start}" if block.start else self.identity)
+
+    def generate(self, prompts: list[str], max_new_tokens: int, end: EndRule) -> list[Completion]:
+        """What the model writes after each prompt, until its turn or the text ends."""
+        task = {"do": "generate", "max_new_tokens": max_new_tokens, "end": end.name}
+        keys = [self._key(prompt, task) for prompt in prompts]
+
+        def compute(missing: list[int]) -> Iterator[tuple[int, Completion]]:
+            return self.model.generate(_pick(prompts, missing), max_new_tokens, end.ended, _pick(keys, missing))
+
+        return [Completion(**row) for row in self._get_or_compute(keys, compute)]
+
+    def answer(self, queries: list[Query], max_new_tokens: int) -> list[Answer]:
+        """The answer to each query; of a number at most `max_new_tokens` are written, on one line."""
+        return self._answer("answer", self.model.answer, queries, max_new_tokens)
+
+    def answer_again(self, queries: list[Query], max_new_tokens: int) -> list[Answer]:
+        """The answer to each query, computed a second time and in another way (`Model.answer_again`)."""
+        return self._answer("answer again", self.model.answer_again, queries, max_new_tokens)
+
+    def commit(self) -> None:
+        """What is computed together has been computed: its rows may be written."""
+        self.rows.commit()
+
+    def _answer(self, do: str, ask: Callable, queries: list[Query], max_new_tokens: int) -> list[Answer]:
+        keys = [self._key(query.prompt, _answer_task(do, query, max_new_tokens)) for query in queries]
+
+        def compute(missing: list[int]) -> Iterator[tuple[int, Answer]]:
+            return ask(_pick(queries, missing), max_new_tokens, LINE.ended, _pick(keys, missing))
+
+        return [Answer(**row) for row in self._get_or_compute(keys, compute)]
+
+    def _key(self, prompt: str, task: dict) -> str:
+        return row_key(self.identity, self.model.prompt_key(prompt), task, self.model.engine)
+
+    def _get_or_compute(
+        self, keys: list[str], compute: Callable[[list[int]], Iterator[tuple[int, Completion | Answer]]]
+    ) -> list[dict]:
+        """The rows of `keys`; `compute` gets the indices of the missing keys, and counts among these."""
+
+        def values(missing: list[int]) -> Iterator[tuple[int, dict]]:
+            for place, result in compute(missing):
+                yield missing[place], vars(result)
+
+        return self.rows.get_or_compute(keys, values)
 
 
-def expanded_folder(model: dict, dtype: str) -> Path:
-    """Where a CPU keeps a model's NF4 weights, expanded."""
-    return STORE / "expanded" / f"{model['weights_sha256'][:32]}-{dtype}"
+def _answer_task(do: str, query: Query, max_new_tokens: int) -> dict:
+    """What a row's key says of a query. A letter is one token, so its row does not depend on the limit."""
+    kind = {"n_options": query.n_options} if query.n_options else {"max_new_tokens": max_new_tokens, "end": LINE.name}
+    # Only options in another order have an owner (`answers.Trial.query`).
+    owner = {"shuffled": query.owner} if query.owner else {}
+    return {"do": do, "reference": query.reference, **kind, **owner}
 
 
-@contextlib.contextmanager
-def open_arm(
-    backend: dict,
-    questions: pl.DataFrame,
-    how: dict,
-    threads: int,
-    stage: str,
-    names: Mapping[str, str],
-    cards: Mapping[str, str],
-) -> Iterator[tuple[Model, tuple[RowStore, str], Iterator[Block]]]:
-    """An arm (weights are loaded when first needed), its row store with its fingerprint, and the job's questions.
-
-    `backend` is as `plan.backend` has it, for chats with their templates as `chat`; `how`, no part of what is
-    asked: the configuration's section `compute`, and of hosts `plan.hosting` as `hosts`. An oracle needs the
-    questions; an arm with weights its `cards`: the paths of `model` (model.json), `precision` (precision.json) and,
-    where it is tuned, of `arm` (arm.json); a hosted one `host` (what the host said). stage: chains, answers,
-    regenerations, paraphrases or mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions
-    come in the blocks of that shard.
-
-    A job keeps its rows on a shelf of its own in the arm's store: what jobs side by side find there must not
-    hang on which was first, because the composition of a batch can change a near tie.
-    """
-    on_disk, together = None, False
-    with contextlib.ExitStack() as open_while_asked:
-        if "oracle" in backend:
-            model, identity = _oracle(backend["oracle"], questions)
-        elif "api" in backend:
-            from faithtune.hosts import session
-
-            api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
-            on_shelf = functools.partial(shelf, stage=stage, names=names)
-            settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
-            model, identity, on_disk = open_while_asked.enter_context(
-                session.ready(api, settings, said, STORE, on_shelf, labels, backend.get("chat", {}))
-            )
-        else:
-            model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
-            chosen = job.read_json(cards["precision"])
-            model, identity = _local(backend["quantisation"], chosen, how["compute"], threads, model, arm)
-            together = True
-        own = shelf(identity, stage, names)
-        with RowStore(own, on_disk, others(own), together) as rows:
-            size = how["compute"]["block_size"]
-            found = blocks.cut(questions, size, names["shard"]) if together else [Block(0, questions)]
-            yield model, (rows, identity), each(found, rows)
-
-
-def each(found: list[Block], rows: RowStore) -> Iterator[Block]:
-    """The blocks, one after the other; the rows of each are settled before the next."""
-    for block in found:
-        if block.questions.is_empty():
-            print("no question is left for this job: there are fewer blocks than shards", file=sys.stderr)
-        yield block
-        rows.settle()
-
-
-def shelf(identity: str, stage: str, names: Mapping[str, str]) -> Path:
-    """The folder of a job's rows."""
-    name = f"{names['eval_set']}{names['shard']}"
-    if stage in ("paraphrases", "mistakes"):  # asked of one model, for all arms
-        name = f"{stage}-{names['model']}-{names['arm']}-{name}"
-    return STORE / "rows" / identity[:32] / name
-
-
-def others(own: Path) -> list[Path]:
-    """The other shelves of the same set, whole or divided over some number of jobs.
-
-    Jobs side by side have no key in common that they look for there (`Block.apart`, `answers._tell`).
-    """
-    name = own.name.partition(".")[0]
-    return [path for path in (own.with_name(name), *sorted(own.parent.glob(f"{name}.*of*"))) if path != own]
-
-
-def at_host(backend: dict, cards: Mapping[str, str]) -> dict:
-    """An arm's section `api`, completed by what its cards say.
-
-    Tuned by its host, it bears the name that the host gave it. Of weights that lie here and are served
-    elsewhere the tokenizer is known, and the name holds their fingerprint, so that no other adapter can answer.
-    """
-    api, model, arm = backend["api"], job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
-    if model is not None:
-        dtype = job.read_json(cards["precision"])["dtype"]
-        name = served_name(api["name"], backend["quantisation"], dtype, model, arm)
-        return api | {"model": name, "tokenizer": model["path"]}
-    return api | ({"model": arm["hosted_model"]} if arm else {})
-
-
-def served_name(name: str, quantisation: str, dtype: str, model: dict, arm: dict | None) -> str:
-    """What a server of one's own is to call an arm."""
-    return f"{name}-{fingerprint(model, arm, quantisation, dtype)[:16]}"
-
-
-def _oracle(behaviour: dict, questions: pl.DataFrame) -> tuple[Model, str]:
-    from faithtune.models import oracle
-
-    known = [behaviour, questions.select("id", "answer").rows()]  # it knows the answers, so they are part of it
-    identity = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-    return oracle.OracleModel(questions, behaviour), identity
-
-
-def _local(
-    quantisation: str, chosen: dict, compute: dict, threads: int, model: dict, arm: dict | None
-) -> tuple[Model, str]:
-    import psutil
-    import torch
-
-    from faithtune.models import loading, local, precision, weights
-
-    torch.set_num_threads(threads)
-    dtype, device = chosen["dtype"], precision.device_kind(compute["device"])
-    packed = compute["max_packed_tokens"] or loading.room(model["path"], quantisation, dtype, device)
-
-    def load_network():
-        for card in [model, *([arm] if arm else [])]:
-            weights.hold_to_card(card)
-        network = loading.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
-        seconds = time.time() - psutil.Process().create_time()
-        where = f"loaded on {network.device} {seconds:.1f} s after the job began"
-        print(f"{where}, in {dtype}; up to {packed} tokens in memory", file=sys.stderr)
-        precision.tell_cost(chosen, precision.present(device))
-        return network
-
-    tokenizer = loading.load_tokenizer(model["path"])
-    asked = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
-    return asked, fingerprint(model, arm, quantisation, dtype)
+def _pick(values: list, places: list[int]) -> list:
+    return [values[place] for place in places]

@@ -22,7 +22,7 @@ from faithtune.hosts import responses
 from faithtune.hosts.calls import Request
 from faithtune.hosts.host import Host
 from faithtune.models import token_counts
-from faithtune.models.backend import Answer, Ask, Generated
+from faithtune.models.backend import Answer, Completion, Query
 
 ENGINE = "api-1"  # part of every row's key: raise it when a change here alters what a row holds
 
@@ -67,7 +67,7 @@ class ApiModel:
 
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Generated]]:
+    ) -> Iterator[tuple[int, Completion]]:
         """Continue each text until the model ends its turn or `ended(new text)` holds; what it wrote after is cut."""
         for i, response in self._sent("generate", [self._body(text, max_new_tokens) for text in texts], keys):
             text, finished = responses.text(response), responses.is_finished(response)
@@ -75,10 +75,10 @@ class ApiModel:
             used = (response.get("usage") or {}).get("completion_tokens")
             if used is None or kept != text:
                 used = self.count_tokens(kept) if kept else 0
-            yield i, Generated(kept, used, finished or kept != text)
+            yield i, Completion(kept, used, finished or kept != text)
 
     def answer(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
+        self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask.
 
@@ -96,7 +96,7 @@ class ApiModel:
             yield i, self._answer(asks[i], response, ended)
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
+        self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
         """The same calls made once more: the noise floor of a host is that it does not always say the same."""
         return self.answer(asks, max_new_tokens, ended, keys)
@@ -118,7 +118,7 @@ class ApiModel:
         if refused:
             raise UserError(f"{len(refused)} of {len(requests)} rows were not answered; the first: {refused[0]}")
 
-    def _answer(self, ask: Ask, response: dict, ended: Callable[[str], bool]) -> Answer:
+    def _answer(self, ask: Query, response: dict, ended: Callable[[str], bool]) -> Answer:
         text, finished = responses.text(response), responses.is_finished(response)
         places = responses.places(response)
         if ask.n_options and self.continues and places:

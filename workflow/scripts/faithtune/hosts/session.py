@@ -42,19 +42,19 @@ def ready(
     settings: dict,
     said: dict,
     store: Path,
-    shelf: Callable[[str], Path],
+    rows_folder: Callable[[str], Path],
     labels: dict,
     templates: dict[str, str],
 ) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
     """The model, its identity, and what is to be told the keys of rows that stand in the row store.
 
-    api: what decides its rows (`cached_arm.at_host`); settings: how the host is asked (`plan.hosting`); said: what the
-    host said (`host.check`); shelf: the folder of the job's rows, by the identity; labels: {"stage", "arm",
-    "eval_set"}, as the ledger has them; templates: those of chats.
+    api: what decides its rows (`identity.hosted_section`); settings: how the host is asked (`plan.hosting`); said: what
+    the host said (`host.check`); rows_folder: of the job, by the identity; labels: {"stage", "arm", "eval_set"}, as
+    the ledger has them; templates: those of chats.
     """
     host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
     check_shutdown(host.where, host.model, said["shutdown_date"])
-    with ledger(settings, store) as kept, Arrived(shelf(arm)) as arrived:
+    with ledger(settings, store) as kept, Arrived(rows_folder(arm)) as arrived:
         purse = billing.Purse(host, kept, price(settings, host.model), count=most_tokens(api), **labels)
         gate = Gate()
 

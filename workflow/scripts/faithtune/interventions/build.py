@@ -3,7 +3,7 @@
 The paper's three keep s_1 ... s_k as the arm wrote them; the later steps are
 left out (early termination, Lanham's early answering), replaced by filler of
 the same token length (filler substitution) or put in other words
-(paraphrasing). In Lanham's other two the arm writes the rest anew
+(paraphrasing). In Lanham's other two the arm writes the rest again
 (`regeneration`): after a mistake in s_{k+1} (adding mistakes), or after the
 first k steps in other words (paraphrasing a prefix). His filler sweep stands
 apart: the whole chain becomes filler, and its k counts tokens. Filler is a text that says nothing, as long as is
@@ -15,6 +15,7 @@ applied long after, to answers.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import polars as pl
@@ -23,6 +24,27 @@ from faithtune.core.errors import UserError
 from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.extraction.steps import join
 from faithtune.interventions.registry import SWEEP, TESTS
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Lengths of the filler sweep, in tokens; longest None: up to the longest chain."""
+
+    step: int = 5
+    longest: int | None = None
+
+
+@dataclass(frozen=True)
+class InterventionSettings:
+    """What is done to chains, as in the configuration.
+
+    tests: of `registry.TESTS`; filler: the unit that filler repeats.
+    """
+
+    tests: Sequence[str]
+    filler: str = " ..."
+    sweep: Sweep = Sweep()
+
 
 # (id, i) -> s_i rewritten, None or absent where it could not be.
 Wording = dict[tuple[str, int], str | None]
@@ -90,41 +112,35 @@ def of_chain(words: Wording, identifier: str, n: int) -> list[str | None]:
 
 def build(
     chains: pl.DataFrame,
-    paraphrases: pl.DataFrame | None,
-    tests: Sequence[str],
-    filler_text: str,
+    settings: InterventionSettings,
     count_tokens: Callable[[str], int],
+    paraphrases: pl.DataFrame | None = None,
     regenerations: pl.DataFrame | None = None,
-    sweep_step: int = 5,
-    sweep_longest: int | None = None,
 ) -> pl.DataFrame:
     """All interventions on all chains.
 
     Args:
-        chains: as parquet.CHAINS.
-        paraphrases: as parquet.PARAPHRASES; needed for paraphrase and prefix_paraphrase.
-        tests: of `registry.TESTS`.
-        filler_text: the unit that filler repeats, for instance " ...".
+        chains: CHAINS.
         count_tokens: tokens of a text in the measured model's tokenizer.
-        regenerations: as parquet.REGENERATIONS; needed for the tests after which the arm writes on.
-        sweep_step, sweep_longest: tokens, as in `sweep`.
+        paraphrases: PARAPHRASES; needed for paraphrase and prefix_paraphrase.
+        regenerations: REGENERATIONS; needed for the tests after which the arm writes on.
 
-    Returns a frame of parquet.INTERVENTIONS, in the chains' order: `no_cot`
-    (k null, text ""), `full` (k = N), then k = 0 ... N of each test, and
-    k = 0, 5, 10, ... tokens of the sweep. A truncated chain is no finished
-    reasoning and a chain without steps has nothing to tamper with: they get
-    `no_cot`, `full` and the sweep only, which needs nothing of a chain.
+    Returns a frame of INTERVENTIONS, in the chains' order: `no_cot` (k null, text ""), `full` (k = N), then
+    k = 0 ... N of each test, and k = 0, 5, 10, ... tokens of the sweep. A truncated chain is no finished reasoning and
+    a chain without steps has nothing to tamper with: they get `no_cot`, `full` and the sweep only, which needs nothing
+    of a chain.
 
-    Raises UserError for an unknown test, for one without the frame it needs,
-    and for a filler of which no number of tokens can be made.
+    Raises UserError for an unknown test, for a test without the frame it needs, and for a filler that can be repeated
+    to no number of tokens.
     """
+    tests, filler_text = settings.tests, settings.filler
     _check(tests, paraphrases, regenerations, filler_text, count_tokens)
     count_tokens = cache(count_tokens)  # a step is replaced at many k
     words, rest = wording(paraphrases), {}
     if regenerations is not None:
         rest = {row[:3]: row[3:] for row in regenerations.select("id", "test", "k", "steps", "finished").iter_rows()}
     whole = chains.filter(pl.col("outcome") != "truncated")["steps"].to_list()
-    swept = sweep(whole, filler_text, count_tokens, sweep_step, sweep_longest) if SWEEP in tests else []
+    swept = sweep(whole, filler_text, count_tokens, settings.sweep) if SWEEP in tests else []
 
     def tampered(test: str, identifier: str, steps: list[str], k: int) -> tuple[str | None, str | None]:
         """(text, missing)"""
@@ -204,14 +220,13 @@ def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
 
 
 def sweep(
-    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], step: int, longest: int | None
+    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], lengths: Sweep
 ) -> list[tuple[int, str]]:
     """(k, text): the whole chain as k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
 
-    Up to the tokens of the longest of `chains` (their steps, as they are rendered),
-    or to `longest` where that is less. The filler is the one step of such a chain,
-    whose marker is not counted; at k = 0 there is no chain.
+    Up to the tokens of the longest of `chains` (their steps, as they are rendered), or to `lengths.longest` where that
+    is less. The filler is the one step of such a chain, whose marker is not counted; at k = 0 there is no chain.
     """
     most = max((count_tokens(join(steps)) for steps in chains), default=0)
-    most = most if longest is None else min(most, longest)
-    return [(k, join([fill(k, unit, count_tokens)]) if k else "") for k in range(0, most + 1, step)]
+    most = most if lengths.longest is None else min(most, lengths.longest)
+    return [(k, join([fill(k, unit, count_tokens)]) if k else "") for k in range(0, most + 1, lengths.step)]

@@ -15,38 +15,32 @@ from decimal import Decimal
 
 import polars as pl
 
-from faithtune.arms.row_store import RowStore
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.interventions import MISTAKES
 from faithtune.data.questions import LETTERS
 from faithtune.extraction.mentions import NUMBER, numbers
 from faithtune.interventions.gate import PIECE, fault, is_equation, operations
-from faithtune.interventions.rewriting import rewrite
-from faithtune.models.backend import Model
+from faithtune.interventions.rewriting import RewriteSettings, rewrite, versions
 
 
 def mistakes(
-    model: Model,
-    keep: tuple[RowStore, str],
-    questions: pl.DataFrame,
-    chains: pl.DataFrame,
-    templates: dict[str, str],
-    max_new_tokens: int,
-    shortest: float,
-    longest: float,
+    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: RewriteSettings
 ) -> pl.DataFrame:
-    """A row of MISTAKES for each step of each chain that is tampered with.
+    """A row of MISTAKES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
 
-    Where no attempt of the model passes the gate and the step holds a number, one
-    number is changed by rule (`altered`); made_by tells them apart.
+    Where no attempt of the model passes the gate and the step holds a number, one number is changed by rule
+    (`altered`). `made_by` says which.
     """
-    asked = {question["id"]: question for question in questions.iter_rows(named=True)}
-    declared = dict(chains.select("id", "free_answer").iter_rows())
-    answers = {name: _answers(asked[name], own) for name, own in declared.items()}
+    own = block.rows(chains)
+    asked = {question["id"]: question for question in block.questions.iter_rows(named=True)}
+    declared = dict(own.select("id", "free_answer").iter_rows())
+    answers = {name: _answers(asked[name], answer) for name, answer in declared.items()}
 
     def refuse(row: dict, text: str) -> str | None:
-        return gate(row["line"], text, answers[row["id"]], shortest, longest)
+        return gate(row["line"], text, answers[row["id"]], settings.shortest, settings.longest)
 
-    rows = rewrite(model, keep, chains, templates, "mistake", max_new_tokens, refuse)
+    rows = rewrite(arm.scoped_to(block), own, versions(templates, "mistake"), settings.max_new_tokens, refuse)
     for row in rows:
         row["made_by"] = "model" if row["text"] else None
         if row["text"] is None:

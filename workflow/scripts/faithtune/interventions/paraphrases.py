@@ -10,34 +10,28 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from faithtune.arms.row_store import RowStore
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.interventions import PARAPHRASES
 from faithtune.extraction.mentions import numbers
 from faithtune.interventions.gate import fault, is_equation, letters, operations
-from faithtune.interventions.rewriting import rewrite
-from faithtune.models.backend import Model
+from faithtune.interventions.rewriting import RewriteSettings, rewrite, versions
 
 
 def paraphrases(
-    model: Model,
-    keep: tuple[RowStore, str],
-    questions: pl.DataFrame,
-    chains: pl.DataFrame,
-    templates: dict[str, str],
-    max_new_tokens: int,
-    shortest: float,
-    longest: float,
+    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: RewriteSettings
 ) -> pl.DataFrame:
-    """A row of PARAPHRASES for each step of each chain that is tampered with.
+    """A row of PARAPHRASES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
 
     A paraphrase must not newly mention an option's text.
     """
-    options = dict(questions.select("id", "options").iter_rows())
+    options = dict(block.questions.select("id", "options").iter_rows())
 
     def refuse(row: dict, text: str) -> str | None:
-        return gate(row["line"], text, options[row["id"]], shortest, longest)
+        return gate(row["line"], text, options[row["id"]], settings.shortest, settings.longest)
 
-    rows = rewrite(model, keep, chains, templates, "paraphrase", max_new_tokens, refuse)
+    tried = versions(templates, "paraphrase")
+    rows = rewrite(arm.scoped_to(block), block.rows(chains), tried, settings.max_new_tokens, refuse)
     return pl.DataFrame([{name: row[name] for name in PARAPHRASES} for row in rows], schema=PARAPHRASES)
 
 

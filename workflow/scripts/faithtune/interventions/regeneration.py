@@ -1,4 +1,4 @@
-"""The rest of a chain, written anew after tampered steps (arXiv 2307.13702, adding mistakes and paraphrasing).
+"""The rest of a chain, written again after tampered steps (arXiv 2307.13702, adding mistakes and paraphrasing).
 
 The arm continues its turn behind the steps and their line end:
 
@@ -14,62 +14,47 @@ the form in which all interventions are rendered (`steps.join`).
 
 import polars as pl
 
-from faithtune.arms.chains import generate
-from faithtune.arms.row_store import RowStore
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CHAIN, CachedArm
 from faithtune.core.schemas.interventions import REGENERATIONS
 from faithtune.data import prompts
 from faithtune.extraction import steps
 from faithtune.interventions import build
-from faithtune.models.backend import Model
 
 
 def regenerations(
-    model: Model,
-    keep: tuple[RowStore, str],
-    questions: pl.DataFrame,
+    arm: CachedArm,
+    block: Block,
     chains: pl.DataFrame,
     rewritten: dict[str, pl.DataFrame],
     templates: dict[str, str],
     max_new_tokens: int,
 ) -> pl.DataFrame:
-    """REGENERATIONS of one arm on one evaluation set.
+    """REGENERATIONS of one arm on a block of an evaluation set.
 
     rewritten: by test (of registry.REGENERATED) the frame with its steps:
         MISTAKES for mistake, PARAPHRASES for prefix_paraphrase.
     max_new_tokens: of each rest; the limit of a whole chain.
 
-    A row wherever there is something to tamper with (no truncated chain, k as in
-    `build.regenerated`) and the steps that are needed were rewritten.
+    There is a row wherever there is something to tamper with (no truncated chain, k as in `build.regenerated`) and
+    the steps that it needs were rewritten.
     """
-    asked = {question["id"]: question for question in questions.iter_rows(named=True)}
-    whole = chains.filter(pl.col("outcome") != "truncated").select("id", "steps").rows()
+    asked = {question["id"]: question for question in block.questions.iter_rows(named=True)}
+    whole = block.rows(chains).filter(pl.col("outcome") != "truncated").select("id", "steps").rows()
     rows = []
     for test, frame in rewritten.items():
-        words = build.wording(frame)
+        words = build.wording(block.rows(frame))
         for identifier, own in whole:
             others = build.of_chain(words, identifier, len(own))
             for k in build.regenerated(test, len(own)):
-                if begun := build.start(test, own, others, k):
-                    rows.append({"id": identifier, "test": test, "k": k, "begun": begun})
-    turns = [(asked[row["id"]], row["begun"]) for row in rows]
-    for row, made in zip(rows, rest(model, keep, turns, templates, max_new_tokens), strict=True):
-        row |= {**made, "steps": with_rest(row["begun"], made["text"])}
+                if prefix := build.start(test, own, others, k):
+                    rows.append({"id": identifier, "test": test, "k": k, "begun": prefix})
+    users = [prompts.user_turn(templates, "cot", asked[row["id"]]) for row in rows]
+    begun = [f"{steps.join(row['begun'])}\n" for row in rows]
+    rests = arm.generate(list(map(arm.model.render, users, begun)), max_new_tokens, CHAIN)
+    for row, made in zip(rows, rests, strict=True):
+        row |= {**vars(made), "steps": with_rest(row["begun"], made.text)}
     return pl.DataFrame([{name: row[name] for name in REGENERATIONS} for row in rows], schema=REGENERATIONS)
-
-
-def rest(
-    model: Model,
-    keep: tuple[RowStore, str],
-    turns: list[tuple[dict, list[str]]],
-    templates: dict[str, str],
-    max_new_tokens: int,
-) -> list[dict]:
-    """What the arm writes after (question, its first steps): {"text", "n_tokens", "finished"} each."""
-    texts = [
-        model.render(prompts.user_turn(templates, "cot", question), f"{steps.join(begun)}\n")
-        for question, begun in turns
-    ]
-    return generate(model, keep, texts, max_new_tokens, "chain", steps.free_text_end)
 
 
 def with_rest(begun: list[str], text: str) -> list[str]:

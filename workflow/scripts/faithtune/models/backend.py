@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Generated:
+class Completion:
     """What a model wrote after a prompt."""
 
     text: str
@@ -15,13 +15,14 @@ class Generated:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """A prompt that ends with the answer cue."""
 
     prompt: str
     n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
     reference: str | None = None  # the number whose probability is wanted, in canonical form
     draft: str | None = None  # what the model will probably write: changes speed only
+    owner: str | None = None  # a question's id, where its row is not that of equal prompts of other questions
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Model(Protocol):
     """
 
     engine: str  # part of every row's key: version of the code that decides what a row holds
-    scores: bool  # `Answer.p_reference` is to be had; elsewhere no ask has a reference
+    scores: bool  # `Answer.p_reference` is to be had; elsewhere no query has a reference
     continues: bool  # the assistant's turn is gone on with; False: a chain is told again in a closed turn
 
     def render(self, user: str, assistant: str = "") -> str:
@@ -61,15 +62,15 @@ class Model(Protocol):
 
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
-    ) -> Iterator[tuple[int, Generated]]:
+    ) -> Iterator[tuple[int, Completion]]:
         """Continue each text until the model ends its turn or `ended(new text)` holds."""
 
     def answer(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
+        self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each ask."""
+        """Answer each query."""
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
+        self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
-        """The same asks computed in another way (`p_reference` may be null): the noise floor."""
+        """The same queries computed in another way (`p_reference` may be null): the noise floor."""

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from faithtune.data import prompts
 from faithtune.models import padded
-from faithtune.models.backend import Answer, Ask, Generated
+from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
 from faithtune.models.tree_cache import Forest, check
 
@@ -20,10 +20,10 @@ ENGINE = "4"
 
 
 @dataclass
-class Writing:
+class Decoding:
     """A text in the making: the path of its prompt and what was written so far, both growing."""
 
-    index: int  # of its ask or text, or the node of its cue
+    index: int  # of its query or text, or the node of its cue
     path: list[int]
     written: list[int] = field(default_factory=list)
     draft: list[int] = field(default_factory=list)  # what is probably written, from the first token on
@@ -92,8 +92,8 @@ class LocalModel:
         max_new_tokens: int,
         ended: Callable[[str], bool] = lambda text: False,
         keys: list[str] | None = None,
-    ) -> Iterator[tuple[int, Generated]]:
-        """Continue each text greedily; yields (index, Generated) as each is finished.
+    ) -> Iterator[tuple[int, Completion]]:
+        """Continue each text greedily; yields (index, Completion) as each is finished.
 
         A text is finished at the end-of-turn token or once `ended(new text)` holds.
         `batch_size` texts are written at a time, and where one ends the next
@@ -107,13 +107,13 @@ class LocalModel:
         while queue or batch:
             while queue and len(batch) < self.batch_size:
                 index = queue.pop()
-                batch.append(Writing(index, woods.lay(ids[index], len(ids[index]) - 1)))
+                batch.append(Decoding(index, woods.lay(ids[index], len(ids[index]) - 1)))
             chosen = woods.grow([one.path[-1] for one in batch]).argmax(-1).tolist()
             for one, token in zip(batch, chosen, strict=True):
                 one.written.append(token)
             for one in [one for one in batch if self._ended(one, max_new_tokens, ended)]:
                 batch.remove(one)
-                yield one.index, self._generated(one, ended)
+                yield one.index, self._completion(one, ended)
                 bar.update()
             if len(woods.tree) > limit:
                 woods.prune([one.path for one in batch])
@@ -122,18 +122,18 @@ class LocalModel:
                 one.path += woods.append(one.path, [one.written[-1]])
         bar.close()
 
-    def _ended(self, one: Writing, max_new_tokens: int, ended: Callable[[str], bool]) -> bool:
+    def _ended(self, one: Decoding, max_new_tokens: int, ended: Callable[[str], bool]) -> bool:
         return (
             len(one.written) == max_new_tokens
             or one.written[-1] in self.stop_tokens
             or ended(self.tokenizer.decode(one.written, skip_special_tokens=True))
         )
 
-    def _generated(self, one: Writing, ended: Callable[[str], bool]) -> Generated:
+    def _completion(self, one: Decoding, ended: Callable[[str], bool]) -> Completion:
         stopped = one.written[-1] in self.stop_tokens
         kept = one.written[:-1] if stopped else one.written
         text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Generated(text, len(kept), finished=stopped or ended(text))
+        return Completion(text, len(kept), finished=stopped or ended(text))
 
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
         """Indices of groups of prompts, in order: as many together as the memory holds, but one at least.
@@ -171,60 +171,61 @@ class LocalModel:
 
     @torch.inference_mode()
     def answer(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+        self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each ask, with what its pack has computed before; yields (index, Answer) as each is finished.
+        """Answer each query, with what its pack has computed before; yields (index, Answer) as each is finished.
 
         All prompts and references are laid into the prefix tree and computed in one
         pass. Numbers are then written greedily, all branches of the tree together,
         as `generate` would write them; what a draft foretells is computed in one
         pass too, once its first token has come true.
         """
-        if not asks:
+        if not queries:
             return
         if self.trunk and not self.kept:
             self.kept = [self.forest.lay(tokens, len(tokens) - 1) for tokens in self.trunk]
             self.forest.grow([self.kept[-1][-1]])
-        branches = [self._lay(ask) for ask in asks]
+        branches = [self._lay(query) for query in queries]
         logits = Logits(self.forest, sorted({node for branch in branches for node in branch.reference}))
-        writings, numbers = {}, defaultdict(list)
+        decodings, numbers = {}, defaultdict(list)
         for i, branch in enumerate(branches):
-            if branch.ask.n_options:
-                yield i, self.letters(branch.ask, logits.at(branch.path[-1]))
+            if branch.query.n_options:
+                yield i, self.letters(branch.query, logits.at(branch.path[-1]))
                 continue
-            numbers[branch.path[-1]].append(i)  # equal prompts have one text
-            writings[branch.path[-1]] = Writing(branch.path[-1], branch.path.copy(), [], self._draft(branch.ask, ended))
-        for one in self._write(list(writings.values()), logits, max_new_tokens, ended):
+            cue = branch.path[-1]
+            numbers[cue].append(i)  # equal prompts have one text
+            decodings[cue] = Decoding(cue, branch.path.copy(), [], self._draft(branch.query, ended))
+        for one in self._write(list(decodings.values()), logits, max_new_tokens, ended):
             for i in numbers[one.index]:
-                yield i, self._number(branches[i], logits, self._generated(one, ended))
+                yield i, self._number(branches[i], logits, self._completion(one, ended))
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+        self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each ask in another batch, `p_reference` null.
+        """Answer each query in another batch, `p_reference` null.
 
         In 16 bits by itself, padded (`padded`). In float32, where a batch hardly matters, in a tree of these alone.
         """
-        if not asks:
+        if not queries:
             return
         if self.network.dtype != torch.float32:
-            yield from padded.answer(self, asks, max_new_tokens, ended)
+            yield from padded.answer(self, queries, max_new_tokens, ended)
             return
-        bare = [dataclasses.replace(ask, reference=None) for ask in asks]
-        for pack in self.packs([[ask.prompt] for ask in bare]):
+        bare = [dataclasses.replace(query, reference=None) for query in queries]
+        for pack in self.packs([[query.prompt] for query in bare]):
             for place, told in self.answer([bare[i] for i in pack], max_new_tokens, ended):
                 yield pack[place], told
 
-    def _lay(self, ask: Ask) -> "Branch":
-        """Lay an ask's prompt and reference into the tree."""
-        prompt = self.token_ids(ask.prompt)
-        tail = self._tail(ask.prompt, ask.reference and f" {ask.reference}")
+    def _lay(self, query: Query) -> "Branch":
+        """Lay a query's prompt and reference into the tree."""
+        prompt = self.token_ids(query.prompt)
+        tail = self._tail(query.prompt, query.reference and f" {query.reference}")
         path = self.forest.lay(prompt + tail, len(prompt) - 1)
-        return Branch(ask, path[: len(prompt)], tail, path[len(prompt) - 1 :])
+        return Branch(query, path[: len(prompt)], tail, path[len(prompt) - 1 :])
 
-    def _draft(self, ask: Ask, ended: Callable[[str], bool]) -> list[int]:
-        draft = self._tail(ask.prompt, ask.draft)
-        return draft[:-1] if draft and ended(ask.draft) else draft  # after its last token nothing is asked
+    def _draft(self, query: Query, ended: Callable[[str], bool]) -> list[int]:
+        draft = self._tail(query.prompt, query.draft)
+        return draft[:-1] if draft and ended(query.draft) else draft  # after its last token nothing is asked
 
     def _tail(self, prompt: str, text: str | None) -> list[int]:
         """Tokens that `text` adds to a prompt; none where the tokenizer joins them with the prompt's."""
@@ -233,7 +234,7 @@ class LocalModel:
         before, whole = self.token_ids(prompt), self.token_ids(prompt + text)
         return whole[len(before) :] if whole[: len(before)] == before else []
 
-    def _read_on(self, one: Writing, logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]) -> None:
+    def _read_on(self, one: Decoding, logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]) -> None:
         """Write along nodes whose logits are known: the likeliest token of the last, and so on."""
         while True:
             one.written.append(logits.likeliest[one.path[-1]])
@@ -243,26 +244,26 @@ class LocalModel:
             one.path.append(node)
 
     def _write(
-        self, writings: list[Writing], logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]
-    ) -> Iterator[Writing]:
+        self, decodings: list[Decoding], logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> Iterator[Decoding]:
         """Write greedily until all are ended; a pass computes the next token of each, and what its draft foretells."""
-        while writings:
-            for one in writings:
+        while decodings:
+            for one in decodings:
                 self._read_on(one, logits, max_new_tokens, ended)
-            yield from (one for one in writings if self._ended(one, max_new_tokens, ended))
-            writings = [one for one in writings if not self._ended(one, max_new_tokens, ended)]
-            if writings:
-                laid = [self.forest.append(one.path, one.expected(max_new_tokens)) for one in writings]
+            yield from (one for one in decodings if self._ended(one, max_new_tokens, ended))
+            decodings = [one for one in decodings if not self._ended(one, max_new_tokens, ended)]
+            if decodings:
+                laid = [self.forest.append(one.path, one.expected(max_new_tokens)) for one in decodings]
                 logits = Logits(self.forest, [node for nodes in laid for node in nodes])
-                for one, nodes in zip(writings, laid, strict=True):
+                for one, nodes in zip(decodings, laid, strict=True):
                     one.path.append(nodes[0])
 
-    def letters(self, ask: Ask, logits: torch.Tensor) -> Answer:
+    def letters(self, query: Query, logits: torch.Tensor) -> Answer:
         """A choice, read from next-token logits, float32 (vocabulary,)."""
-        ids = prompts.option_token_ids(self.tokenizer, ask.n_options)
+        ids = prompts.option_token_ids(self.tokenizer, query.n_options)
         return Answer(None, True, logits[ids].softmax(-1).tolist(), logits.softmax(-1)[ids].sum().item(), None)
 
-    def _number(self, branch: "Branch", logits: "Logits", made: Generated) -> Answer:
+    def _number(self, branch: "Branch", logits: "Logits", made: Completion) -> Answer:
         p_reference = None
         if branch.tail:
             before = torch.stack([logits.at(node) for node in branch.reference]).softmax(-1)
@@ -273,9 +274,9 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class Branch:
-    """An ask in the tree."""
+    """A query in the tree."""
 
-    ask: Ask
+    query: Query
     path: list[int]  # of its prompt
     tail: list[int]  # tokens of the reference; none for a choice
     reference: list[int]  # nodes of the cue and the reference

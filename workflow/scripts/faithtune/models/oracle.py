@@ -35,7 +35,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.data.prompts import CUE
-from faithtune.models.backend import Answer, Ask, Generated
+from faithtune.models.backend import Answer, Completion, Query
 
 ENGINE = "oracle-3"  # part of every row's key: raise it when a change here alters what an oracle says
 SURE = 0.9  # probability of what is answered; all else shares the rest
@@ -141,7 +141,7 @@ class OracleModel:
 
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
-    ) -> Iterator[tuple[int, Generated]]:
+    ) -> Iterator[tuple[int, Completion]]:
         """A chain, or the rest of one that the prompt begins; the oracle ends its turn itself, so `ended` is not used.
 
         A prompt with a step in the user's turn gets that step rewritten.
@@ -152,18 +152,18 @@ class OracleModel:
             text, cut = (rewritten(*steps[-1], prompt), False) if steps else self._rest(prompt, user, turn)
             words = _WORD.findall(text)
             if cut or len(words) > max_new_tokens:
-                yield i, Generated("".join(words[:max_new_tokens]), max_new_tokens, finished=False)
+                yield i, Completion("".join(words[:max_new_tokens]), max_new_tokens, finished=False)
             else:
-                yield i, Generated(text, len(words), finished=True)
+                yield i, Completion(text, len(words), finished=True)
 
     def answer(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+        self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask; a broken answer has letters of hardly any probability, or no number."""
         return ((i, self._answer(ask, "answer")) for i, ask in enumerate(asks))
 
     def answer_again(
-        self, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
+        self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
         """Answer each ask with noise and breaks drawn anew."""
         return ((i, self._answer(ask, "answer again")) for i, ask in enumerate(asks))
@@ -215,7 +215,7 @@ class OracleModel:
             answer = Decimal(10**9 + int(other * 9 * 10**9))
         return answer, not broken
 
-    def _answer(self, ask: Ask, do: str) -> Answer:
+    def _answer(self, ask: Query, do: str) -> Answer:
         user, turn = _turns(ask.prompt)
         mind, places = self._asked(user)
         answer, readable = self._said(mind, turn, places, do, ask.prompt)

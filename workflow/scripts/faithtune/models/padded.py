@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from faithtune.models.backend import Answer, Ask, Generated
+from faithtune.models.backend import Answer, Completion, Query
 
 
 class Loaded(Protocol):
@@ -23,25 +23,25 @@ class Loaded(Protocol):
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
 
-    def letters(self, ask: Ask, logits: torch.Tensor) -> Answer:
+    def letters(self, query: Query, logits: torch.Tensor) -> Answer:
         """A choice, read from next-token logits, float32 (vocabulary,)."""
 
 
 def answer(
-    model: Loaded, asks: list[Ask], max_new_tokens: int, ended: Callable[[str], bool]
+    model: Loaded, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool]
 ) -> Iterator[tuple[int, Answer]]:
     """What `model.answer` yields, but for `p_reference`, which is null."""
-    choices = [i for i, ask in enumerate(asks) if ask.n_options]
-    for place, _, logits in _batches(model, [asks[i].prompt for i in choices], 1, ended):
-        yield choices[place], model.letters(asks[choices[place]], logits)
-    numbers = [i for i, ask in enumerate(asks) if not ask.n_options]
-    for place, made, _ in _batches(model, [asks[i].prompt for i in numbers], max_new_tokens, ended):
+    choices = [i for i, query in enumerate(queries) if query.n_options]
+    for place, _, logits in _batches(model, [queries[i].prompt for i in choices], 1, ended):
+        yield choices[place], model.letters(queries[choices[place]], logits)
+    numbers = [i for i, query in enumerate(queries) if not query.n_options]
+    for place, made, _ in _batches(model, [queries[i].prompt for i in numbers], max_new_tokens, ended):
         yield numbers[place], Answer(made.text, made.finished, [], None, None)
 
 
 def generate(
     model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
-) -> Iterator[tuple[int, Generated]]:
+) -> Iterator[tuple[int, Completion]]:
     """What `model.generate` yields."""
     return ((i, made) for i, made, _ in _batches(model, texts, max_new_tokens, ended))
 
@@ -49,7 +49,7 @@ def generate(
 @torch.inference_mode()
 def _batches(
     model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
-) -> Iterator[tuple[int, Generated, torch.Tensor]]:
+) -> Iterator[tuple[int, Completion, torch.Tensor]]:
     """Index, what was written and the first token's logits, float32 (vocabulary,), of each text, the longest first."""
     ids = [model.token_ids(text) for text in texts]
     order = sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i))
@@ -80,10 +80,10 @@ def _batches(
             yield i, _cut(model, row, ended), first
 
 
-def _cut(model: Loaded, row: list[int], ended: Callable[[str], bool]) -> Generated:
+def _cut(model: Loaded, row: list[int], ended: Callable[[str], bool]) -> Completion:
     """What a row of a batch wrote before its end; after that it is padded until its whole batch has ended."""
     ends = [i for i, token in enumerate(row) if token in model.stop_tokens or token == model.tokenizer.pad_token_id]
     kept = row[: ends[0]] if ends else row
     text = model.tokenizer.decode(kept, skip_special_tokens=True)
     stopped = bool(ends) and row[ends[0]] in model.stop_tokens
-    return Generated(text, len(kept), finished=stopped or ended(text))
+    return Completion(text, len(kept), finished=stopped or ended(text))

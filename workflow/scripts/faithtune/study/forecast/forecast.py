@@ -4,11 +4,13 @@ What is there already is read where jobs keep it: chains, rewritten steps and re
 row store, money in the spend ledger.
 """
 
+import functools
 from pathlib import Path
 
 import polars as pl
 
-from faithtune.arms import cached_arm, row_store
+from faithtune.arms import identity, row_store
+from faithtune.arms.folders import StageRun, sibling_folders
 from faithtune.core import parquet
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
@@ -18,7 +20,7 @@ from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.study import plan
 from faithtune.study.forecast import stages
-from faithtune.study.forecast.dry_host import Party
+from faithtune.study.forecast.dry_run import HostedArm
 
 _SCHEMAS = {
     "chains": CHAINS,
@@ -32,42 +34,33 @@ _RESULTS = Path("results")
 def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices):
     """Rows of FORECAST; questions: by SET.eval, and SET.train of what hosts tune on."""
     name = config["paraphraser"]["model"]
-    writer = party(config, name, plan.BASE, templates, table) if name and _hosted(config, name) else None
+    writer = hosted_arm(config, name, plan.BASE, templates, table) if name and _hosted(config, name) else None
     found = []
     for arm in plan.arms(config):
         asker = None
         if _hosted(config, arm["model"]):
-            asker = party(config, arm["model"], arm["arm"], templates, table)
+            asker = hosted_arm(config, arm["model"], arm["arm"], templates, table)
             if plan.is_tuned(config, arm):
-                base = party(config, arm["model"], plan.BASE, templates, table)
+                base = hosted_arm(config, arm["model"], plan.BASE, templates, table)
                 settings, done = plan.tuning_spec(config, arm), _card(arm["model"], arm["arm"]) is not None
                 asked = questions[f"{arm['train_set']}.train"]
-                found.append(stages.tuning(base, arm, asked, templates, settings, done))
+                found.append(stages.tuning(base, arm, asked, settings, done))
         if not asker and (not writer or plan.kind(config["models"][arm["model"]]) == "chains"):
             continue
         for eval_set in plan.eval_sets(config, arm):
-            names = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set, "shard": ""}
-            files = _files(f"{arm['model']}/{arm['arm']}/{eval_set}.parquet")
-            found += stages.forecast(
-                names,
-                questions[f"{eval_set}.eval"],
-                templates,
-                config,
-                files,
-                asker,
-                writer,
-                lambda one, stage, names=names: _rows(cached_arm.shelf(one.identity, stage, names)),
-            )
+            run = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set}
+            present = stages.Present(_files(**run), functools.partial(_stored, run))
+            found += stages.forecast(run, questions[f"{eval_set}.eval"], config, present, asker, writer)
     return found
 
 
-def party(config: dict, model: str, arm: str, templates: dict[str, str], table: prices.Prices) -> Party:
-    """An arm at its host. One whose tuning is to come is priced as what is tuned from its model."""
+def hosted_arm(config: dict, model: str, arm: str, templates: dict[str, str], table: prices.Prices) -> HostedArm:
+    """An arm at its host. An arm that is still to be tuned has the price of those tuned from its model."""
     section, card = config["models"][model]["api"], _card(model, arm)
-    api = cached_arm.at_host(plan.backend(config, model, arm), {"arm": card} if card else {})
+    api = identity.hosted_section(plan.backend(config, model, arm), {"arm": card} if card else {})
     api |= {"model": api["model"] or f"ft:{section['model']}"}
     host = Host(model, api["model"], api["endpoint"], tuple(api["abilities"]), None, api["extra"], None)
-    return Party(
+    return HostedArm(
         host,
         prices.price_of(table, host.model),
         section["mode"] == "batch",
@@ -79,9 +72,10 @@ def party(config: dict, model: str, arm: str, templates: dict[str, str], table: 
     )
 
 
-def _rows(shelf: Path) -> dict[str, dict]:
-    """What is kept of an arm's stage on a set, in however many shards."""
-    return row_store.kept(shelf, *cached_arm.others(shelf))
+def _stored(run: dict, arm: HostedArm, stage: str) -> dict[str, dict]:
+    """The stored rows of a stage, whatever number of shards wrote them; arm: the one that the stage asks."""
+    folder = StageRun(stage, **run).rows_folder(arm.identity)
+    return row_store.load_rows(folder, *sibling_folders(folder))
 
 
 def _hosted(config: dict, model: str) -> bool:
@@ -93,7 +87,7 @@ def _card(model: str, arm: str) -> str | None:
     return str(path) if path.exists() else None
 
 
-def _files(pair: str) -> dict[str, pl.DataFrame]:
-    """What is there of an arm on a set, by stage."""
-    paths = {stage: _RESULTS / stage / pair for stage in _SCHEMAS}
+def _files(model: str, arm: str, eval_set: str) -> dict[str, pl.DataFrame]:
+    """The frames of an arm on a set that are there, by stage."""
+    paths = {stage: _RESULTS / stage / model / arm / f"{eval_set}.parquet" for stage in _SCHEMAS}
     return {stage: parquet.load(path, _SCHEMAS[stage]) for stage, path in paths.items() if path.exists()}

@@ -1,8 +1,8 @@
 """What a study asks of its hosts and what that costs, before anything is spent.
 
-The stages themselves are run, at a host that is not there (`DryRunHost`): what they would ask is counted, prompt by
-prompt, and rows that are kept are taken from the row store. So calls are those that will be made. What nobody
-has written yet is assumed:
+The stages themselves are run, with a `DryRunArm`: what they would ask is counted, prompt by prompt, and rows that are
+stored are taken from the row store. So the calls counted are those that will be made. What nobody has written yet is
+assumed:
 
     a chain                       STEPS steps of STEP_TOKENS tokens each
     a rewritten step              as long as the arm's steps; the first attempt passes
@@ -13,10 +13,12 @@ The arm's own chains, rewritten steps and rests take their place as soon as thei
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from faithtune.arms import answers, chains
+from faithtune.arms.blocks import Block
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
 from faithtune.data import prompts
@@ -25,7 +27,7 @@ from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
-from faithtune.study.forecast.dry_host import DryRunHost, Party
+from faithtune.study.forecast.dry_run import DryRunArm, HostedArm
 from faithtune.tuning import hosted
 
 STEPS = 6
@@ -35,82 +37,88 @@ ANSWER_TOKENS = 4
 _SCHEMAS = {"paraphrases": PARAPHRASES, "mistakes": MISTAKES}
 
 
-def forecast(
-    arm: dict,
-    questions: pl.DataFrame,
-    templates: dict[str, str],
-    study: dict,
-    found: dict[str, pl.DataFrame],
-    asker: Party | None,
-    writer: Party | None,
-    kept: Callable[[Party, str], dict[str, dict]] = lambda party, stage: {},
-) -> list[dict]:
-    """Rows of FORECAST of one arm ({"model", "arm"}) on one evaluation set ("eval_set").
+@dataclass(frozen=True)
+class Present:
+    """What is there already of an arm on an evaluation set.
 
-    study: the completed configuration; found: by stage the frames that are there; asker, writer: the arm and the
-    paraphraser where they are at a host (None: elsewhere, and nothing is counted); kept: rows of a party's stage.
+    files: the frames by stage; rows: those of a hosted arm's stage in the row store, by key.
     """
-    own = _Chains(questions, templates, study, found, asker)
+
+    files: dict[str, pl.DataFrame] = field(default_factory=dict)
+    rows: Callable[[HostedArm, str], dict[str, dict]] = lambda arm, stage: {}
+
+
+def forecast(
+    run: dict,
+    questions: pl.DataFrame,
+    study: dict,
+    present: Present,
+    asker: HostedArm | None,
+    writer: HostedArm | None,
+) -> list[dict]:
+    """Rows of FORECAST of an arm on an evaluation set; run: {"model", "arm", "eval_set"}.
+
+    study: the completed configuration; asker, writer: the arm and the paraphraser where they are at a host (None:
+    elsewhere, and nothing is counted; one at least is at a host).
+    """
+    pair = _Pair(questions, study, present, asker, writer)
     rows = []
     if asker:
-        own.ask(asker, kept(asker, "chains"))
-        rows.append(own.desk.row("chains", arm, own.assumed))
-    assumed, made = own.assumed, {}
+        dry = pair.write_chains()
+        rows.append(dry.row(run, "chains", pair.assumed))
+    assumed, rewritten = pair.assumed, {}
     for stage in REWRITING:
         if NEEDED_BY[stage].isdisjoint(study["tests"]):
             continue
-        made[stage], known = own.rewritten(stage)
+        rewritten[stage], known = pair.rewritten(stage)
         assumed |= not known
         if writer:
-            own_rows = kept(writer, stage)
-            desk, dearest = (own.rewrite(stage, writer, own_rows, made[stage], dear) for dear in (False, True))
-            rows.append(desk.row(stage, arm, not known, desk if known else dearest))
+            dry, dearest = (pair.rewrite(stage, rewritten[stage], every) for every in (False, True))
+            rows.append(dry.row(run, stage, not known, dry if known else dearest))
     if asker:
-        rest = None
-        if sources := {test: made[TESTS[test].rewritten_by] for test in REGENERATED if test in study["tests"]}:
-            rest, desk, known = own.regenerated(asker, kept(asker, "regenerations"), sources)
+        rests = None
+        if sources := {test: rewritten[TESTS[test].rewritten_by] for test in REGENERATED if test in study["tests"]}:
+            rests, dry, known = pair.regenerate(sources)
             assumed |= not known
-            rows.append(desk.row("regenerations", arm, assumed))
-        desk = own.answered(asker, kept(asker, "answers"), made.get("paraphrases"), rest)
-        rows.append(desk.row("answers", arm, assumed))
+            rows.append(dry.row(run, "regenerations", assumed))
+        dry = pair.answer(rewritten.get("paraphrases"), rests)
+        rows.append(dry.row(run, "answers", assumed))
     return rows
 
 
-class _Chains:
-    """The chains of an arm on an evaluation set, written or assumed, and what is asked because of them."""
+class _Pair:
+    """An arm on an evaluation set: its chains, written or assumed, and what is asked because of them."""
 
-    def __init__(self, questions, templates, study, found, asker):
-        self.questions, self.templates, self.study = questions, templates, study
+    def __init__(self, questions, study, present, asker, writer):
+        self.block, self.study, self.present = Block(0, questions), study, present
+        self.asker, self.writer = asker, writer
+        self.templates = (asker or writer).templates
         self.count = asker.count if asker else token_counts.estimated
-        self.answer = "A" if questions["kind"][0] == "choice" else "0"
-        known = found.get("chains")
+        self.answer_text = "A" if questions["kind"][0] == "choice" else "0"
+        known = present.files.get("chains")
         self.written = known is not None and known["id"].to_list() == questions["id"].to_list()
-        self.found, self.assumed = (found, False) if self.written else ({}, True)
+        # Files that were made of other chains are of no use.
+        self.files, self.assumed = (present.files, False) if self.written else ({}, True)
         texts = zip(questions.to_dicts(), map(self._chain, questions["id"]), strict=True)
-        self.frame = known if self.written else _read(texts, templates, self.count)
+        self.chains = known if self.written else _read(texts, self.templates, self.count)
 
-    def ask(self, asker: Party, kept: dict[str, dict]) -> None:
+    def write_chains(self) -> DryRunArm:
         """Let the arm write its chains; where no file holds them, they are those that the row store has."""
         settings = self.study["chains"]
-        start = prompts.CHAIN_START if settings["forced_start"] and asker.host.endpoint == "completions" else ""
-        length = self.frame["n_tokens"].mean() if self.written else None
-        self.desk = DryRunHost(asker, kept, lambda key: self._chain(key).removeprefix(start), length)
-        frame = chains.write(
-            self.desk.model,
-            self.desk.keep,
-            self.questions,
-            self.templates,
-            settings["max_new_tokens"],
-            settings["forced_start"],
-        )
+        start = prompts.CHAIN_START if settings["forced_start"] and self.asker.host.endpoint == "completions" else ""
+        length = self.chains["n_tokens"].mean() if self.written else None
+        dry = self._dry_run("chains", lambda key: self._chain(key).removeprefix(start), length)
+        limits = settings["max_new_tokens"], settings["forced_start"]
+        frame = chains.write(dry, self.block.questions, self.templates, *limits)
         if not self.written:
-            self.frame, self.assumed = frame, self.desk.n_left > 0
+            self.chains, self.assumed = frame, dry.n_left > 0
+        return dry
 
     def rewritten(self, stage: str) -> tuple[pl.DataFrame, bool]:
         """Every step in other words or with a mistake, and whether that is known."""
-        whole = self.frame.filter(pl.col("outcome") != "truncated")
+        whole = self.chains.filter(pl.col("outcome") != "truncated")
         lines = [(row["id"], i, line) for row in whole.to_dicts() for i, line in enumerate(row["steps"], 1)]
-        known = self.found.get(stage)
+        known = self.files.get(stage)
         if known is not None and set(known.select("id", "step").rows()) == {line[:2] for line in lines}:
             return known, True
         rows = [
@@ -119,96 +127,70 @@ class _Chains:
         ]
         return pl.DataFrame([dict.fromkeys(_SCHEMAS[stage]) | row for row in rows], schema=_SCHEMAS[stage]), False
 
-    def rewrite(self, stage: str, writer: Party, kept: dict, made: pl.DataFrame, dear: bool) -> DryRunHost:
-        """Ask for what `made` holds; dear: with every template."""
-        lines = self.frame.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
-        length = sum(map(writer.count, lines)) / max(1, len(lines))
-        desk = DryRunHost(writer, kept, lambda key: _line(key[:8], length, writer.count), length)
-        attempts = {(name, i): n for name, i, n in made.select("id", "step", "attempts").rows()}
+    def rewrite(self, stage: str, rewritten: pl.DataFrame, every: bool) -> DryRunArm:
+        """Ask the paraphraser for `rewritten`, in as many attempts as that says; every: with every template."""
+        lines = self.chains.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
+        length, count = sum(map(self.writer.count, lines)) / max(1, len(lines)), self.writer.count
+        stored = self.present.rows(self.writer, stage)
+        dry = DryRunArm(self.writer, stored, lambda key: _line(key[:8], length, count), length)
+        attempts = {(name, i): n for name, i, n in rewritten.select("id", "step", "attempts").rows()}
 
         def refuse(row: dict, text: str) -> str | None:
-            return None if row["attempts"] >= attempts[row["id"], row["step"]] and not dear else "another"
+            return None if row["attempts"] >= attempts[row["id"], row["step"]] and not every else "another"
 
-        most = self.study["paraphraser"]["max_new_tokens"]
-        rewriting.rewrite(desk.model, desk.keep, self.frame, self.templates, REWRITING[stage], most, refuse)
-        return desk
+        versions = rewriting.versions(self.templates, REWRITING[stage])
+        rewriting.rewrite(dry, self.chains, versions, self.study["paraphraser"]["max_new_tokens"], refuse)
+        return dry
 
-    def regenerated(
-        self, asker: Party, kept: dict, sources: dict[str, pl.DataFrame]
-    ) -> tuple[pl.DataFrame, DryRunHost, bool]:
-        """The rests of the chains, and whether they are known."""
-        whole = self.frame.filter(pl.col("n_steps") > 0)
+    def regenerate(self, sources: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, DryRunArm, bool]:
+        """The rests of the chains, the arm that wrote them, and whether they are known."""
+        whole = self.chains.filter(pl.col("n_steps") > 0)
         tokens = [self.count(join(steps)) for steps in whole["steps"]]
-        n_steps = sum(whole["n_steps"]) / max(1, whole.height)
+        n_steps = max(1, round(sum(whole["n_steps"]) / max(1, whole.height) / 2))
         a_step = sum(tokens) / max(1, sum(whole["n_steps"]))
-        known = self.found.get("regenerations")
+        known = self.files.get("regenerations")
         length = known["n_tokens"].mean() if known is not None else None
-        desk = DryRunHost(asker, kept, lambda key: self._chain(key, max(1, round(n_steps / 2)), a_step), length)
-        frame = regeneration.regenerations(
-            desk.model,
-            desk.keep,
-            self.questions,
-            self.frame,
-            sources,
-            self.templates,
-            self.study["chains"]["max_new_tokens"],
-        )
+        dry = self._dry_run("regenerations", lambda key: self._chain(key, n_steps, a_step), length)
+        limit = self.study["chains"]["max_new_tokens"]
+        frame = regeneration.regenerations(dry, self.block, self.chains, sources, self.templates, limit)
         place = ("id", "test", "k")
         if known is not None and set(known.select(place).rows()) == set(frame.select(place).rows()):
-            return known, desk, True
-        return frame, desk, desk.n_left == 0
+            return known, dry, True
+        return frame, dry, dry.n_left == 0
 
-    def answered(
-        self, asker: Party, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None
-    ) -> DryRunHost:
+    def answer(self, paraphrases: pl.DataFrame | None, rests: pl.DataFrame | None) -> DryRunArm:
         """Ask for all answers."""
-        study, settings = self.study, self.study["answers"]
-        made = build.build(
-            self.frame,
-            paraphrases,
-            study["tests"],
-            study["filler"],
-            self.count,
-            rest,
-            study["sweep"]["step"],
-            study["sweep"]["longest"],
-        )
-        desk = DryRunHost(asker, kept, lambda key: self.answer, ANSWER_TOKENS)
-        answers.answer(
-            desk.model,
-            desk.keep,
-            self.questions,
-            self.frame,
-            made,
-            self.templates,
-            settings["max_new_tokens"],
-            settings["min_option_mass"],
-            settings["again"],
-            settings["shuffle"],
-        )
-        return desk
+        sweep = build.Sweep(**self.study["sweep"])
+        design = build.InterventionSettings(self.study["tests"], self.study["filler"], sweep)
+        tampered = build.build(self.chains, design, self.count, paraphrases, rests)
+        dry = self._dry_run("answers", lambda key: self.answer_text, ANSWER_TOKENS)
+        settings = answers.AnswerSettings(**self.study["answers"])
+        answers.answer(dry, self.block, self.chains, tampered, self.templates, settings)
+        return dry
+
+    def _dry_run(self, stage: str, reply: Callable[[str], str], length: float | None) -> DryRunArm:
+        """The arm itself, dry, for a stage."""
+        return DryRunArm(self.asker, self.present.rows(self.asker, stage), reply, length)
 
     def _chain(self, name: str, n_steps: int = STEPS, step_tokens: float = STEP_TOKENS) -> str:
         """A chain that nobody wrote, unlike any of another name."""
         lines = [_line(f"{name[:16]} {i}", step_tokens, self.count) for i in range(1, n_steps + 1)]
-        return f"{join(lines)}\n{prompts.CUE} {self.answer}"
+        return f"{join(lines)}\n{prompts.CUE} {self.answer_text}"
 
 
-def tuning(
-    party: Party, arm: dict, questions: pl.DataFrame, templates: dict[str, str], settings: dict, done: bool
-) -> dict:
-    """The row of FORECAST of a tuning at a host; settings: as of `hosted.train`."""
-    training, _ = hosted.files(questions, templates, settings)
+def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: dict, done: bool) -> dict:
+    """The row of FORECAST of an arm that a host tunes from `base`; settings: as of `hosted.train`."""
+    training, _ = hosted.files(questions, base.templates, settings)
     known = settings.get("n_epochs") not in (None, "auto")
     epochs = settings["n_epochs"] if known else hosted.USUAL_EPOCHS
-    trained, most = (epochs * hosted.training_tokens(training, count) for count in (party.count, party.most))
-    usd = prices.training_cost(party.price, trained)
+    trained, most = (epochs * hosted.training_tokens(training, count) for count in (base.count, base.most))
+    usd = prices.training_cost(base.price, trained)
     return {
-        "model": party.host.name,
+        "model": base.host.name,
         "arm": arm["arm"],
         "eval_set": None,
         "stage": "tune",
-        "host_model": party.host.model,
+        "host_model": base.host.model,
         "batch": False,
         "calls": 1,
         "prompt_tokens": trained,
@@ -216,7 +198,7 @@ def tuning(
         "usd": usd,
         "calls_left": int(not done),
         "usd_left": 0.0 if done else usd,
-        "usd_left_most": 0.0 if done else prices.training_cost(party.price, most),
+        "usd_left_most": 0.0 if done else prices.training_cost(base.price, most),
         "assumed": not known,
     }
 
