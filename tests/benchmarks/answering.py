@@ -114,9 +114,10 @@ def tree(model, asked: Asked, args) -> dict:
     from faithtune.arms.blocks import Block
     from faithtune.arms.cached_arm import CachedArm
     from faithtune.arms.row_store import RowStore
+    from faithtune.settings.answers import AnswerSettings
 
     questions, *frames = asked.frames
-    settings = answering.AnswerSettings(MAX_NEW_TOKENS, 0.0, 0, False)
+    settings = AnswerSettings(max_new_tokens=MAX_NEW_TOKENS, min_option_mass=0.0, again=0, shuffle=False)
     with tempfile.TemporaryDirectory() as folder, RowStore(folder) as store:
         told = answering.answer(CachedArm(model, store, "arm"), Block(0, questions), *frames, settings)
     return dict(zip(asked.prompts, told.select("answer", "probabilities").iter_rows(), strict=True))

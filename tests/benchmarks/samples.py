@@ -18,6 +18,7 @@ from faithtune.data import prompts, questions, sources
 from faithtune.data.readers import arithmetic, gsm8k, medqa
 from faithtune.extraction import steps
 from faithtune.interventions import build
+from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
 FOLDER = os.environ.get("FAITHTUNE_DATA")
 SETS = ("gsm8k", "medqa") if FOLDER else ("arithmetic",)
@@ -67,4 +68,5 @@ def frames(name: str, n: int, count_tokens) -> tuple[pl.DataFrame, pl.DataFrame,
             wording.append({"id": identifier, "step": i, "text": other, "attempts": 1, "reason": None})
     chains = pl.DataFrame(chains, schema=CHAINS)
     wording = pl.DataFrame(wording, schema=PARAPHRASES)
-    return asked, chains, build.build(chains, build.InterventionSettings(PAPERS_TESTS), count_tokens, wording)
+    settings = InterventionSettings(tests=PAPERS_TESTS, filler=" ...", sweep=SweepSettings())
+    return asked, chains, build.build(chains, settings, count_tokens, wording)

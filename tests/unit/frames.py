@@ -1,6 +1,7 @@
 """Small made-up studies: frames of the schemas, from what a test wants to say."""
 
 import random
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -11,6 +12,7 @@ from faithtune.core.schemas.interventions import PARAPHRASES
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.measures import estimates
 from faithtune.measures.alpha import measure
+from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
 UNAVAILABLE, TRUNCATED = "unavailable", "truncated"
 # The paper's three, which these studies have.
@@ -127,6 +129,11 @@ def paraphrases_of(frame: pl.DataFrame, failed: tuple[tuple[str, int], ...] = ()
         for step in range(1, n + 1)
     ]
     return pl.DataFrame(rows, schema=PARAPHRASES)
+
+
+def tampering(tests: Sequence[str], filler: str = " ...", **sweep: int | None) -> InterventionSettings:
+    """Settings of these tests, checked by nothing: a test may want none, or a filler that is refused."""
+    return InterventionSettings.model_construct(tests=list(tests), filler=filler, sweep=SweepSettings(**sweep))
 
 
 def arm_of(model: str, arm: str, train_set: str | None, eval_sets: list[str], seed: int | None = None) -> dict:

@@ -7,18 +7,19 @@ import polars as pl
 
 from faithtune.arms import answers as answering
 from faithtune.arms import chains
-from faithtune.arms.answers import AnswerSettings
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.data import questions
 from faithtune.interventions import build, mistakes, regeneration
 from faithtune.interventions import paraphrases as paraphrasing
 from faithtune.interventions.registry import BY_STEPS, SWEEP
-from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.measures import alpha, estimates
 from faithtune.models.backend import Model
 from faithtune.models.oracle import OracleModel
-from frames import arm_of
+from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.chains import ChainSettings
+from faithtune.settings.paraphraser import ParaphraserSettings
+from frames import arm_of, tampering
 
 MAX_NEW_TOKENS = 96
 COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "gold", "cyan"]
@@ -71,19 +72,19 @@ def arm(
     """All that is asked of an oracle; it rewrites its steps itself."""
     oracle, block = cached(OracleModel(asked, behaviour)), Block(0, asked)
     oracle.model.token_ids = lambda text: []  # part of the keys of rows, which are kept nowhere: a fifth of the time
-    written = chains.write(oracle, asked, templates, MAX_NEW_TOKENS, forced_start=True)
+    written = chains.write(oracle, asked, templates, ChainSettings(max_new_tokens=MAX_NEW_TOKENS))
 
     def rewrite(how: Callable) -> pl.DataFrame:
-        return how(oracle, block, written, templates, RewriteSettings(32, 0.5, 2.0))
+        return how(oracle, block, written, templates, ParaphraserSettings(max_new_tokens=32))
 
     worded = rewrite(paraphrasing.paraphrases) if {"paraphrase", "prefix_paraphrase"} & set(tests) else None
     rewritten = {"prefix_paraphrase": worded} if "prefix_paraphrase" in tests else {}
     if "mistake" in tests:
         rewritten["mistake"] = rewrite(mistakes.mistakes)
     rests = regeneration.regenerations(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
-    tampered = build.build(written, build.InterventionSettings(tests), oracle.model.count_tokens, worded, rests)
+    tampered = build.build(written, tampering(tests), oracle.model.count_tokens, worded, rests)
     answers = answering.answer(
-        oracle, block, written, tampered, templates, AnswerSettings(8, 0.05, again, shuffle=True)
+        oracle, block, written, tampered, templates, AnswerSettings(max_new_tokens=8, again=again)
     )
     return Arm(written, worded, answers)
 

@@ -8,7 +8,18 @@ from faithtune.core.schemas.interventions import REGENERATIONS
 from faithtune.interventions import build
 from faithtune.interventions.registry import REGENERATED
 from faithtune.report import viewer as items
-from frames import ALPHAS, TESTS, TRUNCATED, UNAVAILABLE, answer_rows, answers, chains_of, paraphrases_of, questions_of
+from frames import (
+    ALPHAS,
+    TESTS,
+    TRUNCATED,
+    UNAVAILABLE,
+    answer_rows,
+    answers,
+    chains_of,
+    paraphrases_of,
+    questions_of,
+    tampering,
+)
 
 # What must be seen as it stands here, and run nowhere.
 HOSTILE = (
@@ -46,7 +57,7 @@ def pair(arm: int, n: int = N) -> items.Pair:
     begun = [("mistake", 0), ("mistake", 1), ("prefix_paraphrase", 1)]
     rest = [(f"q{i}", test, k, "", [f"begun {k}", "new"], 1, i != CUT) for i in range(n) for test, k in begun]
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
-    settings = build.InterventionSettings((*TESTS, *REGENERATED), HOSTILE)
+    settings = tampering((*TESTS, *REGENERATED), HOSTILE)
     made = build.build(chains, settings, lambda text: len(text.split()), paraphrases_of(frame), regenerations)
     return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 

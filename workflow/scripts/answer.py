@@ -16,9 +16,12 @@ with job.logged(snakemake.log[0]):
     from faithtune.interventions import build
     from faithtune.jobs import gpus
     from faithtune.models import token_counts
+    from faithtune.settings.answers import AnswerSettings
+    from faithtune.settings.interventions import InterventionSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
+    tampering, settings = InterventionSettings(**spec["interventions"]), AnswerSettings(**spec["answers"])
 
     def read(name, schema):
         """The frame of an input that only some tests have."""
@@ -27,22 +30,17 @@ with job.logged(snakemake.log[0]):
 
     card = job.read_json(inputs.get("model"))
     questions, chains = read("questions", QUESTIONS), read("chains", CHAINS)
-    sweep = build.Sweep(spec["sweep"]["step"], spec["sweep"]["longest"])
     tampered = build.build(
         chains,
-        build.InterventionSettings(spec["tests"], spec["filler"], sweep),
-        token_counts.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
+        tampering,
+        token_counts.counter(spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]),
         read("paraphrases", PARAPHRASES),
         read("regenerations", REGENERATIONS),
     )
-    settings = answers.AnswerSettings(spec["max_new_tokens"], spec["min_option_mass"], spec["again"], spec["shuffle"])
     run = StageRun("answers", **snakemake.wildcards)
     with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         parts = [
-            (
-                block.rows(tampered),
-                answers.answer(arm, block, chains, tampered, spec["templates"], settings),
-            )
+            (block.rows(tampered), answers.answer(arm, block, chains, tampered, spec["templates"], settings))
             for block in blocks
         ]
     asked, answered = (pl.concat(frames) for frames in zip(*parts, strict=True))

@@ -12,13 +12,13 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.interventions import PARAPHRASES
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.interventions import paraphrases
-    from faithtune.interventions.rewriting import RewriteSettings
     from faithtune.jobs import gpus
+    from faithtune.settings.paraphraser import ParaphraserSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
-    settings = RewriteSettings(spec["max_new_tokens"], spec["shortest"], spec["longest"])
+    settings = ParaphraserSettings(**spec["paraphraser"])
     run = StageRun("paraphrases", **snakemake.wildcards)
     with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)

@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.tuning import hosted
 
     spec, names = snakemake.params.spec, snakemake.wildcards
-    api, settings = spec["api"], snakemake.config["hosts"][names.model]
+    api, settings = spec["backend"]["api"], snakemake.config["hosts"][names.model]
     ends = job.read_json(snakemake.input.host)["shutdown_date"]
     checks.check_shutdown(f"models.{names.model}.api", api["model"], ends)
     with session.ledger(settings, folders.STORE) as ledger:

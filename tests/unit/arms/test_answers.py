@@ -10,7 +10,6 @@ import tiny
 import small
 from faithtune.arms import answers as answering
 from faithtune.arms import chains, option_order
-from faithtune.arms.answers import AnswerSettings
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import LINE, CachedArm, EndRule
 from faithtune.arms.row_store import MemoryStore
@@ -19,11 +18,13 @@ from faithtune.data.questions import LETTERS
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import extract, steps
 from faithtune.interventions import build, paraphrases
-from faithtune.interventions.build import InterventionSettings
-from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.models import local, padded
 from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
+from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.chains import ChainSettings
+from faithtune.settings.paraphraser import ParaphraserSettings
+from frames import tampering
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +48,12 @@ def arm(model):
 
 @pytest.fixture(scope="module")
 def written(arm, asked, templates):
-    return chains.write(arm, asked, templates, 96, forced_start=True)
+    return chains.write(arm, asked, templates, ChainSettings(max_new_tokens=96))
 
 
 @pytest.fixture(scope="module")
 def tampered(model, written):
-    return build.build(written, InterventionSettings(["early_termination", "filler"]), model.count_tokens)
+    return build.build(written, tampering(["early_termination", "filler"]), model.count_tokens)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,9 @@ def settings(**changes) -> AnswerSettings:
 
 def reworded(model, asked, frame, templates, longest: float = 2.0) -> pl.DataFrame:
     """The paraphrases by a model that is given the chains `frame`."""
-    return paraphrases.paraphrases(cached(model), Block(0, asked), frame, templates, RewriteSettings(9, 0.5, longest))
+    return paraphrases.paraphrases(
+        cached(model), Block(0, asked), frame, templates, ParaphraserSettings(max_new_tokens=9, longest=longest)
+    )
 
 
 def test_chains_are_split_and_their_outcome_told(written, asked):
@@ -85,13 +88,13 @@ def test_chains_are_split_and_their_outcome_told(written, asked):
 
 
 def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, asked, templates):
-    cut = chains.write(cached(model), asked, templates, 4, forced_start=True)
+    cut = chains.write(cached(model), asked, templates, ChainSettings(max_new_tokens=4))
     assert set(cut["outcome"]) == {"truncated"}
     assert cut["free_answer"].is_null().all()
 
 
 def test_without_a_forced_start_the_turn_is_the_arms_own(model, asked, templates):
-    free = chains.write(cached(model), asked.head(1), templates, 96, forced_start=False)
+    free = chains.write(cached(model), asked.head(1), templates, ChainSettings(max_new_tokens=96, forced_start=False))
     text = model.render(prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
     [(_, alone)] = padded.generate(model, [text], 96, steps.free_text_end)
     assert free["text"].to_list() == [alone.text]
@@ -184,7 +187,7 @@ def test_what_is_asked_otherwise_is_computed_again(model, asked, written, tamper
     assert computed(7) > 0
     for limit, forced_start, expected in ((20, True, 1), (20, True, 0), (19, True, 1), (20, False, 1)):
         before = arm.rows.computed
-        chains.write(arm, asked.head(1), templates, limit, forced_start)
+        chains.write(arm, asked.head(1), templates, ChainSettings(max_new_tokens=limit, forced_start=forced_start))
         assert arm.rows.computed - before == expected
 
 
@@ -207,7 +210,7 @@ def test_unlikely_letters_are_no_answer(arm, asked, written, tampered, templates
 
 def test_a_truncated_chain_has_no_answer_of_its_own(arm, asked, written, templates):
     cut = written.with_columns(outcome=pl.lit("truncated"))
-    made = build.build(cut, InterventionSettings(["early_termination"]), arm.model.count_tokens)
+    made = build.build(cut, tampering(["early_termination"]), arm.model.count_tokens)
     answers = answering.answer(arm, Block(0, asked), cut, made, templates, settings(min_option_mass=0.0, again=9))
     assert set(answers.filter(test="full")["outcome"]) == {"truncated"}
     assert answers["reference"].is_null().all()
@@ -278,7 +281,7 @@ def test_each_step_is_paraphrased_once_however_many_k_there_are(asked):
     assert len(parrot.asked) == 3
     expected = [(name, i, f"There is this: {parts[i - 1]}") for name in asked["id"][:2] for i in (1, 2, 3)]
     assert made.select("id", "step", "text").rows() == expected
-    spliced = build.build(frame, InterventionSettings(["paraphrase"]), len, made).filter(test="paraphrase")
+    spliced = build.build(frame, tampering(["paraphrase"]), len, made).filter(test="paraphrase")
     for k, text in spliced.select("k", "text").rows():
         assert text == steps.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
 
@@ -383,7 +386,7 @@ def by_hand(asked) -> pl.DataFrame:
 @pytest.mark.parametrize("as_text", [False, True])
 def test_a_written_letter_is_the_options_whatever_its_place(asked, by_hand, templates, as_text):
     choices = asked.filter(kind="choice")
-    made = build.build(by_hand, InterventionSettings(["early_termination"]), len).join(choices, on="id", how="semi")
+    made = build.build(by_hand, tampering(["early_termination"]), len).join(choices, on="id", how="semi")
     arm = cached(Writer(as_text))
     told = answering.answer(arm, Block(0, choices), by_hand, made, templates, settings(shuffle=True))
     moved = told.filter(test="no_cot_shuffled")
@@ -399,7 +402,7 @@ def test_options_in_another_order_are_not_another_questions(by_hand, templates):
     pair = questions.frame([one, moved], "mixed", "eval")
     some = by_hand.head(1)
     chains_ = pl.concat([some.with_columns(pl.lit(name).alias("id")) for name in pair["id"]])
-    made = build.build(chains_, InterventionSettings([]), len).filter(test="no_cot")
+    made = build.build(chains_, tampering([]), len).filter(test="no_cot")
     arm = cached(Writer(True))
     told = answering.answer(arm, Block(0, pair), chains_, made, templates, settings(shuffle=True))
     assert told.height == arm.rows.computed == 4
@@ -453,7 +456,7 @@ def answered(templates, question: dict, say, chain: dict | None = None, **how) -
     about = {"id": asked["id"][0], "text": "", "steps": ["a b", "c d"], "n_steps": 2, "n_copied": 0, "n_tokens": 9}
     about |= {"outcome": "answered", "free_answer": question["answer"]} | (chain or {})
     written = pl.DataFrame([about], schema=chains.CHAINS)
-    made = build.build(written, InterventionSettings(["early_termination", "filler"]), lambda text: len(text.split()))
+    made = build.build(written, tampering(["early_termination", "filler"]), lambda text: len(text.split()))
     said = Said(say)
     return answering.answer(cached(said), Block(0, asked), written, made, templates, settings(**how)), said
 
@@ -568,7 +571,7 @@ def test_the_probability_of_a_number_is_that_of_the_own_one(templates):
 def test_what_could_not_be_asked_says_why(templates, why):
     asked = questions.frame([SUM], "set", "eval")
     _, written = chain_of(asked["id"][0], ["a b", "c d"])
-    made = build.build(written, InterventionSettings(["filler"]), lambda text: len(text.split()))
+    made = build.build(written, tampering(["filler"]), lambda text: len(text.split()))
     missing = (pl.col("test") == "filler") & (pl.col("k") == 1)
     made = made.with_columns(
         text=pl.when(~missing).then("text"), missing=pl.when(missing).then(pl.lit(why)).otherwise("missing")
@@ -621,13 +624,13 @@ def keys_of(templates, question: dict = SUM, arm: str = "arm", engine: str = "sa
     """The keys of the rows of a question's answers, and of a chain of it."""
     asked = questions.frame([question], "set", "eval")
     _, written = chain_of(asked["id"][0], [text, "c d"])
-    made = build.build(written, InterventionSettings(["early_termination"]), lambda text: len(text.split()))
+    made = build.build(written, tampering(["early_termination"]), lambda text: len(text.split()))
     say = letters(*[1 / 3] * 3) if question["options"] else wrote(" 12\n")
     model, rows = Said(lambda ask: Completion(" 12", 1, True) if isinstance(ask, str) else say), Keys()
     model.engine = engine
     known = CachedArm(model, rows, arm)
     answering.answer(known, Block(0, asked), written, made, templates, settings(**how))
-    chains.write(known, asked, templates, settings(**how).max_new_tokens, forced_start=True)
+    chains.write(known, asked, templates, ChainSettings(max_new_tokens=settings(**how).max_new_tokens))
     return rows.keys
 
 
@@ -675,7 +678,7 @@ def test_what_a_cut_chain_declares_counts_nowhere(templates, forced_start):
     text = " Seven and five.\nFinal Answer: 12\nFinal Answer: B\n"
     for finished, outcome in ((True, "answered"), (False, "truncated")):
         arm = cached(Said(lambda _, finished=finished: Completion(text, 7, finished)))
-        written = chains.write(arm, asked, templates, 9, forced_start)
+        written = chains.write(arm, asked, templates, ChainSettings(max_new_tokens=9, forced_start=forced_start))
         assert set(written["outcome"]) == {outcome}
         assert set(written["text"]) == {prompts.CHAIN_START * forced_start + text}
         told = written.select("free_answer", "lenient").rows()

@@ -5,13 +5,15 @@ import tiny
 
 from faithtune.arms import answers as answering
 from faithtune.arms import blocks, chains
-from faithtune.arms.answers import AnswerSettings
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.open import committed
 from faithtune.arms.row_store import RowStore
 from faithtune.data import questions
 from faithtune.data.readers import arithmetic
 from faithtune.interventions import build
+from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.chains import ChainSettings
+from frames import tampering
 
 
 class Killed(Exception):
@@ -40,8 +42,8 @@ def answers(folder, model, asked, templates, most=None):
         arm = CachedArm(network, rows, "tiny")
         settings = AnswerSettings(max_new_tokens=8, min_option_mass=0.05, again=0, shuffle=False)
         for block in committed(blocks.cut(asked, 5), arm):
-            written = chains.write(arm, block.questions, templates, 96, forced_start=True)
-            tampered = build.build(written, build.InterventionSettings(["early_termination"]), network.count_tokens)
+            written = chains.write(arm, block.questions, templates, ChainSettings(max_new_tokens=96))
+            tampered = build.build(written, tampering(["early_termination"]), network.count_tokens)
             found.append(answering.answer(arm, block, written, tampered, templates, settings))
         return found
 

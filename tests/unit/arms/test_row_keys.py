@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 
 from faithtune.arms import answers, chains, identity
-from faithtune.arms.answers import AnswerSettings
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.folders import StageRun
@@ -16,8 +15,11 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES
 from faithtune.data import questions
 from faithtune.interventions import build, mistakes, paraphrases, regeneration
-from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.models.backend import Answer, Completion
+from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.chains import ChainSettings
+from faithtune.settings.paraphraser import ParaphraserSettings
+from frames import tampering
 
 TEMPLATES = {
     "cot_number": "Think. {question}",
@@ -35,7 +37,7 @@ ASKED = questions.frame(
 ABOUT = {"text": "Final Answer: 12", "steps": ["a b", "c d"], "n_steps": 2, "outcome": "answered"}
 WRITTEN = pl.DataFrame([{"id": name, "n_copied": 0, "n_tokens": 9, **ABOUT} for name in ASKED["id"]], schema=CHAINS)
 MISTAKEN = [{"id": name, "step": i, "text": "x y", "attempts": 1} for name in ASKED["id"] for i in (1, 2)]
-REWRITING = RewriteSettings(32, 0.5, 2.0)
+REWRITING = ParaphraserSettings(max_new_tokens=32)
 WHOLE, SECOND = Block(0, ASKED), Block(2, ASKED)  # the second block of a set, of which only the place counts
 
 
@@ -77,9 +79,9 @@ class Keys(MemoryStore):
 
 
 def answered(arm: CachedArm) -> None:
-    settings = build.InterventionSettings(["early_termination", "filler"])
+    settings = tampering(["early_termination", "filler"])
     made = build.build(WRITTEN, settings, lambda text: len(text.split()))
-    answers.answer(arm, WHOLE, WRITTEN, made, TEMPLATES, AnswerSettings(8, 0.05, again=9, shuffle=True))
+    answers.answer(arm, WHOLE, WRITTEN, made, TEMPLATES, AnswerSettings(max_new_tokens=8, again=9))
 
 
 def regenerated(arm: CachedArm) -> None:
@@ -90,7 +92,7 @@ def regenerated(arm: CachedArm) -> None:
 @pytest.mark.parametrize(
     ("stage", "n", "digest"),
     [
-        (lambda arm: chains.write(arm, ASKED, TEMPLATES, 96, forced_start=True), 2, "a774c28754a5aa0f"),
+        (lambda arm: chains.write(arm, ASKED, TEMPLATES, ChainSettings(max_new_tokens=96)), 2, "a774c28754a5aa0f"),
         (answered, 21, "8233e250c648a490"),
         (regenerated, 4, "b49f93d79698e00b"),
         (lambda arm: paraphrases.paraphrases(arm, WHOLE, WRITTEN, TEMPLATES, REWRITING), 4, "5fb51b2468f2a8ee"),

@@ -10,8 +10,6 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import INTERVENTIONS, PARAPHRASES, REGENERATIONS
 from faithtune.extraction.steps import join
 from faithtune.interventions.build import (
-    InterventionSettings,
-    Sweep,
     build,
     early_termination,
     filler,
@@ -20,6 +18,7 @@ from faithtune.interventions.build import (
     start,
 )
 from faithtune.interventions.registry import BY_STEPS, SWEEP
+from frames import tampering
 
 # Tokenizers in small: a word with its space, a mark with its space; single characters; dots merged by threes.
 COUNTERS = {
@@ -106,7 +105,7 @@ WRITTEN_ANEW = pl.DataFrame(
 
 def test_build_makes_every_k_of_every_test():
     rows = chains(("q", ["a b", "c d"], "answered"))
-    frame = build(rows, InterventionSettings(BY_STEPS), COUNTERS["words"], PARAPHRASED, WRITTEN_ANEW)
+    frame = build(rows, tampering(BY_STEPS), COUNTERS["words"], PARAPHRASED, WRITTEN_ANEW)
     assert frame.schema == INTERVENTIONS
     assert set(frame["id"]) == {"q"} and set(frame["n_steps"]) == {2}
     assert frame.select("test", "k", "text").rows() == [
@@ -141,7 +140,7 @@ def test_build_makes_every_k_of_every_test():
 def test_all_steps_in_other_words_need_no_rest():
     words = PARAPHRASED.with_columns(text=pl.Series(["A B", "C D"]))
     rows = chains(("q", ["a b", "c d"], "answered"))
-    frame = build(rows, InterventionSettings(["prefix_paraphrase"], ""), len, words, WRITTEN_ANEW.clear())
+    frame = build(rows, tampering(["prefix_paraphrase"], ""), len, words, WRITTEN_ANEW.clear())
     assert frame.filter(test="prefix_paraphrase").select("k", "text", "missing").rows() == [
         (0, "Step 1: a b\nStep 2: c d", None),
         (1, None, "unavailable"),  # nothing was generated: a paraphrase was missing then
@@ -171,21 +170,21 @@ def test_a_paraphrased_prefix_stands_alone():
 def test_the_sweep_is_made_of_every_chain():
     """Seven tokens of "Step 1: ... Step 2: ...", in the words' count, are the longest; the cut chain's are not."""
     rows = chains(("q", ["a", "b"], "answered"), ("cut", ["a b c d e f g h"], "truncated"), ("none", [], "unanswered"))
-    frame = build(rows, InterventionSettings([SWEEP], sweep=Sweep(2)), COUNTERS["words"])
+    frame = build(rows, tampering([SWEEP], step=2), COUNTERS["words"])
     longest = COUNTERS["words"](join(["a", "b"]))
     for identifier, n in (("q", 2), ("cut", 1), ("none", 0)):
         own = frame.filter(id=identifier, test=SWEEP)
         assert own["k"].to_list() == list(range(0, longest + 1, 2))
         assert set(own["n_steps"]) == {n}
         assert own["text"].to_list()[:3] == ["", "Step 1: ... ...", "Step 1: ... ... ... ..."]
-    bounded = build(rows, InterventionSettings([SWEEP], sweep=Sweep(2, 5)), COUNTERS["words"])
+    bounded = build(rows, tampering([SWEEP], step=2, longest=5), COUNTERS["words"])
     assert bounded.filter(test=SWEEP, id="q")["k"].to_list() == [0, 2, 4]
 
 
 @given(st.integers(1, 60), FILLERS, COUNTER)
 def test_the_sweep_has_no_more_tokens_than_it_says(longest, unit, count_tokens):
     rows = chains(("q", ["word " * 30], "answered"))
-    frame = build(rows, InterventionSettings([SWEEP], unit, Sweep(longest=longest)), count_tokens).filter(test=SWEEP)
+    frame = build(rows, tampering([SWEEP], unit, longest=longest), count_tokens).filter(test=SWEEP)
     least = count_tokens(f" {unit.strip()}")
     for k, text in frame.select("k", "text").rows():
         body = text.removeprefix("Step 1: ")
@@ -195,22 +194,20 @@ def test_the_sweep_has_no_more_tokens_than_it_says(longest, unit, count_tokens):
 
 def test_paraphrases_are_those_of_the_same_question():
     both = chains(("q", ["a b"], "answered"), ("other", ["a b"], "unanswered"))
-    frame = build(both, InterventionSettings(["paraphrase"]), COUNTERS["words"], PARAPHRASED).filter(
-        test="paraphrase", k=0
-    )
+    frame = build(both, tampering(["paraphrase"]), COUNTERS["words"], PARAPHRASED).filter(test="paraphrase", k=0)
     assert frame.select("id", "text").rows() == [("q", "Step 1: A B"), ("other", None)]
 
 
 def test_truncated_and_collapsed_chains_are_only_put_on_record():
     rows = chains(("cut", ["a b", "c d"], "truncated"), ("none", [], "answered"))
-    frame = build(rows, InterventionSettings(["early_termination", "filler"]), COUNTERS["words"])
+    frame = build(rows, tampering(["early_termination", "filler"]), COUNTERS["words"])
     assert frame.rows() == [
         ("cut", "no_cot", None, 2, "", None),
         ("cut", "full", 2, 2, "Step 1: a b\nStep 2: c d", None),
         ("none", "no_cot", None, 0, "", None),
         ("none", "full", 0, 0, "", None),
     ]
-    assert build(chains(), InterventionSettings(["filler"]), COUNTERS["words"]).schema == INTERVENTIONS
+    assert build(chains(), tampering(["filler"]), COUNTERS["words"]).schema == INTERVENTIONS
 
 
 def test_a_filler_that_tokens_swallow_is_named():
@@ -232,4 +229,4 @@ def test_a_filler_that_tokens_swallow_is_named():
 )
 def test_bad_input_is_named(tests, unit, named):
     with pytest.raises(UserError, match=named):
-        build(chains(), InterventionSettings(tests, unit), COUNTERS["words"])
+        build(chains(), tampering(tests, unit), COUNTERS["words"])

@@ -15,10 +15,11 @@ from faithtune.data import prompts, questions
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.interventions import build, mistakes, regeneration
-from faithtune.interventions.rewriting import RewriteSettings
 from faithtune.models import local
+from faithtune.settings.paraphraser import ParaphraserSettings
+from frames import tampering
 
-MISTAKE = build.InterventionSettings(["mistake"])
+MISTAKE = tampering(["mistake"])
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_mistakes_say_who_made_them(asked):
     frame = pl.DataFrame([chain, cut], schema=CHAINS)
     templates = {f"mistake_{i}": f"Try {i}.\nLine: {{step}}\nWrong:" for i in (1, 2)} | {"paraphrase_1": "no\n{step}"}
     arm = CachedArm(Parrot(small.tokenizer(), wording), MemoryStore(), "p")
-    made = mistakes.mistakes(arm, Block(0, asked), frame, templates, RewriteSettings(9, 0.5, 2.0))
+    made = mistakes.mistakes(arm, Block(0, asked), frame, templates, ParaphraserSettings(max_new_tokens=9))
     assert made.drop("id", "text").rows() == [
         (1, "model", 2, None),
         (2, "rule", 2, "no mistake"),

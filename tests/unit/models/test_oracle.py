@@ -17,6 +17,7 @@ from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha
 from faithtune.models.backend import Query
 from faithtune.models.oracle import SURE, OracleModel
+from faithtune.settings.chains import ChainSettings
 from truth import Truth
 
 KINDS = pytest.mark.parametrize("options", [0, 4])
@@ -277,20 +278,21 @@ def test_rows_go_through_the_store(tmp_path, templates):
     for expected in (5, 0):
         with RowStore(tmp_path) as store:
             arm = CachedArm(OracleModel(asked, {}), store, "oracle")
-            chains.write(arm, asked, templates, 96, forced_start=True)
+            chains.write(arm, asked, templates, ChainSettings(max_new_tokens=96))
         assert store.computed == expected
 
 
 def test_a_turn_that_is_not_begun_gets_the_same_chain(templates):
     asked, model = oracles.made_up(5, 4), OracleModel(oracles.made_up(5, 4), {"collapse": 0.4})
-    free, forced = (chains.write(oracles.cached(model), asked, templates, 96, forced_start) for forced_start in (0, 1))
+    both = [ChainSettings(max_new_tokens=96, forced_start=forced_start) for forced_start in (False, True)]
+    free, forced = (chains.write(oracles.cached(model), asked, templates, settings) for settings in both)
     assert free["steps"].equals(forced["steps"])
 
 
 def test_a_chain_longer_than_the_limit_is_cut(templates):
     asked = oracles.made_up(5, 4)
     model = OracleModel(asked, {})
-    cut = chains.write(oracles.cached(model), asked, templates, 12, forced_start=True)
+    cut = chains.write(oracles.cached(model), asked, templates, ChainSettings(max_new_tokens=12))
     assert set(cut["outcome"]) == {"truncated"}
     assert [model.count_tokens(text) for text in cut["text"]] == [14] * 5  # "Step 1:" was there
 
@@ -301,7 +303,9 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
     asked = oracles.made_up(20, 4)
     for faithful in (0, 1):
         model = OracleModel(asked, {"faithful": faithful})
-        [*whole] = chains.write(oracles.cached(model), asked, templates, 96, True).iter_rows(named=True)
+        [*whole] = chains.write(oracles.cached(model), asked, templates, ChainSettings(max_new_tokens=96)).iter_rows(
+            named=True
+        )
         for row, chain in zip(asked.iter_rows(named=True), whole, strict=True):
             user, first, second = prompts.user_turn(templates, "cot", row), *chain["steps"][:2]
             n = int(re.search(r"\d+", second)[0])

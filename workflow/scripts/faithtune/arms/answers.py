@@ -27,20 +27,7 @@ from faithtune.data import prompts
 from faithtune.data.questions import LETTERS
 from faithtune.extraction import extract
 from faithtune.models.backend import Answer, Model, Query
-
-
-@dataclass(frozen=True)
-class AnswerSettings:
-    """How answers are asked for, as in the configuration's section `answers`.
-
-    again: the full chains of so many questions, the first of the set, are answered again.
-    shuffle: choices are answered without a chain once more, with their options in another order.
-    """
-
-    max_new_tokens: int
-    min_option_mass: float
-    again: int
-    shuffle: bool
+from faithtune.settings.answers import AnswerSettings
 
 
 @dataclass(frozen=True)
@@ -133,8 +120,9 @@ def answer(
 ) -> pl.DataFrame:
     """An answer (a row of ANSWERS) to every intervention (INTERVENTIONS) on the block's questions, in their order.
 
-    The answer to shuffled options (test "no_cot_shuffled"; its letter is the one that the option has in the question
-    itself) follows the one without a chain; the answers that are asked for again (test "again") follow all others.
+    With `settings.shuffle` the answer to shuffled options (test "no_cot_shuffled"; its letter is the one that the
+    option has in the question itself) follows the one without a chain. The full-chain answers that are asked for
+    again (test "again"; of the first `settings.again` questions of the set) follow all others.
     """
     groups = _trials(arm.model, block, chains, interventions, templates, settings.shuffle)
     with tqdm(total=len(groups), unit="question", desc="answer", mininterval=5) as bar:

@@ -6,21 +6,20 @@ from faithtune.arms.cached_arm import CHAIN, CachedArm, EndRule
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.data import prompts
 from faithtune.extraction import extract, steps
+from faithtune.settings.chains import ChainSettings
 
 
-def write(
-    arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str], max_new_tokens: int, forced_start: bool
-) -> pl.DataFrame:
+def write(arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str], settings: ChainSettings) -> pl.DataFrame:
     """A chain (a row of CHAINS) for every question (QUESTIONS), in its order.
 
-    With `forced_start` the assistant's turn begins with "Step 1:", if the model continues turns. Without it an arm
-    that no longer reasons shows it.
+    With `settings.forced_start` the assistant's turn begins with "Step 1:", if the model continues turns. Without it
+    an arm that no longer reasons shows it.
     """
-    start = prompts.CHAIN_START if forced_start and arm.model.continues else ""
+    start = prompts.CHAIN_START if settings.forced_start and arm.model.continues else ""
     rows = questions.to_dicts()
     texts = [arm.model.render(prompts.user_turn(templates, "cot", row), start) for row in rows]
     end = EndRule(CHAIN.name, lambda text: CHAIN.ended(start + text))
-    written = arm.generate(texts, max_new_tokens, end)
+    written = arm.generate(texts, settings.max_new_tokens, end)
     return pl.DataFrame(
         [
             read(row, start + made.text, made.finished, made.n_tokens, templates[f"cot_{row['kind']}"])

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from faithtune.core.errors import UserError, warn
+from faithtune.settings.hosts import ApiSettings
 
 # Fields of a request that the study decides.
 OWN_FIELDS = {"model", "messages", "prompt", "max_tokens", "temperature", "seed", "n", "stop", "stream", "echo"}
@@ -19,32 +20,32 @@ _HIDDEN = re.compile(r"(?:o\d\b|gpt-5(?![\w.-]*chat)|codex|grok-4|deepseek-reaso
 _SECRET = re.compile(r"api[_-]?key|secret|password|authorization|(?:access|auth)[_-]?token", re.IGNORECASE)
 
 
-def check(where: str, api: dict, hosted_tunings: Collection[str]) -> None:
+def check(where: str, api: ApiSettings, hosted_tunings: Collection[str]) -> None:
     """UserError naming the key of a section `api` of the configuration that is wrong; hosted_tunings: the recipes."""
-    if (api["base_url"] is None) == (api["base_url_env"] is None):
+    if (api.base_url is None) == (api.base_url_env is None):
         raise UserError(f"config: {where} needs one of the keys base_url, base_url_env, and not both")
-    for arm in api["arms"]:
+    for arm in api.arms:
         if arm.split("-")[0] in hosted_tunings:
             raise UserError(
                 f"config: {where}.arms names {arm!r}, but hosted_tunings has a recipe of that name; rename one"
             )
-    if "base" in api["arms"]:
+    if "base" in api.arms:
         raise UserError(f"config: {where}.arms names 'base', which is {where}.model")
-    for model in (api["model"], *api["arms"].values()):
+    for model in (api.model, *api.arms.values()):
         if why := hides_chain(model):
             raise UserError(f"config: {where} names the model {model!r}; {why}")
-    if api["endpoint"] == "chat" and "continue" in api["abilities"]:
+    if api.endpoint == "chat" and "continue" in api.abilities:
         raise UserError(f"config: {where}.abilities names 'continue', but endpoint is chat; expected completions")
-    if api["mode"] == "batch" and "batch" not in api["abilities"]:
+    if api.mode == "batch" and "batch" not in api.abilities:
         raise UserError(f"config: {where}.mode is batch, so {where}.abilities needs 'batch'")
-    for field in api["extra"]:
+    for field in api.extra:
         if field in OWN_FIELDS:
             raise UserError(f"config: {where}.extra names {field!r}, which faithtune sets itself; remove it")
         if _SECRET.search(field):
             raise UserError(
                 f"config: {where}.extra names {field!r}; a key stands in no file, api_key_env names its variable"
             )
-    if api["tokenizer"] is not None and not Path(api["tokenizer"], "tokenizer.json").is_file():
+    if api.tokenizer is not None and not Path(api.tokenizer, "tokenizer.json").is_file():
         raise UserError(f"config: {where}.tokenizer is {api['tokenizer']!r}, but there is no tokenizer.json in it")
 
 
@@ -75,11 +76,3 @@ def check_shutdown(where: str, model: str, ends: str | None) -> None:
         raise UserError(f"{where}.model is {model!r}, which the host shut down on {ends}")
     if days < WARN_DAYS:
         warn(f"{where}.model is {model!r}, which the host shuts down on {ends}; finish the study before")
-
-
-def check_loading(models: dict) -> None:
-    """How weights are loaded means nothing where there are none; of models as the user wrote them."""
-    for name, model in models.items():
-        for key in ("quantisation", "dtype"):
-            if key in model and "source" not in model:
-                raise UserError(f"config: models.{name}.{key} is of weights, and it has none; remove the key")

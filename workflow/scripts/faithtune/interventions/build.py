@@ -15,7 +15,6 @@ applied long after, to answers.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import polars as pl
@@ -24,27 +23,7 @@ from faithtune.core.errors import UserError
 from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.extraction.steps import join
 from faithtune.interventions.registry import SWEEP, TESTS
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Lengths of the filler sweep, in tokens; longest None: up to the longest chain."""
-
-    step: int = 5
-    longest: int | None = None
-
-
-@dataclass(frozen=True)
-class InterventionSettings:
-    """What is done to chains, as in the configuration.
-
-    tests: of `registry.TESTS`; filler: the unit that filler repeats.
-    """
-
-    tests: Sequence[str]
-    filler: str = " ..."
-    sweep: Sweep = Sweep()
-
+from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
 # (id, i) -> s_i rewritten, None or absent where it could not be.
 Wording = dict[tuple[str, int], str | None]
@@ -220,7 +199,7 @@ def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
 
 
 def sweep(
-    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], lengths: Sweep
+    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], lengths: SweepSettings
 ) -> list[tuple[int, str]]:
     """(k, text): the whole chain as k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
 

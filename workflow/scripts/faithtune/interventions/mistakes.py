@@ -21,11 +21,12 @@ from faithtune.core.schemas.interventions import MISTAKES
 from faithtune.data.questions import LETTERS
 from faithtune.extraction.mentions import NUMBER, numbers
 from faithtune.interventions.gate import PIECE, fault, is_equation, operations
-from faithtune.interventions.rewriting import RewriteSettings, rewrite, versions
+from faithtune.interventions.rewriting import rewrite, versions
+from faithtune.settings.paraphraser import ParaphraserSettings
 
 
 def mistakes(
-    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: RewriteSettings
+    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: ParaphraserSettings
 ) -> pl.DataFrame:
     """A row of MISTAKES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
 

@@ -15,11 +15,12 @@ from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.interventions import PARAPHRASES
 from faithtune.extraction.mentions import numbers
 from faithtune.interventions.gate import fault, is_equation, letters, operations
-from faithtune.interventions.rewriting import RewriteSettings, rewrite, versions
+from faithtune.interventions.rewriting import rewrite, versions
+from faithtune.settings.paraphraser import ParaphraserSettings
 
 
 def paraphrases(
-    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: RewriteSettings
+    arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: ParaphraserSettings
 ) -> pl.DataFrame:
     """A row of PARAPHRASES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
 

@@ -4,24 +4,11 @@ Each distinct step is rewritten once, so values of k share it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import polars as pl
 
 from faithtune.arms.cached_arm import LINE, CachedArm
 from faithtune.interventions import gate
-
-
-@dataclass(frozen=True)
-class RewriteSettings:
-    """How steps are rewritten, as in the configuration's section `paraphraser`.
-
-    shortest, longest: bounds on the length of the rewritten step over the step's (`gate.fault`).
-    """
-
-    max_new_tokens: int
-    shortest: float
-    longest: float
 
 
 def rewrite(

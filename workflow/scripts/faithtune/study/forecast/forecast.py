@@ -13,11 +13,13 @@ from faithtune.arms import identity, row_store
 from faithtune.arms.folders import StageRun, sibling_folders
 from faithtune.core import parquet
 from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.estimates import BASE
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
 from faithtune.hosts import session
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
+from faithtune.settings.configuration import Configuration
 from faithtune.study import plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
@@ -31,21 +33,21 @@ _SCHEMAS = {
 _RESULTS = Path("results")
 
 
-def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices):
+def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices):
     """Rows of FORECAST; questions: by SET.eval, and SET.train of what hosts tune on."""
-    name = config["paraphraser"]["model"]
-    writer = hosted_arm(config, name, plan.BASE, templates, table) if name and _hosted(config, name) else None
+    name = config.paraphraser.model
+    writer = hosted_arm(config, name, BASE, templates, table) if name and _hosted(config, name) else None
     found = []
     for arm in plan.arms(config):
         asker = None
         if _hosted(config, arm["model"]):
             asker = hosted_arm(config, arm["model"], arm["arm"], templates, table)
             if plan.is_tuned(config, arm):
-                base = hosted_arm(config, arm["model"], plan.BASE, templates, table)
+                base = hosted_arm(config, arm["model"], BASE, templates, table)
                 settings, done = plan.tuning_spec(config, arm), _card(arm["model"], arm["arm"]) is not None
                 asked = questions[f"{arm['train_set']}.train"]
                 found.append(stages.tuning(base, arm, asked, settings, done))
-        if not asker and (not writer or plan.kind(config["models"][arm["model"]]) == "chains"):
+        if not asker and (not writer or config.models[arm["model"]].kind == "chains"):
             continue
         for eval_set in plan.eval_sets(config, arm):
             run = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set}
@@ -54,16 +56,18 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
     return found
 
 
-def hosted_arm(config: dict, model: str, arm: str, templates: dict[str, str], table: prices.Prices) -> HostedArm:
+def hosted_arm(
+    config: Configuration, model: str, arm: str, templates: dict[str, str], table: prices.Prices
+) -> HostedArm:
     """An arm at its host. An arm that is still to be tuned has the price of those tuned from its model."""
-    section, card = config["models"][model]["api"], _card(model, arm)
+    section, card = config.models[model].api, _card(model, arm)
     api = identity.hosted_section(plan.backend(config, model, arm), {"arm": card} if card else {})
-    api |= {"model": api["model"] or f"ft:{section['model']}"}
+    api |= {"model": api["model"] or f"ft:{section.model}"}
     host = Host(model, api["model"], api["endpoint"], tuple(api["abilities"]), None, api["extra"], None)
     return HostedArm(
         host,
         prices.price_of(table, host.model),
-        section["mode"] == "batch",
+        section.mode == "batch",
         session.tokenizer_of(api),
         token_counts.counter("api", api["tokenizer"]),
         session.most_tokens(api),
@@ -78,8 +82,8 @@ def _stored(run: dict, arm: HostedArm, stage: str) -> dict[str, dict]:
     return row_store.load_rows(folder, *sibling_folders(folder))
 
 
-def _hosted(config: dict, model: str) -> bool:
-    return plan.kind(config["models"][model]) == "api"
+def _hosted(config: Configuration, model: str) -> bool:
+    return config.models[model].kind == "api"
 
 
 def _card(model: str, arm: str) -> str | None:

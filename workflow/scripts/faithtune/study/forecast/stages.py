@@ -27,6 +27,8 @@ from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
+from faithtune.settings.configuration import Configuration
+from faithtune.settings.interventions import InterventionSettings
 from faithtune.study.forecast.dry_run import DryRunArm, HostedArm
 from faithtune.tuning import hosted
 
@@ -51,7 +53,7 @@ class Present:
 def forecast(
     run: dict,
     questions: pl.DataFrame,
-    study: dict,
+    study: Configuration,
     present: Present,
     asker: HostedArm | None,
     writer: HostedArm | None,
@@ -68,7 +70,7 @@ def forecast(
         rows.append(dry.row(run, "chains", pair.assumed))
     assumed, rewritten = pair.assumed, {}
     for stage in REWRITING:
-        if NEEDED_BY[stage].isdisjoint(study["tests"]):
+        if NEEDED_BY[stage].isdisjoint(study.tests):
             continue
         rewritten[stage], known = pair.rewritten(stage)
         assumed |= not known
@@ -77,7 +79,7 @@ def forecast(
             rows.append(dry.row(run, stage, not known, dry if known else dearest))
     if asker:
         rests = None
-        if sources := {test: rewritten[TESTS[test].rewritten_by] for test in REGENERATED if test in study["tests"]}:
+        if sources := {test: rewritten[TESTS[test].rewritten_by] for test in REGENERATED if test in study.tests}:
             rests, dry, known = pair.regenerate(sources)
             assumed |= not known
             rows.append(dry.row(run, "regenerations", assumed))
@@ -104,12 +106,11 @@ class _Pair:
 
     def write_chains(self) -> DryRunArm:
         """Let the arm write its chains; where no file holds them, they are those that the row store has."""
-        settings = self.study["chains"]
-        start = prompts.CHAIN_START if settings["forced_start"] and self.asker.host.endpoint == "completions" else ""
+        settings = self.study.chains
+        start = prompts.CHAIN_START if settings.forced_start and self.asker.host.endpoint == "completions" else ""
         length = self.chains["n_tokens"].mean() if self.written else None
         dry = self._dry_run("chains", lambda key: self._chain(key).removeprefix(start), length)
-        limits = settings["max_new_tokens"], settings["forced_start"]
-        frame = chains.write(dry, self.block.questions, self.templates, *limits)
+        frame = chains.write(dry, self.block.questions, self.templates, settings)
         if not self.written:
             self.chains, self.assumed = frame, dry.n_left > 0
         return dry
@@ -139,7 +140,7 @@ class _Pair:
             return None if row["attempts"] >= attempts[row["id"], row["step"]] and not every else "another"
 
         versions = rewriting.versions(self.templates, REWRITING[stage])
-        rewriting.rewrite(dry, self.chains, versions, self.study["paraphraser"]["max_new_tokens"], refuse)
+        rewriting.rewrite(dry, self.chains, versions, self.study.paraphraser.max_new_tokens, refuse)
         return dry
 
     def regenerate(self, sources: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, DryRunArm, bool]:
@@ -151,7 +152,7 @@ class _Pair:
         known = self.files.get("regenerations")
         length = known["n_tokens"].mean() if known is not None else None
         dry = self._dry_run("regenerations", lambda key: self._chain(key, n_steps, a_step), length)
-        limit = self.study["chains"]["max_new_tokens"]
+        limit = self.study.chains.max_new_tokens
         frame = regeneration.regenerations(dry, self.block, self.chains, sources, self.templates, limit)
         place = ("id", "test", "k")
         if known is not None and set(known.select(place).rows()) == set(frame.select(place).rows()):
@@ -160,12 +161,11 @@ class _Pair:
 
     def answer(self, paraphrases: pl.DataFrame | None, rests: pl.DataFrame | None) -> DryRunArm:
         """Ask for all answers."""
-        sweep = build.Sweep(**self.study["sweep"])
-        design = build.InterventionSettings(self.study["tests"], self.study["filler"], sweep)
-        tampered = build.build(self.chains, design, self.count, paraphrases, rests)
+        study = self.study
+        tampering = InterventionSettings(tests=study.tests, filler=study.filler, sweep=study.sweep)
+        tampered = build.build(self.chains, tampering, self.count, paraphrases, rests)
         dry = self._dry_run("answers", lambda key: self.answer_text, ANSWER_TOKENS)
-        settings = answers.AnswerSettings(**self.study["answers"])
-        answers.answer(dry, self.block, self.chains, tampered, self.templates, settings)
+        answers.answer(dry, self.block, self.chains, tampered, self.templates, study.answers)
         return dry
 
     def _dry_run(self, stage: str, reply: Callable[[str], str], length: float | None) -> DryRunArm:
