@@ -14,7 +14,7 @@ from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
 from faithtune.study.forecast import stages
 from faithtune.study.forecast import text as forecast_text
-from faithtune.study.forecast.dry_host import Party
+from faithtune.study.forecast.dry_host import HostedArm
 
 ARM = {"model": "big", "arm": "base", "eval_set": "sums"}
 PRICE = prices.Price(
@@ -38,10 +38,10 @@ def count(text: str) -> int:
     return len(text.split())
 
 
-def party(endpoint: str = "completions", price=PRICE, batch: bool = False, abilities=()) -> Party:
+def party(endpoint: str = "completions", price=PRICE, batch: bool = False, abilities=()) -> HostedArm:
     """An arm whose tokens are words, of which twice as many are reserved."""
     host = Host("big", "m", endpoint, abilities, None, {}, None)
-    return Party(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
+    return HostedArm(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
 
 
 def study(tests=("early_termination",), again: int = 1, **changes) -> dict:

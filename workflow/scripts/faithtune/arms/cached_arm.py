@@ -50,7 +50,7 @@ def open_arm(
     `backend` is as `plan.backend` has it, for chats with their templates as `chat`; `how`, no part of what is
     asked: the configuration's section `compute`, and of hosts `plan.hosting` as `hosts`. An oracle needs the
     questions; an arm with weights its `cards`: the paths of `model` (model.json), `precision` (precision.json) and,
-    where it is tuned, of `arm` (arm.json); a hosted one `host` (what the host said). stage: chains, answers,
+    where it is tuned, of `arm` (arm.json). stage: chains, answers,
     regenerations, paraphrases or mistakes; names: the job's `model`, `arm`, `eval_set` and `shard`. The questions
     come in the blocks of that shard.
 
@@ -66,9 +66,9 @@ def open_arm(
 
             api, labels = at_host(backend, cards), {"stage": stage, "arm": names["arm"], "eval_set": names["eval_set"]}
             on_shelf = functools.partial(shelf, stage=stage, names=names)
-            settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
+            settings = how["hosts"][api["name"]]
             model, identity, on_disk = open_while_asked.enter_context(
-                session.ready(api, settings, said, STORE, on_shelf, labels, backend.get("chat", {}))
+                session.open_session(api, settings, STORE, on_shelf, labels, backend.get("chat", {}))
             )
         else:
             model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))

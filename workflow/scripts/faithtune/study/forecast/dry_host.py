@@ -11,7 +11,7 @@ from faithtune.hosts.spend import prices
 
 
 @dataclass(frozen=True)
-class Party:
+class HostedArm:
     """An arm at a host, as far as it is known before it is asked."""
 
     host: Host  # its client is not used
@@ -19,7 +19,7 @@ class Party:
     batch: bool
     tokenizer: object | None  # as of ApiModel
     count: Callable[[str], int]  # tokens of a text
-    most: Callable[[str], int]  # rather too many: what is reserved (`session.most_tokens`)
+    most: Callable[[str], int]  # rather too many: what is reserved (`session.token_upper_bound`)
     templates: dict[str, str]  # all of the study
     identity: str  # `session.identity`, part of the rows' keys
 
@@ -31,7 +31,9 @@ class DryRunHost:
     tokens, where they are known better.
     """
 
-    def __init__(self, party: Party, kept: dict[str, dict], reply: Callable[[str], str], length: float | None = None):
+    def __init__(
+        self, party: HostedArm, kept: dict[str, dict], reply: Callable[[str], str], length: float | None = None
+    ):
         self.party, self.kept, self.reply, self.length = party, kept, reply, length
         self.model = ApiModel(party.host, self._send, party.tokenizer, party.templates)
         self.keep = (self, party.identity)
@@ -40,8 +42,9 @@ class DryRunHost:
         self.completion = 0.0
         self.usd, self.usd_left, self.usd_left_most = ([] for _ in range(3))
         labels = {"arm": "", "eval_set": None, "stage": ""}
-        self.purses = [
-            billing.Purse(party.host, None, party.price, count=count, **labels) for count in (party.count, party.most)
+        self.meters = [
+            billing.Meter(party.host, None, party.price, count_tokens=count, **labels)
+            for count in (party.count, party.most)
         ]
 
     def through(self, keys: list[str], compute: Callable[[list[int]], Iterator[tuple[int, dict]]]) -> list[dict]:
@@ -56,7 +59,7 @@ class DryRunHost:
 
     def _send(self, requests: list[Request]) -> Iterator[tuple[int, dict]]:
         for i, request in enumerate(requests):
-            call, most = (purse.call(request, self.party.batch) for purse in self.purses)
+            call, most = (meter.reservation(request, self.party.batch) for meter in self.meters)
             text = self.reply(request.key)
             written = min(self._written(request.key, text), call.completion_tokens)
             usd = prices.cost(self.party.price, call.prompt_tokens, written, batch=self.party.batch)

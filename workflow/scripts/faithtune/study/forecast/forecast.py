@@ -18,7 +18,7 @@ from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.study import plan
 from faithtune.study.forecast import stages
-from faithtune.study.forecast.dry_host import Party
+from faithtune.study.forecast.dry_host import HostedArm
 
 _SCHEMAS = {
     "chains": CHAINS,
@@ -61,19 +61,19 @@ def rows(config: dict, questions: dict[str, pl.DataFrame], templates: dict[str, 
     return found
 
 
-def party(config: dict, model: str, arm: str, templates: dict[str, str], table: prices.Prices) -> Party:
+def party(config: dict, model: str, arm: str, templates: dict[str, str], table: prices.Prices) -> HostedArm:
     """An arm at its host. One whose tuning is to come is priced as what is tuned from its model."""
     section, card = config["models"][model]["api"], _card(model, arm)
     api = cached_arm.at_host(plan.backend(config, model, arm), {"arm": card} if card else {})
     api |= {"model": api["model"] or f"ft:{section['model']}"}
     host = Host(model, api["model"], api["endpoint"], tuple(api["abilities"]), None, api["extra"], None)
-    return Party(
+    return HostedArm(
         host,
         prices.price_of(table, host.model),
         section["mode"] == "batch",
         session.tokenizer_of(api),
         token_counts.counter("api", api["tokenizer"]),
-        session.most_tokens(api),
+        session.token_upper_bound(api),
         templates,
         session.identity(api),
     )

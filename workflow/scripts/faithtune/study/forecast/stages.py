@@ -25,7 +25,7 @@ from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
-from faithtune.study.forecast.dry_host import DryRunHost, Party
+from faithtune.study.forecast.dry_host import DryRunHost, HostedArm
 from faithtune.tuning import hosted
 
 STEPS = 6
@@ -41,9 +41,9 @@ def forecast(
     templates: dict[str, str],
     study: dict,
     found: dict[str, pl.DataFrame],
-    asker: Party | None,
-    writer: Party | None,
-    kept: Callable[[Party, str], dict[str, dict]] = lambda party, stage: {},
+    asker: HostedArm | None,
+    writer: HostedArm | None,
+    kept: Callable[[HostedArm, str], dict[str, dict]] = lambda party, stage: {},
 ) -> list[dict]:
     """Rows of FORECAST of one arm ({"model", "arm"}) on one evaluation set ("eval_set").
 
@@ -89,7 +89,7 @@ class _Chains:
         texts = zip(questions.to_dicts(), map(self._chain, questions["id"]), strict=True)
         self.frame = known if self.written else _read(texts, templates, self.count)
 
-    def ask(self, asker: Party, kept: dict[str, dict]) -> None:
+    def ask(self, asker: HostedArm, kept: dict[str, dict]) -> None:
         """Let the arm write its chains; where no file holds them, they are those that the row store has."""
         settings = self.study["chains"]
         start = prompts.CHAIN_START if settings["forced_start"] and asker.host.endpoint == "completions" else ""
@@ -119,7 +119,7 @@ class _Chains:
         ]
         return pl.DataFrame([dict.fromkeys(_SCHEMAS[stage]) | row for row in rows], schema=_SCHEMAS[stage]), False
 
-    def rewrite(self, stage: str, writer: Party, kept: dict, made: pl.DataFrame, dear: bool) -> DryRunHost:
+    def rewrite(self, stage: str, writer: HostedArm, kept: dict, made: pl.DataFrame, dear: bool) -> DryRunHost:
         """Ask for what `made` holds; dear: with every template."""
         lines = self.frame.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
         length = sum(map(writer.count, lines)) / max(1, len(lines))
@@ -134,7 +134,7 @@ class _Chains:
         return desk
 
     def regenerated(
-        self, asker: Party, kept: dict, sources: dict[str, pl.DataFrame]
+        self, asker: HostedArm, kept: dict, sources: dict[str, pl.DataFrame]
     ) -> tuple[pl.DataFrame, DryRunHost, bool]:
         """The rests of the chains, and whether they are known."""
         whole = self.frame.filter(pl.col("n_steps") > 0)
@@ -159,7 +159,7 @@ class _Chains:
         return frame, desk, desk.n_left == 0
 
     def answered(
-        self, asker: Party, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None
+        self, asker: HostedArm, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None
     ) -> DryRunHost:
         """Ask for all answers."""
         study, settings = self.study, self.study["answers"]
@@ -195,7 +195,7 @@ class _Chains:
 
 
 def tuning(
-    party: Party, arm: dict, questions: pl.DataFrame, templates: dict[str, str], settings: dict, done: bool
+    party: HostedArm, arm: dict, questions: pl.DataFrame, templates: dict[str, str], settings: dict, done: bool
 ) -> dict:
     """The row of FORECAST of a tuning at a host; settings: as of `hosted.train`."""
     training, _ = hosted.files(questions, templates, settings)
