@@ -236,7 +236,7 @@ def test_row_lost_in_an_expired_batch_is_told(host, tmp_path):
     keys = keys_of(10)
     host.fate(Fate(end="expired", done=4, missing=["row-1"]))
     given = dict(made(host.url, tmp_path, keys, Limits()))
-    assert "may have been paid" in str(given.pop(1))
+    assert "may have been charged" in str(given.pop(1))
     assert len(given) == 9
     assert host.journal.payments() == dict.fromkeys(keys, 1)
     assert states(tmp_path) == {"paid": 9, "reserved": 1, "released": 6}
@@ -296,7 +296,7 @@ def test_batch_without_room_in_the_queue_names_the_key_to_lower(host, tmp_path):
     assert "; lower models.gpt.api.batch.enqueued_tokens, which is 90: " in str(error.value)
     assert "\n" not in str(error.value)
     assert len(given) == 4  # one batch fitted
-    assert states(tmp_path) == {"paid": 4, "released": 12}  # four batches of 20 tokens in a queue of 90
+    assert states(tmp_path) == {"paid": 4, "released": 16}
     host.set(max_enqueued_tokens=1000)
     assert answered(made(host.url, tmp_path, keys, Limits(enqueued_tokens=25)), keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
@@ -328,7 +328,7 @@ def test_output_file_that_is_named_late(host, tmp_path):
     assert once(host, "a")
     limiter = batch_client.limiter()
     [(_, error)] = asking(meter(host.url, tmp_path), tmp_path, ["b"], Limits(), limiter)
-    assert "may have been paid" in str(error)
+    assert "may have been charged" in str(error)
     assert limiter.clock() < 3600
 
 
@@ -345,7 +345,7 @@ def test_states_in_other_words(host, tmp_path):
     assert answered(made(host.url, tmp_path, keys_of(5), Limits()), keys_of(5))
     assert host.journal.payments() == dict.fromkeys(keys_of(5), 1)
     host.set(max_enqueued_tokens=1)
-    with pytest.raises(HostStopped, match="batch.enqueued_tokens"):
+    with pytest.raises(HostStopped, match="lower models"):
         made(host.url, tmp_path, ["new"], Limits())
 
 
@@ -409,7 +409,7 @@ def test_records_may_be_lost(host, tmp_path):
 def test_budget_ends_in_a_chunk(host, tmp_path):
     keys, given = keys_of(10), []
     with meter(host.url, tmp_path).ledger:
-        each = meter(host.url, tmp_path).call(request("row-0"), batch=True).usd
+        each = meter(host.url, tmp_path).reservation(request("row-0"), batch=True).usd
     paying = meter(host.url, tmp_path, budget=6.5 * each)
     with pytest.raises(BudgetError, match="raise budget_usd"):
         for one in asking(paying, tmp_path, keys, Limits(requests=4)):

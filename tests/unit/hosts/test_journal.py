@@ -55,7 +55,7 @@ def test_a_line_cut_short_is_no_response(tmp_path, capsys):
     (tmp_path / "left.jsonl").write_text('["a", {"value": 1}]\n["b", {"val')
     with ResponseJournal(tmp_path) as journal:
         assert journal.responses == {"a": {"value": 1}}
-    assert "left.jsonl: line 2 is left out" in capsys.readouterr().err
+    assert "left.jsonl: line 2 is ignored" in capsys.readouterr().err
 
 
 def test_those_of_a_job_at_work_are_its_own(tmp_path):
