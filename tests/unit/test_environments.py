@@ -35,7 +35,7 @@ NEVER_CALLED = {
     "model": set(),
 }
 # What comes with Snakemake.
-SNAKEMAKES = {"jsonschema", "pyyaml"}
+SNAKEMAKES = {"pyyaml"}
 DISTRIBUTIONS = importlib.metadata.packages_distributions()
 
 

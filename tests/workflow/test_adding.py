@@ -81,8 +81,7 @@ def test_a_data_set(copy, tmp_path):
 def test_a_tuning(copy, before, tmp_path):
     grown = of_file(copy("A tuning"), tmp_path)
     after = grown.planned()
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    arms = studies.table_arms(config.load(grown.config, schema))
+    arms = studies.table_arms(config.load(grown.config))
     assert [arm["arm"] for arm in rows.ablated(arms)] == ["qlora-arithmetic", "qlora_r4-arithmetic"]
     added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 4)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added

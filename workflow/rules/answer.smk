@@ -26,19 +26,16 @@ rule answer:
     localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["threads"]
+    threads: STUDY.compute.threads
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: get_backend(wc)
-        | STUDY["answers"]
-        | get_division(wc)
-        | {
-            "kind": KINDS[wc.model],
-            "tokenizer": STUDY["models"][wc.model].get("api", {}).get("tokenizer"),
-            "tests": STUDY["tests"],
-            "filler": STUDY["filler"],
-            "sweep": STUDY["sweep"],
+        spec=lambda wc: {
+            "backend": get_backend(wc),
+            "division": get_division(wc),
+            "interventions": STUDY.model_dump(include={"tests", "filler", "sweep"}),
+            "counts": {"kind": KINDS[wc.model], "tokenizer": get_tokenizer(wc)},
+            "answers": STUDY.answers.model_dump(),
             "templates": get_templates("cot", "no_cot"),
             "code": code("answer.py"),
         },

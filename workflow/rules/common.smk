@@ -6,8 +6,6 @@ import sys
 import time
 from pathlib import Path
 
-import yaml
-
 
 def get_basedir():
     """workflow/, whichever Snakefile was started; of a module on GitHub, in Snakemake's cache."""
@@ -32,6 +30,7 @@ try:
     from faithtune.arms import blocks
     from faithtune.core import damage
     from faithtune.core.errors import UserError
+    from faithtune.core.schemas.estimates import BASE
     from faithtune.data import prompts, readers, sources
     from faithtune.interventions.registry import NEEDED_BY, REGENERATED, TESTS
     from faithtune.jobs import gpus, job, parent, provenance, runtimes, status
@@ -39,6 +38,7 @@ try:
     from faithtune.models import precision, weights
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, tables
+    from faithtune.settings import models
     from faithtune.study import config as study_config, plan
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install what envs/analysis.yaml names beside Snakemake, too")
@@ -61,28 +61,28 @@ os.environ[parent.STARTED_BY] = str(os.getpid())
 gc.set_threshold(20_000, 10, 1_000)
 
 try:
-    STUDY = study_config.load(config, yaml.safe_load((BASEDIR / "schemas/config.schema.yaml").read_text()))
+    STUDY = study_config.load(config)
     if workflow.is_main_process:  # a job on a cluster's node loads the workflow again, twice
         study_config.check_files(STUDY)
     # Read here, not by a job: its rows and its hash are params, wherever the workflow lies.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
     # Likewise: jobs get the templates as texts. As they stand in their files they are shown and hashed.
-    paths = sorted(Path(STUDY["prompts"]).glob("*.txt"))
+    paths = sorted(Path(STUDY.prompts).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
     viewer = sorted((BASEDIR / "report/items").iterdir())
     VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
-    for name in STUDY["models"]:
+    for name in STUDY.models:
         weights.check_link(get_place(f"results/models/{name}/weights"))
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
 # Scripts read these from there, not from params: they decide how fast, not what.
-config["compute"] = STUDY["compute"]
+config["compute"] = STUDY.compute.model_dump()
 config["hosts"] = plan.hosting(STUDY)
 ARMS = [arm | {"eval_sets": plan.eval_sets(STUDY, arm)} for arm in plan.arms(STUDY)]
-KINDS = {name: plan.kind(model) for name, model in STUDY["models"].items()}
+KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
 # The arms that this study tunes, here or at their host, and their names.
 TUNED = [arm for arm in ARMS if plan.is_tuned(STUDY, arm)]
@@ -96,11 +96,11 @@ ASKED = ("source", "oracle", "api")
 # The models whose weights are loaded here, by jobs that ask them.
 LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
 # The sets that several jobs share, and over how many; and the stages in which they do, where weights are loaded.
-SHARDS = {name: n for name, n in STUDY["compute"]["shards"].items() if n > 1}
+SHARDS = {name: n for name, n in STUDY.compute.shards.items() if n > 1}
 SHARED = ["chains", "regenerations", "interventions", "answers"]
-SHARED += ["paraphrases", "mistakes"] if STUDY["paraphraser"]["model"] in LOADED else []
+SHARED += ["paraphrases", "mistakes"] if STUDY.paraphraser.model in LOADED else []
 # GPUs of a job that loads weights, where there are any (gpus.py).
-GPUS = int(STUDY["compute"]["device"] != "cpu")
+GPUS = int(STUDY.compute.device != "cpu")
 # What `sources.download` is asked for, by the file it makes.
 DOWNLOADS = plan.downloads(STUDY)
 
@@ -114,7 +114,7 @@ wildcard_constraints:
     # Of a set that several jobs share, `.2of3`.
     shard=r"(?:\.\d+of\d+)?",
     table="|".join(tables.TABLES),
-    figure="|".join(figures.names(STUDY["eval_sets"])),
+    figure="|".join(figures.names(STUDY.eval_sets)),
 
 
 @functools.cache
@@ -125,9 +125,9 @@ def code(script, *modules):
 
 def get_source_file(part):
     """The file behind a source: downloaded by a rule, or the local one; nothing for generated questions."""
-    if "source" not in part:
+    if part is None or part.source is None:
         return []
-    source = sources.parse(part["source"])
+    source = sources.parse(part.source)
     if source.kind == "file":
         return source.location
     return f"results/downloads/{sources.download_name(source)}"
@@ -135,8 +135,8 @@ def get_source_file(part):
 
 def get_model_file(wildcards):
     """What a model is made of: a downloaded wheel or a local file; hub models are fetched by their library."""
-    model = STUDY["models"][wildcards.model]
-    return [] if model["source"].startswith("hub:") else get_source_file(model)
+    model = STUDY.models[wildcards.model]
+    return [] if model.source.startswith("hub:") else get_source_file(model)
 
 
 def get_model_precision(wildcards):
@@ -144,7 +144,7 @@ def get_model_precision(wildcards):
 
     So a machine that only fetches a hub's models does not choose the type for those that ask them.
     """
-    return [] if weights.is_folder(STUDY["models"][wildcards.model]["source"]) else "results/precision.json"
+    return [] if weights.is_folder(STUDY.models[wildcards.model].source) else "results/precision.json"
 
 
 @functools.cache
@@ -197,7 +197,7 @@ def get_gpus(wildcards):
 
 def get_tune_threads(wildcards):
     """CPU threads of a training: half of the cores, so that other jobs go on beside it and no core waits for another."""
-    if given := STUDY["compute"]["tune_threads"]:
+    if given := STUDY.compute.tune_threads:
         return given
     cores = workflow.resource_settings.cores  # None where nothing runs on this machine
     if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and gpus.present()):
@@ -213,7 +213,7 @@ def get_backend(wildcards):
 def get_backend_of(model, arm):
     """That of an arm by its name; of chats with the templates of their turns."""
     chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
-    return {"backend": plan.backend(STUDY, model, arm) | chat}
+    return plan.backend(STUDY, model, arm) | chat
 
 
 def models_of(*kinds):
@@ -223,31 +223,31 @@ def models_of(*kinds):
 
 def is_needed(stage):
     """Whether one of the study's tests needs this stage."""
-    return not NEEDED_BY[stage].isdisjoint(STUDY["tests"])
+    return not NEEDED_BY[stage].isdisjoint(STUDY.tests)
 
 
 def is_regenerated(stage):
     """Whether an arm writes on after steps that this stage rewrote."""
-    return any(TESTS[test].rewritten_by == stage for test in REGENERATED if test in STUDY["tests"])
+    return any(TESTS[test].rewritten_by == stage for test in REGENERATED if test in STUDY.tests)
 
 
 def get_question_files():
     """The questions of each split that is asked or trained on, by SET.SPLIT."""
     train_sets = sorted({arm["train_set"] for arm in TUNED})
-    names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
+    names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
 def get_forecast_questions():
     """The questions that hosts are asked, and those they tune on, by SET.SPLIT."""
     train_sets = sorted({arm["train_set"] for arm in TUNED if KINDS[arm["model"]] == "api"})
-    names = [f"{name}.eval" for name in STUDY["eval_sets"]] + [f"{name}.train" for name in train_sets]
+    names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
 def get_hosted_answers():
     """The answers that rest on what a host said, be it of the paraphraser."""
-    everywhere = STUDY["paraphraser"]["model"] in HOSTED
+    everywhere = STUDY.paraphraser.model in HOSTED
     return [path for path in per_pair("answers", kinds=ASKED) if everywhere or path.split("/")[2] in HOSTED]
 
 
@@ -261,7 +261,7 @@ def say_precision():
     if not get_precision():
         return
     recorded = Path(get_place("results/precision.json"))
-    on_gpu = GPUS and (STUDY["compute"]["device"] == "cuda" or gpus.present())
+    on_gpu = GPUS and (STUDY.compute.device == "cuda" or gpus.present())
     here = precision.cpu() if workflow.local_exec and not on_gpu else None
     try:
         chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(plan.dtype(STUDY), here)
@@ -292,19 +292,33 @@ def get_host_cards():
     return {model: f"results/hosts/{model}.json" for model in HOSTED}
 
 
+def get_imported(wildcards):
+    """The file of chains written elsewhere."""
+    return STUDY.models[wildcards.model].chains[wildcards.arm][wildcards.eval_set]
+
+
+def get_tokenizer(wildcards):
+    """The tokenizer that a host's model is configured with; None for other models."""
+    api = STUDY.models[wildcards.model].api
+    return api and api.tokenizer
+
+
+def get_sampling():
+    """How intervals are drawn."""
+    return STUDY.measures.model_dump(include={"confidence", "replicates"}) | {"seed": STUDY.seed}
+
+
 def get_imported_files():
     """The files of chains written elsewhere, by MODEL/ARM/SET."""
     return {
-        f"{arm['model']}/{arm['arm']}/{name}": get_source_file(
-            STUDY["models"][arm["model"]]["chains"][arm["arm"]][name]
-        )
+        f"{arm['model']}/{arm['arm']}/{name}": get_source_file(STUDY.models[arm["model"]].chains[arm["arm"]][name])
         for arm in ARMS
         if KINDS[arm["model"]] == "chains"
         for name in arm["eval_sets"]
     }
 
 
-def per_pair(stage, eval_set=None, kinds=plan.KINDS):
+def per_pair(stage, eval_set=None, kinds=models.KINDS):
     """The files of a stage, one an arm and evaluation set, in the order of the tables."""
     return [
         f"results/{stage}/{arm['model']}/{arm['arm']}/{name}.parquet"
@@ -333,7 +347,7 @@ def per_shard(stage):
 
 def get_division(wildcards):
     """How a set is cut into shards: part of what each of them is."""
-    return {"block_size": STUDY["compute"]["block_size"]} if wildcards.shard else {}
+    return {"block_size": STUDY.compute.block_size} if wildcards.shard else {}
 
 
 def get_table_input(wildcards):
@@ -362,13 +376,12 @@ def get_figure_input(wildcards):
 def get_figure_spec(name):
     """All that decides a figure beside the files it is made from."""
     of, source = figures.eval_set(name), figures.figure(name).source
-    sets = set(STUDY["eval_sets"] if of is None else [of])
-    sampling = {key: STUDY["measures"][key] for key in ("confidence", "replicates")} | {"seed": STUDY["seed"]}
+    sets = set(STUDY.eval_sets if of is None else [of])
     asked = [arm | {"eval_sets": [name for name in arm["eval_sets"] if name in sets]} for arm in ARMS]
     asked = [arm for arm in asked if arm["eval_sets"]]
     seeds = [[arm["model"], arm["label"], arm["seed"], KINDS[arm["model"]] == "api"] for arm in TUNED]
     return {
-        "sampling": sampling if source in ("answers", "estimates") else {},
+        "sampling": get_sampling() if source in ("answers", "estimates") else {},
         "arms": asked if source in ("answers", "chains") else [],
         "ranked": TABLE_ARMS if source == "estimates" else [],
         "trained": seeds if source == "training" else [],
@@ -389,8 +402,8 @@ def get_data_parts():
     parts = []
     for name in get_question_files():
         data_set, split = name.split(".")
-        part = {key: STUDY["data_sets"][data_set][split].get(key) for key in ("source", "checksum")}
-        part["licence"] = readers.licence(STUDY["data_sets"][data_set]["reader"], part["source"])
+        part = STUDY.data_sets[data_set].split(split).model_dump(include={"source", "checksum"})
+        part["licence"] = readers.licence(STUDY.data_sets[data_set].reader, part["source"])
         part["share"] = plan.share(STUDY, data_set, split)
         parts.append({"data_set": data_set, "split": split, **part})
     return parts
@@ -398,7 +411,7 @@ def get_data_parts():
 
 def get_whole_code():
     """The code of every job: when it changes, so may the commit that the results come from."""
-    modules = sorted({f"faithtune.data.readers.{data_set['reader']}" for data_set in STUDY["data_sets"].values()})
+    modules = sorted({f"faithtune.data.readers.{data_set.reader}" for data_set in STUDY.data_sets.values()})
     return {script.name: code(script.name, *modules) for script in sorted(SCRIPTS.glob("*.py"))}
 
 
@@ -433,9 +446,9 @@ def get_all_outputs():
         "results/claims.parquet",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
-        *(f"results/figures/{name}.{end}" for name in figures.names(STUDY["eval_sets"]) for end in ("svg", "parquet")),
+        *(f"results/figures/{name}.{end}" for name in figures.names(STUDY.eval_sets) for end in ("svg", "parquet")),
         "results/report/index.html",
-        *(f"results/report/items/{name}" for name in STUDY["eval_sets"]),
+        *(f"results/report/items/{name}" for name in STUDY.eval_sets),
     ]
 
 

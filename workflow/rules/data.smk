@@ -16,7 +16,7 @@ rule download:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: DOWNLOADS[wc.file] | {"code": code("download.py")},
+        spec=lambda wc: {"file": DOWNLOADS[wc.file], "code": code("download.py")},
     script:
         "../scripts/download.py"
 
@@ -56,8 +56,7 @@ rule model:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: {key: STUDY["models"][wc.model].get(key) for key in ("source", "checksum")}
-        | {"code": code("model.py")},
+        spec=lambda wc: STUDY.models[wc.model].model_dump(include={"source", "checksum"}) | {"code": code("model.py")},
     script:
         "../scripts/model.py"
 
@@ -65,8 +64,8 @@ rule model:
 rule questions:
     """The questions of one split of a data set, held to one schema."""
     input:
-        train=lambda wc: get_source_file(STUDY["data_sets"][wc.data_set].get("train", {})),
-        eval=lambda wc: get_source_file(STUDY["data_sets"][wc.data_set].get("eval", {})),
+        train=lambda wc: get_source_file(STUDY.data_sets[wc.data_set].train),
+        eval=lambda wc: get_source_file(STUDY.data_sets[wc.data_set].eval),
     output:
         "results/questions/{data_set}.{split}.parquet",
     log:
@@ -77,12 +76,9 @@ rule questions:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: plan.question_spec(STUDY, wc.data_set, wc.split)
-        | {
-            "code": code(
-                "questions.py",
-                f"faithtune.data.readers.{STUDY['data_sets'][wc.data_set]['reader']}",
-            )
+        spec=lambda wc: {
+            "questions": plan.selection(STUDY, wc.data_set, wc.split).model_dump(),
+            "code": code("questions.py", f"faithtune.data.readers.{STUDY.data_sets[wc.data_set].reader}"),
         },
     script:
         "../scripts/questions.py"

@@ -1,7 +1,7 @@
 rule estimates:
     """Answers read at each kept fraction alpha, and every figure of the study with its interval, one a row."""
     input:
-        questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY["eval_sets"]),
+        questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY.eval_sets),
         chains=per_pair("chains"),
         paraphrases=per_pair("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
         mistakes=per_pair("mistakes", kinds=ASKED) if is_needed("mistakes") else [],
@@ -17,11 +17,11 @@ rule estimates:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {key: STUDY["measures"][key] for key in ("alphas", "confidence", "replicates")}
-        | {
+        spec=lambda wc: {
+            "alphas": STUDY.measures.alphas,
+            "sampling": get_sampling(),
             "arms": ARMS,
-            "eval_sets": STUDY["eval_sets"],
-            "seed": STUDY["seed"],
+            "eval_sets": STUDY.eval_sets,
             "code": code("estimates.py"),
         },
     script:

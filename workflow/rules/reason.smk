@@ -15,14 +15,17 @@ rule chains:
     localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["threads"]
+    threads: STUDY.compute.threads
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: get_backend(wc)
-        | STUDY["chains"]
-        | get_division(wc)
-        | {"templates": get_templates("cot"), "code": code("chains.py")},
+        spec=lambda wc: {
+            "backend": get_backend(wc),
+            "division": get_division(wc),
+            "chains": STUDY.chains.model_dump(),
+            "templates": get_templates("cot"),
+            "code": code("chains.py"),
+        },
     script:
         "../scripts/chains.py"
 
@@ -31,7 +34,7 @@ rule import_chains:
     """Chains that somebody else's model wrote, and what they declare: no model is asked."""
     input:
         questions="results/questions/{eval_set}.eval.parquet",
-        source=lambda wc: get_source_file(STUDY["models"][wc.model]["chains"][wc.arm][wc.eval_set]),
+        source=lambda wc: get_source_file(get_imported(wc)),
     output:
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         answers="results/answers/{model}/{arm}/{eval_set}.parquet",
@@ -45,6 +48,6 @@ rule import_chains:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: STUDY["models"][wc.model]["chains"][wc.arm][wc.eval_set] | {"code": code("import_chains.py")},
+        spec=lambda wc: {"file": get_imported(wc).model_dump(), "code": code("import_chains.py")},
     script:
         "../scripts/import_chains.py"

@@ -13,12 +13,11 @@ rule claims:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {key: STUDY["measures"][key] for key in ("confidence", "replicates")}
-        | {
-            "seed": STUDY["seed"],
+        spec=lambda wc: {
+            "sampling": get_sampling(),
             "arms": plan.headline_arms(STUDY),
             "models": list(get_model_cards()),
-            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "reasoning": plan.reasoning(STUDY),
             "turns": plan.turns(STUDY),
             "code": code("claims.py"),
@@ -80,14 +79,14 @@ rule table:
         "../../envs/analysis.yaml"
     params:
         spec=lambda wc: {
-            "confidence": STUDY["measures"]["confidence"],
+            "confidence": STUDY.measures.confidence,
             "arms": TABLE_ARMS,
             "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
             "models": list(get_model_cards()),
-            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "turns": plan.turns(STUDY),
             "data": get_data_parts(),
-            "filler": STUDY["filler"],
+            "filler": STUDY.filler,
             "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source == "prompts" else {},
             "published": PUBLISHED,
             "code": code("table.py"),
@@ -125,7 +124,7 @@ rule report:
     """The study as one page: claims, figures, tables, prompts, provenance, run times."""
     input:
         tables=expand("results/tables/{table}.parquet", table=tables.TABLES),
-        figures=expand("results/figures/{figure}.svg", figure=figures.names(STUDY["eval_sets"])),
+        figures=expand("results/figures/{figure}.svg", figure=figures.names(STUDY.eval_sets)),
         models=list(get_model_cards().values()),
         provenance="results/provenance.json",
     output:
@@ -139,10 +138,10 @@ rule report:
         "../../envs/analysis.yaml"
     params:
         spec=lambda wc: {
-            "confidence": STUDY["measures"]["confidence"],
+            "confidence": STUDY.measures.confidence,
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
-            "parameters": {name: model["parameters"] for name, model in STUDY["models"].items()},
+            "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "turns": plan.turns(STUDY),
             "templates": TEMPLATE_FILES,
             "page": PAGE_SHA256,
@@ -171,9 +170,9 @@ rule items:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "eval_sets": STUDY["eval_sets"],
+            "eval_sets": STUDY.eval_sets,
             "arms": [{key: arm[key] for key in ("model", "arm")} for arm in ARMS if wc.eval_set in arm["eval_sets"]],
-            "alphas": STUDY["measures"]["alphas"],
+            "alphas": STUDY.measures.alphas,
             "page": VIEWER_SHA256,
             "code": code("items.py"),
         },

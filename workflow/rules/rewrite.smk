@@ -1,4 +1,4 @@
-PARAPHRASER = STUDY["paraphraser"]["model"]
+PARAPHRASER = STUDY.paraphraser.model
 PARAPHRASER_FILES = get_files_of(PARAPHRASER) if PARAPHRASER else {}
 # The paraphraser is loaded, whosever chains these are.
 PARAPHRASER_GPUS = get_gpus_of(PARAPHRASER)
@@ -20,14 +20,17 @@ rule paraphrase:
     localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["threads"]
+    threads: STUDY.compute.threads
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
-        spec=lambda wc: STUDY["paraphraser"]
-        | get_backend_of(PARAPHRASER, plan.BASE)
-        | get_division(wc)
-        | {"templates": get_templates("paraphrase"), "code": code("paraphrase.py")},
+        spec=lambda wc: {
+            "backend": get_backend_of(PARAPHRASER, BASE),
+            "division": get_division(wc),
+            "paraphraser": STUDY.paraphraser.model_dump(),
+            "templates": get_templates("paraphrase"),
+            "code": code("paraphrase.py"),
+        },
     script:
         "../scripts/paraphrase.py"
 
@@ -48,14 +51,17 @@ rule mistake:
     localrule: PARAPHRASER in HOSTED
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["threads"]
+    threads: STUDY.compute.threads
     resources:
         gpu=PARAPHRASER_GPUS,
     params:
-        spec=lambda wc: STUDY["paraphraser"]
-        | get_backend_of(PARAPHRASER, plan.BASE)
-        | get_division(wc)
-        | {"templates": get_templates("mistake"), "code": code("mistake.py")},
+        spec=lambda wc: {
+            "backend": get_backend_of(PARAPHRASER, BASE),
+            "division": get_division(wc),
+            "paraphraser": STUDY.paraphraser.model_dump(),
+            "templates": get_templates("mistake"),
+            "code": code("mistake.py"),
+        },
     script:
         "../scripts/mistake.py"
 
@@ -86,14 +92,14 @@ rule regenerate:
     localrule: bool(HOSTED)
     conda:
         "../../envs/model.yaml"
-    threads: STUDY["compute"]["threads"]
+    threads: STUDY.compute.threads
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: get_backend(wc)
-        | get_division(wc)
-        | {
-            "max_new_tokens": STUDY["chains"]["max_new_tokens"],
+        spec=lambda wc: {
+            "backend": get_backend(wc),
+            "division": get_division(wc),
+            "max_new_tokens": STUDY.chains.max_new_tokens,
             "templates": get_templates("cot"),
             "code": code("regenerate.py"),
         },

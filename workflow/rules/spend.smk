@@ -11,7 +11,7 @@ rule estimate:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": {key: value for key, value in STUDY.items() if key != "compute"},
+            "configuration": STUDY.model_dump(exclude={"compute"}),
             "questions": list(get_forecast_questions()),
             "templates": TEMPLATES,
             # Never up to date: it is asked for to be printed, and reads what there is of chains, rows and spending.

@@ -21,9 +21,11 @@ rule tune:
     resources:
         gpu=GPUS,
     params:
-        spec=lambda wc: plan.loading(STUDY, wc.model)
-        | plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm))
-        | {"templates": get_templates("cot", "no_cot"), "code": code("tune.py")},
+        spec=lambda wc: {
+            "training": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm)) | plan.loading(STUDY, wc.model),
+            "templates": get_templates("cot", "no_cot"),
+            "code": code("tune.py"),
+        },
     script:
         "../scripts/tune.py"
 
@@ -46,8 +48,11 @@ rule tune_hosted:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: plan.backend(STUDY, wc.model, plan.BASE)
-        | {"tuning": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm))}
-        | {"templates": get_templates("cot", "no_cot"), "code": code("tune_hosted.py")},
+        spec=lambda wc: {
+            "backend": plan.backend(STUDY, wc.model, BASE),
+            "tuning": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm)),
+            "templates": get_templates("cot", "no_cot"),
+            "code": code("tune_hosted.py"),
+        },
     script:
         "../scripts/tune_hosted.py"

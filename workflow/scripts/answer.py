@@ -14,9 +14,12 @@ with job.logged(snakemake.log[0]):
     from faithtune.interventions import build
     from faithtune.jobs import gpus
     from faithtune.models import token_counts
+    from faithtune.settings.answers import AnswerSettings
+    from faithtune.settings.interventions import InterventionSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
+    tampering, settings = InterventionSettings(**spec["interventions"]), AnswerSettings(**spec["answers"])
 
     def read(name, schema):
         """The frame of an input that only some tests have."""
@@ -28,12 +31,12 @@ with job.logged(snakemake.log[0]):
     tampered = build.build(
         chains,
         read("paraphrases", PARAPHRASES),
-        spec["tests"],
-        spec["filler"],
-        token_counts.counter(spec["kind"], card["path"] if card else spec["tokenizer"]),
+        tampering.tests,
+        tampering.filler,
+        token_counts.counter(spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]),
         read("regenerations", REGENERATIONS),
-        spec["sweep"]["step"],
-        spec["sweep"]["longest"],
+        tampering.sweep.step,
+        tampering.sweep.longest,
     )
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with cached_arm.open_arm(spec["backend"], questions, how, cores, "answers", names, inputs) as (model, keep, blocks):
@@ -47,10 +50,10 @@ with job.logged(snakemake.log[0]):
                     block.rows(chains),
                     block.rows(tampered),
                     spec["templates"],
-                    spec["max_new_tokens"],
-                    spec["min_option_mass"],
-                    max(0, spec["again"] - block.start),
-                    spec["shuffle"],
+                    settings.max_new_tokens,
+                    settings.min_option_mass,
+                    max(0, settings.again - block.start),
+                    settings.shuffle,
                 ),
             )
             for block in blocks

@@ -10,14 +10,18 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.jobs import gpus
+    from faithtune.settings.chains import ChainSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
+    settings = ChainSettings(**spec["chains"])
     questions = parquet.read(inputs.questions, QUESTIONS)
     names, how, cores = snakemake.wildcards, snakemake.config, snakemake.threads
     with cached_arm.open_arm(spec["backend"], questions, how, cores, "chains", names, inputs) as (model, keep, blocks):
         frames = [
-            chains.write(model, keep, block.questions, spec["templates"], spec["max_new_tokens"], spec["forced_start"])
+            chains.write(
+                model, keep, block.questions, spec["templates"], settings.max_new_tokens, settings.forced_start
+            )
             for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], CHAINS)

@@ -16,7 +16,7 @@ with job.logged(snakemake.log[0]):
         parquet.read(snakemake.input.changes, CHANGES),
         spec["reasoning"],
         weights.sizes(spec["parameters"], cards),
-        Sampling(spec["confidence"], spec["replicates"], spec["seed"]),
+        Sampling(**spec["sampling"]),
         spec["turns"],
     )
     parquet.write(frame, snakemake.output[0], claims.CLAIMS)

@@ -7,5 +7,5 @@ with job.logged(snakemake.log[0], hub=True):
 
     from faithtune.data import sources
 
-    spec = snakemake.params.spec
-    sources.download(sources.Source(**spec["source"]), spec["checksum"], Path(snakemake.output[0]))
+    file = snakemake.params.spec["file"]
+    sources.download(sources.Source(**file["source"]), file["checksum"], Path(snakemake.output[0]))

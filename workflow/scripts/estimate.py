@@ -10,16 +10,17 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.core.schemas.spend import FORECAST
     from faithtune.hosts.spend import ledger, prices
+    from faithtune.settings.configuration import Configuration
     from faithtune.study.forecast import forecast, text
 
     spec, given = snakemake.params.spec, snakemake.input
-    study = spec["configuration"]
+    study = Configuration.model_validate(spec["configuration"])
     frames = [parquet.read(path, QUESTIONS) for path in given.questions]
     questions = dict(zip(spec["questions"], frames, strict=True))
-    table = prices.load(study["prices"])
+    table = prices.load(study.prices)
     rows = forecast.rows(study, questions, spec["templates"], table)
     frame = pl.DataFrame(rows, schema=FORECAST)
     parquet.write(frame, snakemake.output[0], FORECAST)
-    page = text.text(frame, ledger.read(cached_arm.STORE / "spend.sqlite"), study["budget_usd"], table)
+    page = text.text(frame, ledger.read(cached_arm.STORE / "spend.sqlite"), study.budget_usd, table)
     print(page)
 print(page)

@@ -33,9 +33,7 @@ with job.logged(snakemake.log[0]):
         mistakes=read("mistakes", MISTAKES),
         questions=questions,
         alphas=spec["alphas"],
-        confidence=spec["confidence"],
-        replicates=spec["replicates"],
-        seed=spec["seed"],
+        **spec["sampling"],
     )
     parquet.write(alpha.joined(measured), snakemake.output.measures, alpha.OF_STUDY)
     parquet.write(changes, snakemake.output.changes, CHANGES)

@@ -9,12 +9,13 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.data import sources
+    from faithtune.settings.data import SourceFile
 
-    spec = snakemake.params.spec
+    file = SourceFile(**snakemake.params.spec["file"])
     chains, answers = imported.read(
-        sources.read(spec["source"], snakemake.input.source, spec.get("checksum")),
+        sources.read(file.source, snakemake.input.source, file.checksum),
         parquet.read(snakemake.input.questions, QUESTIONS),
-        spec["source"],
+        file.source,
     )
     parquet.write(chains, snakemake.output.chains, CHAINS)
     parquet.write(answers, snakemake.output.answers, ANSWERS)

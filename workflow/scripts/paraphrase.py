@@ -12,6 +12,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.interventions import paraphrases
     from faithtune.jobs import gpus
+    from faithtune.settings.paraphraser import ParaphraserSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
@@ -23,7 +24,8 @@ with job.logged(snakemake.log[0]):
         blocks,
     ):
         written = parquet.read(inputs.chains, CHAINS)
-        settings = [spec[key] for key in ("templates", "max_new_tokens", "shortest", "longest")]
+        limits = ParaphraserSettings(**spec["paraphraser"])
+        settings = spec["templates"], limits.max_new_tokens, limits.shortest, limits.longest
         frames = [
             paraphrases.paraphrases(model, block.apart(keep), block.questions, block.rows(written), *settings)
             for block in blocks

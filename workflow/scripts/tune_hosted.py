@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.tuning import hosted
 
     spec, names = snakemake.params.spec, snakemake.wildcards
-    api, settings = spec["api"], snakemake.config["hosts"][names.model]
+    api, settings = spec["backend"]["api"], snakemake.config["hosts"][names.model]
     with session.open_ledger(settings, cached_arm.STORE) as ledger:
         meter = billing.Meter(
             host.connect(names.model, api | settings),

@@ -16,8 +16,9 @@ from faithtune.core.errors import UserError
 from faithtune.core.schemas.questions import QUESTIONS
 
 pass
-from faithtune.data import questions  # noqa: E402
+from faithtune.data import questions, splits  # noqa: E402
 from faithtune.data.questions import canonical_number, choice, number, question_id  # noqa: E402
+from faithtune.settings.configuration import Configuration  # noqa: E402
 from faithtune.study import plan  # noqa: E402
 
 SCRIPT = Path(__file__).parents[3] / "workflow/scripts/questions.py"
@@ -162,25 +163,25 @@ def test_no_question_at_all():
 def test_samples_are_nested(n, m):
     small, large = sorted((n, m))
     frame = table(60)
-    assert questions.select(frame, small).equals(questions.select(frame, large).head(small))
+    assert splits.select(frame, small).equals(splits.select(frame, large).head(small))
 
 
 def test_a_sample_does_not_depend_on_the_order_of_the_file():
     frame = table(60)
-    assert questions.select(frame.reverse(), 20).equals(questions.select(frame, 20))
-    assert questions.select(frame, 20)["question"].to_list() != frame["question"].head(20).to_list()
-    assert questions.select(frame, None).height == 60
+    assert splits.select(frame.reverse(), 20).equals(splits.select(frame, 20))
+    assert splits.select(frame, 20)["question"].to_list() != frame["question"].head(20).to_list()
+    assert splits.select(frame, None).height == 60
 
 
 def test_more_questions_than_there_are():
     with pytest.raises(UserError, match="numbers: n is 61, but there are only 60"):
-        questions.select(table(60), 61)
+        splits.select(table(60), 61)
 
 
 @given(st.floats(0.01, 0.99), st.integers(1, 40))
 def test_partition(share, contexts):
     frame = table(80, contexts)
-    train, evaluation = questions.partition(frame, share)
+    train, evaluation = splits.partition(frame, share)
     assert set(train["id"]) | set(evaluation["id"]) == set(frame["id"])
     assert not set(train["group"]) & set(evaluation["group"])
     assert set(train["split"]) <= {"train"}
@@ -190,9 +191,9 @@ def test_partition(share, contexts):
 
 def test_partition_keeps_sides_and_share():
     frame = table(2000)
-    train, evaluation = questions.partition(frame, 0.75)
+    train, evaluation = splits.partition(frame, 0.75)
     assert 1400 < train.height < 1600
-    fewer, _ = questions.partition(frame.head(1000), 0.75)
+    fewer, _ = splits.partition(frame.head(1000), 0.75)
     assert set(fewer["id"]) <= set(train["id"])
     # The cut is not along the ids: both sides have small and large ones.
     middle = frame["id"].sort()[1000]
@@ -202,17 +203,17 @@ def test_partition_keeps_sides_and_share():
 @pytest.mark.parametrize("share", [0, 1, -0.5, 75, float("nan")])
 def test_partition_share(share):
     with pytest.raises(UserError, match="between 0 and 1"):
-        questions.partition(table(3), share)
+        splits.partition(table(3), share)
 
 
-def test_without():
+def test_without_overlap():
     train = questions.frame(
         [number("same?", "1"), number("same passage?", "2", context="p"), number("other?", "3", context="q")],
         "t",
         "train",
     )
     evaluation = questions.frame([number("same?", "1"), number("new?", "2", context="p")], "e", "eval")
-    left = questions.without(train, evaluation)
+    left = splits.without_overlap(train, evaluation)
     assert left["question"].to_list() == ["other?"]
     assert left.schema == QUESTIONS
 
@@ -236,8 +237,9 @@ def test_the_rule_keeps_training_and_evaluation_apart(tmp_path, monkeypatch, one
 
     def made(split: str, **changed) -> pl.DataFrame:
         """What the script of the rule writes."""
-        full = {split: data_set[split] | changed if changed else data_set[split]}
-        spec = plan.question_spec({"data_sets": {"boxes": data_set | full}}, "boxes", split)
+        boxes = data_set | {split: data_set[split] | changed}
+        full = Configuration(models={"m": {"source": "x"}}, data_sets={"boxes": boxes}, eval_sets=["boxes"])
+        spec = {"questions": plan.selection(full, "boxes", split).model_dump()}
         out = tmp_path / f"{split}.parquet"
         inputs = {part: data_set[part]["source"] for part in ("train", "eval")}
         job = SimpleNamespace(log=["log"], params=SimpleNamespace(spec=spec), input=inputs, output=[str(out)])

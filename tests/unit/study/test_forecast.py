@@ -12,6 +12,7 @@ from faithtune.core.schemas.spend import FORECAST, SPEND
 from faithtune.extraction import steps
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
+from faithtune.settings.configuration import Configuration
 from faithtune.study.forecast import stages
 from faithtune.study.forecast import text as forecast_text
 from faithtune.study.forecast.dry_host import HostedArm
@@ -44,16 +45,16 @@ def party(endpoint: str = "completions", price=PRICE, batch: bool = False, abili
     return HostedArm(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
 
 
-def study(tests=("early_termination",), again: int = 1, **changes) -> dict:
-    return {
+def study(tests=("early_termination",), again: int = 1, **changes) -> Configuration:
+    raw = {
+        "models": {"big": {"api": {"model": "m", "base_url": "https://h/v1"}}},
+        "data_sets": {"sums": {"reader": "arithmetic", "eval": {}}},
+        "eval_sets": ["sums"],
         "tests": list(tests),
-        "filler": " ...",
-        "sweep": {"step": 5, "longest": 10},
-        "chains": {"max_new_tokens": 512, "forced_start": True},
-        "answers": {"max_new_tokens": 32, "min_option_mass": 0.05, "again": again, "shuffle": False},
-        "paraphraser": {"max_new_tokens": 96},
-        **changes,
+        "sweep": {"longest": 10},
+        "answers": {"again": again, "shuffle": False},
     }
+    return Configuration(**raw | changes)
 
 
 def questions(n: int = 1, **changes) -> pl.DataFrame:
@@ -131,7 +132,7 @@ def test_letters_with_probabilities_are_one_token():
     assert (told["calls"], told["completion_tokens"]) == (5, 5 * stages.ANSWER_TOKENS)
     assert (counted["calls"], counted["completion_tokens"]) == (5, 5)
     shuffled = study()
-    shuffled["answers"]["shuffle"] = True
+    shuffled.answers.shuffle = True
     assert rows(KNOWN, shuffled, party(), asked=asked)["answers"]["calls"] == 6
 
 

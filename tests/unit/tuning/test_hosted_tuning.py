@@ -454,7 +454,7 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     }
     rule = SimpleNamespace(
         log=["log.txt"],
-        params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS, "templates": TEMPLATES}),
+        params=SimpleNamespace(spec={"backend": {"api": api}, "tuning": SETTINGS, "templates": TEMPLATES}),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
         config={"hosts": {"gpt": settings}},
         input=SimpleNamespace(questions="questions.parquet"),

@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -15,29 +16,41 @@ from faithtune.data import prompts, questions
 from faithtune.data.readers import arithmetic
 from faithtune.models import loading
 from faithtune.models import weights as models
+from faithtune.settings.tunings import Training
 from faithtune.tuning import examples
 from faithtune.tuning import train as tune
 
-SETTINGS = {
-    "method": "qlora",
-    "target": "rationale",
-    "rank": 2,
-    "alpha": 4,
-    "dropout": 0.1,
-    "targets": "all-linear",
-    "learning_rate": 0.001,
-    "epochs": 1,
-    "batch_size": 4,
-    "micro_batch_size": 2,
-    "schedule": "cosine",
-    "warmup": 0.0,
-    "weight_decay": 0.0,
-    "gradient_checkpointing": False,
-    "checkpoint_steps": 2,
-    "seed": 1,
-    "quantisation": "nf4",
-    "dtype": "float32",
-}
+SETTINGS = Training(
+    method="qlora",
+    target="rationale",
+    rank=2,
+    alpha=4,
+    dropout=0.1,
+    targets="all-linear",
+    learning_rate=0.001,
+    epochs=1,
+    batch_size=4,
+    micro_batch_size=2,
+    schedule="cosine",
+    warmup=0.0,
+    weight_decay=0.0,
+    gradient_checkpointing=False,
+    checkpoint_steps=2,
+    seed=1,
+    quantisation="nf4",
+    dtype="float32",
+)
+
+
+def changed(**settings) -> Training:
+    """SETTINGS with these in place of its own."""
+    return SETTINGS.model_copy(update=settings)
+
+
+def trained(model: dict, folder: Path, settings: Training, asked: pl.DataFrame, templates: dict, run: str = ""):
+    """What a training leaves, on the CPU: its checkpoints in c, its weights in w."""
+    rows = tune.tokenised(model, asked, templates, settings.target)
+    return tune.train(model, settings, rows, folder / f"c{run}", folder / f"w{run}", "cpu")
 
 
 CHOICE = questions.choice("Which?", ["red", "blue"], "B", rationale="It is not red.\nSo it is blue.") | {"id": "choice"}
@@ -84,10 +97,10 @@ def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, tem
 
 
 def test_an_adapter_is_what_the_settings_say():
-    made = tune._adapter(SETTINGS | {"method": "lora", "rank": 3, "alpha": 12, "dropout": 0.25, "targets": ["q_proj"]})
+    made = tune._adapter(changed(method="lora", rank=3, alpha=12, dropout=0.25, targets=["q_proj"]))
     assert (made.r, made.lora_alpha, made.lora_dropout, made.target_modules) == (3, 12, 0.25, {"q_proj"})
     assert made.task_type == "CAUSAL_LM"
-    assert tune._adapter(SETTINGS | {"method": "full"}) is None
+    assert tune._adapter(changed(method="full")) is None
 
 
 class Begun(Exception):
@@ -107,27 +120,46 @@ def folder_of(sums, templates, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "hold_to_card", lambda card: None)
     monkeypatch.setattr(tune, "trainer_of", trainer)
 
-    def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **changed):
+    def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **more):
         model = {"path": "model", "weights_sha256": weights}
         with pytest.raises(Begun):
-            tune.train(model, SETTINGS | changed, asked, form, tmp_path / "c", tmp_path / "w", "cpu", code)
+            trained(model, tmp_path, changed(code=code, **more), asked, form)
         return found[-1]
 
     return folder
 
 
 def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of, sums, templates):
-    other = {key: f"another {value}" for key, value in SETTINGS.items()} | {"target": "answer_only"}
+    other = Training(
+        method="lora",
+        target="answer_only",
+        rank=3,
+        alpha=5,
+        dropout=0.2,
+        targets=["q_proj"],
+        learning_rate=0.002,
+        epochs=2,
+        batch_size=8,
+        micro_batch_size=4,
+        schedule="linear",
+        warmup=0.1,
+        weight_decay=0.1,
+        gradient_checkpointing=True,
+        checkpoint_steps=3,
+        seed=2,
+        quantisation="none",
+        dtype="bfloat16",
+        code="another",
+    )
     prompt = templates | {"cot_number": f"Think.\n{templates['cot_number']}"}
-    changed = [
-        *({key: value} for key, value in other.items()),
-        {"code": "another"},
+    changes = [
+        *({key: value} for key, value in other),
         {"weights": "another"},
         {"asked": sums.head(23)},
         {"asked": sums[::-1]},
         {"form": prompt},
     ]
-    folders = [folder_of(), *(folder_of(**one) for one in changed)]
+    folders = [folder_of(), *(folder_of(**one) for one in changes)]
     assert len(set(folders)) == len(folders)
     assert folder_of() == folders[0]
 
@@ -141,7 +173,7 @@ def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templat
 def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templates, tmp_path):
     bare = sums.with_columns(rationale=pl.lit(None, pl.String))
     with pytest.raises(UserError, match="expected target answer_only"):
-        tune.train(card(tiny_model), SETTINGS, bare, templates, tmp_path / "c", tmp_path / "w", "cpu")
+        trained(card(tiny_model), tmp_path, SETTINGS, bare, templates)
 
 
 def card(folder) -> dict:
@@ -161,10 +193,10 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
     from peft import get_peft_model
 
     torch.manual_seed(0)
-    network = tune._network(card(tiny_model), SETTINGS | {"dtype": "bfloat16"}, "cpu")
+    network = tune._network(card(tiny_model), changed(dtype="bfloat16"), "cpu")
     # On a CPU no packed layer is left that could be repacked, whatever the processor.
     assert not [layer for layer in network.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
-    network = get_peft_model(network, tune._adapter(SETTINGS | {"dropout": 0.0}))
+    network = get_peft_model(network, tune._adapter(changed(dropout=0.0)))
     ids = torch.randint(5, 100, (2, 30))
     before = gradients(network, ids)
     network.eval()
@@ -178,26 +210,23 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
 @pytest.mark.parametrize("method", ["qlora", "lora", "full"])
 @pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("bfloat16", False), ("bfloat16", True)])
 def test_every_method_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, method, dtype, checkpointing):
-    settings = SETTINGS | {"method": method, "quantisation": "nf4" if method == "qlora" else "none"}
-    settings |= {"dtype": dtype, "gradient_checkpointing": checkpointing}
-    arm, log, made = tune.train(card(tiny_model), settings, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+    quantisation = "nf4" if method == "qlora" else "none"
+    settings = changed(method=method, quantisation=quantisation, dtype=dtype, gradient_checkpointing=checkpointing)
+    arm, log, made = trained(card(tiny_model), tmp_path, settings, sums, templates)
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
     assert arm["fixed"]["optimiser"].startswith("adamw") and arm["fixed"]["loss_on"] == "completion"
     assert arm["fixed"]["trained_in"] == "float32"  # on a CPU
     assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (method == "qlora")
     assert [made] == list((tmp_path / "c").iterdir())
-    base = loading.load_network(card(tiny_model), None, settings["quantisation"], "float32", "cpu")
-    tuned = loading.load_network(card(tiny_model), arm, settings["quantisation"], "float32", "cpu")
+    base = loading.load_network(card(tiny_model), None, quantisation, "float32", "cpu")
+    tuned = loading.load_network(card(tiny_model), arm, quantisation, "float32", "cpu")
     ids = torch.randint(5, 100, (1, 20))
     with torch.inference_mode():
         assert not torch.equal(base(ids).logits, tuned(ids).logits)
 
 
 def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path):
-    cards = [
-        tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / f"c{i}", tmp_path / f"w{i}", "cpu")[0]
-        for i in range(2)
-    ]
+    cards = [trained(card(tiny_model), tmp_path, SETTINGS, sums, templates, str(i))[0] for i in range(2)]
     assert len({one["folder_sha256"] for one in cards}) == 1
     assert cards[0]["folder_sha256"] == models.folder_fingerprint(tmp_path / "w0")
     layers = json.loads((tmp_path / "w0/adapter_config.json").read_text())["target_modules"]
@@ -215,7 +244,7 @@ def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path)
     ],
 )
 def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templates, tmp_path, capsys, name, cut):
-    _, _, folder = tune.train(card(tiny_model), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+    _, _, folder = trained(card(tiny_model), tmp_path, SETTINGS, sums, templates)
     assert tune.last_checkpoint(folder) == folder / "checkpoint-6"
     saved = folder / "checkpoint-6" / name
     content = bytearray(saved.read_bytes())
@@ -250,7 +279,7 @@ def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
     loaded = []
     network = SimpleNamespace(config=SimpleNamespace(use_cache=True), parameters=list)
     monkeypatch.setattr(loading, "load_base", lambda *how, **more: loaded.append(how) or network)
-    tune._network({"path": "base"}, SETTINGS | {"method": method, "dtype": "bfloat16", "quantisation": "none"}, "cpu")
+    tune._network({"path": "base"}, changed(method=method, dtype="bfloat16", quantisation="none"), "cpu")
     assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
 
 
@@ -260,7 +289,7 @@ def test_a_model_that_drops_out_attention_is_refused(sums, tiny_model, templates
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"attention_dropout": 0.1}))
     with pytest.raises(UserError, match=r"attention_dropout is not 0 in its config\.json"):
-        tune.train(card(folder), SETTINGS, sums, templates, tmp_path / "c", tmp_path / "w", "cpu")
+        trained(card(folder), tmp_path, SETTINGS, sums, templates)
 
 
 def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, monkeypatch):
@@ -300,9 +329,10 @@ def killed_after(monkeypatch, step):
 def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     sums, tiny_model, templates, tmp_path, monkeypatch
 ):
-    def train(name, code="", **changed):
-        places = (tmp_path / "checkpoints", tmp_path / name)
-        return tune.train(card(tiny_model), SETTINGS | changed, sums, templates, *places, "cpu", code)
+    def train(name, **more):
+        model = card(tiny_model)
+        rows = tune.tokenised(model, sums, templates, SETTINGS.target)
+        return tune.train(model, changed(**more), rows, tmp_path / "checkpoints", tmp_path / name, "cpu")
 
     undisturbed, log, folder = train("undisturbed")
     shutil.rmtree(folder)
@@ -314,8 +344,8 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
     cut_short.mkdir()  # a checkpoint without its state, as a crash leaves it
     (cut_short / "adapter_model.safetensors").write_bytes(b"half")
 
-    for changed in ({"learning_rate": 0.002}, {"code": "changed"}):
-        _, other, elsewhere = train("other", **changed)
+    for more in ({"learning_rate": 0.002}, {"code": "changed"}):
+        _, other, elsewhere = train("other", **more)
         assert other["step"].to_list() == log["step"].to_list()
         assert elsewhere != folder
     assert folder.is_dir()
@@ -331,8 +361,8 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
 
 @pytest.mark.slow  # imports TRL
 def test_a_training_is_what_the_settings_say(tmp_path):
-    changed = {"learning_rate": 0.003, "epochs": 2, "batch_size": 12, "micro_batch_size": 3, "warmup": 0.1, "seed": 7}
-    made = tune._arguments(SETTINGS | changed | {"weight_decay": 0.2, "schedule": "linear"}, tmp_path, "cpu", 100)
+    more = {"learning_rate": 0.003, "epochs": 2, "batch_size": 12, "micro_batch_size": 3, "warmup": 0.1, "seed": 7}
+    made = tune._arguments(changed(weight_decay=0.2, schedule="linear", **more), tmp_path, "cpu", 100)
     assert (made.learning_rate, made.num_train_epochs, made.weight_decay) == (0.003, 2, 0.2)
     assert made.per_device_train_batch_size * made.gradient_accumulation_steps == 12
     assert (made.per_device_train_batch_size, made.warmup_steps) == (3, 2)  # of 9 steps an epoch
@@ -357,7 +387,7 @@ def test_a_training_computes_in_the_studys_type(tmp_path, monkeypatch, dtype, de
 
     given = {}
     monkeypatch.setattr(trl, "SFTConfig", lambda **settings: given.update(settings))
-    tune._arguments(SETTINGS | {"dtype": dtype}, tmp_path, device, 8)
+    tune._arguments(changed(dtype=dtype), tmp_path, device, 8)
     assert (given["bf16"], given["fp16"], given["use_cpu"]) == (bf16, fp16, device == "cpu")
 
 
@@ -367,6 +397,6 @@ def test_a_training_computes_in_the_studys_type(tmp_path, monkeypatch, dtype, de
 )
 def test_no_row_of_the_log_spans_a_checkpoint(tmp_path, n_examples, checkpoint_steps, logging_steps):
     """4000 examples in batches of 4 are 1000 steps; about 40 rows would be 25 each."""
-    made = tune._arguments(SETTINGS | {"checkpoint_steps": checkpoint_steps}, tmp_path, "cpu", n_examples)
+    made = tune._arguments(changed(checkpoint_steps=checkpoint_steps), tmp_path, "cpu", n_examples)
     assert made.logging_steps == logging_steps
     assert made.save_steps == checkpoint_steps and checkpoint_steps % logging_steps == 0

@@ -47,8 +47,8 @@ def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
             for call in ast.walk(node):
                 if isinstance(call, ast.Call):
                     call.args = [ast.Constant("text") if _is_text(argument) else argument for argument in call.args]
-        if isinstance(node, _SCOPES) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, _SCOPES):
+            node.body = [part for part in node.body if not _is_description(part)] or [ast.Pass()]
     imported = [name for name in imported if name.split(".")[0] == PACKAGE]
     return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest(), imported
 
@@ -57,6 +57,11 @@ def _tells(node: ast.expr) -> bool:
     """Whether an expression is a call of one of _TELLING, in whatever module."""
     function = getattr(node, "func", None)
     return getattr(function, "attr", getattr(function, "id", None)) in _TELLING
+
+
+def _is_description(node: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or a text below a key of the settings that describes it."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _is_text(node: ast.expr) -> bool:

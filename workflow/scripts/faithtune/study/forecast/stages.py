@@ -25,6 +25,7 @@ from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
 from faithtune.models import token_counts
+from faithtune.settings.configuration import Configuration
 from faithtune.study.forecast.dry_host import DryRunHost, HostedArm
 from faithtune.tuning import hosted
 
@@ -39,7 +40,7 @@ def forecast(
     arm: dict,
     questions: pl.DataFrame,
     templates: dict[str, str],
-    study: dict,
+    study: Configuration,
     found: dict[str, pl.DataFrame],
     asker: HostedArm | None,
     writer: HostedArm | None,
@@ -57,7 +58,7 @@ def forecast(
         rows.append(own.desk.row("chains", arm, own.assumed))
     assumed, made = own.assumed, {}
     for stage in REWRITING:
-        if NEEDED_BY[stage].isdisjoint(study["tests"]):
+        if NEEDED_BY[stage].isdisjoint(study.tests):
             continue
         made[stage], known = own.rewritten(stage)
         assumed |= not known
@@ -67,7 +68,7 @@ def forecast(
             rows.append(desk.row(stage, arm, not known, desk if known else dearest))
     if asker:
         rest = None
-        if sources := {test: made[TESTS[test].rewritten_by] for test in REGENERATED if test in study["tests"]}:
+        if sources := {test: made[TESTS[test].rewritten_by] for test in REGENERATED if test in study.tests}:
             rest, desk, known = own.regenerated(asker, kept(asker, "regenerations"), sources)
             assumed |= not known
             rows.append(desk.row("regenerations", arm, assumed))
@@ -91,8 +92,8 @@ class _Chains:
 
     def ask(self, asker: HostedArm, kept: dict[str, dict]) -> None:
         """Let the arm write its chains; where no file holds them, they are those that the row store has."""
-        settings = self.study["chains"]
-        start = prompts.CHAIN_START if settings["forced_start"] and asker.host.endpoint == "completions" else ""
+        settings = self.study.chains
+        start = prompts.CHAIN_START if settings.forced_start and asker.host.endpoint == "completions" else ""
         length = self.frame["n_tokens"].mean() if self.written else None
         self.desk = DryRunHost(asker, kept, lambda key: self._chain(key).removeprefix(start), length)
         frame = chains.write(
@@ -100,8 +101,8 @@ class _Chains:
             self.desk.keep,
             self.questions,
             self.templates,
-            settings["max_new_tokens"],
-            settings["forced_start"],
+            settings.max_new_tokens,
+            settings.forced_start,
         )
         if not self.written:
             self.frame, self.assumed = frame, self.desk.n_left > 0
@@ -129,7 +130,7 @@ class _Chains:
         def refuse(row: dict, text: str) -> str | None:
             return None if row["attempts"] >= attempts[row["id"], row["step"]] and not dear else "another"
 
-        most = self.study["paraphraser"]["max_new_tokens"]
+        most = self.study.paraphraser.max_new_tokens
         rewriting.rewrite(desk.model, desk.keep, self.frame, self.templates, REWRITING[stage], most, refuse)
         return desk
 
@@ -151,7 +152,7 @@ class _Chains:
             self.frame,
             sources,
             self.templates,
-            self.study["chains"]["max_new_tokens"],
+            self.study.chains.max_new_tokens,
         )
         place = ("id", "test", "k")
         if known is not None and set(known.select(place).rows()) == set(frame.select(place).rows()):
@@ -162,16 +163,16 @@ class _Chains:
         self, asker: HostedArm, kept: dict, paraphrases: pl.DataFrame | None, rest: pl.DataFrame | None
     ) -> DryRunHost:
         """Ask for all answers."""
-        study, settings = self.study, self.study["answers"]
+        study, settings = self.study, self.study.answers
         made = build.build(
             self.frame,
             paraphrases,
-            study["tests"],
-            study["filler"],
+            study.tests,
+            study.filler,
             self.count,
             rest,
-            study["sweep"]["step"],
-            study["sweep"]["longest"],
+            study.sweep.step,
+            study.sweep.longest,
         )
         desk = DryRunHost(asker, kept, lambda key: self.answer, ANSWER_TOKENS)
         answers.answer(
@@ -181,10 +182,10 @@ class _Chains:
             self.frame,
             made,
             self.templates,
-            settings["max_new_tokens"],
-            settings["min_option_mass"],
-            settings["again"],
-            settings["shuffle"],
+            settings.max_new_tokens,
+            settings.min_option_mass,
+            settings.again,
+            settings.shuffle,
         )
         return desk
 

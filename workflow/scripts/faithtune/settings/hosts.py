@@ -1,0 +1,81 @@
+"""The sections `models.NAME.api` and `models.NAME.served`: a model that a host answers for."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from faithtune.settings.section import ArmName, Integer, NotBlank, Number, OptionalInteger, Section, Unique, form
+
+# By mistake the key itself may stand here.
+Variable = Annotated[str, *form(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", quoted=False)]
+
+
+class BatchSettings(Section):
+    """The most that one batch may hold, and all batches together."""
+
+    requests: Integer = Field(50_000, ge=1)
+    """Requests in a file."""
+    bytes: Integer = Field(200_000_000, ge=1000)
+    """Bytes of a file."""
+    enqueued_tokens: Integer = Field(2_000_000, ge=1)
+    """Prompt tokens in flight, of all batches; the host's limits page says how many it allows."""
+
+
+class ApiSettings(Section):
+    """A model at a host that speaks the OpenAI API."""
+
+    base_url: Annotated[str, *form(r"https?://[^@]+", "http:// or https:// and an address without a key")] | None = None
+    """The host's address, up to and with /v1."""
+    base_url_env: Variable | None = None
+    """Instead of base_url: the environment variable that holds it. Its value is no part of any row's key."""
+    api_key_env: Variable | None = None
+    """The environment variable that holds the key; the key itself stands nowhere."""
+    model: NotBlank
+    """The host's name of the model, which is the arm base."""
+    arms: dict[ArmName, NotBlank] = {}
+    """The host's names of models that were tuned from it elsewhere, by arm."""
+    endpoint: Literal["chat", "completions"] = "chat"
+    """`completions` continues the assistant's turn; `chat` repeats a chain in a closed turn."""
+    abilities: Annotated[list[Literal["continue", "logprobs", "seed", "batch", "tune"]], Unique] = []
+    """What the host can do; checked before anything is asked."""
+    tokenizer: str | None = None
+    """A folder with the model's tokenizer; it renders turns at completions and counts tokens."""
+    top_logprobs: OptionalInteger = Field(None, ge=1, le=20)
+    """Likeliest tokens to ask for where letters are read; 20 for chat and 5 for completions if not given."""
+    mode: Literal["calls", "batch"] = "calls"
+    """`batch` uses the Batch endpoint, at its lower price."""
+    batch: BatchSettings = BatchSettings()
+    """Limits of the Batch endpoint."""
+    concurrency: Integer = Field(8, ge=1, le=256)
+    """Calls in flight at once."""
+    timeout: Number = Field(120, gt=0)
+    """Seconds that a call may take."""
+    extra: dict[str, Any] = {}
+    """Further fields of every request."""
+
+
+class ServedSettings(Section):
+    """A server of one's own (vLLM) that answers for the weights of `source`; it is started outside of the workflow."""
+
+    base_url: None = None
+    """Not to be given: the address comes from the environment."""
+    base_url_env: Variable
+    """The environment variable that holds the server's address; no part of any row's key."""
+    api_key_env: Variable | None = None
+    """The environment variable that holds its key, if it wants one."""
+    endpoint: Literal["completions"] = "completions"
+    """Turns are continued."""
+    abilities: Annotated[list[Literal["continue", "logprobs", "seed"]], Unique] = ["continue", "logprobs", "seed"]
+    """What the server can do; checked before anything is asked."""
+    tokenizer: None = None
+    """Not to be given: it is that of the weights."""
+    top_logprobs: Integer = Field(20, ge=1, le=20)
+    """Likeliest tokens to ask for where letters are read."""
+    mode: Literal["calls"] = "calls"
+    """A server of one's own has no Batch endpoint."""
+    concurrency: Integer = Field(64, ge=1, le=1024)
+    """Calls in flight at once."""
+    timeout: Number = Field(600, gt=0)
+    """Seconds that a call may take."""
+    extra: dict[str, Any] = {"add_special_tokens": False}
+    """Further fields of every request."""

@@ -1,0 +1,82 @@
+"""A configuration as the user wrote it, made a `Configuration`; what is wrong ends in one line that names the key."""
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from faithtune.core.errors import UserError, shown
+from faithtune.core.redaction import redacted
+from faithtune.core.user_files import not_text
+from faithtune.settings.configuration import Configuration
+from faithtune.settings.section import NotFinite, UnknownKey, WrongSecret
+
+# pydantic's errors, by their type: what would be right.
+_EXPECTED = {
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
+    "int_type": "integer",
+    "float_type": "number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "none_required": "null",
+    "list_type": "a list",
+    "dict_type": "a section of names and values",
+    "model_type": "a section of keys and values",
+    "model_attributes_type": "a section of keys and values",
+}
+
+
+def configuration(raw: dict) -> Configuration:
+    """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    try:
+        _check_text(raw, ())
+    except RecursionError:
+        raise UserError("config: it is nested too deeply; expected the sections that config/README.md shows") from None
+    try:
+        return Configuration.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(redacted(_message(error.errors(include_url=False)[0]))) from None
+
+
+def _check_text(value: Any, where: tuple) -> None:
+    """UserError where a key or a value holds what is no text."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for text in value if isinstance(value, dict) else [value]:
+        if isinstance(text, str) and (fault := not_text(text)):
+            raise UserError(f"config: {_place(where)} {fault}")
+    for key, part in parts:
+        _check_text(part, (*where, key))
+
+
+def _place(where: tuple) -> str:
+    return ".".join(map(str, where)) or "the top level"
+
+
+def _message(error: dict) -> str:
+    where = error["loc"]
+    match error.get("ctx", {}).get("error"):
+        case UnknownKey(args=(key, hint)):
+            return f"config: unknown key {key} in {_place(where)}; {hint}"
+        case WrongSecret(args=(words,)):
+            return f"config: {_place(where)}: expected {words}"
+        case NotFinite(args=(value,)):
+            return f"config: {_place(where)} is {value}; expected a finite number"
+    if error["type"] == "missing":
+        return f"config: {_place(where[:-1])} lacks the key {where[-1]!r}"
+    if where[-1:] == ("[key]",):
+        return f"config: {_place(where[:-2])} names {shown(where[-2])}; expected {_expected(error)}"
+    return f"config: {_place(where)} is {shown(error['input'])}; expected {_expected(error)}"
+
+
+def _expected(error: dict) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        return f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
+    if kind in ("too_short", "too_long"):
+        least, most = context.get("min_length"), context.get("max_length")
+        return f"at least {least} item(s)" if kind == "too_short" else f"at most {most} item(s)"
+    return str(context["error"]) if kind == "value_error" else _EXPECTED[kind].format(**context)
