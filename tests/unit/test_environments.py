@@ -27,6 +27,7 @@ NEVER_CALLED = {
             "openai",
             "peft",
             "pyyaml",
+            "safetensors",
             "tokenizers",
             "torch",
         ),
