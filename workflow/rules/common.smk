@@ -1,6 +1,5 @@
 import functools
 import gc
-import inspect
 import os
 import sys
 import time
@@ -450,26 +449,6 @@ def get_all_outputs():
         "results/report/index.html",
         *(f"results/report/items/{name}" for name in STUDY.eval_sets),
     ]
-
-
-def tell_signatures(rules):
-    """Tell Snakemake which arguments the functions of the rules take, which it inspects for every job anew.
-
-    That is a tenth of the time that 10,000 jobs take. What it keeps elsewhere in another version it inspects itself.
-    """
-    try:
-        from snakemake.common import get_function_params, overwrite_function_params
-        from snakemake.resources import Resource
-
-        asked = {Resource.evaluate}
-    except (ImportError, AttributeError):
-        return
-    for one in rules:
-        evaluators = [getattr(resource, "_evaluator", None) for resource in one.resources.values()]
-        found = (getattr(each, "callable", each) for each in [*one.input, *one.params, *evaluators])
-        asked.update(filter(inspect.isfunction, found))
-    for function in asked:
-        overwrite_function_params(function, get_function_params(function))  # some are told already
 
 
 # Once a run, by the process that plans it: not by those of its jobs.
