@@ -64,13 +64,13 @@ def growing(*jobs: str) -> status.WorkflowRun:
 def test_a_run_is_read_as_it_grows():
     run = growing(MODEL)
     assert run.planned == {"model": 1, "answer": 2, "default": 1}
-    assert run.jobs == {"1": status.Job("model", ("tiny",), "logs/model/tiny.log", "running")}
+    assert run.jobs == {"1": status.JobStatus("model", ("tiny",), "logs/model/tiny.log", "running")}
     assert run.jobs["1"].name == "model tiny" and not run.ended
     run = growing(MODEL, FINISHED.format(job=1), ANSWER.format(arm="base", job=2))
     assert [job.state for job in run.jobs.values()] == ["finished", "running"]
     assert run.jobs["2"].name == "answer tiny/base/sums"
     run = growing(MODEL, FINISHED.format(job=1), ANSWER.format(arm="base", job=2), ERROR.format(arm="base", job=2), END)
-    assert run.jobs["2"] == status.Job("answer", ("tiny", "base", "sums"), "logs/answer/tiny/base/sums.log", "failed")
+    assert run.jobs["2"] == status.JobStatus("answer", ("tiny", "base", "sums"), "logs/answer/tiny/base/sums.log", "failed")
     assert run.ended and len(run.jobs) == 2
 
 

@@ -22,7 +22,7 @@ _STATES = ("finished", "running", "failed")
 _LINES = 10  # of a failed job's log, at most
 
 
-class Job(NamedTuple):
+class JobStatus(NamedTuple):
     """A job that a run started."""
 
     rule: str
@@ -40,11 +40,11 @@ class WorkflowRun(NamedTuple):
     """A run so far."""
 
     planned: dict[str, int]  # jobs by rule
-    jobs: dict[str, Job]  # by Snakemake's number
+    jobs: dict[str, JobStatus]  # by Snakemake's number
     ended: bool
 
     @property
-    def failed(self) -> list[Job]:
+    def failed(self) -> list[JobStatus]:
         return [job for job in self.jobs.values() if job.state == "failed"]
 
 
@@ -62,13 +62,13 @@ def load(log: str | Path) -> WorkflowRun:
 def read(text: str) -> WorkflowRun:
     """The run of a log's text."""
     text = _COPY.sub("", text)
-    jobs: dict[str, Job] = {}
+    jobs: dict[str, JobStatus] = {}
     for line, fields in _blocks(text):
         number = fields.get("jobid", "")
         if (found := _RULE.match(line)) and number:
             values = (pair.partition("=")[2] for pair in fields.get("wildcards", "").split(", "))
             log = fields.get("log", "").split(", ")[0] or None
-            jobs[number] = Job(found[1], tuple(filter(None, values)), log, "running")
+            jobs[number] = JobStatus(found[1], tuple(filter(None, values)), log, "running")
         elif _ERROR.match(line) and number in jobs:
             why = fields.get("message", "None")
             jobs[number] = jobs[number]._replace(state="failed", why=None if why == "None" else why)
@@ -117,7 +117,7 @@ def failures(run: WorkflowRun, folder: Path) -> str:
     return "\n".join([*lines, "Finished results are kept: fix what these lines say, and run the same command again."])
 
 
-def _tail(folder: Path, job: Job, n: int) -> list[str]:
+def _tail(folder: Path, job: JobStatus, n: int) -> list[str]:
     """The last lines of a job's log, indented; of a failed job the line of its error, if there is one."""
     try:
         text = (folder / job.log).read_text(encoding="utf-8", errors="replace") if job.log else ""
