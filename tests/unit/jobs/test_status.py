@@ -70,7 +70,8 @@ def test_a_run_is_read_as_it_grows():
     assert [job.state for job in run.jobs.values()] == ["finished", "running"]
     assert run.jobs["2"].name == "answer tiny/base/sums"
     run = growing(MODEL, FINISHED.format(job=1), ANSWER.format(arm="base", job=2), ERROR.format(arm="base", job=2), END)
-    assert run.jobs["2"] == status.JobStatus("answer", ("tiny", "base", "sums"), "logs/answer/tiny/base/sums.log", "failed")
+    log = "logs/answer/tiny/base/sums.log"
+    assert run.jobs["2"] == status.JobStatus("answer", ("tiny", "base", "sums"), log, "failed")
     assert run.ended and len(run.jobs) == 2
 
 
