@@ -6,7 +6,6 @@ orders.py    what a test can tell either of them, and settings.py what it can se
 reception.py every request's way: written down, checked, spoilt, passed on to what answers
 faults.py    what goes wrong on demand
 journal.py   what the host was asked, and what it charged for
-limits.py    requests and tokens a minute, and their headers
 speaking.py  chat completions and completions
 filing.py    files
 batching.py  batches, and batch_lines.py their input and results

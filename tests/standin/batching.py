@@ -153,7 +153,6 @@ class Batches:
         for line in lines:
             key = line["custom_id"]
             try:
-                need(not line["body"].get("stream"), "Streaming is not supported in a batch.", "stream")
                 if key in broken:
                     raise Refusal(fate.error_status, "The server had an error.", type="server_error")
                 body = self.host.complete(line["url"], line["body"], "batch", name, key)

@@ -20,7 +20,6 @@ from standin.batching import Batches, Fate
 from standin.faults import Fault, Faults
 from standin.filing import Files
 from standin.journal import Call, Charge, Journal
-from standin.limits import Limits
 from standin.orders import Orders
 from standin.reception import Reception
 from standin.settings import Settings
@@ -39,7 +38,7 @@ class StandIn(Orders):
         self.settings = Settings()
         self.settings.change(**settings)
         self.files, self.batches, self.jobs = Files(self.settings), Batches(self), Jobs(self)
-        self.faults, self.limits, self._journal = Faults(), Limits(self.settings), Journal()
+        self.faults, self._journal = Faults(), Journal()
         self.lock = threading.RLock()
         self.call: Call  # the one being answered
 
@@ -72,17 +71,16 @@ class StandIn(Orders):
         await self.stopped.wait()
         server.close()
 
-    def complete(self, path: str, body: dict, kind: str, source: str | None, key: str) -> dict | list[dict]:
-        """Answer a body and charge for it; a list: a stream's chunks."""
+    def complete(self, path: str, body: dict, kind: str, source: str | None, key: str) -> dict:
+        """Answer a body and charge for it."""
         body = body | {"model": self.need_model(body.get("model"))}
         speaking.check(path, body, self.settings)
         number = len(self._journal.charges) + 1
         said = speaking.say(body, self.reply, self.chances, self.settings, -number)
-        shape = speaking.stream if body.get("stream") else speaking.complete
         used = speaking.usage(said, self.settings)
         source = source or speaking.head(path, body, number)["id"]
         self.charge(kind, source, key, body, body["model"], used["prompt_tokens"], used["completion_tokens"])
-        return shape(path, body, said, self.settings, number)
+        return speaking.complete(path, body, said, self.settings, number)
 
     def charge(self, *fields: object) -> None:
         self._journal.charges.append(Charge(*fields))

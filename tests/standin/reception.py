@@ -39,7 +39,6 @@ class Reception:
                 response = Response.of({"error": {"message": traceback.format_exc(), "type": "standin_bug"}}, 500)
             response.headers |= {"x-request-id": f"req_{call.number}", "openai-organization": "org-standin"}
             if request.path in ENDPOINTS:
-                response.headers |= self.host.limits.headers()
                 response.wait += self.settings.latency
             call.status = response.status
             response.after = functools.partial(_ended, call)
@@ -98,8 +97,6 @@ class Reception:
         return [
             ("POST", "/chat/completions", ("chat",), self._completed),
             ("POST", "/completions", ("completions",), self._completed),
-            ("GET", "/models", ("models",), self._models),
-            ("GET", "/models/(.+)", ("models",), self._model),
             ("POST", "/files", uploads, self._uploaded),
             ("GET", "/files", uploads, files.page),
             ("GET", "/files/([^/]+)", uploads, files.retrieve),
@@ -122,21 +119,12 @@ class Reception:
         need(isinstance(body, dict), "We could not parse the JSON body of your request.")
         self.host.need_model(body.get("model"))
         speaking.check(request.path, body, self.settings)
-        self.host.limits.take(body["model"], speaking.prompt_tokens(body) + (speaking.most_tokens(body) or 0))
-        value = self.host.complete(request.path, body, "call", None, speaking.content(body))
-        return Response.stream(value) if isinstance(value, list) else Response.of(value)
+        return Response.of(self.host.complete(request.path, body, "call", None, speaking.content(body)))
 
     def _uploaded(self, request: Request) -> dict:
         found = self.host.files.create(request)
         self.host.call.body = {name: found[name] for name in ("id", "purpose", "filename", "bytes")}
         return found
-
-    def _models(self, request: Request) -> dict:
-        return {"object": "list", "data": [self._model(request, name) for name in self.settings.models]}
-
-    def _model(self, request: Request, name: str) -> dict:
-        name = self.host.need_model(name)
-        return {"id": name, "object": "model", "created": 0, "owned_by": "standin", **self.settings.models[name]}
 
 
 def _ended(call: Call, how: str) -> None:

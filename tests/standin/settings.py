@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 
 # Each can be missing. Without `logprobs` and `seed` the fields are silently ignored, as some servers do;
 # without any other, its endpoints are not found.
-ABILITIES = ("chat", "completions", "models", "stream", "logprobs", "seed", "batch", "tune")
+ABILITIES = ("chat", "completions", "logprobs", "seed", "batch", "tune")
 
 
 @dataclass
 class Settings:
     key: str | None = "sk-standin-4f1b8c2d9e7a6053"  # None: an open server
-    models: dict[str, dict] = field(default_factory=lambda: {"gpt-standin": {}})  # id -> fields, as shutdown_date
+    models: dict[str, dict] = field(default_factory=lambda: {"gpt-standin": {}})
     aliases: dict[str, str] = field(default_factory=dict)  # other names of them: the host answers with the model's own
     abilities: list[str] = field(default_factory=lambda: list(ABILITIES))
     extra: list[str] = field(default_factory=list)  # body fields known beside the API's own
@@ -20,10 +20,6 @@ class Settings:
     reasoning_tokens: int = 0  # hidden ones each answer is charged for
     chat_logprobs: int = 20  # the most candidates a token
     completion_logprobs: int = 5
-    # Rate limits; the window is a minute in earnest.
-    requests_per_window: int = 1_000_000
-    tokens_per_window: int = 1_000_000_000
-    window: float = 60.0  # seconds
     # Batches
     max_requests: int = 50_000
     max_bytes: int = 200_000_000

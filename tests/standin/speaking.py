@@ -82,7 +82,7 @@ def check(path: str, body: dict, settings: Settings) -> None:
         field, most = "logprobs", settings.completion_logprobs
     need((body.get(field) or 0) <= most, f"Invalid '{field}': must be at most {most}.", field)
     need(body.get("n") in (None, 1), "This stand-in gives one choice only.", "n")
-    need("stream" in settings.abilities or not body.get("stream"), "Streaming is not supported.", "stream")
+    need(not body.get("stream"), "Streaming is not supported.", "stream")
 
 
 def say(body: dict, reply: Reply, chances: Chances, settings: Settings, draw: int) -> Said:
@@ -134,26 +134,8 @@ def complete(path: str, body: dict, said: Said, settings: Settings, number: int)
     return {**head(path, body, number), "choices": [choice], "usage": usage(said, settings)}
 
 
-def stream(path: str, body: dict, said: Said, settings: Settings, number: int) -> list[dict]:
-    """The same answer, a token a chunk."""
-    start = head(path, body, number, streamed=True)
-    chunks = []
-    for i, token in enumerate(said.tokens):
-        one = Said([token], [said.chances[i]], said.finish, said.prompt_tokens)
-        part = {"text": token} if path == COMPLETIONS else {"delta": {"content": token}}
-        chunks.append({"index": 0, "finish_reason": None, "logprobs": logprobs(path, body, one, settings), **part})
-    part = {"text": ""} if path == COMPLETIONS else {"delta": {}}
-    chunks.append({"index": 0, "finish_reason": said.finish, "logprobs": None, **part})
-    if path == CHAT:
-        chunks[0]["delta"] = {"role": "assistant", **chunks[0]["delta"]}
-    values = [{**start, "choices": [chunk]} for chunk in chunks]
-    if (body.get("stream_options") or {}).get("include_usage"):
-        values.append({**start, "choices": [], "usage": usage(said, settings)})
-    return values
-
-
-def head(path: str, body: dict, number: int, streamed: bool = False) -> dict:
-    kind = "text_completion" if path == COMPLETIONS else "chat.completion.chunk" if streamed else "chat.completion"
+def head(path: str, body: dict, number: int) -> dict:
+    kind = "text_completion" if path == COMPLETIONS else "chat.completion"
     name = f"{'cmpl' if path == COMPLETIONS else 'chatcmpl'}-{number}"
     return {"id": name, "object": kind, "created": now(), "model": body["model"], "system_fingerprint": "fp_standin"}
 

@@ -27,7 +27,6 @@ class Response:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    chunks: list[bytes] | None = None  # instead of `body`: a stream
     wait: float = 0  # seconds before the first byte
     drip: float = 0  # seconds over which the body is spread
     cut: bool = False  # the connection closes amid the body
@@ -38,18 +37,9 @@ class Response:
     def of(cls, value: object, status: int = 200) -> "Response":
         return cls(status, json.dumps(value).encode(), {"content-type": "application/json"})
 
-    @classmethod
-    def stream(cls, values: list) -> "Response":
-        """Server-sent events, closed by [DONE]."""
-        events = [*map(json.dumps, values), "[DONE]"]
-        return cls(
-            200, headers={"content-type": "text/event-stream"}, chunks=[f"data: {e}\n\n".encode() for e in events]
-        )
-
     def halve(self) -> None:
         """Leave out the second half, unnoticed by HTTP."""
         self.body = self.body[: len(self.body) // 2]
-        self.chunks = self.chunks and self.chunks[: len(self.chunks) // 2]
 
 
 Handler = Callable[[Request], Response]
@@ -115,15 +105,12 @@ async def _send(response: Response, reader: asyncio.StreamReader, writer: asynci
         response.after("dropped")
         writer.transport.abort()
         return
-    streamed = response.chunks is not None
-    length = {"transfer-encoding": "chunked"} if streamed else {"content-length": str(len(response.body))}
+    length = {"content-length": str(len(response.body))}
     headers = "".join(f"{name}: {value}\r\n" for name, value in {**response.headers, **length}.items())
     head = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n{headers}\r\n".encode()
-    parts = [b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in response.chunks] if streamed else _pieces(response)
+    parts = _pieces(response)
     if response.cut:
         parts = parts[: len(parts) // 2] if len(parts) > 1 else [parts[0][: len(parts[0]) // 2]]
-    elif streamed:
-        parts.append(b"0\r\n\r\n")
     pieces = [head, *parts] if response.drip else [head + b"".join(parts)]
     for i, piece in enumerate(pieces, 1):
         if i > 1:

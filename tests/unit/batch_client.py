@@ -15,8 +15,8 @@ from faithtune.hosts import host
 from faithtune.hosts.batch import run
 from faithtune.hosts.batch.files import Limits
 from faithtune.hosts.batch.records import Records
-from faithtune.hosts.billing import Purse
-from faithtune.hosts.calls import Gate, Request
+from faithtune.hosts.billing import Meter
+from faithtune.hosts.calls import RateLimiter, Request
 from faithtune.hosts.spend import ledger as spend
 from faithtune.hosts.spend.prices import Price, Rates
 
@@ -36,9 +36,9 @@ class Time:
         self.now += seconds
 
 
-def gate() -> Gate:
+def limiter() -> RateLimiter:
     time = Time()
-    return Gate(clock=lambda: time.now, sleep=time.sleep)
+    return RateLimiter(clock=lambda: time.now, sleep=time.sleep)
 
 
 def request(key: str, words: int = 2, endpoint: str = "chat") -> Request:
@@ -54,24 +54,24 @@ def connected(url: str, endpoint: str) -> host.Host:
     return host.connect("gpt", api | {"abilities": ["batch"], "timeout": 30, "extra": {}})
 
 
-def purse(url: str, folder: Path, budget: float | None = None, endpoint: str = "chat") -> Purse:
+def meter(url: str, folder: Path, budget: float | None = None, endpoint: str = "chat") -> Meter:
     ledger = spend.Ledger(Path(folder) / "spend.sqlite", budget)
-    return Purse(connected(url, endpoint), ledger, PRICE, "base", "set", "chains", lambda text: len(text.split()))
+    return Meter(connected(url, endpoint), ledger, PRICE, "base", "set", "chains", lambda text: len(text.split()))
 
 
 def made(url: str, folder: Path, keys: list[str], limits: Limits, **options: object) -> list:
     """What a run gives out: (index, response or error) of each row."""
-    paying = purse(url, folder, **options)
+    paying = meter(url, folder, **options)
     requests = [request(key, endpoint=paying.host.endpoint) for key in keys]
     with paying.ledger:
-        return list(run.made(paying, gate(), Path(folder) / "batches", limits, requests))
+        return list(run.run_batches(paying, limiter(), Path(folder) / "batches", limits, requests))
 
 
 class Steps:
     """Counts the steps of a run: host calls and writes to the disk; ends the process before the `last` one."""
 
     OF = ((openai.OpenAI, "request"), (os, "replace"), (Records, "remove"))
-    OF += tuple((spend.Ledger, name) for name in ("reserve_many", "settle", "release"))
+    OF += tuple((spend.Ledger, name) for name in ("reserve_many", "pay", "release"))
 
     def __init__(self, last: int | None = None):
         self.last, self.n = last, 0

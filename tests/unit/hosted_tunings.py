@@ -17,10 +17,11 @@ import openai
 
 from faithtune.data import questions
 from faithtune.data.readers import arithmetic
-from faithtune.hosts import host
+from faithtune.hosts import billing, host
 from faithtune.hosts.spend import ledger as spend
 from faithtune.hosts.spend import prices
 from faithtune.jobs import job
+from faithtune.models import token_counts
 from faithtune.tuning import hosted
 
 KEY_ENV = "FAITHTUNE_TEST_KEY"
@@ -42,8 +43,9 @@ def connect(url: str, endpoint: str = "chat", model: str | None = None) -> host.
 def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=lambda _: None, **settings):
     """The card and the log of a tuning; `at`: the host, or its address."""
     with spend.Ledger(folder / "spend.sqlite", budget) as ledger:
-        arguments = (sums(), TEMPLATES, SETTINGS | settings, folder / "records", sleep, "ft-sums-42")
-        return hosted.train(connect(at) if isinstance(at, str) else at, ledger, PRICE, *arguments)
+        host = connect(at) if isinstance(at, str) else at
+        meter = billing.Meter(host, ledger, PRICE, "ft-sums-42", None, "tune", token_counts.estimated)
+        return hosted.train(meter, sums(), TEMPLATES, SETTINGS | settings, folder / "records", sleep)
 
 
 class Steps:
@@ -75,7 +77,7 @@ def child(at: host.Host, folder: Path, seed: int, fatal: int | None) -> int:
             steps = Steps(fatal)
             steps.watch(openai.OpenAI, "request")
             steps.watch(job, "write_json")
-            for name in ("reserve", "settle", "release"):
+            for name in ("reserve", "pay", "release"):
                 steps.watch(spend.Ledger, name)
         with job.logged(folder / "job.log"):
             card, _ = tune(at, folder, seed=seed)

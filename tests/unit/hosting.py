@@ -46,8 +46,7 @@ def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes
     backend = {"name": "big", **{key: section.pop(key) for key in OF_ROWS}}
     settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
-    said = {"shutdown_date": None}
-    with session.ready(backend, settings, said, store, lambda _: store / "rows", job, TEMPLATES) as (
+    with session.open_session(backend, settings, store, lambda _: store / "rows", job, TEMPLATES) as (
         model,
         identity,
         _,

@@ -134,4 +134,4 @@ def test_a_job_tells_its_error_in_one_line(fresh, row, expected):
     status = subprocess.run(
         [sys.executable, ROOT / "workflow/status.py", fresh.folder], capture_output=True, text=True, check=True
     ).stdout
-    assert ": ended, 0 of 1 jobs done" in status and status.endswith("\n".join(failed[:3]) + "\n")
+    assert status.startswith("ended, 0 of 1 jobs done") and status.endswith("\n".join(failed[:3]) + "\n")

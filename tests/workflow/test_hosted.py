@@ -142,21 +142,6 @@ def test_no_key_in_anything_the_run_made(finished):
     assert KEY not in finished.printed + finished.stopped.stdout
 
 
-def test_a_model_shut_down_since_it_was_checked_is_refused(finished, host):
-    """The host is asked once for the date, which may pass before the study is done."""
-    card = finished.folder / "results/hosts/chat.json"
-    said = card.read_text()
-    assert json.loads(said)["shutdown_date"] is None
-    try:
-        card.write_text(json.dumps(json.loads(said) | {"shutdown_date": "2026-01-01"}))
-        before = len(host.journal.calls)
-        done = finished.snakemake("--cores", "1", "results/chains/chat/base/arithmetic.parquet")
-        assert done.returncode != 0 and len(host.journal.calls) == before
-        assert "faithtune: models.chat.api.model is 'm', which the host shut down on 2026-01-01" in done.stdout
-    finally:
-        card.write_text(said)
-
-
 def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model):
     """Asked again is at most what was under way in the two jobs: as many calls each as may be made at once."""
     concurrency, sets = 3, ("arithmetic", "more")

@@ -454,5 +454,5 @@ def get_all_outputs():
 # Once a run, by the process that plans it: not by those of its jobs.
 if workflow.is_main_process:
     folders = {get_place("results"), "results/store"}  # which has no prefix, and may be a link to a larger disk
-    for line in damage.clear(folders, map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
+    for line in damage.check_results(folders, map(get_place, get_all_outputs()), workflow.output_settings.dryrun):
         print(f"faithtune: {line}", file=sys.stderr)

@@ -53,22 +53,17 @@ def test_plain_text_stays_as_it_is(text):
             "Incorrect API key provided: [key]. You can find your API key at https://a.b/c.",
         ),
         ("key sk-abcDEF123456ghiJKL7 refused", "key [key] refused"),
-        ('{"error": "bad key 12ab********cd"}', '{"error": "bad key [key]"}'),
-        ("the key my-own-…-end is unknown", "the key [key] is unknown"),
-        ("HF_TOKEN hf_abcDEF123456789", "HF_TOKEN [key]"),
         ("Authorization: Bearer abc.def-123=", "Authorization: Bearer [key]"),
-        (
-            "GET https://me:word@host/v1/models?api_key=zzz&limit=1",
-            "GET https://[key]@host/v1/models?api_key=[key]&limit=1",
-        ),
+        ("GET https://me:word@host/v1/models", "GET https://[key]@host/v1/models"),
     ],
 )
 def test_what_looks_like_a_key(text, expected):
     assert redacted(text) == expected
 
 
-def test_a_beginning_with_dots():
-    assert redacted("key Zyx9vut... is wrong", ["Zyx9vutsRqponm"]) == "key [key] is wrong"
+@pytest.mark.parametrize("masked", ["Zyx9vut...", "Zyx9****onm", "Zyx9…nm"])
+def test_a_configured_key_that_the_host_masks(masked):
+    assert redacted(f"key {masked} is wrong", ["Zyx9vutsRqponm"]) == "key [key] is wrong"
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_a_damaged_download_is_set_aside_and_a_users_file_is_not(wheel, tmp_path
     content = wheel.read_bytes()
     for named, expected in ((text, checksum), (text.replace("b.jsonl", "a.jsonl"), None)):
         wheel.write_bytes(content)
-        with pytest.raises(UserError, match=rf"{wheel}: .*; it is now {wheel}.damaged: run again, and it is made anew"):
+        with pytest.raises(UserError, match=rf"{wheel}: .*; it is now {wheel}.damaged: run again"):
             sources.read(named, wheel, expected)
         assert not wheel.exists()
         with pytest.raises(UserError, match=f"{wheel}: there is no such file; run again"):

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from faithtune.arms.row_store import RowStore
-from faithtune.core.errors import StopError, UserError
+from faithtune.core.errors import HostStopped, UserError
 from faithtune.data import prompts
 from faithtune.extraction import steps
 from faithtune.hosts import api, calls
@@ -160,7 +160,7 @@ def test_what_arrived_is_given_out_in_batch_mode_too(tmp_path):
 def test_a_chain_out_of_sight_ends_the_asking_at_once(tmp_path):
     with stand_in() as host, arm(host, tmp_path, concurrency=2) as (model, _):
         host.set(reasoning_tokens=50)
-        with pytest.raises(StopError, match="reasons apart from what it answers"):
+        with pytest.raises(HostStopped, match="reasons outside of its answer"):
             list(model.generate([f"Q{i}?" for i in range(30)], 12, never, [f"k{i}" for i in range(30)]))
         assert len(host.journal.charges) <= 4
 
@@ -170,10 +170,10 @@ def test_a_host_that_was_not_reached_costs_nothing(tmp_path, monkeypatch):
     with (
         stand_in() as host,
         arm(host, tmp_path, prices=PRICES, base_url="http://127.0.0.1:9/v1") as (model, _),
-        pytest.raises(StopError, match="cannot be reached"),
+        pytest.raises(HostStopped, match="cannot be reached"),
     ):
         list(model.generate(["Q?"], 12, never, ["a"]))
-    assert ledger.Ledger(tmp_path / "spend.sqlite").spent() == 0
+    assert ledger.read(tmp_path / "spend.sqlite")["usd"].sum() == 0
 
 
 def test_what_may_have_been_charged_stays_reserved(tmp_path):
@@ -219,7 +219,7 @@ def test_a_budget_stops_before_the_call_that_could_pass_it(tmp_path):
         )
     asked = len(host.journal.charges)
     assert 5 < asked < 20 and len(RowStore(tmp_path / "rows").rows) == asked
-    assert ledger.Ledger(tmp_path / "spend.sqlite").spent() <= 0.002
+    assert ledger.read(tmp_path / "spend.sqlite")["usd"].sum() <= 0.002
 
 
 def test_a_budget_needs_a_price(tmp_path):
@@ -242,7 +242,7 @@ def test_a_refused_row_is_told_after_the_others_are_kept(tmp_path):
 
 def test_the_key_is_in_nothing_that_is_kept_or_printed(tmp_path, capfd, monkeypatch):
     """Though the host quotes it, whether it fails in passing, declines a row, refuses all or has an answer."""
-    monkeypatch.setattr(calls, "_pause", lambda state, gate: 0.0)
+    monkeypatch.setattr(calls, "_seconds_to_wait", lambda state, limiter: 0.0)
     passing = [Fault("status", status, message=f"the key {KEY} is slow") for status in (429, 500, 503, 500, 429)]
     declined = Fault("status", 400, message=f"the key {KEY} asks too much")
     with stand_in(reply=lambda body: "fine") as host, arm(host, tmp_path, concurrency=1) as (model, _):
@@ -250,12 +250,12 @@ def test_the_key_is_in_nothing_that_is_kept_or_printed(tmp_path, capfd, monkeypa
         with pytest.raises(UserError) as refused:
             list(model.generate([f"Q{i}?" for i in range(3)], 16, never, list("abc")))
         host.script("POST /completions", Fault("key"))
-        with pytest.raises(StopError) as stopped:
+        with pytest.raises(HostStopped) as stopped:
             list(model.generate(["R?"], 16, never, ["d"]))
         assert len(host.journal.charges) == 2
         files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     printed = "".join([*capfd.readouterr(), str(refused.value), str(stopped.value)])
-    assert "again in" in printed and "1 of 3 rows" in printed and "refuses the key" in printed
+    assert "retry in" in printed and "1 of 3 rows" in printed and "refuses the key" in printed
     assert files and not [text for text in files if KEY.encode() in text]
     assert KEY not in printed
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import batch_client
-from batch_client import KEY, Jobs, Steps, made, purse, request
-from faithtune.core.errors import StopError, UserError
+from batch_client import KEY, Jobs, Steps, made, meter, request
+from faithtune.core.errors import HostStopped, UserError
 from faithtune.hosts import responses
-from faithtune.hosts.batch import files, submit
+from faithtune.hosts.batch import files
 from faithtune.hosts.batch import run as batches
 from faithtune.hosts.batch.files import Failure, Limits, Row, is_whole, results
 from faithtune.hosts.batch.records import Records
@@ -23,7 +23,6 @@ from standin.batching import Fate
 from standin.faults import Fault
 from standin.host import StandIn
 from standin.remote import Remote
-from standin.shapes import listed
 
 TWO = Limits(requests=2)
 
@@ -77,17 +76,17 @@ def states(folder):
         return dict(database.execute("SELECT state, COUNT(*) FROM calls GROUP BY state"))
 
 
-def asking(paying, folder, keys, limits, gate=None):
+def asking(paying, folder, keys, limits, limiter=None):
     """A run whose answers are taken one by one."""
     requests = [request(key) for key in keys]
-    return batches.made(paying, gate or batch_client.gate(), folder / "batches", limits, requests)
+    return batches.run_batches(paying, limiter or batch_client.limiter(), folder / "batches", limits, requests)
 
 
 def at_sleep(n, do):
-    """A gate at whose n-th sleep something is done."""
-    gate, sleeps = batch_client.gate(), itertools.count(1)
-    gate.sleep = lambda seconds: next(sleeps) == n and do()
-    return gate
+    """A limiter at whose n-th sleep something is done."""
+    limiter, sleeps = batch_client.limiter(), itertools.count(1)
+    limiter.sleep = lambda seconds: next(sleeps) == n and do()
+    return limiter
 
 
 def interrupt():
@@ -100,12 +99,15 @@ def interrupt():
 def rows(sizes, paying, model="m"):
     bodies = [{"model": model, "max_tokens": 1, "messages": [{"content": "w " * size}]} for size in sizes]
     requests = [Request(str(i), body) for i, body in enumerate(bodies)]
-    return [Row(one, [i], len(files.line(one, "chat")), paying.call(one, batch=True)) for i, one in enumerate(requests)]
+    return [
+        Row(one, [i], len(files.line(one, "chat")), paying.reservation(one, batch=True))
+        for i, one in enumerate(requests)
+    ]
 
 
 @pytest.fixture
 def paying(tmp_path):
-    return purse("http://127.0.0.1:1", tmp_path)
+    return meter("http://127.0.0.1:1", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_lines_in_and_out():
 
     def found(**line):
         [(_, result)] = results(json.dumps({"custom_id": "k", **line}).encode())
-        return result if not isinstance(result, Failure) else (result.passing, result.free)
+        return result if not isinstance(result, Failure) else (result.transient, result.free)
 
     assert found(response={"status_code": 200, "body": {"a": 1}}, error=None) == {"a": 1}
     assert found(response={"status_code": 500, "body": {"error": {"message": "x"}}}) == (True, True)
@@ -234,7 +236,7 @@ def test_row_lost_in_an_expired_batch_is_told(host, tmp_path):
     keys = keys_of(10)
     host.fate(Fate(end="expired", done=4, missing=["row-1"]))
     given = dict(made(host.url, tmp_path, keys, Limits()))
-    assert "may have been paid" in str(given.pop(1))
+    assert "may have been charged" in str(given.pop(1))
     assert len(given) == 9
     assert host.journal.payments() == dict.fromkeys(keys, 1)
     assert states(tmp_path) == {"paid": 9, "reserved": 1, "released": 6}
@@ -244,9 +246,9 @@ def test_row_lost_in_an_expired_batch_is_told(host, tmp_path):
 def test_rest_of_a_batch_goes_into_another(host, tmp_path, ends):
     keys = keys_of(10)
     host.fate(Fate(end="expired" if ends == "expired" else "completed", done=4, polls=1))
-    paying = purse(host.url, tmp_path)
-    gate = at_sleep(2, lambda: ends == "cancelled" and paying.host.client.batches.cancel("batch_1"))
-    assert answered(list(asking(paying, tmp_path, keys, Limits(), gate)), keys)
+    paying = meter(host.url, tmp_path)
+    limiter = at_sleep(2, lambda: ends == "cancelled" and paying.host.client.batches.cancel("batch_1"))
+    assert answered(list(asking(paying, tmp_path, keys, Limits(), limiter)), keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
     assert [len(call.keys) for call in host.journal.of("POST /batches")] == [10, 6]
     assert states(tmp_path) == {"paid": 10, "released": 6}
@@ -284,103 +286,33 @@ def test_failed_validation_is_told_in_the_hosts_words(host, tmp_path):
     assert host.journal.payments() == dict.fromkeys("abc", 1)
 
 
-def sizes(host):
-    """Rows of each batch that was submitted."""
-    return [len(call.keys) for call in host.journal.of("POST /batches")]
-
-
-def test_batch_too_large_for_the_queue_is_cut(host, tmp_path):
-    keys = keys_of(20)
+def test_batch_without_room_in_the_queue_names_the_key_to_lower(host, tmp_path):
+    """What fitted comes back first; after a lower limit the rest is requested, and nothing is paid twice."""
     host.set(max_enqueued_tokens=30)
-    assert answered(made(host.url, tmp_path, keys, Limits(enqueued_tokens=90)), keys)
+    keys, given = keys_of(20), []
+    with pytest.raises(HostStopped, match="Enqueued token limit") as error:
+        for item in asking(meter(host.url, tmp_path), tmp_path, keys, Limits(requests=4, enqueued_tokens=90)):
+            given.append(item)
+    assert "; lower models.gpt.api.batch.enqueued_tokens, which is 90: " in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(given) == 4  # one batch fitted
+    assert states(tmp_path) == {"paid": 4, "released": 16}
+    host.set(max_enqueued_tokens=1000)
+    assert answered(made(host.url, tmp_path, keys, Limits(enqueued_tokens=25)), keys)
     assert host.journal.payments() == dict.fromkeys(keys, 1)
-    assert sizes(host)[0] > sizes(host)[-1] > 1
 
 
-def test_batch_that_never_has_room_is_told(host, tmp_path, monkeypatch):
-    assert 24 * 3600 < submit.PATIENCE < submit.OTHERS_PATIENCE
-    monkeypatch.setattr(submit, "PATIENCE", 2 * 3600)
-    host.set(max_enqueued_tokens=1)
-    gate = batch_client.gate()
-    [(_, error)] = asking(purse(host.url, tmp_path), tmp_path, ["too long"], Limits(), gate)
-    assert "Enqueued token limit" in str(error)
-    assert str(error).endswith("expected models.gpt.api.batch.enqueued_tokens within what its queue takes")
-    assert 2 < gate.clock() / 3600 < 3
-    assert len(host.files.objects) == 0  # hosts keep a few hundred only
-    assert set(states(tmp_path)) == {"released"}
-
-
-@pytest.mark.parametrize("seen", [True, False])
-def test_full_queue_of_others_is_waited_for(host, tmp_path, seen):
-    """Another arm's batch takes three hours; then ours goes in as it was, or grows where that one is not shown."""
-    host.fate(Fate(polls=10**6))
+def test_batch_that_an_earlier_run_could_not_enqueue_is_submitted_again(host, tmp_path):
+    host.set(max_enqueued_tokens=1, by_hand=True)
+    keys, paying = keys_of(4), meter(host.url, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        list(
-            asking(
-                purse(host.url, tmp_path), tmp_path / "other", keys_of(58, "other"), Limits(), at_sleep(3, interrupt)
-            )
-        )
-    host.set(max_enqueued_tokens=host.batches._enqueued() + 5)
-    gate, keys = batch_client.gate(), keys_of(60)
-    sleep = gate.sleep
-    if not seen:
-        host.batches.page = lambda request: listed([], request.query)
-
-    def wait(seconds):
-        sleep(seconds)
-        if gate.clock() > 3 * 3600:
-            host.batches.waits["batch_1"] = 0
-            host.advance("batch_1")
-
-    gate.sleep = wait
-    assert answered(list(asking(purse(host.url, tmp_path), tmp_path, keys, Limits(enqueued_tokens=180), gate)), keys)
-    ours = sizes(host)[1:]
-    if seen:
-        assert set(ours[:-2]) == {ours[0]}
-        assert sum(ours[-2:]) == 60
-    else:
-        assert 1 in ours and max(ours[-3:]) > 10
-    assert gate.clock() < 4 * 3600
-    assert max(host.journal.payments().values()) == 1
-
-
-@pytest.mark.parametrize(
-    "others, given",
-    [
-        ([True] * 9, [100] * 9),
-        ([False] * 8, [50, 25, 12, 6, 3, 3, 3, 3]),
-        ([False, False, True, None, None, None], [50, 25, 25, 50, 100, 100]),  # None: a batch is taken
-    ],
-)
-def test_tokens_that_a_queue_is_given(others, given):
-    clock = batch_client.Time()
-    queue, found = submit.Queue(Limits(7, 8, 100), lambda: clock.now), []
-    for one in others:
-        assert queue.is_open()
-        if one is None:
-            queue.taken()
-        else:
-            assert queue.refused(queue.limits.enqueued_tokens, one)
-            assert not queue.is_open()
-        found.append(queue.limits.enqueued_tokens)
-        clock.sleep(submit.LONGEST_PAUSE)
-    assert found == given
-    assert (queue.limits.requests, queue.limits.bytes) == (7, 8)
-
-
-def test_patience_with_a_queue():
-    def hours(others):
-        clock = batch_client.Time()
-        queue = submit.Queue(Limits(), lambda: clock.now)
-        queue.refused(1, others)
-        queue.taken()  # from here on
-        clock.sleep(10**6)
-        start = clock.now
-        while queue.refused(1, others):
-            clock.sleep(3600)
-        return (clock.now - start) / 3600
-
-    assert [hours(False), hours(True)] == [27, 7 * 24 + 1]
+        list(asking(paying, tmp_path, keys, Limits(), at_sleep(1, interrupt)))
+    host.set(by_hand=False)
+    host.advance()
+    host.set(max_enqueued_tokens=1000)
+    assert answered(made(host.url, tmp_path, keys, Limits()), keys)
+    assert host.journal.payments() == dict.fromkeys(keys, 1)
+    assert states(tmp_path) == {"released": 4, "paid": 4}
 
 
 def test_own_limit_of_enqueued_tokens(host, tmp_path):
@@ -394,10 +326,10 @@ def test_output_file_that_is_named_late(host, tmp_path):
     host.fate(Fate(late=3), Fate(late=10**6))
     assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
     assert once(host, "a")
-    gate = batch_client.gate()
-    [(_, error)] = asking(purse(host.url, tmp_path), tmp_path, ["b"], Limits(), gate)
-    assert "may have been paid" in str(error)
-    assert gate.clock() < 3600
+    limiter = batch_client.limiter()
+    [(_, error)] = asking(meter(host.url, tmp_path), tmp_path, ["b"], Limits(), limiter)
+    assert "may have been charged" in str(error)
+    assert limiter.clock() < 3600
 
 
 def test_states_in_other_words(host, tmp_path):
@@ -409,20 +341,22 @@ def test_states_in_other_words(host, tmp_path):
         return batch | {"status": words.get(batch["status"], batch["status"].upper())}
 
     host.batches.retrieve = other
-    host.set(max_enqueued_tokens=20)
     host.fate(Fate(end="expired", done=1))
-    assert answered(made(host.url, tmp_path, keys_of(5), Limits(enqueued_tokens=40)), keys_of(5))
+    assert answered(made(host.url, tmp_path, keys_of(5), Limits()), keys_of(5))
     assert host.journal.payments() == dict.fromkeys(keys_of(5), 1)
+    host.set(max_enqueued_tokens=1)
+    with pytest.raises(HostStopped, match="lower models"):
+        made(host.url, tmp_path, ["new"], Limits())
 
 
 def test_host_that_is_away_for_a_while(host, tmp_path):
     host.script("GET /batches/*", *[Fault("dropped_before")] * 25)
     assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
     host.script("GET /batches/*", *[Fault("dropped_before")] * 10_000)
-    gate = batch_client.gate()
-    with pytest.raises(StopError, match="cannot be reached"):
-        list(asking(purse(host.url, tmp_path), tmp_path, ["b"], Limits(), gate))
-    assert 3600 < gate.clock() < 3 * 3600
+    limiter = batch_client.limiter()
+    with pytest.raises(HostStopped, match="cannot be reached"):
+        list(asking(meter(host.url, tmp_path), tmp_path, ["b"], Limits(), limiter))
+    assert 3600 < limiter.clock() < 3 * 3600
 
 
 def test_an_empty_answer_is_one(tmp_path):
@@ -437,7 +371,7 @@ def test_files_are_processed_before_a_batch_is_made(host, tmp_path):
     assert answered(made(host.url, tmp_path, ["a"], Limits()), ["a"])
     assert [call.status for call in host.journal.of("POST /batches")] == [200]
     host.set(file_looks=0, file_fault=f"Line 1 is\nno request, {KEY}.")
-    with pytest.raises(StopError, match=r"models\.gpt\.api: .* cannot use file file-3: Line 1 is no request") as told:
+    with pytest.raises(HostStopped, match=r"models\.gpt\.api: .* cannot use file file-3: Line 1 is no request") as told:
         made(host.url, tmp_path, ["b"], Limits())
     assert KEY not in str(told.value)
     assert states(tmp_path) == {"paid": 1, "released": 1}
@@ -474,9 +408,9 @@ def test_records_may_be_lost(host, tmp_path):
 
 def test_budget_ends_in_a_chunk(host, tmp_path):
     keys, given = keys_of(10), []
-    with purse(host.url, tmp_path).ledger:
-        each = purse(host.url, tmp_path).call(request("row-0"), batch=True).usd
-    paying = purse(host.url, tmp_path, budget=6.5 * each)
+    with meter(host.url, tmp_path).ledger:
+        each = meter(host.url, tmp_path).reservation(request("row-0"), batch=True).usd
+    paying = meter(host.url, tmp_path, budget=6.5 * each)
     with pytest.raises(BudgetError, match="raise budget_usd"):
         for one in asking(paying, tmp_path, keys, Limits(requests=4)):
             given.append(one)
@@ -498,7 +432,7 @@ def test_nothing_is_asked_beyond_the_budget(host, tmp_path):
 @pytest.mark.parametrize("endpoint", ["POST /files", "POST /batches"])
 def test_host_that_refuses(host, tmp_path, endpoint):
     host.script(endpoint, Fault("key"))
-    with pytest.raises(StopError, match="refuses the key") as told:
+    with pytest.raises(HostStopped, match="refuses the key") as told:
         made(host.url, tmp_path, ["a"], Limits())
     assert KEY not in str(told.value)
     assert (records(tmp_path), states(tmp_path)) == ([], {"released": 1})
@@ -516,7 +450,7 @@ def test_no_key_in_any_file(host, tmp_path, capfd):
 def test_host_that_hides_a_chain(host, tmp_path):
     host.set(reasoning_tokens=5)
     [(_, error)] = made(host.url, tmp_path, ["a"], Limits())
-    assert "reasons apart" in str(error)
+    assert "reasons outside" in str(error)
     assert states(tmp_path) == {"paid": 1}
 
 
@@ -562,7 +496,7 @@ def test_killed_again_and_again(jobs, tmp_path):
 
 def test_other_rows_than_those_under_way(host, tmp_path):
     host.set(by_hand=True)
-    paying = purse(host.url, tmp_path)
+    paying = meter(host.url, tmp_path)
     first, then = keys_of(6), ["new-0", *keys_of(9)[4:]]
     with pytest.raises(KeyboardInterrupt):
         next(asking(paying, tmp_path, first, Limits(requests=3), at_sleep(3, interrupt)))
@@ -639,7 +573,7 @@ def test_jobs_at_once(jobs, tmp_path, expire):
 def test_batch_is_settled_by_one_job_only(host, tmp_path):
     """The other comes to it when its rest has been reserved anew."""
     host.fate(Fate(end="expired", done=1))
-    mine, yours = purse(host.url, tmp_path), purse(host.url, tmp_path)
+    mine, yours = meter(host.url, tmp_path), meter(host.url, tmp_path)
     keys = keys_of(4)
 
     def other():

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from faithtune.hosts.journal import Arrived
+from faithtune.hosts.journal import ResponseJournal
 
 LIBRARY = Path(__file__).parents[3] / "workflow/scripts"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from faithtune.hosts.journal import Arrived
-with Arrived(Path(sys.argv[1])) as arrived:
+from faithtune.hosts.journal import ResponseJournal
+with ResponseJournal(Path(sys.argv[1])) as journal:
     for i in range(int(sys.argv[2])):
-        arrived.put(str(i), {"value": i})
+        journal.put(str(i), {"value": i})
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -28,46 +28,46 @@ def test_none_is_lost_by_a_kill(tmp_path, n):
     )
     assert done.returncode == -9
     expected = {str(i): {"value": i} for i in range(n)}
-    with Arrived(tmp_path) as arrived:
-        assert arrived.responses == expected
-        arrived.forget(["0"])
-    with Arrived(tmp_path) as arrived:  # of those that are in no row yet none is lost by an end either
-        assert expected.items() >= arrived.responses.items() and len(arrived.responses) >= n - 1
-        arrived.forget(expected)
+    with ResponseJournal(tmp_path) as journal:
+        assert journal.responses == expected
+        journal.forget(["0"])
+    with ResponseJournal(tmp_path) as journal:  # of those that are in no row yet none is lost by an end either
+        assert expected.items() >= journal.responses.items() and len(journal.responses) >= n - 1
+        journal.forget(expected)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_stands_in_the_row_store_is_forgotten(tmp_path):
-    with Arrived(tmp_path) as arrived:
-        arrived.put("a", {"value": 1})
-        arrived.put("b", {"value": 2})
-        arrived.forget(["a"])
+    with ResponseJournal(tmp_path) as journal:
+        journal.put("a", {"value": 1})
+        journal.put("b", {"value": 2})
+        journal.forget(["a"])
         [file] = tmp_path.iterdir()
-        assert file.read_text() == '["b", {"value": 2}]\n' and arrived.get("a") is None
-        arrived.forget(["a", "b", "x"])
+        assert file.read_text() == '["b", {"value": 2}]\n' and journal.get("a") is None
+        journal.forget(["a", "b", "x"])
         assert list(tmp_path.iterdir()) == []
-        arrived.put("c", {"value": 3})
-    with Arrived(tmp_path) as arrived:
-        assert arrived.responses == {"c": {"value": 3}}
+        journal.put("c", {"value": 3})
+    with ResponseJournal(tmp_path) as journal:
+        assert journal.responses == {"c": {"value": 3}}
 
 
 def test_a_line_cut_short_is_no_response(tmp_path, capsys):
     (tmp_path / "left.jsonl").write_text('["a", {"value": 1}]\n["b", {"val')
-    with Arrived(tmp_path) as arrived:
-        assert arrived.responses == {"a": {"value": 1}}
-    assert "left.jsonl: line 2 is left out" in capsys.readouterr().err
+    with ResponseJournal(tmp_path) as journal:
+        assert journal.responses == {"a": {"value": 1}}
+    assert "left.jsonl: line 2 is ignored" in capsys.readouterr().err
 
 
 def test_those_of_a_job_at_work_are_its_own(tmp_path):
-    with Arrived(tmp_path) as first:
+    with ResponseJournal(tmp_path) as first:
         first.put("a", {"value": 1})
-        with Arrived(tmp_path) as second:
+        with ResponseJournal(tmp_path) as second:
             assert second.get("a") is None
         first.put("b", {"value": 2})
         assert first.responses.keys() == {"a", "b"}
 
 
 def test_nothing_paid_leaves_nothing(tmp_path):
-    with Arrived(tmp_path / "none"):
+    with ResponseJournal(tmp_path / "none"):
         pass
     assert not (tmp_path / "none").exists()

@@ -19,7 +19,7 @@ def waited(host, status):
     """Seconds that a file which stays in a state is waited for, and what is said of it."""
     made, pauses = host.files.add("batch", "x.jsonl", b"{}"), []
     host.files.retrieve = lambda *_: made | {"status": status, "status_details": None}
-    said = polling.ready(connect(host.url), made["id"], lambda ask: ask(), pauses.append)
+    said = polling.wait_for_file(connect(host.url), made["id"], lambda ask: ask(), pauses.append)
     return sum(pauses), said and str(said)
 
 
@@ -45,7 +45,7 @@ def test_files_in_error_are_told(host, status):
 @pytest.mark.parametrize("status", [400, 403, 404, 405])
 def test_hosts_that_do_not_show_their_files_are_not_waited_for(host, status):
     host.script("GET /files/*", Fault("status", status))
-    assert polling.ready(connect(host.url), "file-1", lambda ask: ask(), pytest.fail) is None
+    assert polling.wait_for_file(connect(host.url), "file-1", lambda ask: ask(), pytest.fail) is None
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_hosts_that_do_not_show_their_files_are_not_waited_for(host, status):
     ],
 )
 def test_states_in_the_apis_own_words(said, done, expected):
-    assert polling.state(said, done) == expected
+    assert polling.normalise_status(said, done) == expected

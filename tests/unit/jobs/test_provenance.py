@@ -34,12 +34,14 @@ def collected(tmp_path, monkeypatch) -> dict:
         configuration,
         {"sums.train": tmp_path / "sums.parquet", "life.eval": tmp_path / "sums.parquet"},
         {"cot_number.txt": "{question}"},
-        {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
-        {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
-        {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},
+        provenance.Cards(
+            {"m": {"source": str(tmp_path / "my-model"), "path": "results/m/weights", "weights_sha256": "aa"}},
+            {"m/t-sums": {"path": str(tmp_path), "weights_sha256": "bb", "settings": {"rank": 8}}},
+            {"large": {"model": "m-1", "system_fingerprint": "fp_1", "abilities": ["seed"]}},
+            {"dtype": "float32", "wanted": "auto", "device": "cpu", "device_name": "A Processor", "because": "old"},
+        ),
         {"elsewhere/base/life": tmp_path / "sums.parquet"},
         "cc",
-        {"dtype": "float32", "wanted": "auto", "device": "cpu", "device_name": "A Processor", "because": "it is old"},
     )
 
 

@@ -176,7 +176,7 @@ def test_a_tuned_model_answers_and_its_card_tells_all(host, tmp_path, capsys):
     for endpoint in ("chat", "completions"):
         tuned = hosted_tunings.connect(host.url, endpoint, card["hosted_model"])
         prompt = [{"role": "user", "content": "x"}] if endpoint == "chat" else "x"
-        assert tuned.send(tuned.body(prompt, 9))[0]["model"] == card["hosted_model"]
+        assert tuned.send(tuned.body(prompt, 9))["model"] == card["hosted_model"]
     told = capsys.readouterr().out
     for text in ("is queued", "is running", "is succeeded", "Step 40/40"):
         assert text in told
@@ -260,7 +260,7 @@ def test_refused_files_cost_nothing(host, tmp_path):
 
 def test_a_cancelled_job_is_told(host, tmp_path):
     host.set(by_hand=True)
-    with pytest.raises(UserError, match="the tuning job ftjob-1 cancelled; to make it anew, remove"):
+    with pytest.raises(UserError, match="the tuning job ftjob-1 cancelled; to create another, remove"):
         client = hosted_tunings.connect(host.url).client
         tune(host.url, tmp_path, sleep=lambda _: client.fine_tuning.jobs.cancel("ftjob-1"))
 
@@ -279,7 +279,7 @@ def test_a_job_that_failed_unseen_is_not_made_anew(host, tmp_path):
 def test_a_job_the_host_does_not_know(host, tmp_path):
     tune(host.url, tmp_path)
     host.jobs.jobs.clear()
-    with pytest.raises(UserError, match=r"the host knows no job ftjob-1; .* remove the file to make it anew"):
+    with pytest.raises(UserError, match=r"the host knows no job ftjob-1; .* remove the file to create another"):
         tune(host.url, tmp_path)
 
 
@@ -299,7 +299,7 @@ def test_pauses_grow_and_a_paused_job_is_waited_for(host, tmp_path, capsys):
     assert paused == sorted(paused)
     assert (paused[0], paused[-1]) == (2, 60)
     assert pauses[21] < 60
-    assert "ftjob-1 is paused; go on with it or cancel it at the host" in capsys.readouterr().out
+    assert "ftjob-1 is paused; resume or cancel it at the host" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["status", "dropped_before", "dropped_after", "garbled", "cut"])
@@ -356,9 +356,9 @@ def test_a_lost_job_is_found_by_what_the_host_keeps(host, tmp_path, forgets, ali
     ],
 )
 def test_marks_of_a_job_go_before_its_model(job, expected):
-    order = finetune_api.Order("a" * 64, {"model": "m", "seed": 42}, {})
-    assert finetune_api.is_of(job, order, "file-1") == expected
-    assert finetune_api.is_of(job, order, None) == (expected and "training_file" not in job)
+    order = finetune_api.FineTuneSpec("a" * 64, {"model": "m", "seed": 42}, {})
+    assert finetune_api.belongs_to(job, order, "file-1") == expected
+    assert finetune_api.belongs_to(job, order, None) == (expected and "training_file" not in job)
 
 
 def test_a_host_that_is_away_for_a_while(host, tmp_path):
@@ -452,21 +452,19 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
         "prices": None,
         "section": "api",
     }
-    (tmp_path / "host.json").write_text('{"shutdown_date": null}')
-    files = {"questions": "questions.parquet", "host": "host.json"}
     rule = SimpleNamespace(
         log=["log.txt"],
-        params=SimpleNamespace(spec={"api": api, "tuning": SETTINGS, "templates": TEMPLATES}),
+        params=SimpleNamespace(spec={"backend": {"api": api}, "tuning": SETTINGS, "templates": TEMPLATES}),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
         config={"hosts": {"gpt": settings}},
-        input=SimpleNamespace(**files),
+        input=SimpleNamespace(questions="questions.parquet"),
         output=SimpleNamespace(training="training.parquet", card="arm.json"),
     )
     runpy.run_path(str(SCRIPT), init_globals={"snakemake": rule})
     with spend.Ledger(tmp_path / "results" / "store" / "spend.sqlite") as found:
         [row] = found.frame().to_dicts()
     training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.most_tokens(api))
+    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.token_upper_bound(api))
     assert row["prompt_tokens"] > 1.3 * 2 * hosted.training_tokens(training)
 
 

@@ -27,7 +27,7 @@ def open_arm(
         questions: all of the set; the blocks are those of the job's shard.
         run: which stage of which arm the job is.
         cards: paths. An arm with weights here needs `model` (model.json), `precision` (precision.json) and, where it is
-            tuned, `arm` (arm.json); a hosted arm needs `host` (what the host said).
+            tuned, `arm` (arm.json).
         how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.hosting` as `hosts`.
         threads: of PyTorch.
     """
@@ -43,9 +43,9 @@ def open_arm(
 
             api = identity.hosted_section(backend, cards)
             labels = {"stage": run.stage, "arm": run.arm, "eval_set": run.eval_set}
-            settings, said = how["hosts"][api["name"]], job.read_json(cards["host"])
+            settings = how["hosts"][api["name"]]
             model, arm, on_disk = opened.enter_context(
-                session.ready(api, settings, said, STORE, run.rows_folder, labels, backend.get("chat", {}))
+                session.open_session(api, settings, STORE, run.rows_folder, labels, backend.get("chat", {}))
             )
         else:
             model, arm = _local(backend["quantisation"], cards, how["compute"], threads)

@@ -34,8 +34,8 @@ class UserError(Exception):
         super().__init__(" ".join(str(message).split()))
 
 
-class StopError(UserError):
-    """Nothing more can be asked of a host; what has arrived is kept."""
+class HostStopped(UserError):
+    """No further call of a host can be made; the responses so far are kept."""
 
 
 def warn(line: str) -> None:

@@ -49,7 +49,7 @@ def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema, metadata: di
 
 
 def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
-    """Read a result; UserError where it is not there. A damaged one is set aside, and a run makes it anew."""
+    """Read a result; UserError if it is not there. A damaged result is set aside, and a run makes it again."""
     with damage.setting_aside(path):
         return load(path, schema)
 

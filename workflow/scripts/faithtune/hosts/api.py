@@ -1,10 +1,9 @@
-"""The hosted backend: an arm behind an OpenAI-compatible host, asked by calls (`calls`) or in batches (`batch.run`).
+"""The hosted backend: an arm at an OpenAI-compatible host, by single calls (`calls`) or batches (`batch.run`).
 
-At the endpoint `completions` the prompt is the rendered conversation, and the model goes on in its own open turn,
-as everywhere else in the study. `chat` has no open turn, so a chain is *told again*: it stands in a closed
-assistant's turn, and another user's turn (templates `chat_answer`, `chat_continue`) asks for the answer or the rest
-(Lanham et al. 2023, arXiv 2307.13702, ask for answers in this way). What a host is sent tells which, and ANSWERS
-says so in `turn`.
+At the endpoint `completions` the prompt is the rendered conversation, and the model continues its own open turn, as
+everywhere else in the study. `chat` has no open turn. There the chain is *retold*: it is placed in a closed assistant
+turn, and another user turn (templates `chat_answer`, `chat_continue`) requests the answer or the rest, as Lanham et
+al. 2023 (arXiv 2307.13702) do for answers. The column `turn` of ANSWERS says which.
 """
 
 import bisect
@@ -24,17 +23,17 @@ from faithtune.hosts.host import Host
 from faithtune.models import token_counts
 from faithtune.models.backend import Answer, Completion, Query
 
-ENGINE = "api-1"  # part of every row's key: raise it when a change here alters what a row holds
+ENGINE = "api-1"  # part of every row key: raise it when a change here alters the rows
 
-# Makes the calls: (index, response) of each request as it arrives, or what the host says against it.
+# Sends requests: (index, response) of each on arrival, or the error by which the host refuses it.
 Send = Callable[[list[Request]], Iterator[tuple[int, dict | UserError]]]
 
 
 class ApiModel:
     """An arm at a host: a backend.Model.
 
-    tokenizer: of completions, for its chat template and to count tokens; None: plain turns, and words are counted.
-    templates: of chat, by name (`prompts.read`): chat_answer and chat_continue.
+    tokenizer: for completions: its chat template renders prompts, and it counts tokens; None: prompts have plain turns
+    and token counts are estimated. templates: for chat: chat_answer and chat_continue (`prompts.read`).
     """
 
     engine = ENGINE
@@ -45,33 +44,33 @@ class ApiModel:
         self.continues = host.endpoint == "completions"
 
     def render(self, user: str, assistant: str = "") -> str:
-        """The request's prompt: text for completions, for chat its messages as JSON."""
+        """The prompt of a request: text for completions, messages as JSON for chat."""
         if self.continues:
             return prompts.render(self.tokenizer or prompts.PLAIN, user, assistant)
         return json.dumps(retold(user, assistant, self.templates), ensure_ascii=False)
 
     def prompt_key(self, text: str) -> str:
-        """What a row's key says of the prompt: its text, as the host makes the tokens."""
+        """The part of the row key for the prompt: its text, because the host tokenizes it."""
         return text
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the given tokenizer makes of `text`; without one, by its length."""
+        """Tokens in `text` by the configured tokenizer; without a tokenizer an estimate from its length."""
         if self.tokenizer is None:
             return token_counts.estimated(text)
         return len(prompts.token_ids(self.tokenizer, text))
 
     def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
-        """All groups together: the host keeps what prompts have in common, or does not."""
+        """One pack of all groups: caching shared prefixes is up to the host."""
         if groups:
             yield list(range(len(groups)))
 
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Completion]]:
-        """Continue each text until the model ends its turn or `ended(new text)` holds; what it wrote after is cut."""
+        """Continue each text until the model ends its turn or `ended(new text)` holds; later text is cut."""
         for i, response in self._sent("generate", [self._body(text, max_new_tokens) for text in texts], keys):
             text, finished = responses.text(response), responses.is_finished(response)
-            kept = self._up_to(text, ended)
+            kept = self._cut_at_end(text, ended)
             used = (response.get("usage") or {}).get("completion_tokens")
             if used is None or kept != text:
                 used = self.count_tokens(kept) if kept else 0
@@ -80,12 +79,12 @@ class ApiModel:
     def answer(
         self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each ask.
+        """Answer each query.
 
-        Letters have probabilities where the host gives those of the likeliest tokens: of completions at the first
-        position, as everywhere in the study, of chat where the letter stands. Letters that are not among the
-        likeliest have probability 0. Elsewhere letters are read from the text, as numbers are. The probability of a
-        number is not to be had.
+        Option letters have probabilities if the host returns log-probabilities: for completions at the first position,
+        as everywhere in the study, for chat at the position of the letter. A letter that is not among the most likely
+        tokens has probability 0. Without log-probabilities, letters are read from the text. Numbers are always read
+        from the text and have no probability.
         """
         bodies = []
         for ask in asks:
@@ -98,14 +97,14 @@ class ApiModel:
     def answer_again(
         self, asks: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
-        """The same calls made once more: the noise floor of a host is that it does not always say the same."""
+        """Repeat the calls: a host's noise floor is how often it answers the same request differently."""
         return self.answer(asks, max_new_tokens, ended, keys)
 
     def _body(self, prompt: str, max_new_tokens: int) -> dict:
         return self.host.body(prompt if self.continues else json.loads(prompt), max_new_tokens, self.seed)
 
     def _sent(self, what: str, bodies: list[dict], keys: list[str]) -> Iterator[tuple[int, dict]]:
-        """(index, response) of each body; raises what was said against some once all others have been given out."""
+        """(index, response) of each body; then a UserError if the host refused some of them."""
         requests = [Request(key, body) for key, body in zip(keys, bodies, strict=True)]
         refused: list[UserError] = []
         with tqdm(total=len(requests), unit="call", desc=what, mininterval=5, disable=not requests) as bar:
@@ -116,7 +115,7 @@ class ApiModel:
                 else:
                     yield i, response
         if refused:
-            raise UserError(f"{len(refused)} of {len(requests)} rows were not answered; the first: {refused[0]}")
+            raise UserError(f"{len(refused)} of {len(requests)} rows have no answer; the first: {refused[0]}")
 
     def _answer(self, ask: Query, response: dict, ended: Callable[[str], bool]) -> Answer:
         text, finished = responses.text(response), responses.is_finished(response)
@@ -124,21 +123,21 @@ class ApiModel:
         if ask.n_options and self.continues and places:
             return _letters(places[0], ask.n_options)
         after = text.rpartition(prompts.CUE)[2] if not self.continues else text
-        kept = self._up_to(after, ended)
-        told = Answer(kept, finished or kept != after, [], None, None)
+        kept = self._cut_at_end(after, ended)
+        answer = Answer(kept, finished or kept != after, [], None, None)
         if not (ask.n_options and places):
-            return told
+            return answer
         span = extract.forced(kept, "choice", LETTERS[: ask.n_options]).span
         if span is None:
-            return told
+            return answer
         place = _place_at(places, len(text) - len(after) + span[0])
         if place[0].strip(" (*") != kept[span[0] : span[1]]:  # an option's text
-            return told
+            return answer
         letters = _letters(place, ask.n_options)
-        return Answer(kept, told.finished, letters.probabilities, letters.option_mass, None)
+        return Answer(kept, answer.finished, letters.probabilities, letters.option_mass, None)
 
-    def _up_to(self, text: str, ended: Callable[[str], bool]) -> str:
-        """`text` to where `ended` first holds: to a token's end, as a model asked here would have stopped."""
+    def _cut_at_end(self, text: str, ended: Callable[[str], bool]) -> str:
+        """`text` up to the end of the token after which `ended` first holds, where a local model would stop."""
         if not ended(text):
             return text
         if self.tokenizer is None:
@@ -150,10 +149,11 @@ class ApiModel:
 
 
 def retold(user: str, assistant: str, templates: dict[str, str]) -> list[dict]:
-    """Messages for a conversation whose assistant's turn is open, where turns are always closed.
+    """Chat messages, all of them closed turns, for a conversation whose assistant turn is open.
 
-    A turn that ends with the cue is asked for its answer, one that ends with a line end for its rest; what else
-    begins a turn (a chain's first marker, the opening of a rewritten step) ends the user's turn.
+    After an assistant turn that ends with the cue, a user turn requests the answer; after one that ends with a
+    newline, the rest. Any other beginning (a chain's first marker, the opening of a rewritten step) is appended to
+    the first user turn.
     """
     begun = assistant.removesuffix(prompts.CUE).rstrip("\n")
     if assistant.endswith(prompts.CUE):
@@ -169,7 +169,7 @@ def retold(user: str, assistant: str, templates: dict[str, str]) -> list[dict]:
 
 
 def _letters(place: responses.Place, n_options: int) -> Answer:
-    """A choice, read from the likeliest tokens at one place; all probabilities are 0 where none is a letter."""
+    """The option probabilities at one place; all are 0 if no letter is among the most likely tokens."""
     found = dict.fromkeys(LETTERS[:n_options], 0.0)
     for token, logprob in place[1]:
         if (letter := token.strip(" (*")) in found:
@@ -180,7 +180,7 @@ def _letters(place: responses.Place, n_options: int) -> Answer:
 
 
 def _place_at(places: list[responses.Place], offset: int) -> responses.Place:
-    """The token that the character at `offset` belongs to."""
+    """The place of the token that contains the character at `offset`."""
     end = 0
     for place in places:
         end += len(place[0])

@@ -1,4 +1,4 @@
-"""Calls that cost money: each is reserved in the spend ledger before it is made and settled after."""
+"""Paid calls: each is reserved in the spend ledger before it is made and paid for afterwards."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import httpx2
 import openai
 
-from faithtune.core.errors import StopError, UserError
+from faithtune.core.errors import HostStopped, UserError
 from faithtune.hosts import calls, responses
-from faithtune.hosts.calls import Gate, Request
-from faithtune.hosts.host import Host, chain_out_of_sight
-from faithtune.hosts.journal import Arrived
+from faithtune.hosts.calls import RateLimiter, Request
+from faithtune.hosts.host import Host, hidden_reasoning
+from faithtune.hosts.journal import ResponseJournal
 from faithtune.hosts.responses import FILTERED
 from faithtune.hosts.spend import prices
-from faithtune.hosts.spend.ledger import Call, Ledger, Used
+from faithtune.hosts.spend.ledger import Ledger, Reservation, Usage
 
 
 @dataclass(frozen=True)
-class Purse:
-    """What pays for an arm's rows of one stage, and how the ledger names them."""
+class Meter:
+    """Prices the calls of one arm and stage, and names them in the ledger."""
 
     host: Host
     ledger: Ledger
@@ -26,85 +26,83 @@ class Purse:
     arm: str
     eval_set: str | None
     stage: str
-    count: Callable[[str], int]  # tokens of a text, rather too many
+    count_tokens: Callable[[str], int]  # an upper bound
 
-    def call(self, request: Request, batch: bool = False) -> Call:
-        """A request as the ledger reserves it, at the most it can cost."""
-        prompt, most = self.count(_text(request.body)), request.body["max_tokens"]
+    def reservation(self, request: Request, batch: bool = False) -> Reservation:
+        """A request as the ledger reserves it, at its highest possible cost."""
+        prompt, most = self.count_tokens(_text(request.body)), request.body["max_tokens"]
         usd = prices.cost(self.price, prompt, most, batch=batch)
         names = (request.key, self.host.name, self.host.model, self.arm, self.eval_set, self.stage, self.host.endpoint)
-        return Call(*names, prompt, most, usd, batch)
+        return Reservation(*names, prompt, most, usd, batch)
 
-    def used(self, ticket: int, response: dict, batch: bool = False) -> Used:
-        """A response as the ledger settles it."""
+    def usage(self, reservation: int, response: dict, batch: bool = False) -> Usage:
+        """What a response used, as the ledger pays for it; reservation: its id."""
         usage = response.get("usage") or {}
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if prompt is None or completion is None:
-            return Used(ticket, None, None, None)
+            return Usage(reservation, None, None, None)
         cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        return Used(ticket, prompt, completion, prices.cost(self.price, prompt, completion, cached, batch))
+        return Usage(reservation, prompt, completion, prices.cost(self.price, prompt, completion, cached, batch))
 
 
-def made(
-    purse: Purse, gate: Gate, concurrency: int, arrived: Arrived, requests: list[Request]
+def send_all(
+    meter: Meter, limiter: RateLimiter, concurrency: int, journal: ResponseJournal, requests: list[Request]
 ) -> Iterator[tuple[int, dict | UserError]]:
-    """(index, response) of each request as it arrives; a UserError in the place of one that the host refuses.
+    """(index, response) of each request on arrival; a UserError in place of the response if the host refuses it.
 
-    arrived: where each response is kept from the moment it is there. Raises StopError, with what has arrived given
-    out, where nothing more can be asked: the budget, the key, a host that cannot be reached.
+    Each response is in the journal before it is yielded. Raises HostStopped, after all responses that arrived, if no
+    further call can be made: the budget is used up, the key is refused, the host cannot be reached.
     """
-    return calls.made(lambda request: _made(purse, gate, arrived, request), requests, concurrency)
+    return calls.run_concurrently(lambda request: _send(meter, limiter, journal, request), requests, concurrency)
 
 
-def _made(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
+def _send(meter: Meter, limiter: RateLimiter, journal: ResponseJournal, request: Request) -> dict:
     try:
-        return calls.again(lambda: _tried(purse, gate, arrived, request), gate)
+        return calls.retry(lambda: _attempt(meter, journal, request), limiter)
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
         if error.code == FILTERED:
-            arrived.put(request.key, responses.DECLINED)
+            journal.put(request.key, responses.DECLINED)
             return responses.DECLINED
-        raise purse.host.as_user_error(error) from None
-    except StopError:
-        gate.stopped = True
+        raise meter.host.as_user_error(error) from None
+    except HostStopped:
+        limiter.stopped = True
         raise
     except openai.APIError as error:
-        gate.stopped = True
-        raise StopError(str(purse.host.as_user_error(error))) from None
-    except calls.Garbled as error:
-        gate.stopped = True
-        raise StopError(f"{purse.host.where}: the host's answers cannot be read: {error}") from None
+        limiter.stopped = True
+        raise HostStopped(str(meter.host.as_user_error(error))) from None
+    except calls.MalformedResponse as error:
+        limiter.stopped = True
+        raise HostStopped(f"{meter.host.where}: the host's responses cannot be read: {error}") from None
 
 
-def _tried(purse: Purse, gate: Gate, arrived: Arrived, request: Request) -> dict:
-    """One attempt. What the host may have charged for stays reserved, whatever became of its answer."""
-    call = purse.call(request)
-    ticket = purse.ledger.reserve(call)
+def _attempt(meter: Meter, journal: ResponseJournal, request: Request) -> dict:
+    """One attempt. It stays reserved if the host may have charged it, even if no answer arrives."""
+    reservation = meter.ledger.reserve(meter.reservation(request))
     try:
-        response, headers = purse.host.send(request.body)
+        response = meter.host.send(request.body)
     except openai.APIError as error:
         if _is_free(error):
-            purse.ledger.release(ticket)
+            meter.ledger.release(reservation)
         raise
-    hidden = chain_out_of_sight(purse.host, response)
+    hidden = hidden_reasoning(meter.host, response)
     if responses.is_answer(response) and not hidden:
-        arrived.put(request.key, response)
-    purse.ledger.settle(purse.used(ticket, response))
-    gate.read(headers, call.prompt_tokens + call.completion_tokens)
+        journal.put(request.key, response)
+    meter.ledger.pay(meter.usage(reservation, response))
     if hidden:
         raise hidden
     if not responses.is_answer(response):
-        raise calls.Garbled("a response without a text")
+        raise calls.MalformedResponse("a response without a text")
     return response
 
 
 def _is_free(error: openai.APIError) -> bool:
-    """Whether a call that ended so cost nothing: the host says that it did not answer, or was not reached."""
+    """Whether a failed call cost nothing: the host says that it gave no answer, or was never reached."""
     if isinstance(error, openai.APIConnectionError):
         return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
-    # A gateway's error says nothing of the host behind it; Azure charges for 408 and for what its filter declines.
+    # A gateway's error says nothing about the host behind it; Azure charges for 408 and for what its filter refuses.
     return getattr(error, "status_code", 400) not in (408, 502, 504, *range(520, 530)) and error.code != FILTERED
 
 
 def _text(body: dict) -> str:
-    """What a request sends, as one text."""
+    """All text that a request sends."""
     return body.get("prompt") or "\n".join(message["content"] for message in body["messages"])

@@ -1,6 +1,6 @@
-"""An order of a fine-tuning job, and what a host knows of it: its jobs, files, events and checkpoints.
+"""What to fine-tune, and the fine-tuning endpoints of a host: jobs, files, events and checkpoints.
 
-Each function asks the host once (a list: page by page) and lets openai's errors through.
+Each function makes one request (a list: one per page) and raises openai's errors.
 """
 
 from dataclasses import dataclass
@@ -11,78 +11,79 @@ from faithtune.hosts import polling
 
 PAGE = 100
 PURPOSE = "fine-tune"
-MARK = "faithtune"  # the metadata's key for the order's hash
-FAILED = ("failed", "cancelled", "expired")  # states
-SHORT = 16  # hex digits of it in names, as some hosts take suffixes of 18 characters at most
+MARK = "faithtune"  # the metadata key for the identity
+FAILED = ("failed", "cancelled", "expired")  # statuses
+SHORT = 16  # hex digits of the identity in names, as some hosts allow suffixes of at most 18 characters
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be trained."""
+class FineTuneSpec:
+    """What to fine-tune."""
 
-    identity: str  # sha256 of all the rest
-    request: dict  # model, method, seed: of POST /v1/fine_tuning/jobs
+    identity: str  # sha256 of the request and the files
+    request: dict  # model, method, seed: for POST /v1/fine_tuning/jobs
     files: dict[str, bytes]  # training and, if there is one, validation: JSONL
 
     @property
     def short(self) -> str:
         return self.identity[:SHORT]
 
-    def filename(self, what: str) -> str:
-        return f"faithtune-{self.short}-{what}.jsonl"
+    def filename(self, part: str) -> str:
+        return f"faithtune-{self.short}-{part}.jsonl"
 
 
-def jobs_of(client: openai.OpenAI, order: Order, training_file: str | None) -> list[dict]:
-    """All jobs of an order that the host knows, the newest first; training_file: its id, once it has one."""
-    listed = (_plain(job.to_dict()) for job in client.fine_tuning.jobs.list(limit=PAGE))
-    return [job for job in listed if is_of(job, order, training_file)]
+def list_jobs(client: openai.OpenAI, spec: FineTuneSpec, training_file: str | None) -> list[dict]:
+    """All jobs of a spec at the host, the newest first; training_file: its id, once it is uploaded."""
+    listed = (_normalised(job.to_dict()) for job in client.fine_tuning.jobs.list(limit=PAGE))
+    return [job for job in listed if belongs_to(job, spec, training_file)]
 
 
-def job_of(client: openai.OpenAI, name: str) -> dict:
-    """The job of an id."""
-    return _plain(client.fine_tuning.jobs.retrieve(name).to_dict())
+def retrieve_job(client: openai.OpenAI, job: str) -> dict:
+    """The job with an id."""
+    return _normalised(client.fine_tuning.jobs.retrieve(job).to_dict())
 
 
-def is_of(job: dict, order: Order, training_file: str | None) -> bool:
-    """By metadata, else suffix, else training file: not every host keeps all of them.
+def belongs_to(job: dict, spec: FineTuneSpec, training_file: str | None) -> bool:
+    """Whether a job was made from a spec: by metadata, else suffix, else training file.
 
-    The job's `model` says little: a host that is asked by an alias answers with the model's own name.
+    Not every host keeps all of these. The job's `model` is weak evidence, because a host that is called with an alias
+    answers with the model's own name.
     """
     if marked := (job.get("metadata") or {}).get(MARK):
-        return marked == order.identity
+        return marked == spec.identity
     if suffix := job.get("user_provided_suffix") or job.get("suffix"):
-        return suffix == order.short
+        return suffix == spec.short
     if training_file is None or job.get("training_file") != training_file:
         return False
-    # The file has the order's name, but a host may keep equal files once, for all orders.
-    asked, model = order.request, job.get("model") or ""
-    return (asked["model"] in model or model in asked["model"]) and job.get("seed") in (None, asked.get("seed"))
+    # A host may store equal files once, so specs that differ in model or seed can share the training file.
+    wanted, model = spec.request, job.get("model") or ""
+    return (wanted["model"] in model or model in wanted["model"]) and job.get("seed") in (None, wanted.get("seed"))
 
 
-def file_of(client: openai.OpenAI, order: Order, what: str) -> str | None:
-    """The id of an order's file at the host."""
+def find_file(client: openai.OpenAI, spec: FineTuneSpec, part: str) -> str | None:
+    """The id of a spec's file (training or validation) at the host."""
     for file in client.files.list(purpose=PURPOSE, limit=PAGE):
-        same = file.filename == order.filename(what) and file.bytes == len(order.files[what])
+        same = file.filename == spec.filename(part) and file.bytes == len(spec.files[part])
         if same and str(file.status).lower() not in polling.UNUSABLE:
             return file.id
     return None
 
 
-def upload(client: openai.OpenAI, order: Order, what: str) -> str:
-    """The id of the file, which is uploaded."""
-    file = (order.filename(what), order.files[what], "application/jsonl")
+def upload_file(client: openai.OpenAI, spec: FineTuneSpec, part: str) -> str:
+    """Upload a file; its id."""
+    file = (spec.filename(part), spec.files[part], "application/jsonl")
     return client.files.create(file=file, purpose=PURPOSE).id
 
 
-def create(client: openai.OpenAI, order: Order, files: dict[str, str]) -> dict:
-    """The job, which is made from uploaded files: {"training": id, ...}."""
-    named = {f"{what}_file": name for what, name in files.items()}
-    marks = {"suffix": order.short, "metadata": {MARK: order.identity}}
-    return client.fine_tuning.jobs.create(**order.request, **named, **marks).to_dict()
+def create_job(client: openai.OpenAI, spec: FineTuneSpec, files: dict[str, str]) -> dict:
+    """Create the job from uploaded files: {"training": id, ...}."""
+    named = {f"{part}_file": file for part, file in files.items()}
+    marks = {"suffix": spec.short, "metadata": {MARK: spec.identity}}
+    return client.fine_tuning.jobs.create(**spec.request, **named, **marks).to_dict()
 
 
-def events_of(client: openai.OpenAI, job: str, seen: set[str]) -> list[dict]:
-    """A job's events but those seen, the oldest first; none where the host has no such endpoint."""
+def list_events(client: openai.OpenAI, job: str, seen: set[str]) -> list[dict]:
+    """A job's events that are not in `seen`, the oldest first; empty if the host has no such endpoint."""
     new = []
     try:
         for event in client.fine_tuning.jobs.list_events(job, limit=PAGE):
@@ -94,15 +95,15 @@ def events_of(client: openai.OpenAI, job: str, seen: set[str]) -> list[dict]:
     return new[::-1]
 
 
-def checkpoints_of(client: openai.OpenAI, job: str) -> list[dict]:
-    """A job's checkpoints, the oldest first; none where the host has no such endpoint."""
+def list_checkpoints(client: openai.OpenAI, job: str) -> list[dict]:
+    """A job's checkpoints, the oldest first; empty if the host has no such endpoint."""
     try:
-        listed = [one.to_dict() for one in client.fine_tuning.jobs.checkpoints.list(job, limit=PAGE)]
+        listed = [found.to_dict() for found in client.fine_tuning.jobs.checkpoints.list(job, limit=PAGE)]
     except openai.NotFoundError:
         return []
-    return sorted(listed, key=lambda one: one.get("step_number") or 0)
+    return sorted(listed, key=lambda found: found.get("step_number") or 0)
 
 
-def _plain(job: dict) -> dict:
-    """A job, its state as the API has it; without one, ""."""
-    return job | {"status": polling.state(job.get("status"), "succeeded")}
+def _normalised(job: dict) -> dict:
+    """A job with the API's own word as its status; "" without a status."""
+    return job | {"status": polling.normalise_status(job.get("status"), "succeeded")}

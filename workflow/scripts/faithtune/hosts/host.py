@@ -1,16 +1,15 @@
-"""The host of a model that is not asked here: any that speaks the OpenAI API.
+"""A model at a host that speaks the OpenAI API.
 
-`connect` makes the client, with the key from the environment and nowhere else; `check` holds the host to the
-abilities that the configuration declares, by one call of a few tokens, before anything is asked of it:
+`connect` makes the client; the key comes from the environment only. `check` verifies the abilities that the
+configuration declares with one call of a few tokens, before any row is requested:
 
-    continue  completions go on behind a prompt's own tokens
-    logprobs  probabilities of the likeliest tokens come with an answer
-    seed      a seed is accepted
-    batch     it has the Batch endpoint
-    tune      it has the fine-tuning endpoint
+    continue  completions continue the prompt's own tokens
+    logprobs  answers come with the probabilities of the most likely tokens
+    seed      requests may have a seed
+    batch     the host has the Batch endpoint
+    tune      the host has the fine-tuning endpoint
 """
 
-import datetime
 import json
 import os
 import time
@@ -20,13 +19,13 @@ from dataclasses import dataclass
 import httpx2
 import openai
 
-from faithtune.core.errors import StopError, UserError
+from faithtune.core.errors import HostStopped, UserError
 from faithtune.core.redaction import redacted
 from faithtune.hosts import calls, responses
-from faithtune.hosts.calls import Garbled, Gate
-from faithtune.hosts.checks import check_key, check_shutdown, hides_chain
+from faithtune.hosts.calls import MalformedResponse, RateLimiter
+from faithtune.hosts.checks import HIDDEN_CHAIN, check_key, is_reasoning_model
 
-# Likeliest tokens asked for: what the endpoints give at most, by OpenAI's reference.
+# The most log-probabilities per token that the endpoints return, by OpenAI's reference.
 TOP_LOGPROBS = {"chat": 20, "completions": 5}
 
 _PROBE = "1, 2, 3, 4,"
@@ -34,66 +33,66 @@ _PROBE = "1, 2, 3, 4,"
 
 @dataclass(frozen=True)
 class Host:
-    """A model at a host, and how it is reached."""
+    """A model at a host, with the client that reaches it."""
 
     name: str  # of the model in the configuration
-    model: str  # the host's name of it
+    model: str  # the host's name of the model
     endpoint: str  # chat | completions
     abilities: tuple[str, ...]
     client: openai.OpenAI
-    extra: dict  # further fields of every request
+    extra: dict  # more fields of every request
     key_env: str | None
-    top_logprobs: int = 20  # likeliest tokens asked for
-    section: str = "api"  # of the model in the configuration: api, or served
+    top_logprobs: int = 20  # log-probabilities per token to request
+    section: str = "api"  # of the model in the configuration: api or served
 
     @property
     def where(self) -> str:
-        """Its place in the configuration."""
+        """The place of the model in the configuration."""
         return f"models.{self.name}.{self.section}"
 
     def body(self, prompt: str | list[dict], max_new_tokens: int, seed: int | None = None) -> dict:
-        """A request: greedy, of one answer; `prompt` is text for completions, messages for chat."""
-        asked = {"messages": prompt} if self.endpoint == "chat" else {"prompt": prompt}
-        body = {"model": self.model, **asked, "max_tokens": max_new_tokens, "temperature": 0.0, **self.extra}
+        """A request for one greedy answer; `prompt` is text for completions, messages for chat."""
+        given = {"messages": prompt} if self.endpoint == "chat" else {"prompt": prompt}
+        body = {"model": self.model, **given, "max_tokens": max_new_tokens, "temperature": 0.0, **self.extra}
         if seed is not None and "seed" in self.abilities:
             body["seed"] = seed
         return body
 
     def with_logprobs(self, body: dict) -> dict:
-        """`body`, asking for the probabilities of the likeliest tokens where the host has them."""
+        """`body` with a request for log-probabilities, if the host has them."""
         if "logprobs" not in self.abilities:
             return body
         if self.endpoint == "chat":
             return body | {"logprobs": True, "top_logprobs": self.top_logprobs}
         return body | {"logprobs": self.top_logprobs}
 
-    def send(self, body: dict) -> tuple[dict, dict]:
-        """One call, which ends with the client's timeout: the response's JSON and its headers.
+    def send(self, body: dict) -> dict:
+        """The JSON response to one call, within the client's timeout.
 
-        Raises openai's errors, also for what the host says against it in an answer of status 200, and Garbled.
+        Raises openai's errors, also for errors that the host sends with status 200, and MalformedResponse.
         """
         resource = self.client.chat.completions if self.endpoint == "chat" else self.client.completions
         known = {key: body[key] for key in ("model", "prompt", "messages") if key in body}
         rest = {key: value for key, value in body.items() if key not in known}
-        ends, parts = time.monotonic() + self.client.timeout, []
-        asked = httpx2.Request("POST", self.client.base_url)  # for errors of reading, which the client leaves bare
+        deadline, parts = time.monotonic() + self.client.timeout, []
+        request = httpx2.Request("POST", self.client.base_url)  # for read errors, which the client does not wrap
         try:
             with resource.with_streaming_response.create(**known, extra_body=rest) as raw:
-                for part in raw.iter_bytes():  # the client's own limit is between two of them
-                    if time.monotonic() > ends:
-                        raise openai.APITimeoutError(request=asked)
+                for part in raw.iter_bytes():  # the client's own timeout applies to each part
+                    if time.monotonic() > deadline:
+                        raise openai.APITimeoutError(request=request)
                     parts.append(part)
         except httpx2.TimeoutException as error:
-            raise openai.APITimeoutError(request=asked) from error
+            raise openai.APITimeoutError(request=request) from error
         except (httpx2.HTTPError, OSError) as error:
-            raise openai.APIConnectionError(request=asked) from error
+            raise openai.APIConnectionError(request=request) from error
         response = _json(b"".join(parts))
-        if said := responses.error(response):
-            raise openai.APIError(str(said.get("message") or said), request=asked, body=said)
-        return response, dict(raw.headers)
+        if error := responses.error(response):
+            raise openai.APIError(str(error.get("message") or error), request=request, body=error)
+        return response
 
     def as_user_error(self, error: Exception) -> UserError:
-        """A host's error in one line, without the key."""
+        """An error of the host as one line without the key."""
         if isinstance(error, openai.AuthenticationError):
             what = f"the host refuses the key in {self.key_env or 'no variable (api_key_env is not set)'}"
         elif isinstance(error, openai.NotFoundError):
@@ -110,12 +109,12 @@ class Host:
 
 
 def connect(name: str, api: dict) -> Host:
-    """The host of the model `name`, whose completed configuration `api` is."""
+    """The host of the model `name`; `api`: the section of its configuration, with defaults."""
     section, url, key = api.get("section", "api"), api.get("base_url"), None
     where = f"models.{name}.{section}"
     for part in ("base_url_env", "api_key_env"):
         variable = api.get(part)
-        if variable and not os.environ.get(variable):  # not quoted: it may be the key itself
+        if variable and not os.environ.get(variable):  # not quoted: users may have pasted the key itself
             raise UserError(f"{where}.{part}: the variable that it names is not set in the environment")
     if api.get("base_url_env"):
         url = os.environ[api["base_url_env"]]
@@ -124,89 +123,66 @@ def connect(name: str, api: dict) -> Host:
         check_key(f"{where}.api_key_env", key)
     client = openai.OpenAI(
         base_url=url,
-        api_key=key or "none",  # open servers want none, the client wants something
+        api_key=key or "none",  # the client requires a key even where the server does not
         timeout=api["timeout"],
-        max_retries=0,  # calls.py waits as long as the host says
+        max_retries=0,  # calls.retry retries, so that the ledger counts every attempt
     )
-    hidden = section == "api" and hides_chain(api["model"])  # what is served from here has any name
-    if hidden:
-        raise UserError(f"{where}.model is {api['model']!r}; {hidden}")
+    if section == "api" and is_reasoning_model(api["model"]):  # a served model's name says nothing
+        raise UserError(f"{where}.model is {api['model']!r}; {HIDDEN_CHAIN}")
     decides = api["model"], api["endpoint"], tuple(api["abilities"])
-    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), likeliest(api), section)
+    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), top_logprobs(api), section)
 
 
-def likeliest(api: dict) -> int:
-    """How many of the likeliest tokens are asked for where letters are read."""
+def top_logprobs(api: dict) -> int:
+    """How many log-probabilities per token to request where option letters are read."""
     return api.get("top_logprobs") or TOP_LOGPROBS[api["endpoint"]]
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:
-    """What the host says of itself, for the record; UserError where it lacks what is declared, or soon will.
+    """The host's card: what it says about itself; UserError naming a declared ability that it lacks.
 
-    count_tokens: of the tokenizer that the configuration gives, for completions.
+    count_tokens: of the configured tokenizer, for completions.
     """
-    ends = shutdown_date(host)
-    check_shutdown(host.where, host.model, ends)
-    response = _answered(host)
+    response = _probe(host)
     _check_answer(host, response, count_tokens)
     for ability, ask in {
-        "batch": lambda: host.client.batches.list(limit=1).data,  # a web page comes as a text, which has none
+        "batch": lambda: host.client.batches.list(limit=1).data,  # of a web page, a text, .data fails
         "tune": lambda: host.client.fine_tuning.jobs.list(limit=1).data,
     }.items():
         if ability in host.abilities:
             try:
-                _tried(ask)
-            except (openai.NotFoundError, Garbled):
+                _retried(ask)
+            except (openai.NotFoundError, MalformedResponse):
                 raise _lacks(host, ability, "it has no such endpoint") from None
             except openai.APIError as error:
                 raise host.as_user_error(error) from None
     return {
         "model": response.get("model"),
         "system_fingerprint": response.get("system_fingerprint"),
-        "shutdown_date": ends,
         "endpoint": host.endpoint,
         "abilities": list(host.abilities),
     }
 
 
-def shutdown_date(host: Host) -> str | None:
-    """The day (YYYY-MM-DD) on which the host takes the model away, if it says so in its list of models."""
-    try:
-        said = getattr(_tried(lambda: _listed(host)), "shutdown_date", None)
-        return datetime.date.fromisoformat(str(said)[:10]).isoformat() if said else None
-    except (openai.AuthenticationError, openai.APIConnectionError) as error:
-        raise host.as_user_error(error) from None
-    except (openai.APIError, Garbled, ValueError):
-        return None  # open servers list what they like
-
-
-def chain_out_of_sight(host: Host, response: dict) -> StopError | None:
-    """What to raise where a response's usage or message shows a chain out of sight: each further call would too."""
+def hidden_reasoning(host: Host, response: dict) -> HostStopped | None:
+    """The error to raise if a response's usage or message shows hidden reasoning; None if it shows none."""
     details = (response.get("usage") or {}).get("completion_tokens_details") or {}
     message = (response.get("choices") or [{}])[0].get("message") or {}
     if details.get("reasoning_tokens") or message.get("reasoning_content") or message.get("reasoning"):
-        return StopError(
-            f"{host.where}.model is {host.model!r}, which reasons apart from what it answers: that chain"
-            " can be tampered with at no host; expected a model, or a setting in `extra`, that reasons in its answer"
+        return HostStopped(
+            f"{host.where}.model is {host.model!r}, which reasons outside of its answer: no host lets that chain be"
+            " tampered with; expected a model, or a setting in `extra`, that reasons in its answer"
         )
     return None
 
 
-def _tried(ask: Callable[[], object]) -> object:
-    """What `ask` returns; a host that is away is told of soon."""
-    return calls.again(lambda: calls.read(ask), Gate(), attempts=3)
+def _retried(ask: Callable[[], object]) -> object:
+    """The result of `ask`, with few retries: a check should fail soon."""
+    return calls.retry(lambda: calls.parsed(ask), RateLimiter(), attempts=3)
 
 
-def _listed(host: Host) -> object:
-    """The model in the host's list: by its name, or among all, as a name with a slash may not be found."""
-    try:
-        return host.client.models.retrieve(host.model)
-    except openai.NotFoundError:
-        return next((model for model in host.client.models.list() if model.id == host.model), None)
-
-
-def _answered(host: Host) -> dict:
-    """The host's answer to a few tokens, with all that is declared; UserError naming what it refuses."""
+def _probe(host: Host) -> dict:
+    """The response to a short prompt with all declared fields; UserError naming the field that the host refuses."""
     prompt = _PROBE if host.endpoint == "completions" else [{"role": "user", "content": _PROBE}]
     plain = host.body(prompt, 4)
     bodies = {
@@ -219,13 +195,13 @@ def _answered(host: Host) -> dict:
         if without is not None and without not in host.abilities:
             continue
         try:
-            response, _ = _tried(lambda body=body: host.send(body))
+            response = _retried(lambda body=body: host.send(body))
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             first = first or error
             continue
         except openai.APIError as error:
             raise host.as_user_error(error) from None
-        except Garbled as error:
+        except MalformedResponse as error:
             raise UserError(f"{host.where}: {error}") from None
         if without is not None:
             fewer = "; or give fewer `top_logprobs`" if without == "logprobs" else ""
@@ -235,7 +211,7 @@ def _answered(host: Host) -> dict:
 
 
 def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int] | None) -> None:
-    if hidden := chain_out_of_sight(host, response):
+    if hidden := hidden_reasoning(host, response):
         raise hidden
     if not responses.is_answer(response):
         raise UserError(f"{host.where}: the host answers, but with no text; expected an address up to /v1")
@@ -246,21 +222,20 @@ def _check_answer(host: Host, response: dict, count_tokens: Callable[[str], int]
         return
     if "continue" in host.abilities and counted > len(_PROBE) + 2:
         raise _lacks(
-            host, "continue", f"it makes {counted} tokens of {len(_PROBE)} characters, so it puts them in a chat"
+            host, "continue", f"it counts {counted} tokens in {len(_PROBE)} characters, so it puts them into a chat"
         )
     if count_tokens:
         own = count_tokens(_PROBE)
         if counted != own:
             raise UserError(
-                f"{host.where}.tokenizer makes {own} tokens of a prompt and the host {counted}: another"
+                f"{host.where}.tokenizer counts {own} tokens in a prompt and the host {counted}: it is another"
                 " tokenizer, or the host adds special tokens (vLLM: extra: {add_special_tokens: false})"
             )
 
 
 def _lacks(host: Host, ability: str, why: str) -> UserError:
     return UserError(
-        f"{host.where}.abilities names {ability!r}, but the host lacks it: {why}; take it out, or name a host"
-        " that has it"
+        f"{host.where}.abilities names {ability!r}, but the host lacks it: {why}; remove it, or name a host that has it"
     )
 
 
@@ -270,5 +245,5 @@ def _json(data: bytes) -> dict:
     except ValueError:
         response = None
     if not isinstance(response, dict):
-        raise Garbled("an answer that is no JSON object; expected an address up to /v1")
+        raise MalformedResponse("a response that is no JSON object; expected an address up to /v1")
     return response

@@ -1,8 +1,8 @@
-"""Responses that were paid for: each is in a file the moment it arrives, until its row stands in the row store.
+"""A journal of paid responses: each is written to a file on arrival and stays there until its row is stored.
 
-One file a job, one JSON line a response. A killed job loses none that it had written (only a power cut may: nothing
-is synced). A job holds its file locked, so that a file that can be locked was left behind; the next job with these
-rows takes over what is in it. A last line that was cut short is no response.
+One file per job, one JSON line per response. A killed job loses no response that it had written; a power cut may lose
+the last ones, because nothing is synced. A job holds a lock on its file, so a file that can be locked belongs to a
+dead job; the next job with the same rows takes its responses over. A truncated last line is ignored.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
-class Arrived:
-    """The responses of one job that are not in the row store yet, by row key; `folder` is that of its rows.
+class ResponseJournal:
+    """The responses of one job that are not in the row store yet, by row key; `folder`: where the job keeps its rows.
 
-    Used as a context. Its file is made with the first response, and removed once all of them are forgotten.
+    A context manager. The file is created with the first response and deleted when no response is left in it.
     """
 
     def __init__(self, folder: Path):
@@ -27,7 +27,7 @@ class Arrived:
         self.lock = threading.Lock()
         self.responses: dict[str, dict] = {}
 
-    def __enter__(self) -> "Arrived":
+    def __enter__(self) -> "ResponseJournal":
         with _left_behind(self.path.parent) as responses:
             for key, response in responses.items():
                 self.put(key, response)
@@ -42,12 +42,12 @@ class Arrived:
                 self.file = None
 
     def get(self, key: str) -> dict | None:
-        """The response of that row, if it had arrived before."""
+        """The response of a row, if it arrived earlier."""
         with self.lock:
             return self.responses.get(key)
 
     def put(self, key: str, response: dict) -> None:
-        """Keep a response."""
+        """Write a response."""
         with self.lock:
             if self.file is None:
                 self._open()
@@ -55,15 +55,15 @@ class Arrived:
             self.responses[key] = response
 
     def forget(self, keys: Iterable[str]) -> None:
-        """The rows of these keys stand in the row store."""
+        """Remove responses whose rows are in the row store."""
         with self.lock:
             for key in keys:
                 self.responses.pop(key, None)
             if self.file is not None:
-                self._renew()
+                self._rewrite()
 
-    def _renew(self) -> None:
-        """A file of only what is left, before the old one goes."""
+    def _rewrite(self) -> None:
+        """Write what is left to a new file before the old one is deleted."""
         old, file = self.path, self.file
         self.path, self.file = old.with_name(f"{uuid.uuid4().hex}.jsonl"), None
         if self.responses:
@@ -74,21 +74,21 @@ class Arrived:
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Another job may take it for left behind before it is locked.
+        # Before the file is locked another job may take it for a dead job's and delete it.
         while self.file is None or not self.path.exists():
-            self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open while its job lives
+            self.file = open(self.path, "ab", buffering=0)  # noqa: SIM115 - open while the job runs
             fcntl.flock(self.file, fcntl.LOCK_EX)
 
 
 @contextlib.contextmanager
 def _left_behind(folder: Path) -> Iterator[dict[str, dict]]:
-    """What jobs that are gone have left; their files are removed on leaving without an error."""
+    """The responses of dead jobs; their files are deleted when the block ends without an error."""
     responses, held = {}, []
     with contextlib.ExitStack() as files:
         for path in sorted(folder.glob("*.jsonl")):
             with contextlib.suppress(FileNotFoundError, BlockingIOError):
                 file = files.enter_context(open(path, "rb"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its job lives
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: the job runs
                 responses |= _read(path, file.read())
                 held.append(path)
         yield responses
@@ -105,9 +105,9 @@ def _read(path: Path, text: bytes) -> dict[str, dict]:
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         try:
             if not line.endswith(b"\n"):
-                raise ValueError("cut short")
+                raise ValueError("truncated")
             key, response = json.loads(line)
             found[key] = response
         except (ValueError, TypeError) as error:
-            print(f"{path}: line {number} is left out ({error})", file=sys.stderr)
+            print(f"{path}: line {number} is ignored ({error})", file=sys.stderr)
     return found

@@ -1,10 +1,8 @@
-"""Waiting for what a host works on, files, batches and tuning jobs:
+"""Waiting for a host's files, batches and fine-tuning jobs, which may take hours.
 
-    asked   one question, put again while the host cannot be reached
-    ready   an uploaded file, before anything is made of it
-    state   a host's word for how far a batch or a job has come, as the API has it
-
-What is waited for takes hours, and nothing of it is lost while nobody looks.
+with_patience     a request, retried while the host cannot be reached
+wait_for_file     until an uploaded file is processed
+normalise_status  a host's status of a batch or job as the API's own word
 """
 
 from collections.abc import Callable
@@ -15,15 +13,15 @@ from openai.types import FileObject
 
 from faithtune.core.errors import UserError
 from faithtune.hosts import calls
-from faithtune.hosts.calls import Garbled, Gate
+from faithtune.hosts.calls import MalformedResponse, RateLimiter
 from faithtune.hosts.host import Host
 
-HOUR = 3600.0  # seconds that a question about work under way is put again: what runs for a day outlasts that
+HOUR = 3600.0  # seconds of patience with requests about running work
 ROUND_PAUSE = 60.0  # seconds between two rounds of attempts
-# Seconds that a file is waited for, by its state. Some hosts leave theirs "uploaded" for good.
+# Seconds to wait for a file, by its status. At some hosts a file stays "uploaded" forever.
 FILE_PATIENCE = {"uploaded": 120.0, "pending": HOUR, "running": HOUR}
-FILE_PAUSES = (1.0, 1.5, 60.0)  # seconds before the second look at a file, how they grow, the longest
-UNUSABLE = ("error", "failed")  # files
+FILE_PAUSES = (1.0, 1.5, 60.0)  # first pause in seconds, growth factor, longest pause
+UNUSABLE = ("error", "failed")  # statuses of files
 
 _DONE = ("completed", "succeeded", "success")
 _ENDS = {
@@ -34,45 +32,45 @@ _ENDS = {
     "timeout_exceeded": "expired",
 }
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-def asked(ask: Callable[[], Made], gate: Gate, patience: float = 0.0) -> Made:
-    """What the host answers, asked again while it fails in passing, for about `patience` seconds or a few minutes.
+def with_patience(ask: Callable[[], Result], limiter: RateLimiter, patience: float = 0.0) -> Result:
+    """The result of `ask`, retried while it fails transiently, for about `patience` seconds or a few minutes.
 
-    Raises the last of openai's errors, or Garbled.
+    Raises the last of openai's errors, or MalformedResponse.
     """
     slept = 0.0
 
     def sleep(seconds: float) -> None:
         nonlocal slept
         slept += seconds
-        gate.sleep(seconds)
+        limiter.sleep(seconds)
 
-    began = gate.clock()
+    started = limiter.clock()
     while True:
         try:
-            return calls.again(lambda: calls.read(ask), gate, sleep)
-        except (openai.APIError, Garbled) as error:
-            if max(slept, gate.clock() - began) >= patience or not calls.passes(error):
+            return calls.retry(lambda: calls.parsed(ask), limiter, sleep)
+        except (openai.APIError, MalformedResponse) as error:
+            if max(slept, limiter.clock() - started) >= patience or not calls.is_transient(error):
                 raise
         sleep(ROUND_PAUSE)
 
 
-def ready(host: Host, file: str, ask: Callable, sleep: Callable[[float], None]) -> UserError | None:
-    """Come back when the host has processed an uploaded file; with its words where it cannot use it.
+def wait_for_file(host: Host, file: str, ask: Callable, sleep: Callable[[float], None]) -> UserError | None:
+    """Wait until the host has processed an uploaded file; the host's error if it cannot use the file.
 
-    ask: puts a question, as `asked`. A host that gives no state, or a strange one, is not waited for, nor one whose
-    files stay as they are for too long: what is made of the file will tell.
+    ask: sends a request, as `with_patience`. A file without a known status, or with one that does not change for too
+    long, is taken for processed: the batch or job made from the file will show whether it is.
     """
 
     def look() -> FileObject | None:
         try:
             return host.client.files.retrieve(file)
         except openai.APIStatusError as error:
-            if calls.passes(error):
+            if calls.is_transient(error):
                 raise
-            return None  # not every host shows its files
+            return None  # some hosts do not show their files
 
     (pause, growth, longest), waited = FILE_PAUSES, 0.0
     while True:
@@ -88,7 +86,7 @@ def ready(host: Host, file: str, ask: Callable, sleep: Callable[[float], None]) 
         waited, pause = waited + pause, min(longest, growth * pause)
 
 
-def state(said: str | None, done: str) -> str:
-    """A host's word for a state, in lower case; for an end the API's own, `done` where all went well."""
-    word = (said or "").lower()
+def normalise_status(status: str | None, done: str) -> str:
+    """A host's status in lower case, ends in the API's own words; `done`: the word for success."""
+    word = (status or "").lower()
     return done if word in _DONE else _ENDS.get(word, word)

@@ -1,23 +1,23 @@
-"""What a host's JSON says: a text, whether it is whole, the likeliest tokens.
+"""What a response holds: its text, whether the text is complete, the most likely tokens.
 
 {"choices": [{"text": " B", "finish_reason": "stop", "logprobs": {...}}], "usage": {...}}               completions
 {"choices": [{"message": {"content": "B"}, "finish_reason": "stop", "logprobs": {...}}], "usage": ...}  chat
 """
 
-# How hosts say that a model ended its turn; None: they do not say. All other reasons cut a text short.
+# Finish reasons of a completed turn; None: the host gives no reason. All other reasons mean a truncated text.
 ENDED = ("stop", "eos", "eos_token", "end_turn", "stop_sequence", None)
-# How they say that they broke off for a reason of their own, which may be gone.
+# Finish reasons of a host's own failure, after which a retry may succeed.
 BROKEN = ("error", "abort", "network_error", "insufficient_system_resource")
 FILTERED = "content_filter"  # a finish reason, and the code of a refused request
-# What stands for the answer of a host that declines to answer at all.
+# Stands for the response of a host that refuses to answer.
 DECLINED = {"choices": [{"text": "", "finish_reason": FILTERED}]}
 
-# A token, and the likeliest there with their log-probabilities: pairs, as two tokens may read alike.
+# A token, and the most likely tokens there with their log-probabilities: pairs, as two tokens may read alike.
 Place = tuple[str, list[tuple[str, float]]]
 
 
 def is_answer(response: dict) -> bool:
-    """Whether it holds what was asked for: a choice with its text, or why there is none."""
+    """Whether the response has a choice with a text, or with the reason why there is none."""
     choice = _choice(response)
     if choice is None or choice.get("error") or choice.get("finish_reason") in BROKEN:
         return False
@@ -28,34 +28,34 @@ def is_answer(response: dict) -> bool:
 
 
 def text(response: dict) -> str:
-    """What the model wrote; "" where it ended, or was stopped, before a word."""
+    """What the model wrote; "" if it stopped, or was stopped, before the first word."""
     return _text(_choice(response)) or ""
 
 
 def is_finished(response: dict) -> bool:
-    """Whether the model ended its turn. What a host declines is finished too, unless it was cut short in its midst."""
+    """Whether the model completed its turn. An answer that a filter refused is finished, unless it was truncated."""
     reason = _choice(response).get("finish_reason")
     return reason in ENDED or (reason == FILTERED and not text(response))
 
 
 def places(response: dict) -> list[Place]:
-    """The tokens of the text with the likeliest at their place; empty where the host gives none."""
+    """Each token of the text with the most likely tokens at its place; empty if the host gives none."""
     logprobs = _choice(response).get("logprobs") or {}
     if logprobs.get("content"):  # chat
         return [
-            (one["token"], [(top["token"], top["logprob"]) for top in one.get("top_logprobs") or []])
-            for one in logprobs["content"]
+            (place["token"], [(top["token"], top["logprob"]) for top in place.get("top_logprobs") or []])
+            for place in logprobs["content"]
         ]
     tops = logprobs.get("top_logprobs") or []
     return [(token, list((top or {}).items())) for token, top in zip(logprobs.get("tokens") or [], tops, strict=False)]
 
 
 def error(response: dict) -> dict | None:
-    """A host's error, where it comes as an answer of status 200."""
-    said = response.get("error")
-    if not said or _choice(response):
+    """The error that a host sent with status 200."""
+    found = response.get("error")
+    if not found or _choice(response):
         return None
-    return said if isinstance(said, dict) else {"message": str(said)}
+    return found if isinstance(found, dict) else {"message": str(found)}
 
 
 def _choice(response: dict) -> dict | None:
@@ -68,5 +68,5 @@ def _text(choice: dict) -> str | None:
     content = message.get("content")
     if isinstance(content, list) and all(isinstance(part, dict) for part in content):  # in parts
         content = "".join(part.get("text") or "" for part in content)
-    said = (choice.get("text"), content, message.get("refusal"))
-    return next((text for text in said if isinstance(text, str) and text), "" if "" in said else None)
+    candidates = (choice.get("text"), content, message.get("refusal"))
+    return next((text for text in candidates if isinstance(text, str) and text), "" if "" in candidates else None)

@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from faithtune.core import paths
@@ -29,23 +30,28 @@ PACKAGES = (
 _CREDENTIALS, _QUERY = re.compile(r"(?<=://)[^/@\s]*@"), re.compile(r"(://[^?#\s]*)[?#]\S*")
 
 
+@dataclass(frozen=True)
+class Cards:
+    """What jobs wrote down about the models of a study: the contents of these JSON files, by name."""
+
+    models: Mapping[str, dict]  # model.json
+    arms: Mapping[str, dict]  # arm.json
+    hosts: Mapping[str, dict]  # what each host says about itself
+    precision: dict | None  # precision.json; None if no weights are loaded
+
+
 def collect(
     configuration: dict,
     questions: Mapping[str, str | Path],
     templates: Mapping[str, str],
-    models: Mapping[str, dict],
-    arms: Mapping[str, dict],
-    hosts: Mapping[str, dict],
+    cards: Cards,
     imported: Mapping[str, str | Path],
     published: str,
-    precision: dict | None,
 ) -> dict:
     """The provenance of a study.
 
-    configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file;
-    models, arms: contents of model.json and arm.json by name; hosts: what each host said of itself;
-    imported: files of chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers;
-    precision: the content of precision.json, None where no weights are loaded.
+    configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file; imported: files of
+    chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
     """
     return {
         "code": code(paths.WORKFLOW),
@@ -55,13 +61,13 @@ def collect(
             for name, path in questions.items()
         },
         "prompts": {name: sha256(text.encode()) for name, text in templates.items()},
-        "models": {name: _without_path(card) for name, card in models.items()},
-        "arms": {name: _without_path(card) for name, card in arms.items()},
-        "hosts": public(dict(hosts)),
+        "models": {name: _without_path(card) for name, card in cards.models.items()},
+        "arms": {name: _without_path(card) for name, card in cards.arms.items()},
+        "hosts": public(dict(cards.hosts)),
         "imported_chains": {name: sha256(Path(path).read_bytes()) for name, path in imported.items()},
         "published_sha256": published,
         "packages": {"python": platform.python_version()} | dict(_versions()),
-        "precision": precision,
+        "precision": cards.precision,
         "snakemake_ran_on": hardware(),
     }
 

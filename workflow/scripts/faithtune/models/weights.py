@@ -43,8 +43,8 @@ def hold_to_card(card: dict) -> None:
     """UserError where the weights of a card (model.json, arm.json) are damaged: they are set aside.
 
     All files of an arm that are loaded are hashed, always; those of a base up to MOST_HASHED bytes. Of a larger
-    base only its `outline` is, and the size of its safetensors is held against their headers: a byte of a weight
-    changed in place stays unseen. What is linked is the user's or the hub's, and stays as it is.
+    base only its `outline` is: a byte of a weight changed in place stays unseen. What is linked is the user's or the
+    hub's, and stays as it is.
     """
     folder = Path(card["path"])
     if not folder.is_dir():
@@ -62,9 +62,7 @@ def hold_to_card(card: dict) -> None:
 
 
 def _unlike(folder: Path, card: dict) -> str | None:
-    """What is wrong with weights, if anything is: a glance at them, and as much of a hash as `hold_to_card` says."""
-    if why := damage.fault(folder):
-        return f"damaged ({why})"
+    """What is wrong with weights, if anything is: by as much of a hash as `hold_to_card` says."""
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     if "folder_sha256" in card or size <= MOST_HASHED:
         whole = folder_fingerprint(folder) == card.get("folder_sha256", card["weights_sha256"])
@@ -144,8 +142,7 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
     _check(weights, f"model {source}")
-    if why := damage.fault(weights):
-        raise UserError(f"model {source}: {weights.resolve()}: damaged ({why}); fetch it anew")
+    _check_headers(weights, f"model {source}")
     return {
         "source": source,
         "path": str(weights),
@@ -175,6 +172,20 @@ def _check(weights: Path, name: str) -> None:
         raise UserError(f"{name}: its config.json is not read ({_first_line(error)})") from None
     if fault := support.fault(config):
         raise UserError(f"{name}: {config.model_type} {fault}; supported are {support.SUPPORTED}")
+
+
+def _check_headers(weights: Path, name: str) -> None:
+    """UserError where a file of weights is truncated: its size is not that of its header."""
+    import safetensors
+
+    for path in sorted(weights.glob("*.safetensors")):
+        try:
+            with safetensors.safe_open(path, framework="numpy"):
+                pass
+        except safetensors.SafetensorError as error:
+            raise UserError(
+                f"{name}: {weights.resolve()}: damaged ({path.name}: {_first_line(error)}); fetch it again"
+            ) from None
 
 
 def _first_line(error: Exception) -> str:

@@ -18,7 +18,7 @@ class BatchSettings(Section):
     bytes: Integer = Field(200_000_000, ge=1000)
     """Bytes of a file."""
     enqueued_tokens: Integer = Field(2_000_000, ge=1)
-    """Prompt tokens in flight, of all batches; the host's limits page says how many it allows."""
+    """Prompt tokens in flight, of all batches of an arm; lower it if the host has no room: all jobs share that."""
 
 
 class ApiSettings(Section):

@@ -1,9 +1,9 @@
-"""Tuning through a host's fine-tuning endpoint: a job that is made once, waited for, and becomes an arm.
+"""Tuning through a host's fine-tuning endpoint: a job that is created once, waited for, and becomes an arm.
 
     train           files of examples -> the host's job (`finetune_jobs`) -> the arm's card and its training log
 
-The job is named by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
-every id the host gives, each written before anything is waited for: a re-run attaches to the job.
+The job is identified by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
+every id that the host returns, each written before the next step: a re-run attaches to the job.
 """
 
 import hashlib
@@ -16,19 +16,20 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.training import HOSTED_TRAINING
-from faithtune.hosts.finetune_api import Order
-from faithtune.hosts.finetune_jobs import Bill, Job
+from faithtune.hosts.billing import Meter
+from faithtune.hosts.finetune_api import FineTuneSpec
+from faithtune.hosts.finetune_jobs import FineTuneJob, JobCharge
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
-from faithtune.hosts.spend.ledger import Call, Ledger
+from faithtune.hosts.spend.ledger import Reservation
 from faithtune.models import token_counts
 from faithtune.tuning import examples
 
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 VALIDATION_SHARE = 0.1
-# Reckoned with where the host is to choose: what it chooses for files of the usual size.
+# Assumed if the host chooses: hosts' choice for files of the usual size.
 USUAL_EPOCHS = 3
-# What a host's format adds to each message, rather too many.
+# Tokens that a host's format adds to each message, an upper bound.
 MESSAGE_TOKENS = 8
 
 _LOGGED = {
@@ -42,35 +43,30 @@ _LOGGED = {
 
 
 def train(
-    host: Host,
-    ledger: Ledger,
-    price: prices.Price | None,
+    meter: Meter,
     questions: pl.DataFrame,
     templates: dict[str, str],
     settings: dict,
     records: Path,
     sleep: Callable[[float], None] = time.sleep,
-    arm: str = "tuned",
-    count: Callable[[str], int] = token_counts.estimated,
 ) -> tuple[dict, pl.DataFrame]:
     """Tune the host's model on training questions; returns the arm's card and its HOSTED_TRAINING log.
 
-    settings: method (supervised | dpo), target, seed; where they are given validation_share, n_epochs, batch_size,
-    learning_rate_multiplier and, for dpo, beta: the host chooses what is left out or "auto".
-    arm: its name in the ledger; count: tokens of a text, rather too many.
+    settings: method (supervised | dpo), target, seed; optional: validation_share, n_epochs, batch_size,
+    learning_rate_multiplier and, for dpo, beta; the host chooses what is missing or "auto".
 
-    BudgetError before anything is sent; UserError with the host's words where the job fails or is cancelled.
+    BudgetError before anything is sent; UserError with the host's message if the job fails or is cancelled.
     """
-    order = _order(host, settings, *files(questions, templates, settings))
-    call = _call(host, ledger, price, settings, order, arm, count)
-    record = Path(records) / host.name / f"{order.short}.json"
-    ended, checkpoints, metrics = Job(host, Bill(ledger, price, call), order, record, sleep).run()
-    metrics += [one["metrics"] for one in checkpoints if one.get("metrics")]
-    return _card(host, settings, order, ended, checkpoints), training_log(metrics)
+    spec = _spec(meter.host, settings, *files(questions, templates, settings))
+    charge = JobCharge(meter.ledger, meter.price, _reservation(meter, settings, spec))
+    record = Path(records) / meter.host.name / f"{spec.short}.json"
+    ended, checkpoints, metrics = FineTuneJob(meter.host, charge, spec, record, sleep).run()
+    metrics += [found["metrics"] for found in checkpoints if found.get("metrics")]
+    return _card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
 
 
 def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) -> tuple[bytes, bytes | None]:
-    """The files of a tuning as JSONL: training and validation (None: none)."""
+    """The training and validation files as JSONL; None without validation questions."""
     usable = examples.usable(questions, settings["target"])
     learnt, held = examples.held_out(usable, settings.get("validation_share", VALIDATION_SHARE))
     make = examples.preference if settings["method"] == "dpo" else examples.supervised
@@ -82,9 +78,9 @@ def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) ->
 
 
 def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimated) -> int:
-    """About how many tokens one pass over a training file trains on, rather too many.
+    """Tokens that one epoch on a training file trains on, an upper bound.
 
-    A preference is its prompt twice, with each of the two outputs.
+    A preference counts its prompt twice, once with each output.
     """
     total = 0
     for line in training.splitlines():
@@ -99,7 +95,7 @@ def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.
 
 
 def training_log(metrics: list[dict]) -> pl.DataFrame:
-    """HOSTED_TRAINING of what the host's events and checkpoints measured, by step."""
+    """HOSTED_TRAINING by step, from the metrics of the host's events and checkpoints."""
     steps: dict[int, dict] = {}
     for found in metrics:
         if (step := found.get("step")) is not None:
@@ -108,7 +104,7 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([steps[step] for step in sorted(steps)], schema=HOSTED_TRAINING)
 
 
-def _order(host: Host, settings: dict, training: bytes, validation: bytes | None) -> Order:
+def _spec(host: Host, settings: dict, training: bytes, validation: bytes | None) -> FineTuneSpec:
     method = settings["method"]
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
     chosen = {name: settings[name] for name in names if settings.get(name) not in (None, "auto")}
@@ -116,37 +112,30 @@ def _order(host: Host, settings: dict, training: bytes, validation: bytes | None
     if settings.get("seed") is not None:
         request["seed"] = settings["seed"]
     content = {"training": training} | ({"validation": validation} if validation else {})
-    hashes = {what: hashlib.sha256(data).hexdigest() for what, data in content.items()}
+    hashes = {part: hashlib.sha256(data).hexdigest() for part, data in content.items()}
     identity = hashlib.sha256(json.dumps([request, hashes], sort_keys=True).encode()).hexdigest()
-    return Order(identity, request, content)
+    return FineTuneSpec(identity, request, content)
 
 
-def _call(
-    host: Host,
-    ledger: Ledger,
-    price: prices.Price | None,
-    settings: dict,
-    order: Order,
-    arm: str,
-    count: Callable[[str], int],
-) -> Call:
-    """The job as the ledger reserves it: at what a pass costs, times the passes."""
+def _reservation(meter: Meter, settings: dict, spec: FineTuneSpec) -> Reservation:
+    """The job as the ledger reserves it: the price of an epoch times the number of epochs."""
     epochs = settings.get("n_epochs")
     if epochs in (None, "auto"):
-        if ledger.budget_usd is not None:
+        if meter.ledger.budget_usd is not None:
             raise UserError(
-                f"config: budget_usd is set, but the host is to choose n_epochs of {arm}, so that what it costs is not"
-                " known; expected a number of passes over the training questions"
+                f"config: budget_usd is set, but the host is to choose n_epochs of {meter.arm}, so its cost is unknown;"
+                " expected a number of epochs"
             )
         epochs = USUAL_EPOCHS
-    tokens = epochs * training_tokens(order.files["training"], count)
-    usd = prices.training_cost(price, tokens)
-    key = f"{host.name}-{order.identity}"  # one order may go to two hosts
-    return Call(key, host.name, host.model, arm, None, "tune", "fine_tuning", tokens, 0, usd)
+    tokens = epochs * training_tokens(spec.files["training"], meter.count_tokens)
+    usd = prices.training_cost(meter.price, tokens)
+    key = f"{meter.host.name}-{spec.identity}"  # two hosts may get the same spec
+    names = (key, meter.host.name, meter.host.model, meter.arm, meter.eval_set, meter.stage, "fine_tuning")
+    return Reservation(*names, tokens, 0, usd)
 
 
-def _card(host: Host, settings: dict, order: Order, ended: dict, checkpoints: list[dict]) -> dict:
-    method = order.request["method"]["type"]
+def _card(host: Host, settings: dict, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
+    method = spec.request["method"]["type"]
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
     name = ended["fine_tuned_model"]
     return {
@@ -154,20 +143,20 @@ def _card(host: Host, settings: dict, order: Order, ended: dict, checkpoints: li
         "hosted_model": name,
         "base": host.model,
         "job": ended["id"],
-        "files": {what: ended.get(f"{what}_file") for what in order.files},
-        "examples": {what: data.count(b"\n") for what, data in order.files.items()},
+        "files": {part: ended.get(f"{part}_file") for part in spec.files},
+        "examples": {part: data.count(b"\n") for part, data in spec.files.items()},
         "hyperparameters": reported or ended.get("hyperparameters") or {},
         "seed": ended.get("seed"),
         "trained_tokens": ended.get("trained_tokens"),
         "checkpoints": [
             {
-                "name": one.get("fine_tuned_model_checkpoint"),
-                "step": one.get("step_number"),
-                "metrics": one.get("metrics") or {},
+                "name": found.get("fine_tuned_model_checkpoint"),
+                "step": found.get("step_number"),
+                "metrics": found.get("metrics") or {},
             }
-            for one in checkpoints
+            for found in checkpoints
         ],
         "settings": settings,
-        # The weights are the host's: its name for them and the job that made them tell arms apart.
+        # The weights stay at the host: its name for them and the job distinguish arms.
         "weights_sha256": hashlib.sha256(json.dumps([name, ended["id"]]).encode()).hexdigest(),
     }

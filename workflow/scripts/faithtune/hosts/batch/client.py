@@ -1,6 +1,7 @@
-"""What a host is asked about batches, and how those under way are watched.
+"""The Batch endpoints of a host, and the progress of the batches in one run.
 
-Before anything is created at the host, it is looked for there, because the answer to an earlier request may be lost.
+Before a file or batch is created, it is looked for at the host, because the response to an earlier request may have
+been lost.
 """
 
 import contextlib
@@ -16,135 +17,130 @@ from faithtune.core.errors import UserError
 from faithtune.hosts import polling
 from faithtune.hosts.batch import files as batch_files
 from faithtune.hosts.batch.records import Record, Records
-from faithtune.hosts.calls import Garbled, Gate
+from faithtune.hosts.calls import MalformedResponse, RateLimiter
 from faithtune.hosts.host import Host
 
 _MARK = "faithtune_chunk"  # in a batch's metadata
 _PAGE = 100
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class BatchClient:
-    """Where batches are handed in and out. All methods raise openai's errors, and Garbled, if these last."""
+    """Uploads files, creates batches and downloads results, with retries.
 
-    def __init__(self, host: Host, gate: Gate):
-        self.host, self.gate = host, gate
+    All methods raise openai's errors, and MalformedResponse, if these persist.
+    """
 
-    def uploaded(self, chunk: str, data: bytes) -> str:
-        """Id of the chunk's file, put there unless it is."""
+    def __init__(self, host: Host, limiter: RateLimiter):
+        self.host, self.limiter = host, limiter
+
+    def find_or_upload(self, chunk: str, data: bytes) -> str:
+        """The id of the chunk's file."""
         name, files = f"{_MARK}-{chunk}.jsonl", self.host.client.files
 
         def upload() -> str:
             listed = (file for file in files.list(purpose="batch", limit=_PAGE) if file.filename == name)
-            there = (file for file in listed if str(file.status).lower() not in polling.UNUSABLE)
-            return (next(there, None) or files.create(file=(name, data), purpose="batch")).id
+            usable = (file for file in listed if str(file.status).lower() not in polling.UNUSABLE)
+            return (next(usable, None) or files.create(file=(name, data), purpose="batch")).id
 
-        return self._asked(upload)
+        return self._ask(upload)
 
-    def ready(self, file: str) -> None:
-        """Wait until the host has processed an uploaded file; UserError where it cannot use it."""
-        if error := polling.ready(self.host, file, self._asked, self.gate.sleep):
+    def wait_for_file(self, file: str) -> None:
+        """Wait until the host has processed an uploaded file; UserError if it cannot use the file."""
+        if error := polling.wait_for_file(self.host, file, self._ask, self.limiter.sleep):
             raise error
 
-    def delete(self, file: str) -> None:
-        """Take a file away that nothing is made of; if that fails, it stays."""
-        with contextlib.suppress(openai.APIError, Garbled):
-            self._asked(lambda: self.host.client.files.delete(file))
-
-    def created(self, chunk: str, file: str, others: set[str]) -> str:
-        """Id of the chunk's batch, created unless it is there; others: ids of other chunks' batches."""
-        asked = {"endpoint": batch_files.url(self.host.endpoint), "completion_window": "24h"}
+    def find_or_create(self, chunk: str, file: str, others: set[str]) -> str:
+        """The id of the chunk's batch; others: ids of other chunks' batches."""
+        settings = {"endpoint": batch_files.url(self.host.endpoint), "completion_window": "24h"}
 
         def create() -> str:
             batch = self._batch_of(chunk, file, others)
             batches = self.host.client.batches
-            return (batch or batches.create(input_file_id=file, metadata={_MARK: chunk}, **asked)).id
+            return (batch or batches.create(input_file_id=file, metadata={_MARK: chunk}, **settings)).id
 
-        return self._asked(create)
+        return self._ask(create)
 
-    def found(self, chunk: str, file: str | None, others: set[str]) -> str | None:
-        """Id of the chunk's batch, if it was created; file: its own, if that was uploaded."""
-        batch = self._asked(lambda: self._batch_of(chunk, file, others))
+    def find(self, chunk: str, file: str | None, others: set[str]) -> str | None:
+        """The id of the chunk's batch, if it was created; file: the chunk's file, if it was uploaded."""
+        batch = self._ask(lambda: self._batch_of(chunk, file, others))
         return batch and batch.id
 
-    def batch(self, name: str) -> Batch:
-        return self._asked(lambda: _plain(self.host.client.batches.retrieve(name)), polling.HOUR)
-
-    def is_busy(self) -> bool:
-        """Whether any batch is under way, whoever made it."""
-        return self._asked(lambda: any(batch_files.is_under_way(batch) for batch in self._listed()))
+    def batch(self, batch: str) -> Batch:
+        """The batch with an id."""
+        return self._ask(lambda: _normalised(self.host.client.batches.retrieve(batch)), polling.HOUR)
 
     def content(self, file: str) -> bytes:
-        """A file of results, whole."""
+        """A complete file of results."""
 
         def download() -> bytes:
             files = self.host.client.files
             data, n_bytes = files.content(file).content, None
-            with contextlib.suppress(openai.NotFoundError):  # its content was there
+            with contextlib.suppress(openai.NotFoundError):  # some hosts have only the content
                 n_bytes = files.retrieve(file).bytes
             if len(data) < (n_bytes or 0) or not batch_files.is_whole(data):
-                raise Garbled(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
+                raise MalformedResponse(f"{len(data)} bytes of {n_bytes or 'more'} of a batch's results")
             return data
 
-        return self._asked(download, polling.HOUR)
+        return self._ask(download, polling.HOUR)
 
     def _batch_of(self, chunk: str, file: str | None, others: set[str]) -> Batch | None:
-        """By metadata, else by its file, as not every host keeps metadata."""
+        """The chunk's batch: by metadata, else by its file, because not every host keeps metadata."""
 
-        def is_it(batch: Batch) -> bool:
+        def matches(batch: Batch) -> bool:
             if mark := (batch.metadata or {}).get(_MARK):
                 return mark == chunk
-            # A host that keeps equal files once has one file for a chunk that was submitted before.
+            # At a host that stores equal files once, a chunk that was submitted before has the same file.
             return file is not None and batch.input_file_id == file and batch.id not in others
 
-        return next(filter(is_it, self._listed()), None)
+        return next(filter(matches, self._listed()), None)
 
     def _listed(self) -> Iterator[Batch]:
-        return map(_plain, self.host.client.batches.list(limit=_PAGE))
+        return map(_normalised, self.host.client.batches.list(limit=_PAGE))
 
-    def _asked(self, call: Callable[[], Made], patience: float = 0.0) -> Made:
-        return polling.asked(call, self.gate, patience)
-
-
-def _plain(batch: Batch) -> Batch:
-    """A batch, its state as the API has it."""
-    return batch.model_copy(update={"status": polling.state(batch.status, "completed")})
+    def _ask(self, call: Callable[[], Result], patience: float = 0.0) -> Result:
+        return polling.with_patience(call, self.limiter, patience)
 
 
-LATE = 900.0  # seconds after its end in which a batch may not name its output file yet
+def _normalised(batch: Batch) -> Batch:
+    """A batch with the API's own word as its status."""
+    return batch.model_copy(update={"status": polling.normalise_status(batch.status, "completed")})
 
 
-class Watch:
-    """Of one run."""
+LATE = 900.0  # seconds for which an ended batch may lack the name of its output file
 
-    def __init__(self, records: Records, desk: BatchClient):
-        self.records, self.desk = records, desk
-        self.seen: dict[str, str] = {}  # the last state of each batch
-        self.late: dict[str, float] = {}  # since when an ended one has been looked at
+
+class BatchMonitor:
+    """Follows the batches of one run."""
+
+    def __init__(self, records: Records, client: BatchClient):
+        self.records, self.client = records, client
+        self.statuses: dict[str, str] = {}  # the last status of each batch
+        self.ended_at: dict[str, float] = {}
 
     def look(self, record: Record) -> Batch | None:
-        """The batch as the host has it; None: it is ended and gone from there."""
+        """The batch at the host; None if it has ended and the host no longer has it."""
         try:
-            batch = self.desk.batch(record.batch)
+            batch = self.client.batch(record.batch)
         except openai.NotFoundError:
             if record.state == "ended":
                 return None
             raise UserError(
                 f"{self.records.path(record.chunk)}: the host knows no batch {record.batch}; expected the key of the"
-                " account that made it, or move the file away to submit and pay its rows anew"
+                " account that created it, or move the file away to submit and pay for its rows again"
             ) from None
-        if self.seen.get(batch.id) != batch.status:
-            self.seen[batch.id] = batch.status
-            self.tell(record, f"{batch.status}, {batch_files.n_done(batch)} of {len(record.keys)} rows")
+        if self.statuses.get(batch.id) != batch.status:
+            self.statuses[batch.id] = batch.status
+            self.log(record, f"{batch.status}, {batch_files.n_done(batch)} of {len(record.keys)} rows")
         return batch
 
     def is_over(self, batch: Batch) -> bool:
-        """Whether a batch has ended, and names what it gives or had the time to."""
+        """Whether a batch has ended and names its output file, or has had the time to name it."""
         if batch.status not in batch_files.ENDS:
             return False
-        clock = self.desk.gate.clock
-        since = self.late.setdefault(batch.id, clock())
-        return not batch_files.lacks_output(batch) or clock() - since > LATE
+        clock = self.client.limiter.clock
+        ended = self.ended_at.setdefault(batch.id, clock())
+        return not batch_files.lacks_output(batch) or clock() - ended > LATE
 
-    def tell(self, record: Record, what: str) -> None:
-        tqdm.write(f"batch {record.batch}: {what}", file=sys.stderr)
+    def log(self, record: Record, message: str) -> None:
+        tqdm.write(f"batch {record.batch}: {message}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""The files of a batch: requests as lines of JSON, in files that a host accepts, and its results.
+"""The files of a batch: requests as JSON lines, and results.
 
-Results come in any order, each a response or the reason why there is none. A line may come twice or not at all; a
-line that cannot be read counts as missing.
+Results come in any order, each a response or an error. A line may be repeated or missing; an unreadable line counts
+as missing.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from openai.types import Batch
 
 from faithtune.hosts import responses
 from faithtune.hosts.calls import Request
-from faithtune.hosts.spend.ledger import Call
+from faithtune.hosts.spend.ledger import Reservation
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a host takes: by OpenAI's reference for a file, by its tiers for what is under way.
+    """What a host accepts: in one file by OpenAI's reference, in its queue by the account's tier.
 
-    enqueued_tokens: of all batches under way together, prompts only. The default is what OpenAI's first paying tier
-    has for a small model; a host that has less refuses, and is then given half (`submit.Queue`).
+    enqueued_tokens: prompt tokens of all batches in progress. The default is OpenAI's first paying tier's limit for
+    a small model.
     """
 
     requests: int = 50_000
@@ -32,17 +32,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Row:
-    """A request, where it stands among those asked, and how large it is."""
+    """A request, its indices in the job's list, and its size."""
 
     request: Request
     indices: list[int]
     n_bytes: int  # of its line
-    call: Call  # as the ledger reserves it
+    reservation: Reservation
 
     @property
     def n_tokens(self) -> int:
-        """Of its prompt, rather too many."""
-        return self.call.prompt_tokens
+        """Prompt tokens, an upper bound."""
+        return self.reservation.prompt_tokens
 
 
 def url(endpoint: str) -> str:
@@ -57,7 +57,7 @@ def line(request: Request, endpoint: str) -> bytes:
 
 
 def chunked(rows: Iterable[Row], limits: Limits) -> Iterator[list[Row]]:
-    """The rows in order, in chunks within the limits, each of one model; a row too large stands alone."""
+    """The rows in order, in chunks of one model within the limits; a row beyond a limit is a chunk of its own."""
     models: dict[str, list[Row]] = {}
     for row in rows:
         models.setdefault(row.request.body["model"], []).append(row)
@@ -74,33 +74,33 @@ def chunked(rows: Iterable[Row], limits: Limits) -> Iterator[list[Row]]:
 
 
 def content_hash(lines: Iterable[bytes]) -> str:
-    """sha256 of a file's lines, 32 hex digits: what names it at the host."""
+    """sha256 of a file's lines, 32 hex digits: names the file at the host."""
     digest = hashlib.sha256()
-    for one in lines:
-        digest.update(one)
+    for text in lines:
+        digest.update(text)
     return digest.hexdigest()[:32]
 
 
 ENDS = ("completed", "expired", "failed", "cancelled")
-FULL = "token_limit_exceeded"  # the error of a batch that the host's queue has no room for
+FULL = "token_limit_exceeded"  # the error code of a batch for which the host's queue has no room
 
-# The host did not come to these: they cost nothing.
+# Error codes of rows that the host did not process: they cost nothing.
 UNDONE = ("batch_expired", "batch_cancelled")
-# HTTP states after which the same request may succeed; 0 and None are hosts' words for no answer at all.
-_PASSING = (None, 0, 408, 409, 429)
+# HTTP statuses after which a retry may succeed; 0 and None: some hosts' statuses for no response.
+_TRANSIENT = (None, 0, 408, 409, 429)
 
 
 @dataclass(frozen=True)
 class Failure:
     """Why a row has no response."""
 
-    said: str
-    passing: bool  # it may succeed in another batch
+    message: str
+    transient: bool  # another batch may succeed
     free: bool  # it certainly cost nothing
 
 
 def results(data: bytes) -> Iterator[tuple[str, dict | Failure]]:
-    """(custom_id, response or failure) of each line that can be read."""
+    """(custom_id, response or failure) of each readable line."""
     for text in io.BytesIO(data):
         try:
             line = json.loads(text)
@@ -110,7 +110,7 @@ def results(data: bytes) -> Iterator[tuple[str, dict | Failure]]:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether the last line is not cut off."""
+    """Whether the last line is complete."""
     try:
         json.loads(data.rstrip().rpartition(b"\n")[2] or b"{}")
     except ValueError:
@@ -123,65 +123,60 @@ def is_answer(result: dict | Failure) -> bool:
 
 
 def failures(keys: list[str], batch: Batch | None, contents: list[bytes]) -> dict[str, Failure]:
-    """The rows of an ended batch that have no answer, and why; None and no contents: it is gone from the host."""
+    """The rows of an ended batch that have no answer, and why; None without contents: the host no longer has it."""
     found: dict[str, Failure] = {}
     answered = set()
-    for key, result in (one for data in contents for one in results(data)):
+    for key, result in (item for data in contents for item in results(data)):
         if is_answer(result):
             answered.add(key)
         elif isinstance(result, Failure):
             found.setdefault(key, result)
         else:
-            found[key] = Failure("a response without a text", passing=True, free=False)
+            found[key] = Failure("a response without a text", transient=True, free=False)
     absent = [key for key in keys if key not in answered and key not in found]
     found |= dict.fromkeys(absent, _absence(batch, len(absent), len(answered)))
     return {key: found[key] for key in keys if key in found and key not in answered}
 
 
 def n_done(batch: Batch) -> int:
-    """Rows of a batch that the host has worked on."""
+    """How many rows the host has processed."""
     return batch.request_counts.completed + batch.request_counts.failed if batch.request_counts else 0
 
 
-def is_under_way(batch: Batch) -> bool:
-    """Whether it takes room in the host's queue."""
-    return batch.status not in (*ENDS, "validating")
-
-
 def is_refused(batch: Batch | None) -> bool:
-    """Whether the host's queue had no room for it."""
+    """Whether the host's queue had no room for the batch."""
     return batch is not None and batch.status == "failed" and complaint(batch)[0] == FULL
 
 
 def lacks_output(batch: Batch) -> bool:
-    """Whether answers were made, by the host's counts, and no file of them is named."""
+    """Whether the host counts answers but names no output file."""
     return bool(batch.request_counts and batch.request_counts.completed and not batch.output_file_id)
 
 
 def complaint(batch: Batch) -> tuple[str, str]:
-    """Code and words of the first error of a failed batch."""
+    """Code and message of the first error of a failed batch."""
     errors = batch.errors.data if batch.errors and batch.errors.data else []
     if not errors:
         return "", "the host gives no reason"
     first, more = errors[0], len(errors) - 1
     where = f" (line {first.line} of its file)" if first.line else ""
-    return first.code or "", f"{first.message}{where}" + (f" and {more} further errors" if more else "")
+    return first.code or "", f"{first.message}{where}" + (f" and {more} more errors" if more else "")
 
 
 def _absence(batch: Batch | None, n_absent: int, n_answered: int) -> Failure:
-    """Why rows of an ended batch have no line. By the host's counts, `lost` answers were made and not given."""
+    """Why rows of an ended batch have no line; `lost`: answers that the host counts but does not return."""
     if batch is None:
-        return Failure("the host has its results no longer", passing=True, free=False)
+        return Failure("the host no longer has its results", transient=True, free=False)
     counts = batch.request_counts
     lost = counts.completed - n_answered if counts else None
     if batch.status == "failed":
-        code, said = complaint(batch)
-        return Failure(f"batch {batch.id} failed: {said}", passing=code == FULL, free=lost is None or lost <= 0)
+        message = f"batch {batch.id} failed: {complaint(batch)[1]}"
+        return Failure(message, transient=False, free=lost is None or lost <= 0)
     free = lost is not None and lost <= 0
     if batch.status == "completed" or (lost is not None and n_absent <= lost):
-        said = f"batch {batch.id} has no line for it and may have been paid; another run asks anew"
-        return Failure(said, passing=False, free=free)
-    return Failure(f"batch {batch.id} is {batch.status}", passing=True, free=free)
+        message = f"batch {batch.id} has no line for it, but it may have been charged; another run requests it again"
+        return Failure(message, transient=False, free=free)
+    return Failure(f"batch {batch.id} is {batch.status}", transient=True, free=free)
 
 
 def _result(line: dict) -> dict | Failure:
@@ -194,6 +189,6 @@ def _result(line: dict) -> dict | Failure:
     code = error.get("code")
     if status == 400 and code == responses.FILTERED:
         return responses.DECLINED
-    passing = (status in _PASSING or status >= 500) and code != "insufficient_quota"
-    said = f"{error.get('message') or code or 'no reason given'} (status {status})"
-    return Failure(said, passing or code in UNDONE, code in UNDONE or (status or 0) >= 400)
+    transient = (status in _TRANSIENT or status >= 500) and code != "insufficient_quota"
+    message = f"{error.get('message') or code or 'no reason given'} (status {status})"
+    return Failure(message, transient or code in UNDONE, code in UNDONE or (status or 0) >= 400)

@@ -1,14 +1,12 @@
-"""The records of an arm's batches, on disk before anything is waited for: a folder of small JSON files.
+"""Records of an arm's batches: a folder of small JSON files, each on disk before the next step is taken.
 
-A record goes through these states, each written before the next step is taken:
-
-    planned   the chunk's rows are chosen; its calls are about to be reserved in the ledger
+    planned   the rows of the chunk are chosen; next its calls are reserved in the ledger
     uploaded  its file is at the host
     created   its batch is at the host
-    ended     what came of it is settled in the ledger; it tells which rows have no answer in it
+    ended     its results are in the ledger; the record lists the rows without an answer
 
-Whoever plans and submits holds the folder's lock until the batch is created. So a record found planned or uploaded
-by the holder of the lock is of a job that died, and only the host knows how far it came.
+A job holds the folder's lock from planning a chunk until its batch is created. So a record that the holder of the
+lock finds planned or uploaded belongs to a dead job, and only the host knows how far that job came.
 """
 
 import contextlib
@@ -25,24 +23,24 @@ from faithtune.jobs import job
 
 @dataclass(frozen=True)
 class Record:
-    """A chunk and how far it has come."""
+    """A chunk and its state."""
 
-    chunk: str  # hash of the file's content, and which time it is submitted: its name at the host
-    tokens: int  # of its prompts, rather too many
-    last_ticket: int  # of these rows in the ledger before this chunk: its own are later ones
+    chunk: str  # hash of the file's content and the number of the submission: its name at the host
+    tokens: int  # of its prompts, an upper bound
+    last_ticket: int  # the id of these rows' last reservation before this chunk (the name in existing records)
     keys: list[str]
     state: str = "planned"
     file: str | None = None  # its id at the host
-    batch: str | None = None  # likewise
-    status: str | None = None  # the host's word for how it ended
-    unanswered: list[str] = field(default_factory=list)  # of an ended one, the rows without an answer
+    batch: str | None = None  # its id at the host
+    status: str | None = None  # the host's status at its end
+    unanswered: list[str] = field(default_factory=list)  # when ended: the rows without an answer
 
     def hopeful(self) -> set[str]:
-        """Rows that have an answer in it, or may get one."""
+        """Rows that have an answer in the batch, or may get one."""
         return set(self.keys) - set(self.unanswered)
 
     def after(self, state: str, **changes: object) -> "Record":
-        """The record one step further."""
+        """The record in its next state."""
         return dataclasses.replace(self, state=state, **changes)
 
 
@@ -55,10 +53,10 @@ class Records:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone in the folder; a job that is killed lets go of it."""
+        """Hold the folder's lock; a killed job releases it."""
         with open(self.folder / ".lock", "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            for left in self.folder.glob(".*.json.*.json"):  # half written by a job that was killed
+            for left in self.folder.glob(".*.json.*.json"):  # unfinished files of killed jobs
                 left.unlink()
             yield
 
@@ -66,29 +64,29 @@ class Records:
         return self.folder / f"{chunk}.json"
 
     def read(self) -> list[Record]:
-        """All records; UserError for one that is damaged, as its rows may have been paid for."""
-        return [self._one(path) for path in sorted(self.folder.glob("[!.]*.json"))]
+        """All records; UserError for an unreadable record, because its rows may have been paid."""
+        return [self._load(path) for path in sorted(self.folder.glob("[!.]*.json"))]
 
     def get(self, chunk: str) -> Record | None:
         path = self.path(chunk)
-        return self._one(path) if path.exists() else None
+        return self._load(path) if path.exists() else None
 
     def write(self, record: Record) -> None:
-        """Only with the lock held."""
+        """Write a record; the caller holds the lock."""
         job.write_json(dataclasses.asdict(record), self.path(record.chunk))
 
     def remove(self, record: Record) -> None:
         self.path(record.chunk).unlink(missing_ok=True)
 
     def attempts(self, content: str) -> int:
-        """How often a chunk of this content was submitted."""
+        """How often a chunk with this content was submitted."""
         return len(list(self.folder.glob(f"{content}-*.json")))
 
-    def _one(self, path: Path) -> Record:
+    def _load(self, path: Path) -> Record:
         try:
             return Record(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: not a readable record of a batch ({error}); move it away once the host lists no batch of that"
-                " name under way"
+                " name in progress"
             ) from None

@@ -1,17 +1,16 @@
-"""The spend ledger: every call of a host is counted before it is made, so that a budget is never passed.
+"""The spend ledger: every call is reserved before it is made, so the budget is never exceeded.
 
     with Ledger("results/store/spend.sqlite", budget_usd=20) as ledger:
-        ticket = ledger.reserve(call)      # BudgetError: it could pass the budget, and is not to be made
-        ...                                # the call
-        ledger.settle(Used(ticket, 812, 240, 0.0035))      # or release(ticket) if it certainly cost nothing
+        reservation = ledger.reserve(Reservation(...))      # BudgetError: the call could exceed the budget
+        ...                                                 # the call
+        ledger.pay(Usage(reservation, 812, 240, 0.0035))    # or release(reservation) if it certainly cost nothing
 
-A call is reserved at its worst-case cost and settled at what the host reports. One that is never settled
-(its job was killed) stays reserved at its worst case, because the host may have charged it; asking again is
-a new attempt. So what is counted is never less than what was paid, unless a host counts more prompt tokens
-than the estimate did.
+A call is reserved at its highest possible cost and paid at what the host reports. A call that is never paid, because
+its job was killed, stays reserved, because the host may have charged it; a repeated call is a new attempt. So the sum
+is never less than the real cost, unless a host counts more prompt tokens than we estimated.
 
-All jobs of a study share one SQLite file. It keeps what a transaction wrote through a kill -9; its
-write-ahead log needs the jobs that call hosts to run on one machine, as local rules do.
+All jobs of a study share one SQLite file. A committed transaction survives kill -9. SQLite's write-ahead log requires
+that all jobs that call hosts run on one machine, as local rules do.
 """
 
 import contextlib
@@ -26,11 +25,11 @@ from pathlib import Path
 import polars as pl
 import tenacity
 
-from faithtune.core.errors import StopError, UserError
+from faithtune.core.errors import HostStopped, UserError
 from faithtune.core.schemas.spend import SPEND
 
 BUSY_SECONDS = 60.0
-# Money is kept in whole units of 1e-12 USD, so that a sum does not depend on its order.
+# Money is stored as an integer number of 1e-12 USD, so that a sum does not depend on its order.
 _UNITS = 10**12
 _VERSION = 1
 _INSERT = """INSERT INTO calls
@@ -38,16 +37,16 @@ _INSERT = """INSERT INTO calls
      units, state, at)
     VALUES (:key, (SELECT COALESCE(MAX(attempt), 0) + 1 FROM calls WHERE key = :key), :model, :host_model, :arm,
      :eval_set, :stage, :endpoint, :batch, :prompt_tokens, :completion_tokens, :units, 'reserved', :at)"""
-_SETTLE = """UPDATE calls SET prompt_tokens = COALESCE(:prompt_tokens, prompt_tokens),
+_PAY = """UPDATE calls SET prompt_tokens = COALESCE(:prompt_tokens, prompt_tokens),
     completion_tokens = COALESCE(:completion_tokens, completion_tokens), units = COALESCE(:units, units),
-    state = 'paid' WHERE id = :ticket AND state != 'paid'"""
+    state = 'paid' WHERE id = :reservation AND state != 'paid'"""
 _TABLES = (
     """CREATE TABLE calls (
         id INTEGER PRIMARY KEY, key TEXT NOT NULL, attempt INTEGER NOT NULL, model TEXT NOT NULL,
         host_model TEXT NOT NULL, arm TEXT NOT NULL, eval_set TEXT, stage TEXT NOT NULL, endpoint TEXT NOT NULL,
         batch INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, units INTEGER,
         state TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (key, attempt))""",
-    # The sum over all calls, kept beside them: summing them before each call takes ever longer.
+    # The running sum of all calls: summing them before each call would take longer and longer.
     "CREATE TABLE total (units INTEGER NOT NULL)",
     "INSERT INTO total VALUES (0)",
     """CREATE TRIGGER more AFTER INSERT ON calls BEGIN
@@ -58,15 +57,15 @@ _TABLES = (
 )
 
 
-class BudgetError(StopError):
-    """The next call could pass the budget. What has arrived is kept; nothing further may be asked."""
+class BudgetError(HostStopped):
+    """The next call could exceed the budget. Responses so far are kept; no further call may be made."""
 
 
 @dataclass(frozen=True)
-class Call:
-    """A call that is about to be made."""
+class Reservation:
+    """A call before it is made, at its highest possible cost."""
 
-    key: str  # as in SPEND, like the others
+    key: str  # as in SPEND, like the other fields
     model: str
     host_model: str
     arm: str
@@ -74,23 +73,23 @@ class Call:
     stage: str
     endpoint: str
     prompt_tokens: int
-    completion_tokens: int  # the most it may write
-    usd: float | None  # the most it may cost; None: its price is not known
+    completion_tokens: int  # the limit
+    usd: float | None  # None: no price is known
     batch: bool = False
 
 
 @dataclass(frozen=True)
-class Used:
-    """What a call used, as the host reports it; None: it does not say, and what was reserved stands."""
+class Usage:
+    """What a call used by the host's report; None: the host reports nothing, so the reserved value stands."""
 
-    ticket: int  # from Ledger.reserve
+    reservation: int  # the id that Ledger.reserve returned
     prompt_tokens: int | None
     completion_tokens: int | None
     usd: float | None
 
 
 class Ledger:
-    """The ledger in `path`, shared by all jobs and their threads."""
+    """The ledger in the file `path`, shared by all jobs and their threads."""
 
     def __init__(self, path: str | Path, budget_usd: float | None = None):
         self.path = Path(path)
@@ -101,7 +100,7 @@ class Ledger:
             self.database = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            _in_turn(lambda: self.database.execute("PRAGMA journal_mode = WAL"))
+            _retry_while_locked(lambda: self.database.execute("PRAGMA journal_mode = WAL"))
             self.database.execute("PRAGMA synchronous = NORMAL")
         with self._transaction() as database:
             [version] = database.execute("PRAGMA user_version").fetchone()
@@ -117,62 +116,58 @@ class Ledger:
     def __exit__(self, *_) -> None:
         self.database.close()
 
-    def reserve(self, call: Call) -> int:
-        """The call's ticket; BudgetError where it could pass the budget: it is then not to be made."""
-        return self.reserve_many([call])[0]
+    def reserve(self, reservation: Reservation) -> int:
+        """The reservation's id; BudgetError if the call could exceed the budget."""
+        return self.reserve_many([reservation])[0]
 
-    def reserve_many(self, calls: Iterable[Call]) -> list[int]:
-        """Tickets of the first calls that the budget allows, at least one; BudgetError where it allows none.
+    def reserve_many(self, reservations: Iterable[Reservation]) -> list[int]:
+        """Ids of the first reservations that fit the budget, at least one; BudgetError if the first does not fit.
 
-        Fewer tickets than calls: the first call without one would pass the budget, and reserving it says so.
+        Fewer ids than reservations: the first one without an id would exceed the budget.
         """
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         most = None if self.budget_usd is None else _units(self.budget_usd)
-        tickets = []
+        ids = []
         with self._transaction() as database:
             [total] = database.execute("SELECT units FROM total").fetchone()
-            for call in calls:
-                units = _units(call.usd)
+            for reservation in reservations:
+                units = _units(reservation.usd)
                 if most is not None:
                     if units is None:
-                        raise UserError(f"config: budget_usd is set, but {call.model} ({call.host_model}) has no price")
+                        model = f"{reservation.model} ({reservation.host_model})"
+                        raise UserError(f"config: budget_usd is set, but {model} has no price")
                     total += units
                     if units and total > most:
-                        if not tickets:
-                            raise BudgetError(self._passed(call, total - units))
+                        if not ids:
+                            raise self._budget_error(reservation, total - units)
                         break
-                row = database.execute(_INSERT, vars(call) | {"units": units, "at": now})
-                tickets.append(row.lastrowid)
-        return tickets
+                row = database.execute(_INSERT, vars(reservation) | {"units": units, "at": now})
+                ids.append(row.lastrowid)
+        return ids
 
-    def settle(self, *used: Used) -> None:
-        """These calls are paid, each once: that an answer comes twice, as batches' may, changes nothing."""
-        rows = [vars(one) | {"units": _units(one.usd)} for one in used]
+    def pay(self, *usages: Usage) -> None:
+        """Mark calls as paid. A call is paid once: a second usage, as of a repeated line in a batch, is ignored."""
+        rows = [vars(usage) | {"units": _units(usage.usd)} for usage in usages]
         with self._transaction() as database:
-            database.executemany(_SETTLE, rows)
+            database.executemany(_PAY, rows)
 
-    def release(self, *tickets: int) -> None:
-        """These calls certainly cost nothing: the host refused them, or was not reached."""
+    def release(self, *reservations: int) -> None:
+        """Release reservations by id: these calls cost nothing, because the host refused them or was not reached."""
         with self._transaction() as database:
             database.executemany(
                 "UPDATE calls SET units = 0, state = 'released' WHERE id = ? AND state = 'reserved'",
-                [(ticket,) for ticket in tickets],
+                [(reservation,) for reservation in reservations],
             )
 
-    def tickets(self, keys: Iterable[str]) -> dict[str, int]:
-        """The ticket of each key's last attempt, for what another job reserved (a batch that is attached)."""
+    def last_reservations(self, keys: Iterable[str]) -> dict[str, int]:
+        """The id of each key's last attempt, whichever job reserved it."""
         last = "SELECT id FROM calls WHERE key = ? ORDER BY attempt DESC LIMIT 1"
         with self._sqlite_errors(), self.lock:
             found = {key: self.database.execute(last, (key,)).fetchone() for key in keys}
         return {key: row[0] for key, row in found.items() if row is not None}
 
-    def spent(self) -> float:
-        """USD paid and reserved so far, by all jobs."""
-        with self._sqlite_errors(), self.lock:
-            return self.database.execute("SELECT units FROM total").fetchone()[0] / _UNITS
-
     def frame(self) -> pl.DataFrame:
-        """SPEND: all attempts, in the order of their reservation."""
+        """SPEND: all attempts in the order of reservation."""
         columns = ", ".join({"usd": "units"}.get(name, name) for name in SPEND)
         with self._sqlite_errors(), self.lock:
             rows = self.database.execute(f"SELECT {columns} FROM calls ORDER BY id").fetchall()
@@ -183,16 +178,16 @@ class Ledger:
             .cast({"batch": pl.Boolean})
         )
 
-    def _passed(self, call: Call, total: int) -> str:
-        return (
+    def _budget_error(self, reservation: Reservation, total: int) -> BudgetError:
+        return BudgetError(
             f"config: budget_usd is {self.budget_usd:g}, of which {_dollars(total / _UNITS)} USD are spent or reserved,"
-            f" and the next call ({call.stage} of {call.model}) could cost {_dollars(call.usd)} USD; all answers so far"
-            " are kept: raise budget_usd to go on, or ask for less"
+            f" and the next call ({reservation.stage} of {reservation.model}) could cost {_dollars(reservation.usd)}"
+            " USD; all answers so far are kept: raise budget_usd to go on, or ask for less"
         )
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, alone in the file from the first read on."""
+        """A transaction that locks the file from the first read on."""
         with self._sqlite_errors(), self.lock:
             self.database.execute("BEGIN IMMEDIATE")
             try:
@@ -204,29 +199,31 @@ class Ledger:
 
     @contextlib.contextmanager
     def _sqlite_errors(self) -> Iterator[None]:
-        """The file's errors as UserErrors."""
+        """Raise SQLite's errors about the file as UserErrors."""
         try:
             yield
-        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # ours
+        except (sqlite3.ProgrammingError, sqlite3.IntegrityError):  # bugs
             raise
         except sqlite3.OperationalError as error:
-            raise UserError(f"{self.path}: the spend ledger cannot be used ({error}); see who holds the file") from None
+            raise UserError(
+                f"{self.path}: the spend ledger cannot be used ({error}); check which process holds the file"
+            ) from None
         except sqlite3.DatabaseError as error:
             raise UserError(
-                f"{self.path}: not a readable spend ledger ({error}); move it away to count from nothing"
+                f"{self.path}: not a readable spend ledger ({error}); move it away to start from zero"
             ) from None
 
 
 def read(path: Path) -> pl.DataFrame:
-    """SPEND of the ledger in `path`; no row where there is none."""
+    """SPEND of the ledger in `path`; no rows if there is no such file."""
     if not path.exists():
         return pl.DataFrame(schema=SPEND)
     with Ledger(path) as ledger:
         return ledger.frame()
 
 
-def _in_turn(change: Callable[[], object]) -> None:
-    """Make a change that SQLite does not wait its turn for: of the journal's mode, as jobs begin together."""
+def _retry_while_locked(change: Callable[[], object]) -> None:
+    """Make a change for which SQLite's busy timeout does not apply: the journal mode, when jobs start together."""
     retry = tenacity.retry_if_exception_type(sqlite3.OperationalError)
     wait, stop = tenacity.wait_random(0.01, 0.2), tenacity.stop_after_delay(BUSY_SECONDS)
     tenacity.Retrying(retry=retry, wait=wait, stop=stop, reraise=True)(change)

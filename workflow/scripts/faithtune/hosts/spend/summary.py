@@ -1,4 +1,4 @@
-"""The spend ledger summed: what each stage of an arm asked of its host, and what that cost."""
+"""Sums of the spend ledger: the calls, tokens and cost of each model, arm and stage."""
 
 import polars as pl
 
@@ -7,21 +7,21 @@ from faithtune.core.schemas.spend import SPEND
 # SPEND by model, arm and stage.
 SUMMARY = pl.Schema(
     {
-        "model": pl.String,  # all: of the whole study
-        "arm": pl.String,  # total: over all arms and stages
-        "stage": pl.String,  # null of a total
-        "calls": pl.Int64,  # not released
-        "unsettled": pl.Int64,  # of them, those still reserved
-        "prompt_tokens": pl.Int64,  # of the paid ones
+        "model": pl.String,  # "all": the whole study
+        "arm": pl.String,  # "total": all arms and stages
+        "stage": pl.String,  # null in a total
+        "calls": pl.Int64,  # paid or reserved
+        "unsettled": pl.Int64,  # reserved only
+        "prompt_tokens": pl.Int64,  # of paid calls
         "completion_tokens": pl.Int64,
-        "usd_paid": pl.Float64,  # null where a call has no price
+        "usd_paid": pl.Float64,  # null if a call has no price
         "usd_reserved": pl.Float64,
     }
 )
 
 
 def summary(frame: pl.DataFrame) -> pl.DataFrame:
-    """SUMMARY of SPEND, in the order in which hosts were asked."""
+    """SUMMARY of SPEND, in the order of the first calls."""
     paid, reserved = pl.col("state") == "paid", pl.col("state") == "reserved"
     sums = frame.group_by("model", "arm", "stage", maintain_order=True).agg(
         calls=(paid | reserved).sum(),
@@ -35,17 +35,17 @@ def summary(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_totals(ledgers: list[pl.DataFrame]) -> pl.DataFrame:
-    """SUMMARY of frames of SPEND, model by model, with each one's total and that of all; no row without a call."""
+    """SUMMARY of frames of SPEND with a total for each model and one for all; no rows without calls."""
     frame, parts = pl.concat([pl.DataFrame(schema=SPEND), *ledgers]), [pl.DataFrame(schema=SUMMARY)]
-    for _, asked in frame.group_by("model", maintain_order=True):
-        parts += [summary(asked), summary(_as_one(asked))]
+    for _, calls in frame.group_by("model", maintain_order=True):
+        parts += [summary(calls), summary(_as_one(calls))]
     if frame["model"].n_unique() > 1:
         parts.append(summary(_as_one(frame.with_columns(model=pl.lit("all")))))
     return pl.concat(parts)
 
 
 def known_sum(usd: pl.Expr) -> pl.Expr:
-    """The sum of USD, null where a part has no price."""
+    """The sum of USD, null if a part has no price."""
     return pl.when(usd.null_count() == 0).then(usd.sum())
 
 

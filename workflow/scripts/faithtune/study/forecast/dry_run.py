@@ -21,7 +21,7 @@ class HostedArm:
     batch: bool
     tokenizer: object | None  # as of ApiModel
     count: Callable[[str], int]  # tokens of a text
-    most: Callable[[str], int]  # rather too many: what is reserved (`session.most_tokens`)
+    most: Callable[[str], int]  # rather too many: what is reserved (`session.token_upper_bound`)
     templates: dict[str, str]  # all of the study
     identity: str  # `session.identity`, part of the rows' keys
 
@@ -43,8 +43,8 @@ class DryRunArm(CachedArm):
         self.completion = 0.0
         self.usd, self.usd_left, self.usd_left_most = ([] for _ in range(3))
         labels = {"arm": "", "eval_set": None, "stage": ""}
-        self.purses = [
-            billing.Purse(hosted.host, None, hosted.price, count=count, **labels)
+        self.meters = [
+            billing.Meter(hosted.host, None, hosted.price, count_tokens=count, **labels)
             for count in (hosted.count, hosted.most)
         ]
 
@@ -52,7 +52,7 @@ class DryRunArm(CachedArm):
         """Count the requests and answer with what is assumed."""
         batch, price = self.hosted.batch, self.hosted.price
         for i, request in enumerate(requests):
-            call, most = (purse.call(request, batch) for purse in self.purses)
+            call, most = (meter.reservation(request, batch) for meter in self.meters)
             text = self.reply(request.key)
             written = min(self._written(request.key, text), call.completion_tokens)
             usd = prices.cost(price, call.prompt_tokens, written, batch=batch)

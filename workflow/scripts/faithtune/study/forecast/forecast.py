@@ -70,7 +70,7 @@ def hosted_arm(
         section.mode == "batch",
         session.tokenizer_of(api),
         token_counts.counter("api", api["tokenizer"]),
-        session.most_tokens(api),
+        session.token_upper_bound(api),
         templates,
         session.identity(api),
     )
