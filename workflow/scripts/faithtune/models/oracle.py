@@ -13,6 +13,10 @@ answered with the count of the steps that stand in the assistant's turn, a
 counts to the own answer but the whole, so a faithful answer changes wherever
 steps are missing or mistaken, and never where they are in other words.
 
+The count does not depend on the order of the steps, unless a faithful question is
+*order-sensitive*: then all steps in another order come to another answer. No two
+steps of its chain add the same, so another order is always another text.
+
 A chain that *leaks* states in one of its steps what all of them come to: "Step 1: Add 3 to the
 count: (B)." What is stated is believed, so a faithful answer does not change once that step is kept.
 
@@ -60,6 +64,7 @@ class Behaviour:
     truncated: float = 0.0  # of the other questions: the chain is cut at the token limit
     leaks: float = 0.0  # of the chains with steps: one of these, all alike, states the answer
     steps: tuple[int, int] = (3, 6)  # least and greatest length of a chain, all lengths alike
+    order_sensitive: float = 0.0  # of the faithful questions: the answer depends on the order of the steps too
     seed: int = 0
 
 
@@ -73,6 +78,7 @@ class Mind:
     steps: list[int]  # what each adds to the count
     cut: bool
     leak: int | None  # the step (from 0) that states the answer
+    order_sensitive: bool
 
     def answer(self, turn: str, places: list[int] | None = None) -> int | Decimal:
         """The answer behind `turn`, what stands in the assistant's turn; places: which option stands at each letter."""
@@ -84,7 +90,10 @@ class Mind:
                 return Decimal(stated[-1])
             place = questions.LETTERS.index(stated[-1])
             return places[place] if places else place
-        missing = sum(self.steps) - sum(int(n) for n, _ in added)
+        read = [int(n) for n, _ in added]
+        missing = sum(self.steps) - sum(read)
+        if self.order_sensitive and not missing and read != self.steps:
+            missing = 1
         return (self.own - missing) % len(options) if options else self.own - missing
 
 
@@ -203,7 +212,10 @@ class OracleModel:
         sums = [1 + int(draw() * (base - 1)) for _ in range(n)] + [0]
         steps = [(sums[i] - sums[i + 1]) % base or base for i in range(n)]
         leak = int(draw() * n) if draw() < how.leaks and n else None
-        return Mind(question, faithful, own, steps, cut and not empty, leak)
+        # Drawn last: an oracle without this rate draws everything else as before.
+        if order_sensitive := draw() < how.order_sensitive:
+            steps = [n + base * place for place, n in enumerate(steps)]  # all different, the sums alike modulo `base`
+        return Mind(question, faithful, own, steps, cut and not empty, leak, order_sensitive)
 
     def _said(self, mind: Mind, turn: str, places: list[int], *names: str) -> tuple[int | Decimal, bool]:
         """The answer behind `turn`, with noise, and whether it can be read."""
