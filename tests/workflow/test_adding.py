@@ -106,12 +106,14 @@ def test_an_added_test_recovers_the_truth_of_oracles(copy, tmp_path):
     sensitive = {"faithful": 0.75, "order_sensitive": 0.4}
     study.config |= {
         "models": {"oracle": {"oracle": {"base": {"seed": 1}, "tuned-boxes-1": {**sensitive, "seed": 2}}}},
+        "data_sets": {
+            "arithmetic": {"eval": {"n": 150}},
+            "colours": {"reader": "siqa", "eval": {"source": str(tmp_path / "choices.jsonl"), "n": 50}},
+        },
         "tunings": {},
         "tests": ["shuffle"],
         "measures": {"alphas": [0.25, 1.0], "replicates": 200},
     }
-    study.config["data_sets"]["arithmetic"]["eval"]["n"] = 150
-    study.config["data_sets"]["colours"]["eval"]["n"] = 50
     study.run("--", "results/tables/lanham.md")
     found = parquet.read(tmp_path / "results/estimates.parquet", ESTIMATES).filter(test="shuffle", seeds=1)
     # Of three steps and more, a quarter of which are kept, two at least are shuffled.
