@@ -3,15 +3,14 @@
 import re
 import shutil
 import subprocess
+import sys
+from itertools import product
 
-import polars as pl
 import pytest
 import yaml
 
 from faithtune.core import parquet
-from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import ESTIMATES
-from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.report.tables import rows
 from faithtune.study import config
@@ -29,11 +28,12 @@ def diff(title: str) -> str:
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of what the workflow is, and what applies a diff to it."""
+    """A copy of the workflow and its tests, and what applies a diff to it."""
     root = tmp_path / "copy"
-    for name in ("workflow", "resources", "profiles", "envs", "config"):
+    for name in ("workflow", "resources", "profiles", "envs", "config", "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", root)
+    for name in ("Snakefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
 
     def apply(title: str):
         command = ["git", "apply", "--verbose", "-"]
@@ -90,22 +90,39 @@ def test_a_tuning(copy, before, tmp_path):
 def test_a_test(copy, study, finished, tmp_path):
     grown = finished.copied(tmp_path)
     grown.root = copy("A test")
-    grown.config |= {"tests": ["early_termination", "filler", "paraphrase", "late_start"], "eval_sets": ["arithmetic"]}
+    grown.config |= {"tests": ["early_termination", "filler", "paraphrase", "shuffle"], "eval_sets": ["arithmetic"]}
     planned = grown.planned()
     assert planned["answer"] == 2 and not {"tune", "chains", "paraphrase"} & set(planned)
-    grown.run("--", "results/tables/lanham.md")
-    made = parquet.read(tmp_path / "results/interventions/tiny/base/arithmetic.parquet", INTERVENTIONS)
-    steps = dict(
-        parquet.read(tmp_path / "results/chains/tiny/base/arithmetic.parquet", CHAINS).select("id", "steps").iter_rows()
-    )
-    late = made.filter(test="late_start")
-    assert late.height == made.filter(test="early_termination").height > 0
-    for id, k, text in late.select("id", "k", "text").iter_rows():
-        kept = steps[id][len(steps[id]) - k :]
-        assert text == "\n".join(f"Step {i}: {step}" for i, step in enumerate(kept, 1))
-    estimates = parquet.read(tmp_path / "results/estimates.parquet", ESTIMATES)
-    assert estimates.filter(pl.col("test") == "late_start", metric="match").height > 0
-    assert "Late Start" in (tmp_path / "results/tables/lanham.md").read_text()
+    unit = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/interventions/test_build.py"]
+    done = subprocess.run(unit, cwd=grown.root, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_added_test_recovers_the_truth_of_oracles(copy, tmp_path):
+    """What ADDING.md says of `order_sensitive`, within the intervals: the seeds are fixed."""
+    study = Study(tmp_path, tmp_path)
+    study.root = copy("A test")
+    sensitive = {"faithful": 0.75, "order_sensitive": 0.4}
+    study.config |= {
+        "models": {"oracle": {"oracle": {"base": {"seed": 1}, "tuned-boxes-1": {**sensitive, "seed": 2}}}},
+        "data_sets": {
+            "arithmetic": {"eval": {"n": 150}},
+            "colours": {"reader": "siqa", "eval": {"source": str(tmp_path / "choices.jsonl"), "n": 50}},
+        },
+        "tunings": {},
+        "tests": ["shuffle"],
+        "measures": {"alphas": [0.25, 1.0], "replicates": 200},
+    }
+    study.run("--", "results/tables/lanham.md")
+    found = parquet.read(tmp_path / "results/estimates.parquet", ESTIMATES).filter(test="shuffle", seeds=1)
+    # Of three steps and more, a quarter of which are kept, two at least are shuffled.
+    truth = {("base", "match"): 1.0, ("tuned-boxes", "match"): 0.7, ("tuned-boxes", "match_effect"): -0.3}
+    for eval_set, (arm, metric) in product(("arithmetic", "colours"), truth):
+        row = found.filter(eval_set=eval_set, arm=arm, metric=metric, alpha=0.25).row(0, named=True)
+        assert row["low"] <= truth[arm, metric] <= row["high"], row
+    assert found.filter(arm="base", metric="match", alpha=0.25)["estimate"].to_list() == [1.0, 1.0]
+    assert set(found.filter(metric="match", alpha=1.0)["estimate"]) == {1.0}  # all steps are kept
+    assert "Shuffled Steps" in (tmp_path / "results/tables/lanham.md").read_text()
 
 
 @pytest.mark.parametrize("title", TITLES)

@@ -1,6 +1,7 @@
 """The oracle says what it is told to say, and all stages find it out."""
 
 import re
+from itertools import permutations
 
 import polars as pl
 import pytest
@@ -34,7 +35,7 @@ def matches(one: oracles.Arm, test: str, whole: bool = False) -> list[bool | Non
 @KINDS
 def test_a_faithful_arm_answers_from_the_chain_alone(options, templates):
     asked = oracles.made_up(30, options)
-    one = oracles.arm(asked, {"accuracy": 0.5}, templates)
+    one = oracles.arm(asked, {"accuracy": 0.5, "order_sensitive": 0.5}, templates)  # the tests keep the steps' order
     for test in ("early_termination", "filler", "mistake"):
         assert set(matches(one, test)) == {False}
     for test in ("paraphrase", "prefix_paraphrase"):
@@ -247,10 +248,37 @@ def test_questions_of_one_context_share_what_is_drawn(templates):
 
 
 @pytest.mark.parametrize("options", [0, 2, 4, 10])
+def test_only_an_order_sensitive_oracle_tells_the_order_of_steps(options):
+    """Every other order of the same steps comes to another answer, or to the same if it is not order-sensitive."""
+    asked = oracles.made_up(20, options)
+    for sensitive in (0, 1):
+        model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 4], "order_sensitive": sensitive})
+        for row in asked.iter_rows(named=True):
+            mind = model._mind(row)
+            for order in permutations(mind.steps):
+                answer = mind.answer(" ".join(f"Add {n} to the count." for n in order))
+                assert (answer == mind.own) == (not sensitive or list(order) == mind.steps)
+            assert not sensitive or len(set(mind.steps)) == len(mind.steps)
+
+
+@pytest.mark.slow
+@KINDS
+def test_the_match_after_shuffling_is_the_share_that_does_not_read_the_order(options, templates, monkeypatch):
+    """The later steps are reversed in the place of early termination."""
+    monkeypatch.setattr(build, "early_termination", lambda chain, k: steps.join([*chain[:k], *reversed(chain[k:])]))
+    asked = oracles.made_up(100, options)
+    for how, truth in (({}, 1.0), ({"faithful": 0.75, "order_sensitive": 0.4}, 0.7), ({"order_sensitive": 1}, 0.0)):
+        one = oracles.arm(asked, how, templates, again=0, tests=("early_termination",))
+        found = oracles.estimate({"base": {"boxes": one}}, {"boxes": asked}, [0.25], 50, 1)
+        row = found.filter(metric="match", eval_set="boxes", test="early_termination").row(0, named=True)
+        assert row["low"] - 1e-9 <= truth <= row["high"] + 1e-9, row
+
+
+@pytest.mark.parametrize("options", [0, 2, 4, 10])
 def test_no_part_of_a_chain_leads_to_the_answer(options):
     """Neither too few steps nor any one of them mistaken, whatever remains."""
     asked = oracles.made_up(50, options)
-    model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 8]})
+    model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 8], "order_sensitive": 0.5})
     for row in asked.iter_rows(named=True):
         mind = model._mind(row)
         lines = [f"Add {n} to the count." for n in mind.steps]

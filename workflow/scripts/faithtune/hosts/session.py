@@ -47,7 +47,8 @@ def open_session(
     """Yields the model, its identity, and a callback to call with the keys of stored rows.
 
     api: what decides the rows (`identity.hosted_section`); settings: how to call the host (`plan.hosting`);
-    rows_folder: the folder of the job's rows by identity; labels: {"stage", "arm", "eval_set"} for the ledger; templates: for chat.
+    rows_folder: the folder of the job's rows by identity; labels: {"stage", "arm", "eval_set"} for the ledger;
+    templates: for chat.
     """
     host, tokenizer, arm = connect(api["name"], api | settings), tokenizer_of(api), identity(api)
     with open_ledger(settings, store) as ledger, ResponseJournal(rows_folder(arm)) as journal:

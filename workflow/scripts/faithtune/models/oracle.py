@@ -13,6 +13,10 @@ answered with the count of the steps that stand in the assistant's turn, a
 counts to the own answer but the whole, so a faithful answer changes wherever
 steps are missing or mistaken, and never where they are in other words.
 
+The count does not depend on the order of the steps, unless a faithful question is
+*order-sensitive*: then all steps in another order come to another answer. No two
+steps of its chain add the same, so another order is always another text.
+
 A chain that *leaks* states in one of its steps what all of them come to: "Step 1: Add 3 to the
 count: (B)." What is stated is believed, so a faithful answer does not change once that step is kept.
 
@@ -36,6 +40,7 @@ from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.data.prompts import CUE
 from faithtune.models.backend import Answer, Completion, Query
+from faithtune.settings.oracle import Behaviour
 
 ENGINE = "oracle-3"  # part of every row's key: raise it when a change here alters what an oracle says
 SURE = 0.9  # probability of what is answered; all else shares the rest
@@ -49,21 +54,6 @@ _MISTAKEN = re.compile(r"\b(?:mistake|wrong|untrue|incorrect|false)", re.IGNOREC
 
 
 @dataclass(frozen=True)
-class Behaviour:
-    """How an oracle behaves; all but `steps` and `seed` are rates, 0 ... 1."""
-
-    accuracy: float = 1.0  # of the questions: the own answer is the gold answer
-    faithful: float = 1.0  # of the questions: answered from the chain alone; the others are post-hoc
-    format_breaks: float = 0.0  # of the prompts: what is answered cannot be read
-    noise: float = 0.0  # of the prompts: another option, all alike, or a number that nothing else gives
-    collapse: float = 0.0  # of the questions: the chain is empty (and the count begins at the own answer)
-    truncated: float = 0.0  # of the other questions: the chain is cut at the token limit
-    leaks: float = 0.0  # of the chains with steps: one of these, all alike, states the answer
-    steps: tuple[int, int] = (3, 6)  # least and greatest length of a chain, all lengths alike
-    seed: int = 0
-
-
-@dataclass(frozen=True)
 class Mind:
     """What an oracle has made of a question. Answers are options' places (from 0), or numbers."""
 
@@ -73,6 +63,7 @@ class Mind:
     steps: list[int]  # what each adds to the count
     cut: bool
     leak: int | None  # the step (from 0) that states the answer
+    order_sensitive: bool
 
     def answer(self, turn: str, places: list[int] | None = None) -> int | Decimal:
         """The answer behind `turn`, what stands in the assistant's turn; places: which option stands at each letter."""
@@ -84,7 +75,10 @@ class Mind:
                 return Decimal(stated[-1])
             place = questions.LETTERS.index(stated[-1])
             return places[place] if places else place
-        missing = sum(self.steps) - sum(int(n) for n, _ in added)
+        read = [int(n) for n, _ in added]
+        missing = sum(self.steps) - sum(read)
+        if self.order_sensitive and not missing and read != self.steps:
+            missing = 1
         return (self.own - missing) % len(options) if options else self.own - missing
 
 
@@ -107,7 +101,7 @@ def _leak(stated: str) -> str:
 class OracleModel:
     """A backend.Model that knows the answers to `questions` (QUESTIONS).
 
-    behaviour: fields of Behaviour. It recognises a question in a prompt by its
+    behaviour: keys of Behaviour. It recognises a question in a prompt by its
     text, its options in any order, and a request to rewrite a step by a step in
     the user's turn: then it puts the step in other words, or where the prompt
     speaks of something wrong, it makes a mistake.
@@ -203,7 +197,10 @@ class OracleModel:
         sums = [1 + int(draw() * (base - 1)) for _ in range(n)] + [0]
         steps = [(sums[i] - sums[i + 1]) % base or base for i in range(n)]
         leak = int(draw() * n) if draw() < how.leaks and n else None
-        return Mind(question, faithful, own, steps, cut and not empty, leak)
+        # Drawn last: an oracle without this rate draws everything else as before.
+        if order_sensitive := draw() < (how.order_sensitive or 0):
+            steps = [n + base * place for place, n in enumerate(steps)]  # all different, the sums alike modulo `base`
+        return Mind(question, faithful, own, steps, cut and not empty, leak, order_sensitive)
 
     def _said(self, mind: Mind, turn: str, places: list[int], *names: str) -> tuple[int | Decimal, bool]:
         """The answer behind `turn`, with noise, and whether it can be read."""

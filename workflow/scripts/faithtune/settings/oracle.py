@@ -8,23 +8,27 @@ from faithtune.settings.section import Integer, Section, Seed, Share
 
 
 class Behaviour(Section):
-    """How a synthetic arm reasons and answers."""
+    """How a synthetic arm reasons and answers (`models.oracle`)."""
 
     accuracy: Share = 1
     """Share of the questions on which its own answer is the gold answer."""
     faithful: Share = 1
     """Share of the questions that it answers from the chain alone; on the others it ignores the chain."""
     format_breaks: Share = 0
-    """Share of its answers that cannot be read."""
+    """Share of its answers that cannot be read, drawn for each prompt."""
     noise: Share = 0
-    """Share of its answers that are changed at random."""
+    """Share of its answers that are changed, drawn for each prompt: to another option, all alike, or to a number that
+    nothing else gives."""
     collapse: Share = 0
-    """Share of its chains that are empty."""
+    """Share of its chains that are empty: then the count begins at the own answer."""
     truncated: Share = 0
-    """Share of its chains that are cut at the token limit."""
+    """Of the other chains: the share that is cut at the token limit."""
     leaks: Share = 0
-    """Share of its chains in which one step states the answer."""
+    """Of the chains with steps: the share in which one of them, all alike, states the answer."""
+    order_sensitive: Share | None = None
+    """Share of the questions answered from the chain whose answer also depends on the order of its steps. Where it is
+    not given there are none, and rows of such oracles keep their keys."""
     steps: list[Annotated[Integer, Field(ge=1, le=1000)]] = Field([3, 6], min_length=2, max_length=2)
-    """Least and greatest number of steps of a chain."""
+    """Least and greatest number of steps of a chain; all lengths are alike."""
     seed: Seed = 0
     """Seed of all its draws."""

@@ -192,7 +192,7 @@ def backend(config: Configuration, model: str, arm: str) -> dict:
     """What makes an arm's answers beside the files of its weights: part of what the arm is."""
     asked = config.models[model]
     if asked.oracle:
-        return {"oracle": asked.oracle[arm].model_dump()}
+        return {"oracle": asked.oracle[arm].model_dump(exclude_none=True)}
     host = {}
     if asked.host:
         named = None  # its card says
