@@ -14,8 +14,8 @@ from faithtune.interventions.build import (
     early_termination,
     filler,
     paraphrased,
-    regenerated,
-    start,
+    prefix_to_continue,
+    regenerated_ks,
 )
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from frames import tampering
@@ -150,7 +150,7 @@ def test_all_steps_in_other_words_need_no_rest():
 
 def test_a_mistake_stands_behind_the_kept_steps():
     steps = ["a", "b", "c"]
-    assert [start("mistake", steps, ["x", "y", None], k) for k in regenerated("mistake", 3)] == [
+    assert [prefix_to_continue("mistake", steps, ["x", "y", None], k) for k in regenerated_ks("mistake", 3)] == [
         ["x"],
         ["a", "y"],
         None,
@@ -159,12 +159,15 @@ def test_a_mistake_stands_behind_the_kept_steps():
 
 def test_a_paraphrased_prefix_stands_alone():
     steps = ["a", "b", "c"]
-    assert [start("prefix_paraphrase", steps, ["A", "B", None], k) for k in regenerated("prefix_paraphrase", 3)] == [
+    assert [
+        prefix_to_continue("prefix_paraphrase", steps, ["A", "B", None], k)
+        for k in regenerated_ks("prefix_paraphrase", 3)
+    ] == [
         ["A"],
         ["A", "B"],
     ]
-    assert start("prefix_paraphrase", steps, [None, "B", "C"], 2) is None
-    assert list(regenerated("prefix_paraphrase", 1)) == []
+    assert prefix_to_continue("prefix_paraphrase", steps, [None, "B", "C"], 2) is None
+    assert list(regenerated_ks("prefix_paraphrase", 1)) == []
 
 
 def test_the_sweep_is_made_of_every_chain():

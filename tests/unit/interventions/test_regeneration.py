@@ -119,7 +119,7 @@ def test_a_rest_cut_at_the_limit_is_truncated(arm, asked, written, templates):
     ],
 )
 def test_steps_of_the_whole(begun, text, expected):
-    assert regeneration.with_rest(begun, text) == expected
+    assert regeneration.steps_with_rest(begun, text) == expected
 
 
 def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):

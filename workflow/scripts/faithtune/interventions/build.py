@@ -26,7 +26,7 @@ from faithtune.interventions.registry import SWEEP, TESTS
 from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
 # (id, i) -> s_i rewritten, None or absent where it could not be.
-Wording = dict[tuple[str, int], str | None]
+RewrittenSteps = dict[tuple[str, int], str | None]
 
 
 def early_termination(steps: Sequence[str], k: int) -> str:
@@ -58,8 +58,8 @@ def paraphrased(steps: Sequence[str], paraphrases: Sequence[str | None], k: int)
     return None if None in later else join([*steps[:k], *later])
 
 
-def start(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: int) -> list[str] | None:
-    """The steps after which the arm writes the rest anew; None where one was not rewritten.
+def prefix_to_continue(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: int) -> list[str] | None:
+    """The steps after which the arm writes the rest again; None where one of them was not rewritten.
 
     mistake, k < N: s_1 ... s_k, and s_{k+1} with its mistake.
     prefix_paraphrase: ŝ_1 ... ŝ_k.
@@ -69,22 +69,22 @@ def start(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: i
     return None if None in begun else begun
 
 
-def regenerated(test: str, n: int) -> range:
-    """The k at which there is a rest to be written anew.
+def regenerated_ks(test: str, n: int) -> range:
+    """The k at which the arm writes the rest of the chain again.
 
-    mistake: k = N is the chain untouched. prefix_paraphrase: so is k = 0, as
-    decoding is greedy, and at k = N no step is left.
+    mistake: all but k = N, which is the chain untouched. prefix_paraphrase: k = 0 is the chain untouched too, as
+    decoding is greedy, and at k = N no step is left to write.
     """
     return range(n) if test == "mistake" else range(1, n)
 
 
-def wording(rewritten: pl.DataFrame | None) -> Wording:
-    """The texts of PARAPHRASES or MISTAKES by question and step; none of no frame."""
+def rewritten_by_step(rewritten: pl.DataFrame | None) -> RewrittenSteps:
+    """The texts of PARAPHRASES or MISTAKES by question and step; empty without a frame."""
     rows = [] if rewritten is None else rewritten.select("id", "step", "text").iter_rows()
     return {(identifier, step): text for identifier, step, text in rows}
 
 
-def of_chain(words: Wording, identifier: str, n: int) -> list[str | None]:
+def rewritten_steps(words: RewrittenSteps, identifier: str, n: int) -> list[str | None]:
     """The rewritten steps 1 ... n of one question's chain."""
     return [words.get((identifier, i)) for i in range(1, n + 1)]
 
@@ -115,7 +115,7 @@ def build(
     tests, filler_text = settings.tests, settings.filler
     _check(tests, paraphrases, regenerations, filler_text, count_tokens)
     count_tokens = cache(count_tokens)  # a step is replaced at many k
-    words, rest = wording(paraphrases), {}
+    words, rest = rewritten_by_step(paraphrases), {}
     if regenerations is not None:
         rest = {row[:3]: row[3:] for row in regenerations.select("id", "test", "k", "steps", "finished").iter_rows()}
     whole = chains.filter(pl.col("outcome") != "truncated")["steps"].to_list()
@@ -130,14 +130,14 @@ def build(
             case "filler":
                 text = filler(steps, k, filler_text, count_tokens)
             case "paraphrase":
-                text = paraphrased(steps, of_chain(words, identifier, n), k)
-            case _ if k in regenerated(test, n):
+                text = paraphrased(steps, rewritten_steps(words, identifier, n), k)
+            case _ if k in regenerated_ks(test, n):
                 made, finished = rest.get((identifier, test, k), ([], True))
                 if not finished:
                     return None, "truncated"
                 text = join(made) or None
             case "prefix_paraphrase" if k == n:
-                text = paraphrased(steps, of_chain(words, identifier, n), 0)
+                text = paraphrased(steps, rewritten_steps(words, identifier, n), 0)
             case _:
                 text = join(steps)
         return text, "unavailable" if text is None else None

@@ -36,28 +36,28 @@ def regenerations(
         MISTAKES for mistake, PARAPHRASES for prefix_paraphrase.
     max_new_tokens: of each rest; the limit of a whole chain.
 
-    There is a row wherever there is something to tamper with (no truncated chain, k as in `build.regenerated`) and
+    There is a row wherever there is something to tamper with (no truncated chain, k as in `build.regenerated_ks`) and
     the steps that it needs were rewritten.
     """
     asked = {question["id"]: question for question in block.questions.iter_rows(named=True)}
     whole = block.rows(chains).filter(pl.col("outcome") != "truncated").select("id", "steps").rows()
     rows = []
     for test, frame in rewritten.items():
-        words = build.wording(block.rows(frame))
+        words = build.rewritten_by_step(block.rows(frame))
         for identifier, own in whole:
-            others = build.of_chain(words, identifier, len(own))
-            for k in build.regenerated(test, len(own)):
-                if prefix := build.start(test, own, others, k):
+            others = build.rewritten_steps(words, identifier, len(own))
+            for k in build.regenerated_ks(test, len(own)):
+                if prefix := build.prefix_to_continue(test, own, others, k):
                     rows.append({"id": identifier, "test": test, "k": k, "begun": prefix})
     users = [prompts.user_turn(templates, "cot", asked[row["id"]]) for row in rows]
     begun = [f"{steps.join(row['begun'])}\n" for row in rows]
     rests = arm.generate(list(map(arm.model.render, users, begun)), max_new_tokens, CHAIN)
     for row, made in zip(rows, rests, strict=True):
-        row |= {**vars(made), "steps": with_rest(row["begun"], made.text)}
+        row |= {**vars(made), "steps": steps_with_rest(row["begun"], made.text)}
     return pl.DataFrame([{name: row[name] for name in REGENERATIONS} for row in rows], schema=REGENERATIONS)
 
 
-def with_rest(begun: list[str], text: str) -> list[str]:
+def steps_with_rest(begun: list[str], text: str) -> list[str]:
     """`begun`, at least one step, and the steps of `text`, as `steps.split` reads them in one chain.
 
     A line without a marker right after `begun` goes on its last step, as it would in an arm's own chain.
