@@ -12,6 +12,8 @@ from faithtune.interventions import build, mistakes, regeneration
 from faithtune.interventions import paraphrases as paraphrasing
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha, estimates
+from faithtune.measures.pooling import ArmResults, StudyResults
+from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.models.oracle import OracleModel
 from frames import arm_of
 
@@ -53,6 +55,7 @@ class Arm:
     chains: pl.DataFrame
     paraphrases: pl.DataFrame | None
     answers: pl.DataFrame
+    mistakes: pl.DataFrame | None
 
 
 def arm(
@@ -73,7 +76,7 @@ def arm(
     rests = regeneration.regenerations(model, keep, asked, written, rewritten, templates, MAX_NEW_TOKENS)
     tampered = build.build(written, worded, list(tests), " ...", model.count_tokens, rests, 5, None)
     answers = answering.answer(model, keep, asked, written, tampered, templates, 8, 0.05, again, shuffle=True)
-    return Arm(written, worded, answers)
+    return Arm(written, worded, answers, rewritten.get("mistake"))
 
 
 def estimate(
@@ -82,15 +85,10 @@ def estimate(
     """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
     named = [(name, None if name == "base" else "elsewhere", name.partition("-")[2]) for name in arms]
-    found, _ = estimates.build(
-        [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
-        {key: one.answers for key, one in made.items()},
-        {key: alpha.measure(one.answers, alphas) for key, one in made.items()},
-        {key: one.chains for key, one in made.items()},
-        {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
-        asked,
-        alphas,
-        replicates=replicates,
-        seed=seed,
-    )
-    return found
+    results = {
+        key: ArmResults(one.answers, one.chains, alpha.at_alphas(one.answers, alphas), one.paraphrases, one.mistakes)
+        for key, one in made.items()
+    }
+    named = [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named]
+    study = StudyResults(named, results, asked, alphas)
+    return estimates.build(study, Sampling(replicates=replicates, seed=seed))[0]

@@ -36,7 +36,7 @@ def rows(arm: int, i: int) -> list[dict]:
     return answer_rows(f"q{i}", full, "D", n=2, **anew | cut)
 
 
-def pair(arm: int, n: int = N) -> items.Pair:
+def pair(arm: int, n: int = N) -> items.ArmItems:
     """What base (0) or the tuned arm (1) came to."""
     frame = answers(*(rows(arm, i) for i in range(n)))
     frame = frame.with_columns(text=pl.lit(HOSTILE), probabilities=pl.lit([0.4, 0.3, 0.2, 0.1]))
@@ -48,7 +48,7 @@ def pair(arm: int, n: int = N) -> items.Pair:
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
     words = (chains, paraphrases_of(frame))
     made = build.build(*words, (*TESTS, *REGENERATED), HOSTILE, lambda text: len(text.split()), regenerations)
-    return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
+    return items.ArmItems("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 
 def questions(n: int = N) -> pl.DataFrame:
@@ -70,8 +70,8 @@ def write(folder: Path) -> Path:
         pairs = [pair(arm, n) for arm in (0, 1)]
         asked = questions(n)
         about = items.index(name, ["sums", "colours"], asked, [one._asdict() for one in pairs], ALPHAS)
-        viewer = items.Folder(of_set, about)
-        viewer.add_questions(items.asked(asked))
+        viewer = items.ViewerWriter(of_set, about)
+        viewer.add_questions(items.question_rows(asked))
         for one in pairs:
             viewer.add(one)
     return folder / "items/sums/index.html"
