@@ -64,7 +64,7 @@ def index(
         "alphas": [[str(alpha), *Fraction(str(alpha)).as_integer_ratio()] for alpha in alphas],
         # Tests whose k counts steps; tests in which the arm writes the rest: from the line k + this number on.
         "by_steps": list(BY_STEPS),
-        "anew": {test: TESTS[test].regenerates_after for test in REGENERATED},
+        "regenerated_after": {test: TESTS[test].regenerates_after for test in REGENERATED},
         # Tests whose chain is untouched at k = 0 instead of k = N.
         "whole_at_0": [test for test in having(keeps_first=False) if test in BY_STEPS],
         "arms": [{"model": arm["model"], "arm": arm["arm"]} for arm in arms],

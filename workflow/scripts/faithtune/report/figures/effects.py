@@ -184,10 +184,8 @@ def ranks(frame: pl.DataFrame, confidence: float) -> "Figure":
             panel.axhline(0, color="black", linewidth=0.6)
             for i, line in enumerate(lines.rows(named=True)):
                 points = frame.filter(**line, eval_set=name, what=what).drop_nulls(["effect", "low"]).sort("rank")
-                x, look = (
-                    points["rank"] * 1.03**i,
-                    style.look(i),
-                )  # slightly apart: no line hides another
+                # Slightly apart, so that no line hides another.
+                x, look = points["rank"] * 1.03**i, style.look(i)
                 panel.plot(x, points["effect"], markersize=4, linewidth=1.2, **look)
                 panel.vlines(x, points["low"], points["high"], color=look["color"], linewidth=0.8)
             panel.set_xscale("log", base=2)
@@ -238,8 +236,6 @@ def _things(frame: pl.DataFrame) -> list[str]:
 
 
 def _title(what: str) -> str:
-    return (
-        f"{METRICS[ACCURACY].title} with chain"
-        if what == ACCURACY
-        else f"{METRICS['faithfulness'].title},\n{TITLES[what]}"
-    )
+    if what == ACCURACY:
+        return f"{METRICS[what].title} with chain"
+    return f"{METRICS['faithfulness'].title},\n{TITLES[what]}"

@@ -16,7 +16,7 @@ from faithtune.measures.metrics.registry import METRICS
 
 NOT_AVAILABLE = "n/a"
 READING = (
-    "A cell: estimate [{confidence:g} % interval] n questions; u unanswered and t truncated answers, which n includes"
+    "A cell: estimate [{confidence:g} % interval]; n questions; u unanswered and t truncated answers, which n includes"
     " for accuracy, its changes, match and parse_rate, and excludes elsewhere; parse: share of n that was answered, and"
     " in parentheses the least and greatest value that the estimate could have, whatever the missing answers would have"
     " been; s tuning seeds pooled, if several; * the arm's own training set;"
@@ -46,8 +46,7 @@ ENDS = tuple(name for metric in METRICS.values() for name in metric.bounds or ()
 class TableContext(NamedTuple):
     """What tables need to know about the study besides their rows."""
 
-    # Base and tuned arms in the order of the tables, as `plan.table_arms` has them
-    arms: Sequence[dict] = ()
+    arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `plan.table_arms` has them
     parameters: Mapping[str, int | None] = {}  # number of parameters of each model; None where not known
     confidence: float = 0.95
     turns: Mapping[str, str] = {}  # `plan.turns` of each model; `continued` for models that are not in it

@@ -22,17 +22,9 @@ from faithtune.report.tables.cells import (
     set_name,
     size,
 )
+from faithtune.report.tables.rows import ACCURACY, BY_BOTH_EXTRACTORS, CHANGES, MATCH
 from faithtune.report.tables.setup import STATED
 
-# The metrics that a layout shows, in its order.
-ACCURACY = ("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance")
-MATCH = (
-    *("match", "match_leak_free", "match_soft", "match_k0", "again_match", "change_floored", "match_effect"),
-    *("match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
-    *("accuracy", "cot_lift", "above_chance", "shuffle_match"),
-)
-CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
-BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
 OVERALL = "all α"  # the column of what is over all α, or does not depend on α
 
 

@@ -15,8 +15,16 @@ from faithtune.report.tables.cells import ENDS, TableContext
 SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
 Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
-_BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = ([name for name in ENDS if name.startswith(of)] for of in ("acc", "match"))
-# What T9 shows, in the order of its caption.
+# The metrics that tables show, in their order.
+ACCURACY = ("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance")
+MATCH = (
+    *("match", "match_leak_free", "match_soft", "match_k0", "again_match", "change_floored", "match_effect"),
+    *("match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
+    *("accuracy", "cot_lift", "above_chance", "shuffle_match"),
+)
+CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
+BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
+LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
 DIAGNOSTIC = (
     *("chain_answered", "chain_unanswered", "chain_refused", "chain_ambiguous", "chain_truncated", "chain_missing"),
     *("chain_empty", "chain_single", "steps_copied", "n_steps", "n_tokens", "free_agreement", "option_mass"),
@@ -24,6 +32,10 @@ DIAGNOSTIC = (
     *("disguised_normalised", "alpha_star", "alpha_star_median", "aoc", "chance", "above_chance", "paraphrase_pass"),
     *("mistake_pass", "mistake_by_rule", "unavailable"),
 )
+_BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
+    METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
+)
+# Rows about one test's matches; faithfulness is in the Parquet file alone.
 _OF_MATCH = (
     *("match", "match_leak_free", "match_soft", "match_k0", "change_floored", "faithfulness", "faithfulness_effect"),
     *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS_OF_MATCH),
@@ -56,13 +68,10 @@ _ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_
     (pl.col("eval_set") != AVERAGES[1]) & pl.col("k").is_null()  # k: of the filler sweep
 )
 accuracy = _where(_ACCURACY)
-average_effects = _where(
-    pl.col("eval_set").is_in(AVERAGES) & _is_metric("faithfulness_effect", "match_effect", "accuracy_effect")
-)
+average_effects = _where(pl.col("eval_set").is_in(AVERAGES) & _is_metric(*CHANGES))
 diagnostic = _where(_is_metric(*DIAGNOSTIC))
-_LANHAM = ("match", "match_k0", "change_floored", "match_effect", *_BOUNDS_OF_MATCH, "accuracy", *_BOUNDS_OF_ACCURACY)
 lanham = _where(
-    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric(*_LANHAM) | _is_metric("aoc"),
+    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric(*LANHAM, *ENDS) | _is_metric("aoc"),
     _SINGLE & pl.col("test").is_in(["cot", "no_cot"]) & _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) | _ABOVE_CHANCE,
 )
 
@@ -110,7 +119,7 @@ def ablations(arms) -> list[list[dict]]:
 def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """The metrics that are computed by both extractors."""
     where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
-    lenient = estimates.filter(_is_metric("accuracy_lenient", "accuracy_effect_lenient", "match_effect_lenient"))
+    lenient = estimates.filter(_is_metric(*(f"{name}_lenient" for name in BY_BOTH_EXTRACTORS)))
     strict = lenient.select(*where[:-1], pl.col("metric").str.strip_suffix("_lenient"))
     both = pl.concat([strict, lenient.select(where)])
     found = estimates.join(both, on=where, how="semi", nulls_equal=True, maintain_order="left")
@@ -119,7 +128,7 @@ def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
 
 def model_sizes(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Average changes over all α; no rows if fewer than two models have them."""
-    changes = _is_metric("accuracy_effect", "match_effect", "faithfulness_effect") & pl.col("alpha").is_null()
+    changes = _is_metric(*CHANGES) & pl.col("alpha").is_null()
     found = _where(changes & (pl.col("eval_set") == AVERAGES[0]))(estimates, study)
     return found if found.filter(changes)["model"].n_unique() > 1 else found.clear()
 

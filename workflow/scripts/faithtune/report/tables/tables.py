@@ -47,7 +47,7 @@ def _of_test(number: str, test: str) -> TableDef:
         layouts.matches,
         f"The study does not have the test {TITLES[test]}, or all its chains are imported and cannot be tampered with.",
         rows=table_rows.matches(test),
-        metrics=tuple(metric for metric in layouts.MATCH if metric not in layouts.ACCURACY),
+        metrics=tuple(metric for metric in table_rows.MATCH if metric not in table_rows.ACCURACY),
         named=layouts.match_label,
     )
 
@@ -62,7 +62,7 @@ TABLES = {
         layouts.accuracy,
         "The study has no answers.",
         rows=table_rows.accuracy,
-        metrics=layouts.ACCURACY,
+        metrics=table_rows.ACCURACY,
         named=layouts.own_label,
     ),
     "t2_early_termination": _of_test("T2", "early_termination"),
@@ -74,7 +74,7 @@ TABLES = {
         layouts.average_effects,
         _NO_TUNING,
         rows=table_rows.average_effects,
-        metrics=layouts.CHANGES,
+        metrics=table_rows.CHANGES,
         named=lambda metric: METRICS[metric].title,
         long=True,
     ),
@@ -99,7 +99,7 @@ TABLES = {
         layouts.model_sizes,
         "The study does not have two models with a tuned arm.",
         rows=table_rows.model_sizes,
-        metrics=layouts.CHANGES,
+        metrics=table_rows.CHANGES,
         named=lambda metric: METRICS[metric].title,
     ),
     "t9_diagnostics": TableDef(
@@ -173,7 +173,7 @@ TABLES = {
         layouts.extractors,
         "Nothing in the study was read by both extractors.",
         rows=table_rows.extractors,
-        metrics=layouts.BY_BOTH_EXTRACTORS,
+        metrics=table_rows.BY_BOTH_EXTRACTORS,
         long=True,
     ),
     "lanham": TableDef(
@@ -184,7 +184,7 @@ TABLES = {
         layouts.arms_across,
         "The study has none of these tests.",
         rows=table_rows.lanham,
-        metrics=("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance"),
+        metrics=table_rows.LANHAM,
         long=True,
     ),
     "spend": TableDef(
