@@ -40,13 +40,13 @@ def write(folder: Path, n: int) -> Path:
 
     asked = many(asked)
     about = items.index("sums", ["sums"], asked, [{"model": "tiny", "arm": arm} for arm in ARMS], [0.25, 0.5, 0.75])
-    viewer = items.Folder(folder, about)
-    viewer.add_questions(items.asked(asked))
+    viewer = items.ViewerWriter(folder, about)
+    viewer.add_questions(items.question_rows(asked))
     for i, arm in enumerate(ARMS):
         one = some[i > 0]
         steps = pl.lit([TEXT + str(j) for j in range(5)])
         chains = one.chains.with_columns(steps=steps, n_steps=pl.lit(5, pl.Int32), text=pl.lit(TEXT * 5))
-        viewer.add(items.Pair("tiny", arm, many(chains), many(one.interventions), many(one.answers)))
+        viewer.add(items.ArmItems("tiny", arm, many(chains), many(one.interventions), many(one.answers)))
     size = sum(file.stat().st_size for file in folder.rglob("*.js"))
     took = time.perf_counter() - started
     print(f"{asked.height} questions, {len(ARMS)} arms: {size / 1e6:.0f} MB written in {took:.1f} s")

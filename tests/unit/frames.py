@@ -11,7 +11,9 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import PARAPHRASES
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.measures import estimates
-from faithtune.measures.alpha import measure
+from faithtune.measures.alpha import at_alphas
+from faithtune.measures.pooling import ArmResults, StudyResults
+from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
 UNAVAILABLE, TRUNCATED = "unavailable", "truncated"
@@ -145,7 +147,7 @@ def arm_of(model: str, arm: str, train_set: str | None, eval_sets: list[str], se
 def inputs(
     frames: dict[tuple[str, str, str], pl.DataFrame], train_sets: dict[str, str | None], alphas: list[float] = ALPHAS
 ) -> dict:
-    """The arguments of `estimates.build` for ANSWERS by (model, arm, evaluation set)."""
+    """The arguments of `build` for ANSWERS by (model, arm, evaluation set)."""
     sets = list(dict.fromkeys(key[2] for key in frames))
     models = list(dict.fromkeys(key[0] for key in frames))
     questions = {
@@ -156,7 +158,7 @@ def inputs(
         "arms": [arm_of(m, arm, on, sets) for m in models for arm, on in train_sets.items()],
         "answers": frames,
         "measures": {
-            key: measure(marked(frame, chains[key], questions[key[2]]), alphas) for key, frame in frames.items()
+            key: at_alphas(marked(frame, chains[key], questions[key[2]]), alphas) for key, frame in frames.items()
         },
         "chains": chains,
         "paraphrases": {key: paraphrases_of(frame) for key, frame in frames.items()},
@@ -166,9 +168,26 @@ def inputs(
     }
 
 
+def build_both(
+    arms: list[dict],
+    answers: dict,
+    questions: dict,
+    alphas: list[float],
+    confidence: float = 0.95,
+    replicates: int = 10_000,
+    **frames: dict,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(ESTIMATES, CHANGES) of a study, by what `inputs` returns; `frames` are the other frames of ArmResults."""
+    results = {
+        key: ArmResults(answers=frame, **{name: of.get(key) for name, of in frames.items()})
+        for key, frame in answers.items()
+    }
+    return estimates.build(StudyResults(arms, results, questions, alphas), Sampling(confidence, replicates))
+
+
 def build(**study) -> pl.DataFrame:
-    """ESTIMATES of a study, by the arguments of `estimates.build`."""
-    return estimates.build(**study)[0]
+    """ESTIMATES of a study, by what `inputs` returns."""
+    return build_both(**study)[0]
 
 
 def random_answers(seed: int, size: int = 40, groups: int | None = None, steady: float = 0.6) -> pl.DataFrame:

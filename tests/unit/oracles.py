@@ -14,6 +14,8 @@ from faithtune.interventions import build, mistakes, regeneration
 from faithtune.interventions import paraphrases as paraphrasing
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha, estimates
+from faithtune.measures.pooling import ArmResults, StudyResults
+from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.models.backend import Model
 from faithtune.models.oracle import OracleModel
 from faithtune.settings.answers import AnswerSettings
@@ -64,6 +66,7 @@ class Arm:
     chains: pl.DataFrame
     paraphrases: pl.DataFrame | None
     answers: pl.DataFrame
+    mistakes: pl.DataFrame | None
 
 
 def arm(
@@ -86,7 +89,7 @@ def arm(
     answers = answering.answer(
         oracle, block, written, tampered, templates, AnswerSettings(max_new_tokens=8, again=again)
     )
-    return Arm(written, worded, answers)
+    return Arm(written, worded, answers, rewritten.get("mistake"))
 
 
 def estimate(
@@ -95,15 +98,10 @@ def estimate(
     """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
     named = [(name, None if name == "base" else "elsewhere", name.partition("-")[2]) for name in arms]
-    found, _ = estimates.build(
-        [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named],
-        {key: one.answers for key, one in made.items()},
-        {key: alpha.measure(one.answers, alphas) for key, one in made.items()},
-        {key: one.chains for key, one in made.items()},
-        {key: one.paraphrases for key, one in made.items() if one.paraphrases is not None},
-        asked,
-        alphas,
-        replicates=replicates,
-        seed=seed,
-    )
-    return found
+    results = {
+        key: ArmResults(one.answers, one.chains, alpha.at_alphas(one.answers, alphas), one.paraphrases, one.mistakes)
+        for key, one in made.items()
+    }
+    named = [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named]
+    study = StudyResults(named, results, asked, alphas)
+    return estimates.build(study, Sampling(replicates=replicates, seed=seed))[0]

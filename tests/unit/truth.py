@@ -34,7 +34,7 @@ from fractions import Fraction
 from itertools import accumulate, product
 
 from faithtune.interventions.registry import BY_STEPS, SWEEP, direction
-from faithtune.measures.alpha import kept
+from faithtune.measures.alpha import steps_kept
 from faithtune.models.oracle import BROKEN_MASS, SURE
 from faithtune.settings.oracle import Behaviour
 
@@ -90,7 +90,7 @@ class Truth:
         """Rate of answers and match of those answered, at an alpha of a chain of so many steps."""
         if untouched(test, alpha, n_steps):
             return 1.0, 1.0
-        return self.answered, self.tampered(test, kept(alpha, n_steps), n_steps)
+        return self.answered, self.tampered(test, steps_kept(alpha, n_steps), n_steps)
 
     def unleaked(self, test: str, alpha: float) -> float:
         """Match at an alpha of the steps before the one that states the full chain's answer."""
@@ -103,7 +103,7 @@ class Truth:
             if untouched(test, alpha, n):
                 parts.append((how.leaks * how.noise, 1.0, 1.0))
             else:  # the chain states another answer than it was given: it agrees by noise, or by a wrong count
-                unled = how.faithful * (1 - stating(test, kept(alpha, n)) / n)
+                unled = how.faithful * (1 - stating(test, steps_kept(alpha, n)) / n)
                 count = self.other * (1 - how.noise) + (1 - self.other) * noise
                 parts.append((how.leaks * how.noise, self.answered, unled * count + (1 - unled) * noise))
             answered += sum(weight * there for weight, there, _ in parts)
@@ -175,7 +175,7 @@ class Truth:
             for test in BY_STEPS:
                 found |= {(metric, test, alpha): value for metric, value in self._match(test, alpha).items()}
             found |= {("unavailable", test, alpha): 0.0 for test in REWRITTEN}
-            found["kept_whole", None, alpha] = self.over_lengths(lambda n, a=alpha: kept(a, n) == n)
+            found["kept_whole", None, alpha] = self.over_lengths(lambda n, a=alpha: steps_kept(a, n) == n)
         swept = range(0, WORDS * self.lengths[-1] + 1, SWEEP_STEP)
         accuracy = self.answered * self.hit(self.bare)
         values = {
@@ -290,7 +290,7 @@ def stating(test: str, k: int) -> int:
 
 def untouched(test: str, alpha: float, n_steps: int) -> bool:
     """Whether nothing is tampered with at an alpha, so that the prompt is the full chain's."""
-    return kept(alpha, n_steps) == (0 if test == "prefix_paraphrase" else n_steps)
+    return steps_kept(alpha, n_steps) == (0 if test == "prefix_paraphrase" else n_steps)
 
 
 def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:

@@ -47,7 +47,7 @@ def rows(arm: int, i: int) -> list[dict]:
     return answer_rows(f"q{i}", full, "D", n=2, **anew | cut)
 
 
-def pair(arm: int, n: int = N) -> items.Pair:
+def pair(arm: int, n: int = N) -> items.ArmItems:
     """What base (0) or the tuned arm (1) came to."""
     frame = answers(*(rows(arm, i) for i in range(n)))
     frame = frame.with_columns(text=pl.lit(HOSTILE), probabilities=pl.lit([0.4, 0.3, 0.2, 0.1]))
@@ -59,7 +59,7 @@ def pair(arm: int, n: int = N) -> items.Pair:
     regenerations = pl.DataFrame(rest, schema=REGENERATIONS, orient="row")
     settings = tampering((*TESTS, *REGENERATED), HOSTILE)
     made = build.build(chains, settings, lambda text: len(text.split()), paraphrases_of(frame), regenerations)
-    return items.Pair("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
+    return items.ArmItems("tiny", ["base", "qlora-sums-1"][arm], chains, made, frame)
 
 
 def questions(n: int = N) -> pl.DataFrame:
@@ -81,8 +81,8 @@ def write(folder: Path) -> Path:
         pairs = [pair(arm, n) for arm in (0, 1)]
         asked = questions(n)
         about = items.index(name, ["sums", "colours"], asked, [one._asdict() for one in pairs], ALPHAS)
-        viewer = items.Folder(of_set, about)
-        viewer.add_questions(items.asked(asked))
+        viewer = items.ViewerWriter(of_set, about)
+        viewer.add_questions(items.question_rows(asked))
         for one in pairs:
             viewer.add(one)
     return folder / "items/sums/index.html"

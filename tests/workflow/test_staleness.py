@@ -14,7 +14,7 @@ from study import ROOT, Study
 TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
 # The figures of the whole study by what they are drawn from; of each evaluation set there is one more.
-DRAWN = Counter(figure.source for figure in figures.FIGURES.values())
+DRAWN = Counter(name for figure in figures.FIGURES.values() for name in figure.source.inputs)
 EFFECTS, LENGTHS, TRAINING = DRAWN["estimates"], DRAWN["chains"], DRAWN["training"]
 # The item viewers of both sets.
 ITEMS = {"items": 2}

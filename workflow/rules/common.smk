@@ -36,7 +36,7 @@ try:
     from faithtune.jobs.code_hash import code_fingerprint
     from faithtune.models import precision, weights
     from faithtune.report.figures import figures
-    from faithtune.report.tables import published, tables
+    from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
     from faithtune.study import config as study_config, plan
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
@@ -349,44 +349,40 @@ def get_division(wildcards):
     return {"block_size": STUDY.compute.block_size} if wildcards.shard else {}
 
 
+# The files that tables and figures are made from, by the names their definitions use (Source.inputs).
+REPORT_FILES = {
+    "answers": lambda wc: per_pair("answers", figures.eval_set(wc.figure)),
+    "arms": lambda wc: list(get_arm_cards().values()),
+    "chains": lambda wc: per_pair("chains"),
+    "claims": lambda wc: ["results/claims.parquet"],
+    "estimates": lambda wc: ["results/estimates.parquet"],
+    "models": lambda wc: list(get_model_cards().values()),
+    "questions": lambda wc: list(get_question_files().values()),
+    "sources": lambda wc: get_local_data(),
+    "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
+    "training": lambda wc: [f"results/arms/{arm['model']}/{arm['arm']}/training.parquet" for arm in TUNED],
+}
+
+
 def get_table_input(wildcards):
-    """What a table is made from, beside its provenance."""
-    return {
-        "estimates": {"estimates": "results/estimates.parquet", "models": list(get_model_cards().values())},
-        "published": {"estimates": "results/estimates.parquet"},
-        "claims": {"claims": "results/claims.parquet"},
-        "data": {"questions": list(get_question_files().values()), "sources": get_local_data()},
-        "hyper_parameters": {"arms": list(get_arm_cards().values())},
-        "prompts": {},
-        "spend": {"spend": ["results/spend.parquet"] * bool(HOSTED)},
-    }[tables.TABLES[wildcards.table].source]
+    """What a table is made from, besides its provenance."""
+    return {name: REPORT_FILES[name](wildcards) for name in tables.TABLES[wildcards.table].source.inputs}
 
 
 def get_figure_input(wildcards):
-    """What a figure's points are made from."""
-    return {
-        "answers": lambda: per_pair("answers", figures.eval_set(wildcards.figure)),
-        "chains": lambda: per_pair("chains"),
-        "estimates": lambda: ["results/estimates.parquet"],
-        "training": lambda: [f"results/arms/{arm['model']}/{arm['arm']}/training.parquet" for arm in TUNED],
-    }[figures.figure(wildcards.figure).source]()
+    """What the points of a figure are made from."""
+    return {name: REPORT_FILES[name](wildcards) for name in figures.figure(wildcards.figure).source.inputs}
 
 
 def get_figure_spec(name):
-    """All that decides a figure beside the files it is made from."""
-    of, source = figures.eval_set(name), figures.figure(name).source
+    """All that decides a figure besides the files it is made from: the settings that its source names."""
+    of, wanted = figures.eval_set(name), figures.figure(name).source.settings
     sets = set(STUDY.eval_sets if of is None else [of])
     asked = [arm | {"eval_sets": [name for name in arm["eval_sets"] if name in sets]} for arm in ARMS]
     asked = [arm for arm in asked if arm["eval_sets"]]
     seeds = [[arm["model"], arm["label"], arm["seed"], KINDS[arm["model"]] == "api"] for arm in TUNED]
-    return {
-        "sampling": get_sampling() if source in ("answers", "estimates") else {},
-        "arms": asked if source in ("answers", "chains") else [],
-        "ranked": TABLE_ARMS if source == "estimates" else [],
-        "trained": seeds if source == "training" else [],
-        "caption": figures.figure(name).caption,
-        "code": code("figure.py"),
-    }
+    known = {"sampling": get_sampling(), "arms": asked, "ranked": TABLE_ARMS, "trained": seeds}
+    return {key: known[key] for key in wanted} | {"caption": figures.figure(name).caption, "code": code("figure.py")}
 
 
 def get_local_data():

@@ -87,7 +87,7 @@ rule table:
             "turns": plan.turns(STUDY),
             "data": get_data_parts(),
             "filler": STUDY.filler,
-            "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source == "prompts" else {},
+            "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source is table_sources.PROMPTS else {},
             "published": PUBLISHED,
             "code": code("table.py"),
         },
@@ -98,7 +98,7 @@ rule table:
 rule figure:
     """A figure of the study or of one evaluation set, and the points it is drawn from."""
     input:
-        get_figure_input,
+        unpack(get_figure_input),
     output:
         svg=report(
             "results/figures/{figure}.svg",

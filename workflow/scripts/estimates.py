@@ -1,4 +1,4 @@
-"""Read answers at each kept fraction, and estimate every figure of the study."""
+"""Read answers at each kept fraction, and estimate every number of the study."""
 
 from faithtune.jobs import job
 
@@ -10,6 +10,8 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.measures import alpha, estimates
+    from faithtune.measures.pooling import ArmResults, StudyResults
+    from faithtune.measures.stats.bootstrap import Sampling
 
     spec = snakemake.params.spec
 
@@ -23,18 +25,14 @@ with job.logged(snakemake.log[0]):
         for name, path in zip(spec["eval_sets"], snakemake.input.questions, strict=True)
     }
     answers, chains = read("answers", ANSWERS), read("chains", CHAINS)
-    measured = {key: alpha.measure(frame, spec["alphas"]) for key, frame in answers.items()}
-    frame, changes = estimates.build(
-        spec["arms"],
-        answers=answers,
-        measures=measured,
-        chains=chains,
-        paraphrases=read("paraphrases", PARAPHRASES),
-        mistakes=read("mistakes", MISTAKES),
-        questions=questions,
-        alphas=spec["alphas"],
-        **spec["sampling"],
-    )
-    parquet.write(alpha.joined(measured), snakemake.output.measures, alpha.OF_STUDY)
+    paraphrases, mistakes = read("paraphrases", PARAPHRASES), read("mistakes", MISTAKES)
+    measured = {key: alpha.at_alphas(frame, spec["alphas"]) for key, frame in answers.items()}
+    results = {
+        key: ArmResults(answers[key], chains[key], measured[key], paraphrases.get(key), mistakes.get(key))
+        for key in answers
+    }
+    study = StudyResults(spec["arms"], results, questions, spec["alphas"])
+    frame, changes = estimates.build(study, Sampling(**spec["sampling"]))
+    parquet.write(alpha.concat_arms(measured), snakemake.output.measures, alpha.OF_STUDY)
     parquet.write(changes, snakemake.output.changes, CHANGES)
     parquet.write(frame, snakemake.output.estimates, ESTIMATES)

@@ -22,13 +22,13 @@ with job.logged(snakemake.log[0]):
     chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
     about = viewer.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
     with whole_folder(Path(snakemake.output[0])) as folder:
-        made = viewer.Folder(folder, about)
-        made.add_questions(viewer.asked(questions))
+        made = viewer.ViewerWriter(folder, about)
+        made.add_questions(viewer.question_rows(questions))
         for arm in spec["arms"]:
             key = arm["model"], arm["arm"]
             tampered = parquet.read(interventions[key], INTERVENTIONS) if key in interventions else None
             made.add(
-                viewer.Pair(
+                viewer.ArmItems(
                     *key,
                     parquet.read(chains[key], CHAINS),
                     tampered,

@@ -22,11 +22,12 @@ with job.logged(snakemake.log[0]):
         rows = parquet.read(path, tables.table(name).schema)
         frame = tables.readable(rows, name, study)
         caption = tables.caption(rows, name, study)
-        return page.Table(name, tables.table(name).title, caption, frame.columns, frame.rows())
+        what = tables.table(name)
+        return page.RenderedTable(name, what.title, caption, frame.columns, frame.rows(), what.background)
 
     def figure(path):
         what = figures.figure(Path(path).stem)
-        return page.Figure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
+        return page.RenderedFigure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
 
     text = page.render(
         {Path(path).stem: table(path) for path in given.tables},

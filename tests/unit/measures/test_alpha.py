@@ -14,12 +14,12 @@ from faithtune.interventions.registry import direction
 from faithtune.measures.alpha import (
     MEASURES,
     OF_STUDY,
-    at_alpha,
+    alpha_star,
+    answers_at,
+    at_alphas,
+    concat_arms,
     directed,
-    joined,
-    kept,
-    measure,
-    stable_from,
+    steps_kept,
 )
 from frames import TESTS, UNAVAILABLE, answer_rows, answers, chains_of, questions_of, random_answers
 
@@ -30,35 +30,35 @@ alphas = st.integers(0, 1000).map(lambda i: i / 1000)
     ("alpha", "n", "k"), [(0.25, 4, 1), (0.25, 5, 2), (0.1, 10, 1), (0.07, 100, 7), (0.5, 1, 1), (0, 9, 0), (1, 9, 9)]
 )
 def test_kept(alpha, n, k):
-    assert kept(alpha, n) == k
+    assert steps_kept(alpha, n) == k
 
 
 def test_kept_refuses_what_is_no_fraction():
     with pytest.raises(UserError, match=r"1\.2 is outside 0 … 1"):
-        kept(1.2, 3)
+        steps_kept(1.2, 3)
 
 
 def test_kept_is_the_exact_ceiling_of_hundredths():
     """Floats would make 0.07 of 100 steps 8 and 0.29 of 100 steps 29 or 30."""
-    assert all(kept(i / 100, n) == -(-i * n // 100) for i in range(101) for n in range(101))
+    assert all(steps_kept(i / 100, n) == -(-i * n // 100) for i in range(101) for n in range(101))
 
 
 @given(alphas, st.integers(0, 300))
 def test_kept_is_the_exact_ceiling(alpha, n):
     exact = Fraction(round(alpha * 1000), 1000) * n
-    assert kept(alpha, n) == math.ceil(exact)
-    assert 0 <= kept(alpha, n) <= n
+    assert steps_kept(alpha, n) == math.ceil(exact)
+    assert 0 <= steps_kept(alpha, n) <= n
 
 
 @given(alphas, alphas, st.integers(0, 300), st.integers(0, 300))
 def test_kept_is_monotone(a, b, m, n):
-    assert kept(min(a, b), n) <= kept(max(a, b), n)
-    assert kept(a, min(m, n)) <= kept(a, max(m, n))
+    assert steps_kept(min(a, b), n) <= steps_kept(max(a, b), n)
+    assert steps_kept(a, min(m, n)) <= steps_kept(a, max(m, n))
 
 
 def test_each_alpha_reads_its_own_k():
     frame = answers(answer_rows("q", n=4, early_termination=["B", "B", "A", None, "A"]))
-    found = at_alpha(frame, [0, 0.25, 0.5, 0.75, 1]).filter(test="early_termination")
+    found = answers_at(frame, [0, 0.25, 0.5, 0.75, 1]).filter(test="early_termination")
     assert found["k"].to_list() == [0, 1, 2, 3, 4]
     assert found["match"].to_list() == [False, False, True, None, True]
     assert found["outcome"].to_list() == ["answered", "answered", "answered", "unanswered", "answered"]
@@ -73,22 +73,22 @@ def test_only_chains_with_an_answer_to_compare_with():
         answer_rows("silent", full=None),
         answer_rows("unparaphrased", paraphrase=[UNAVAILABLE, "A", "A"]),
     )
-    found = at_alpha(frame, [0.25])
+    found = answers_at(frame, [0.25])
     assert set(found["id"]) == {"whole", "unparaphrased"}
     assert found.height == 2 * len(TESTS)
-    found = at_alpha(frame, [0])
+    found = answers_at(frame, [0])
     assert found.filter(id="unparaphrased", test="paraphrase")["outcome"].to_list() == [UNAVAILABLE]
 
 
 def test_a_chain_of_one_step_is_never_tampered_with_and_stays_out():
     """At any α above 0 it would match by itself."""
-    assert at_alpha(answers(answer_rows("q", n=1)), [0.25, 0.5]).is_empty()
+    assert answers_at(answers(answer_rows("q", n=1)), [0.25, 0.5]).is_empty()
 
 
 def measured(frame: pl.DataFrame, alphas: list[float], steps: dict[str, list[str]]) -> pl.DataFrame:
     chains = chains_of(frame)
     chains = chains.with_columns(steps=pl.Series([steps[i] for i in chains["id"]], dtype=pl.List(pl.String)))
-    return measure(marked(frame, chains, questions_of(frame)), alphas)
+    return at_alphas(marked(frame, chains, questions_of(frame)), alphas)
 
 
 def test_nothing_to_tamper_with():
@@ -122,7 +122,7 @@ def test_lenient_matches_compare_lenient_answers():
     frame = frame.with_columns(
         lenient=pl.when(pl.col("outcome") == "unanswered").then(pl.lit("A")).otherwise("lenient")
     )
-    found = at_alpha(frame, [0, 0.5]).filter(test="filler")
+    found = answers_at(frame, [0, 0.5]).filter(test="filler")
     assert found.select("match", "match_lenient").rows() == [(False, False), (None, True)]
 
 
@@ -139,14 +139,14 @@ def test_lenient_matches_compare_lenient_answers():
     ],
 )
 def test_alpha_star(told, expected):
-    found = stable_from(answers(answer_rows("q", n=4, filler=told), answer_rows("short", n=1)))
+    found = alpha_star(answers(answer_rows("q", n=4, filler=told), answer_rows("short", n=1)))
     assert found.filter(test="filler")["alpha_star"].to_list() == [expected]
 
 
 def test_a_lost_answer_is_told():
     frame = answers(answer_rows("q", n=4)).filter((pl.col("test") != "filler") | (pl.col("k") != 2))
     with pytest.raises(UserError, match="lacks its answer"):
-        at_alpha(frame, [0.5])
+        answers_at(frame, [0.5])
 
 
 @given(st.integers(0, 20), st.lists(alphas, min_size=1, max_size=3), st.randoms(use_true_random=False))
@@ -154,7 +154,7 @@ def test_rows_in_any_order(seed, chosen, random):
     frame = random_answers(seed, size=8)
     order = list(range(frame.height))
     random.shuffle(order)
-    assert at_alpha(frame[order], chosen).equals(at_alpha(frame, chosen))
+    assert answers_at(frame[order], chosen).equals(answers_at(frame, chosen))
 
 
 def test_direction():
@@ -165,9 +165,9 @@ def test_direction():
 
 def test_the_measures_of_a_study_say_whose_they_are():
     frames = {("m", "base", "s"): 1, ("m", "t-s-1", "s"): 2, ("n", "base", "u"): 3}
-    frames = {key: measure(random_answers(seed, size=5), [0.5]) for key, seed in frames.items()}
-    found = joined(frames)
+    frames = {key: at_alphas(random_answers(seed, size=5), [0.5]) for key, seed in frames.items()}
+    found = concat_arms(frames)
     assert found.schema == OF_STUDY and found.height == sum(frame.height for frame in frames.values())
     for (model, arm, eval_set), frame in frames.items():
         assert found.filter(model=model, arm=arm, eval_set=eval_set).select(*MEASURES).equals(frame)
-    assert joined({}).schema == OF_STUDY and joined({}).is_empty()
+    assert concat_arms({}).schema == OF_STUDY and concat_arms({}).is_empty()

@@ -9,7 +9,7 @@ import pytest
 from faithtune.arms.leaks import marked
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.interventions.registry import SWEEP
-from faithtune.measures.alpha import measure
+from faithtune.measures.alpha import at_alphas
 from faithtune.measures.stats import significance
 from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, build, inputs, random_answers
 
@@ -142,7 +142,7 @@ def test_leak_free_are_the_steps_before_the_answer_is_mentioned():
     steps = pl.Series([["x", "y", "so (A)", "z"]] * 3, dtype=pl.List(pl.String))
     chains = {key: frame.with_columns(steps=steps) for key, frame in given["chains"].items()}
     measured = {
-        key: measure(marked(given["answers"][key], chains[key], given["questions"]["s"]), given["alphas"])
+        key: at_alphas(marked(given["answers"][key], chains[key], given["questions"]["s"]), given["alphas"])
         for key in chains
     }
     found = build(**given | {"chains": chains, "measures": measured})

@@ -11,7 +11,7 @@ from scipy import stats
 
 from faithtune.measures.stats import seed_variance
 from faithtune.measures.stats.intervals import Sampling, effect, function_of_means, share
-from faithtune.measures.stats.seed_variance import Seeds, Side
+from faithtune.measures.stats.seed_variance import HalfWidth, SeedVariance
 
 SAMPLING = Sampling(replicates=2000, seed=1)
 
@@ -28,14 +28,14 @@ def test_seeds_part_is_that_of_the_mean_squares():
     values, questions, seeds = layout(0.05)
     fit = smf.ols("y ~ C(q) + C(s)", pandas.DataFrame({"y": values, "q": questions, "s": seeds})).fit()
     squares = sm.stats.anova_lm(fit)["mean_sq"]
-    found = seed_variance.seeds_of(values[:, None], questions, seeds, lambda means: means[:, 0])
+    found = seed_variance.seed_variance(values[:, None], questions, seeds, lambda means: means[:, 0])
     assert found == pytest.approx((squares["C(s)"] / 180, squares["Residual"] / 180, 2))
 
 
 def test_a_function_of_means_gets_its_seeds_part_by_its_slope():
     values, questions, seeds = layout(0.05)
-    once = seed_variance.seeds_of(values[:, None], questions, seeds, lambda means: means[:, 0])
-    thrice = seed_variance.seeds_of(values[:, None], questions, seeds, lambda means: 3 * means[:, 0] + 1)
+    once = seed_variance.seed_variance(values[:, None], questions, seeds, lambda means: means[:, 0])
+    thrice = seed_variance.seed_variance(values[:, None], questions, seeds, lambda means: 3 * means[:, 0] + 1)
     assert thrice == pytest.approx((9 * once.between, 9 * once.rest, 2))
 
 
@@ -45,7 +45,7 @@ def test_seeds_over_different_questions_are_expected_to_differ():
     values = rng.normal(size=60)
     questions = np.concatenate([rng.permutation(60)[:30] for _ in range(40)])
     seeds = np.repeat(np.arange(40), 30)
-    found = seed_variance.seeds_of(values[questions][:, None], questions, seeds, lambda means: means[:, 0])
+    found = seed_variance.seed_variance(values[questions][:, None], questions, seeds, lambda means: means[:, 0])
     assert found.between == pytest.approx(np.var(values[questions].reshape(40, 30).mean(axis=1), ddof=1) / 40)
     assert found.rest == pytest.approx(found.between, rel=0.4)
 
@@ -80,19 +80,19 @@ def test_a_seed_without_values_leaves_no_interval():
 
 
 def test_p_without_seeds_is_that_of_the_t_test():
-    assert Side(0.1, 7).p_value(-0.3) == pytest.approx(2 * stats.t.sf(3, 7))
-    assert Side(0.1, math.inf).p_value(0.3) == pytest.approx(2 * stats.norm.sf(3))
-    assert Side(0.0, 7).p_value(0.3) is None
-    assert Side(0.1, 7).p_value(0.0) == 1
-    assert Side(0.1, 1000).p_value(100.0) == seed_variance.LEAST_P
+    assert HalfWidth(0.1, 7).p_value(-0.3) == pytest.approx(2 * stats.t.sf(3, 7))
+    assert HalfWidth(0.1, math.inf).p_value(0.3) == pytest.approx(2 * stats.norm.sf(3))
+    assert HalfWidth(0.0, 7).p_value(0.3) is None
+    assert HalfWidth(0.1, 7).p_value(0.0) == 1
+    assert HalfWidth(0.1, 1000).p_value(100.0) == seed_variance.LEAST_P
 
 
 def test_p_is_where_the_side_reaches_zero():
-    side = Side(0.1, 500, Seeds(0.05**2, 0.01**2, 2))
+    side = HalfWidth(0.1, 500, SeedVariance(0.05**2, 0.01**2, 2))
     p = side.p_value(0.4)
     assert side.length(p / 2) == pytest.approx(0.4)
-    assert Side(0.1, 500).p_value(0.4) < p < Side(0.12, 2).p_value(0.4)
+    assert HalfWidth(0.1, 500).p_value(0.4) < p < HalfWidth(0.12, 2).p_value(0.4)
 
 
 def test_seeds_that_differ_less_than_expected_add_nothing():
-    assert Side(0.1, 50, Seeds(1e-4, 1e-2, 2)).length(0.025) == Side(0.1, 50).length(0.025)
+    assert HalfWidth(0.1, 50, SeedVariance(1e-4, 1e-2, 2)).length(0.025) == HalfWidth(0.1, 50).length(0.025)

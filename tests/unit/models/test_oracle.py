@@ -57,7 +57,7 @@ def test_a_post_hoc_arm_ignores_the_chain(options, templates):
 @KINDS
 def test_a_mixed_arm_is_one_or_the_other_on_each_question(options, templates):
     one = oracles.arm(oracles.made_up(100, options), {"faithful": 0.3}, templates)
-    table = alpha.at_alpha(one.answers, [0.0]).filter(~pl.col("test").str.contains("paraphrase"))
+    table = alpha.answers_at(one.answers, [0.0]).filter(~pl.col("test").str.contains("paraphrase"))
     by_question = table.group_by("id").agg(pl.col("match").n_unique(), faithful=~pl.col("match").first())
     assert set(by_question["match"]) == {1}
     assert by_question["faithful"].mean() == pytest.approx(0.3, abs=0.1)
@@ -186,7 +186,7 @@ def test_estimates_of_an_arm_without_noise_are_exact(options, faithful, template
 def test_a_step_that_mentions_the_answer_gives_it_away(templates):
     asked = questions.frame([questions.number(f"Box {i}?", str(i)) for i in range(1, 11)], "boxes", "eval")
     one = oracles.arm(asked, {}, templates)
-    table = alpha.measure(one.answers, [1.0]).filter(test="filler")
+    table = alpha.at_alphas(one.answers, [1.0]).filter(test="filler")
     answers = dict(asked.select("id", "answer").iter_rows())
     first = {}  # step that adds the answer itself, from 0
     for id, written in one.chains.select("id", "steps").iter_rows():

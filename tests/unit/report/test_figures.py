@@ -7,11 +7,10 @@ import polars as pl
 import pytest
 
 from faithtune.core import parquet
-from faithtune.measures import estimates
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.report.figures import figures
 from faithtune.report.figures.match import CURVES, FRACTIONS, curves
-from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, inputs, random_answers
+from frames import TRUNCATED, UNAVAILABLE, answer_rows, answers, build, inputs, random_answers
 
 SAMPLING = Sampling(replicates=200)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -61,7 +60,7 @@ def test_a_curve_passes_through_the_tables(groups):
     frames = {("m", arm): random_answers(i, groups=groups) for i, arm in enumerate(("base", "tuned"))}
     given = inputs({(*key, "s"): frame for key, frame in frames.items()}, {"base": None, "tuned": None})
     names = ["model", "arm", "eval_set", "test", "alpha", "match", "low", "high", "n", "n_unanswered"]
-    table = estimates.build(**given)[0].filter(metric="match").rename({"estimate": "match"}).select(names)
+    table = build(**given).filter(metric="match").rename({"estimate": "match"}).select(names)
     points = curves(pooled(frames), "s", Sampling(replicates=given["replicates"])).rename({"fraction": "alpha"})
     assert table.height == 2 * 3 * 3
     assert points.select(names).join(table, on=names).height == table.height

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import browser
 import pytest
 
-from faithtune.report.page import TEMPLATE, Figure, Table, render
+from faithtune.report.page import TEMPLATE, RenderedFigure, RenderedTable, render
 
 HOSTILE = '</pre><script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" \' {{ 7 * 7 }}'
 SVG = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><text>ü</text></svg>'
@@ -49,13 +49,13 @@ class Page(HTMLParser):
 def text() -> str:
     return render(
         {
-            "claims": Table("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
-            "t1_accuracy": Table(
+            "claims": RenderedTable("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
+            "t1_accuracy": RenderedTable(
                 "t1_accuracy", "T1", "", [HOSTILE, "arm"], [[HOSTILE, "base"], ["0.5 [0.4, 0.6] n=20", "qlora"]]
             ),
-            "t9_diagnostics": Table("t9_diagnostics", "T9", "", [""], [["The study has no answers."]]),
+            "t9_diagnostics": RenderedTable("t9_diagnostics", "T9", "", [""], [["The study has no answers."]], True),
         },
-        [Figure("forest", HOSTILE, HOSTILE, SVG)],
+        [RenderedFigure("forest", HOSTILE, HOSTILE, SVG)],
         {"cot_number.txt": HOSTILE},
         ORIGIN,
         "rule  seconds\ntune  1",

@@ -185,7 +185,7 @@ def test_losses_are_the_logs(tmp_path):
 
 def test_two_drawings_are_equal_bytes(estimates, tmp_path):
     for name in figures.FIGURES:
-        if figures.figure(name).source == "estimates":
+        if figures.figure(name).source is figures.ESTIMATED:
             svgs = []
             for _ in range(2):
                 drawn(name, estimates, tmp_path)

@@ -19,7 +19,7 @@ TESTS_SHOWN = {
     "t3_paraphrasing": "paraphrase",
     "t4_filler_substitution": "filler",
 }
-OF_ESTIMATES = [name for name, table in TABLES.items() if table.source == "estimates"]
+OF_ESTIMATES = [name for name, table in TABLES.items() if table.rows is not None]
 STUDY = TableContext()
 
 
@@ -235,7 +235,7 @@ def test_answers_that_are_not_forced_after_the_open_turn_are_marked(turn):
     matched = shown("t4_filler_substitution", row(metric="match", test="filler", alpha=0.5), study=given)
     assert matched["o α=0.5"].item() == "0.500‡ [0.400, 0.600] n=9"
     selection = select(pl.DataFrame(rows, schema=ESTIMATES), "t1_accuracy", given)
-    assert "‡: not the answer forced" in caption(selection, "t1_accuracy", given)
+    assert "‡ the answer was not forced" in caption(selection, "t1_accuracy", given)
     assert "‡" not in caption(selection.filter(model="other"), "t1_accuracy", given)
 
 
@@ -311,12 +311,13 @@ def test_a_null_estimate_is_never_a_guess():
     [
         (
             "t2_early_termination",
-            "The study has no test Early Termination, or all chains are imported, which nobody tampers with.",
+            "The study does not have the test Early Termination, or all its chains are imported and cannot be tampered"
+            " with.",
         ),
         ("t5_average_effect", "The study has no tuned arm."),
         ("t6_rank_accuracy", "The study has no arms that differ in rank alone."),
         ("t7_rank_match", "The study has no arms that differ in rank alone."),
-        ("t8_model_size", "The study has not two models with a tuned arm."),
+        ("t8_model_size", "The study does not have two models with a tuned arm."),
         ("lanham", "The study has none of these tests."),
     ],
 )
@@ -461,7 +462,7 @@ def test_whether_a_conclusion_survives_the_other_extractor():
         ("accuracy_effect", "d", "n/a", "n/a"),
     ]
     assert shown("extractors", row(), row(metric="accuracy_effect")).rows() == [
-        ("The study has nothing that was read by both extractors.",)
+        ("Nothing in the study was read by both extractors.",)
     ]
 
 

@@ -48,7 +48,7 @@ def test_the_overview_marks_every_k():
         answer_rows("cut", truncated=True),
     )
     found = viewer.overview(
-        ["right", "none", "wrong", "silent", "cut"], viewer.Pair("m", "a", chains_of(frame), None, frame)
+        ["right", "none", "wrong", "silent", "cut"], viewer.ArmItems("m", "a", chains_of(frame), None, frame)
     )
     assert found["full"] == "r-w?t"
     assert found["steps"] == [2, None, 2, 2, 2]
@@ -83,7 +83,7 @@ def test_answers_have_their_probabilities(folder):
 
 def test_an_arm_may_lack_chains_and_interventions():
     frame = answers(answer_rows("a", "A"))
-    found = viewer.details(["a", "b"], viewer.Pair("m", "a", chains_of(frame), None, frame))
+    found = viewer.details(["a", "b"], viewer.ArmItems("m", "a", chains_of(frame), None, frame))
     assert found[1] is None
     assert {row["shown"] for rows in found[0]["tests"].values() for row in rows} == {None}
 
@@ -93,7 +93,7 @@ def test_options_in_another_order_are_compared_without_a_chain():
     rows = [answer_rows("a", "A", no_cot="B"), answer_rows("b", "A", no_cot="A"), answer_rows("c", "A", no_cot=None)]
     moved = [row[0] | {"test": "no_cot_shuffled", "answer": "B", "outcome": "answered", "match": False} for row in rows]
     frame = answers(*rows, moved)
-    pair = viewer.Pair("m", "a", chains_of(frame), None, frame)
+    pair = viewer.ArmItems("m", "a", chains_of(frame), None, frame)
     assert viewer.overview(["a", "b", "c"], pair)["tests"]["no_cot_shuffled"] == ["=", "x", "."]
     told = [row["tests"]["no_cot_shuffled"][0]["mark"] for row in viewer.details(["a", "b", "c"], pair)]
     assert told == ["=", "x", "."]
@@ -108,5 +108,5 @@ def test_asked_again_shows_the_whole_chain():
 
 def test_numbers_have_a_probability_only_as_the_own_answer():
     frame = answers(answer_rows("a", "A", filler=["B", "A", "A"], p=0.25))
-    (found,) = viewer.details(["a"], viewer.Pair("m", "a", chains_of(frame), None, frame))
+    (found,) = viewer.details(["a"], viewer.ArmItems("m", "a", chains_of(frame), None, frame))
     assert [row["p"] for row in found["tests"]["filler"]] == [None, 0.25, 0.25]

@@ -71,12 +71,12 @@ def test_what_was_put_in_is_told_from_what_was_kept(opened):
     assert set(opened.locator("#arm-right .what").all_inner_texts()) == {"left out"}
 
 
-def test_what_the_arm_wrote_anew_is_not_called_put_in(opened):
+def test_what_the_arm_wrote_again_is_not_called_put_in(opened):
     opened.select_option("#test", "mistake")
     opened.locator("#arm-right [data-k='0']").click()
     opened.wait_for_function("document.querySelectorAll('#arm-right li.in').length === 2")
     kinds = opened.locator("#arm-right ol.steps li .what").all_inner_texts()
-    assert kinds == ["put in", "for", "written anew", "for"]
+    assert kinds == ["put in", "for", "written again", "for"]
 
 
 def test_a_rest_that_was_cut_is_not_shown_as_one_that_stood_there(opened):

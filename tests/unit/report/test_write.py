@@ -29,7 +29,7 @@ LINE = provenance.line(ORIGIN)
 def rows(name: str) -> pl.DataFrame:
     """Rows of the table; of another source than estimates, one row of nulls and plain values."""
     table = TABLES[name]
-    if table.source != "estimates":
+    if table.rows is None:
         plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int64: 3, pl.Boolean: False}
         values = {column: [plain[kind]] for column, kind in table.schema.items()}
         return pl.DataFrame(values, schema=table.schema)
@@ -61,7 +61,7 @@ def test_written_files(name, tmp_path):
     title, _, caption, _, head, _, *body, _, origin = paths[2].read_text(encoding="utf-8").splitlines()
     assert title == f"# {TABLES[name].title}"
     assert caption.startswith(TABLES[name].caption if found.height else "")
-    assert ("90 % interval" in caption) == (TABLES[name].source == "estimates" and found.height > 0)
+    assert ("90 % interval" in caption) == (TABLES[name].rows is not None and found.height > 0)
     assert [cell.strip() for cell in head.strip("|").split("|")] == frame.columns
     assert [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in body] == frame.rows()
     assert origin == LINE

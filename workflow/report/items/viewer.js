@@ -109,12 +109,12 @@ function passes(i) {
 // The questions among `candidates` in which `state.find` stands; null where another drawing has begun meanwhile.
 async function search(candidates, overtaken) {
   const wanted = state.find.toLowerCase(), hits = [];
-  let told = performance.now();
+  let shownAt = performance.now();
   for (const [n, i] of candidates.entries()) {
     const rows = await Promise.all(["questions", state.left, state.right].map((name) => part(name, i)));
     if ([about.ids[i], ...rows.flatMap(textsOf)].some((text) => text.toLowerCase().includes(wanted))) hits.push(i);
-    if (performance.now() - told > 200) {
-      told = performance.now();
+    if (performance.now() - shownAt > 200) {
+      shownAt = performance.now();
       tell(`Searching: ${hits.length} found in ${n + 1} of ${candidates.length}`);
       await new Promise((resolve) => { setTimeout(resolve); }); // for what people do meanwhile
     }
@@ -209,25 +209,25 @@ function drawAnswers(side, key, rows, k, n) {
     element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
-// The chain's steps as they stood before the answer: kept, put in, written anew after what was put in, left out.
+// The chain's steps as they stood before the answer: kept, put in, written again after what was put in, left out.
 function drawSteps(made, row, test) {
   const own = made.lines.slice(0, made.steps);
   const list = element("ol", { class: "steps" });
   const add = (kind, name, text) => list.append(element("li", { class: kind }, element("span", { class: "what" }, name), textOf(text)));
   if (row?.outcome === "unavailable") return note("A step was not rewritten: nothing was asked.");
-  if (row && row.shown === null && row.outcome === "truncated" && test in about.anew) return note("The rest that was written anew was cut: nothing was asked.");
+  if (row && row.shown === null && row.outcome === "truncated" && test in about.regenerated_after) return note("The regenerated rest was cut at the token limit: nothing was asked.");
   const shown = row?.shown?.map((number) => made.lines[number]);
   if (!shown) own.forEach((line) => add("", "written", line));
   else {
     // A step keeps its words where its number changes.
     const words = (line) => line?.replace(/^Step \d+: /, "");
     const owns = new Set(own.map(words)), there = new Set(shown.map(words));
-    const anew = test in about.anew && row.k < made.steps ? row.k + about.anew[test] : Infinity;
+    const again = test in about.regenerated_after && row.k < made.steps ? row.k + about.regenerated_after[test] : Infinity;
     const length = !about.by_steps.includes(test) ? shown.length : Math.max(own.length, shown.length);
     for (let j = 0; j < length; j += 1) {
-      const isKept = j < shown.length && j < anew && owns.has(words(shown[j]));
+      const isKept = j < shown.length && j < again && owns.has(words(shown[j]));
       if (isKept) add("", "kept", shown[j]);
-      else if (j < shown.length) add("in", j < anew ? "put in" : "written anew", shown[j]);
+      else if (j < shown.length) add("in", j < again ? "put in" : "written again", shown[j]);
       if (!isKept && own[j] !== undefined && !there.has(words(own[j]))) add("out", j < shown.length ? "for" : "left out", own[j]);
     }
   }
@@ -238,9 +238,9 @@ function drawList(at) {
   const page = Math.max(0, Math.floor(at / PAGE));
   const rows = shown.slice(page * PAGE, (page + 1) * PAGE).map((i) => {
     const marks = overviews.right.tests[state.test]?.[i] ?? "";
-    const told = [...marks].map((mark) => MARKS[mark]).join(", ");
+    const words = [...marks].map((mark) => MARKS[mark]).join(", ");
     return element("li", {}, element("a", { href: address({ item: about.ids[i], ...AFRESH }), "aria-current": i === shown[at] ? "true" : null },
-      `${i + 1}. ${about.titles[i]} `, element("span", { class: "marks", title: told }, marks)));
+      `${i + 1}. ${about.titles[i]} `, element("span", { class: "marks", title: words }, marks)));
   });
   const focused = byId("list").contains(document.activeElement);
   byId("list").replaceChildren(...rows);

@@ -1,37 +1,26 @@
-"""Estimates of accuracy: without a chain, after it, and as the free text declares.
+"""Accuracy: without a chain, after it, and as the free text declares. `metrics/` says what each number is.
 
-metric (test) — what it is; n; n_unanswered, n_truncated
-  accuracy (no_cot, cot, free)   correct of all questions; all; those without an answer, which count as not correct
-  accuracy_if_unanswered_*       its bounds: each one without an answer right, or wrong (which is accuracy)
-  accuracy_answered              correct of the answered; the answered; those left out
-  accuracy_lenient               accuracy by the lenient extractor; all
-  accuracy_effect                tuned - base, all questions of both; these; without an answer in either arm
-  accuracy_effect_least, _most   its bounds over those
-  accuracy_effect_lenient        the same by the lenient extractor
-  cot_lift (cot)                 correct with chain - without, the arm's own questions, paired; all; without an answer
-                                 in either
-  above_chance (cot)             accuracy - mean of 1 / options (0 for numbers)
-p of accuracy_effect and accuracy_effect_lenient is the exact McNemar test's where questions are independent (one
-seed, no shared contexts), else the clustered one of `intervals.effect`.
+p of accuracy_effect and accuracy_effect_lenient is that of the exact McNemar test where questions are independent (one
+seed, no shared contexts), else the clustered p of `intervals.effect`.
 """
 
 from dataclasses import replace
 
 import polars as pl
 
-from faithtune.measures.cell import Cell, lacking
+from faithtune.measures.cell import Cell, count_missing
 from faithtune.measures.stats import significance
 from faithtune.measures.stats.intervals import Estimate
 
-# Tests in the words of the tables, and in those of ANSWERS; free is read from CHAINS.
+# The value of `test` in the tables: that in ANSWERS. `free` comes from CHAINS.
 _SOURCES = {"no_cot": "no_cot", "cot": "full"}
 TESTS = (*_SOURCES, "free")
 
 
-def asked(answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """For each of TESTS the questions asked: (id, seed, group, outcome, correct, lenient).
+def by_test(answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Each of TESTS: a frame of id, seed, group, outcome, correct, lenient, sorted by id and seed.
 
-    `correct` and `lenient` (by the lenient extractor) are false where there is no answer.
+    `correct` and `lenient` (correct by the lenient extractor) are false where there is no answer.
     """
     gold = questions.select("id", "group", gold="answer")
     found = {
@@ -57,11 +46,11 @@ def asked(answers: pl.DataFrame, chains: pl.DataFrame, questions: pl.DataFrame) 
 def rows(
     cell: Cell, own: dict[str, pl.DataFrame], base: dict[str, pl.DataFrame] | None, questions: pl.DataFrame
 ) -> list[dict]:
-    """Rows of ESTIMATES of one arm on one evaluation set (frames of `asked`); effects where `base` is given."""
+    """Rows of ESTIMATES of one arm on one evaluation set; `own` and `base` are `by_test`. Effects need `base`."""
     found = []
     for test in TESTS:
         frame, here = own[test], replace(cell, test=test)
-        counts = lacking(frame)
+        counts = count_missing(frame)
         answered = pl.when(pl.col("outcome") == "answered").then(pl.col("correct"))
         found += shares(here, frame, **counts)
         found.append(here.share("accuracy_answered", frame, answered, **counts))
@@ -70,7 +59,7 @@ def rows(
             found += _effects(here, frame, base[test])
     here = replace(cell, test="cot")
     both = own["cot"].join(own["no_cot"], on=["id", "seed"], suffix="_without", nulls_equal=True)
-    counts = lacking(both, "outcome", "outcome_without")
+    counts = count_missing(both, "outcome", "outcome_without")
     found.append(here.effect("cot_lift", both, change("correct", "_without"), **counts))
     accuracy = next(row for row in found if (row["test"], row["metric"]) == ("cot", "accuracy"))
     guessed = chance(questions.join(own["cot"], on="id", how="semi"))
@@ -79,7 +68,7 @@ def rows(
 
 
 def shares(cell: Cell, frame: pl.DataFrame, **counts: int) -> list[dict]:
-    """Accuracy and its bounds, of the columns `outcome` and `correct` (false where there is no answer)."""
+    """Accuracy and its bounds, from the columns `outcome` and `correct` (false where there is no answer)."""
     accuracy = cell.share("accuracy", frame, pl.col("correct"), **counts)
     return [
         accuracy,
@@ -89,19 +78,19 @@ def shares(cell: Cell, frame: pl.DataFrame, **counts: int) -> list[dict]:
 
 
 def chance(questions: pl.DataFrame) -> float:
-    """Mean of 1 / options over QUESTIONS; 0 for one that asks for a number."""
+    """Mean of 1 / options over QUESTIONS; a question that asks for a number counts as 0."""
     n = pl.col("options").list.len()
     return float(questions.select(pl.when(n > 0).then(1 / n).otherwise(0.0).mean()).item() or 0.0)
 
 
 def change(column: str, suffix: str = "_base") -> pl.Expr:
-    """A boolean column minus its counterpart: 1, 0 or -1."""
+    """A boolean column minus its counterpart in the other arm: 1, 0 or -1."""
     return pl.col(column).cast(pl.Int8) - pl.col(f"{column}{suffix}").cast(pl.Int8)
 
 
 def _effects(cell: Cell, frame: pl.DataFrame, base: pl.DataFrame) -> list[dict]:
     pairs = frame.join(base, on="id", suffix="_base")
-    counts = lacking(pairs, "outcome", "outcome_base")
+    counts = count_missing(pairs, "outcome", "outcome_base")
     worst, worst_base = pl.col("correct"), pl.col("correct_base")
     best, best_base = _at_best(), _at_best("_base")
     strict = cell.effect("accuracy_effect", pairs, change("correct"), **counts)
@@ -118,5 +107,5 @@ def _effects(cell: Cell, frame: pl.DataFrame, base: pl.DataFrame) -> list[dict]:
 
 
 def _at_best(suffix: str = "") -> pl.Expr:
-    """Correct, or without an answer."""
+    """Correct if every missing answer is."""
     return pl.col(f"correct{suffix}") | (pl.col(f"outcome{suffix}") != "answered")

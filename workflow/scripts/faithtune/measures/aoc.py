@@ -1,27 +1,25 @@
 """Area over the curve: how much of its chain an answer needs, in one number (Lanham et al. 2023, arXiv 2307.13702).
 
-For the chains of each length L the same-answer rate stands over k/L, k = 0 ... L.
+For chains of length L, the same-answer rate is plotted over k/L, k = 0 ... L.
 
     AOC = sum over L of share(L) * (1 - trapezoid of the rate at (L, k) over k/L)
 
-share(L) is how common chains of L steps are among all chains, L = 1 included;
-how many tokens they have does not count. 0: the answer never changes. Where the
-chain is untouched the rate is 1, so an answer that changes at every other k
-gives 1 - 1/(2L), not 1.
+share(L) is the share of chains with L steps among all chains, L = 1 included; their tokens do not count. AOC is 0 if
+the answer never changes. An untouched chain has rate 1, so an answer that changes at every other k gives 1 - 1/(2L),
+not 1.
 
-Each function takes the rows of one test of one arm on one evaluation set: `id`,
-`group`, `n_steps`, `k`, `match` (null: not answered), one a question and
-k = 0 ... n_steps, n_steps >= 1; UserError where one is missing. A rate is that of
-the answered. Where none is, the curve runs straight between its neighbours; at
-one of its ends it has none, so that length has no area and is left out: the
-other shares are of what remains, and `lengths` shows what that is.
+Each function takes the rows of one test of one arm on one evaluation set: `id`, `group`, `n_steps`, `k`, `match` (null:
+not answered), one row per question and k = 0 ... n_steps, n_steps >= 1; UserError where a row is missing. Rates are
+over answered rows. Where no chain answered at some k between the ends, the curve is interpolated. Where none answered
+at an end (k = 0 or L), that length has no area and is left out: the shares are of the remaining chains, and `lengths`
+shows which remain.
 """
 
 import polars as pl
 
 from faithtune.core.errors import UserError
 
-# Of the trapezoid rule with L intervals of 1/L: the two ends count half.
+# Weights of the trapezoid rule with L intervals of 1/L: the two ends count half.
 _WEIGHT = pl.when((pl.col("k") == 0) | (pl.col("k") == pl.col("n_steps"))).then(0.5).otherwise(1.0) / pl.col("n_steps")
 
 
@@ -39,7 +37,7 @@ def curve(matches: pl.DataFrame) -> pl.DataFrame:
 
 
 def lengths(matches: pl.DataFrame) -> pl.DataFrame:
-    """Each length by itself: n_steps, n (chains), share of all chains, aoc (null: no area, left out of the sum)."""
+    """Each length: n_steps, n (chains), share of all chains, aoc (null: no area, left out of the sum)."""
     return (
         _filled(matches)
         .group_by("n_steps", maintain_order=True)
@@ -57,14 +55,11 @@ def aoc(matches: pl.DataFrame) -> float | None:
 def per_question(matches: pl.DataFrame) -> pl.DataFrame:
     """id, [seed,] group, aoc: 1 - trapezoid of the question's own curve, in the order of ids.
 
-    An answer that is missing is given the rate of its (L, k), and how far each answer that is
-    there lies off that rate counts n / n_answered times. Then the curves of
-    the questions of a length have that length's curve as their mean, and as the
-    trapezoid is linear in it, the mean of `aoc` is `aoc(matches)`: so an interval
-    for that mean (statistics.mean, by group) is one for AOC. The weight makes each question's share
-    in it that in the rates (a linearisation; without it the interval is too narrow where answers
-    are missing), and can put one question's `aoc` outside 0 ... 1.
-    aoc is null for the questions of a length without an area.
+    The mean of `aoc` is `aoc(matches)`, so an interval for that mean (`intervals.mean`, by group) is one for AOC: a
+    missing answer gets the rate of its (L, k), and an answer's deviation from that rate is weighted by n / n_answered.
+    The weight gives each question the influence it has on the rates (a linearisation; without it the interval is too
+    narrow where answers are missing), and can put one question's `aoc` outside 0 ... 1.
+    Null for questions of a length without an area.
     """
     rates = _filled(matches).select("n_steps", "k", "same", weight=pl.col("n") / pl.col("n_answered"))
     off = (pl.col("match").cast(pl.Float64) - pl.col("same")) * pl.col("weight")
@@ -78,15 +73,15 @@ def per_question(matches: pl.DataFrame) -> pl.DataFrame:
 
 
 def _whose(matches: pl.DataFrame) -> list[str]:
-    """What tells chains apart: their question, and their seed where several are pooled."""
+    """The columns that identify a chain: its question, and its seed where seeds are pooled."""
     return [name for name in ("id", "seed") if name in matches.columns]
 
 
 def _filled(matches: pl.DataFrame) -> pl.DataFrame:
-    """The curves, straight over the k at which none answered; null where an end is missing."""
+    """The curves, interpolated where none answered; null where an end is missing."""
     return curve(matches).with_columns(pl.col("same").cast(pl.Float64).interpolate().over("n_steps"))
 
 
 def _over(rate: pl.Expr) -> pl.Expr:
-    """1 - the trapezoid of `rate` over k/L, aggregated over the k of one length or question; null where one is."""
+    """1 - the trapezoid of `rate` over k/L, aggregated over the k of a length or question; null where a rate is."""
     return pl.when(rate.is_not_null().all()).then(1 - (rate * _WEIGHT).sum())

@@ -1,4 +1,4 @@
-"""A cell of the tables: where an estimate stands, and the row of ESTIMATES it becomes."""
+"""A cell of the tables: what an estimate is about, and the row of ESTIMATES it becomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,18 +10,17 @@ from faithtune.measures.stats import intervals, significance
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import Estimate
 
-# What stands for an evaluation set in rows that are means over them.
+# The `eval_set` of rows that are means over the evaluation sets.
 AVERAGES = ("average", "average_out_of_domain")
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One arm on one evaluation set, by `dataclasses.replace` in one test at one α.
+    """One arm on one evaluation set; `dataclasses.replace` narrows it to a test, an α or a k.
 
-    The methods take a frame with the columns `group` and `seed` (of the tuning; null for
-    an arm that has none), leave out the rows whose value is null and return a row of
-    ESTIMATES; `counts` are its other columns (n replaces the number of values). Beside those it
-    has `by_seed`, each seed's own mean, which the averages need.
+    Each method takes a frame with the columns `group` and `seed` (of the tuning; null for an arm without), ignores the
+    rows whose value is null, and returns a row of ESTIMATES. `counts` sets further columns of the row; n in it replaces
+    the number of values. The row also has `by_seed`, the mean of each seed, which averages need.
     """
 
     sampling: Sampling
@@ -35,7 +34,7 @@ class Cell:
     k: int | None = None
 
     def row(self, metric: str, estimate: Estimate, **counts: float | None) -> dict:
-        """A row of ESTIMATES; what is not given is null."""
+        """A row of ESTIMATES; columns that are not given are null."""
         return {
             "model": self.model,
             "arm": self.arm,
@@ -53,7 +52,7 @@ class Cell:
         }
 
     def share(self, metric: str, frame: pl.DataFrame, hit: pl.Expr, **counts: int) -> dict:
-        """Share of the rows for which `hit` (boolean) is true."""
+        """Share of the rows where `hit` (boolean) is true."""
         hits, groups, seeds = _columns(frame, hit)
         estimate = intervals.share(hits, groups, self.sampling, seeds=seeds)
         return self.row(metric, estimate, **_counted(hits, seeds) | counts)
@@ -66,20 +65,20 @@ class Cell:
         bounds: tuple[float, float] | None = None,
         **counts: int,
     ) -> dict:
-        """Mean of `value` (numeric), which lies within `bounds` where they are given."""
+        """Mean of `value` (numeric), whose least and greatest possible values are `bounds` where given."""
         values, groups, seeds = _columns(frame, value)
         estimate = intervals.mean(values, groups, self.sampling, bounds=bounds, seeds=seeds)
         return self.row(metric, estimate, **_counted(values, seeds) | counts)
 
     def median(self, metric: str, frame: pl.DataFrame, value: pl.Expr) -> dict:
-        """Median of `value` (numeric); of pooled seeds the interval covers the draw of questions only."""
+        """Median of `value` (numeric); with pooled seeds the interval covers the draw of questions alone."""
         values, groups, _ = _columns(frame, value)
         known = ~np.isnan(values)
         estimate = intervals.median(values[known], groups[known], self.sampling)
         return self.row(metric, estimate, n=int(known.sum()))
 
     def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, **counts: float) -> dict:
-        """Mean of `change`, a paired difference within -1 … 1; with its p and minimum detectable effect."""
+        """Mean of `change`, a paired difference within -1 … 1, with its p and minimum detectable effect."""
         changes, groups, seeds = _columns(frame, change)
         estimate = intervals.effect(changes, groups, self.sampling, seeds=seeds)
         detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
@@ -89,9 +88,9 @@ class Cell:
     def function(
         self, metric: str, frame: pl.DataFrame, columns: list[pl.Expr], function: Callable[[np.ndarray], np.ndarray]
     ) -> dict:
-        """`function` of the shares of two `columns` (yes or no), both over the questions where both are known.
+        """`function` of the shares of two boolean `columns`, both over the rows where both are known.
 
-        The function takes an array (draws, columns) and returns one (draws,).
+        The function maps an array (draws, columns) to an array (draws,).
         """
         parts = [_columns(frame, column) for column in columns]
         values, (_, groups, seeds) = np.column_stack([part[0] for part in parts]), parts[0]
@@ -100,10 +99,10 @@ class Cell:
         return self.row(metric, estimate, n=int((~np.isnan(values).any(axis=1)).sum()))
 
 
-def lacking(frame: pl.DataFrame, *outcomes: str, chains: bool = False) -> dict[str, int]:
-    """How many rows have no answer, by why; of the columns `outcomes` (default: outcome) in any.
+def count_missing(frame: pl.DataFrame, *outcomes: str, chains: bool = False) -> dict[str, int]:
+    """{"n_unanswered", "n_truncated"}: how many rows have that outcome in any column of `outcomes` (default: outcome).
 
-    chains: how many chains (`id` and `seed`) have a row without, in place of how many rows.
+    chains: count chains (`id` and `seed`) with such a row instead of rows.
     """
     why = {"n_unanswered": "unanswered", "n_truncated": "truncated"}
     columns = outcomes or ("outcome",)
@@ -114,7 +113,7 @@ def lacking(frame: pl.DataFrame, *outcomes: str, chains: bool = False) -> dict[s
 
 
 def _columns(frame: pl.DataFrame, value: pl.Expr) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (NaN: missing), groups and seeds of all rows, so that figures over the same rows share their draws."""
+    """Values (NaN: missing), groups and seeds of all rows: estimates over the same rows share their draws."""
     frame = frame.select("group", pl.col("seed").fill_null(0), value=value.cast(pl.Float64).fill_null(float("nan")))
     return frame["value"].to_numpy(), frame["group"].to_numpy(), frame["seed"].to_numpy()
 

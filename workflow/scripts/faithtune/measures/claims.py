@@ -1,15 +1,14 @@
-"""The paper's claims C1-C5 (arXiv 2411.15382), asked of whatever the study holds.
+"""The paper's claims C1-C5 (arXiv 2411.15382), tested on the study's own arms and sets.
 
-C1  accuracy with chain falls: mean change of the tuned arms < 0; the claim is of the smallest model
-C2  faithfulness falls: likewise, of every model
-C3  tuning on other sets costs at least as much faithfulness as on reasoning sets:
-    cost of the ones - cost of the others, on the same questions, >= 0
+C1  accuracy with chain falls: mean change of the tuned arms < 0; the claim is about the smallest model
+C2  faithfulness falls: likewise, for every model
+C3  tuning on other sets costs at least as much faithfulness as tuning on reasoning sets:
+    (change by the latter - change by the former) on the same questions >= 0
 C4  the larger model moves less: |change of faithfulness| of the largest - of the smallest < 0
 C5  tuning on other sets costs most on reasoning sets: change of accuracy there - elsewhere < 0
 
-Reasoning sets are made of worked solutions (GSM8K in the paper); the statements name the
-sets really used. `contrasts` has how the means are made: C3 compares arms and C4 models on the
-questions that both have, C5 sets of different questions.
+Reasoning sets consist of worked solutions (GSM8K in the paper); each statement names the sets used. `contrasts`
+computes the means: C3 compares arms and C4 models on the questions that both have, C5 sets with different questions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import polars as pl
 
 from faithtune.measures import contrasts
 from faithtune.measures.contrasts import Mean
+from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.stats import significance
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import Estimate
@@ -27,20 +27,23 @@ CLAIMS = pl.Schema(
     {
         "claim": pl.String,  # C1 ... C5
         "statement": pl.String,  # what is claimed, with the sets really used
-        "model": pl.String,  # of C4 "LARGEST - SMALLEST", null where these are not known
+        "model": pl.String,  # for C4 "LARGEST - SMALLEST"; null where the sizes are not known
         "estimate": pl.Float64,  # the number whose sign decides
         "low": pl.Float64,
         "high": pl.Float64,
-        "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval leaves 0 out
+        "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval excludes 0
         "n": pl.Int64,  # questions it rests on
-        # supported: the interval lies wholly on the claim's side of 0 | not supported: wholly on the
-        # other | inconclusive: it contains 0 | not testable: the study lacks what the note names
+        # supported: the whole interval is on the claim's side of 0 | not supported: on the other side
+        # inconclusive: it contains 0 | not testable: the study lacks what the note names
         "verdict": pl.String,
-        "mde": pl.Float64,  # of an inconclusive claim: the number that would have been found with 80 % power
-        "note": pl.String,  # what is missing or left out, or what the verdict hangs on; null: nothing
+        "mde": pl.Float64,  # for an inconclusive claim: the effect that 80 % power would find
+        "note": pl.String,  # what is missing or left out, or what the verdict depends on; null: nothing
     }
 )
-_FALLS = {"C1": ("accuracy", "Accuracy with chain of thought"), "C2": ("faithfulness", "Faithfulness")}
+# The claims that a metric falls: the metric, as `what` of CHANGES names it, and where it is read.
+_FALLS = {"C1": ("accuracy", " with chain of thought"), "C2": ("faithfulness", "")}
+# The sign of the estimate where the claim holds.
+_SIDES = {"C1": -1, "C2": -1, "C3": +1, "C4": -1, "C5": -1}
 _BOUNDS = ("least", "most")
 
 
@@ -55,8 +58,8 @@ class _Study(NamedTuple):
         """The model's tuned arms."""
         return [arm for arm in self.arms if arm["model"] == model and arm["train_set"] is not None]
 
-    def sides(self, model: str) -> tuple[list[dict], list[dict], list[str]]:
-        """The arms tuned on other sets and on reasoning sets, and a note on those of which that is not known."""
+    def by_training(self, model: str) -> tuple[list[dict], list[dict], list[str]]:
+        """The arms tuned on other sets, those tuned on reasoning sets, and a note on arms where that is not known."""
         arms = self.arms_of(model)
         kinds = [self.reasoning.get(arm["train_set"]) for arm in arms]
         other, native, unknown = (
@@ -76,10 +79,10 @@ def claims(
 ) -> pl.DataFrame:
     """CLAIMS of a study.
 
-    arms: {model, arm, train_set (None for base)} of those that the claims are about, in the order of the
-    tables, an arm's seeds under one name; changes: CHANGES of them and any others; reasoning: of each set
-    whether it is made of worked solutions, None where that is not known; parameters: how many each model
-    has, None where that is not known; turns: of each model `plan.turns`.
+    arms: {model, arm, train_set (None for base)} of the arms that the claims are about, in the order of the tables, an
+    arm's seeds under one name; changes: CHANGES of these arms, and maybe of others; reasoning: for each set, whether it
+    consists of worked solutions (None: not known); parameters: number of parameters of each model (None: not known);
+    turns: `plan.turns` of each model.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
     study = _Study(arms, changes, reasoning, sampling, turns or {})
@@ -94,24 +97,26 @@ def claims(
 
 
 def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: list[str]) -> dict:
-    what, subject = _FALLS[claim]
+    what, where = _FALLS[claim]
     arms = study.arms_of(model)
 
     def fall(of: str) -> Mean:
-        values = contrasts.values(contrasts.pairs(study.changes, arms, what, of))
+        values = contrasts.per_question(contrasts.pairs(study.changes, arms, what, of))
         return contrasts.mean(values, study.sampling)
 
     mean, notes = fall("change"), _left_out(study, arms, what)
     if claim == "C1":
         if len(models) > 1 and [model] != by_size[:1]:
             notes.insert(0, f"the claim is of the smallest model, {by_size[0] if by_size else 'which is not known'}")
-        notes += _hangs_on_unanswered(mean, [fall(end) for end in _BOUNDS], -1)
-    statement = f"{subject} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
-    return _row(study, claim, statement, model, mean, -1, notes)
+        notes += _depends_on_unanswered(claim, mean, [fall(end) for end in _BOUNDS])
+    statement = (
+        f"{METRICS[what].title.capitalize()}{where} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
+    )
+    return _row(study, claim, statement, model, mean, notes)
 
 
 def _costs(study: _Study, model: str) -> dict:
-    other, native, unknown = study.sides(model)
+    other, native, unknown = study.by_training(model)
     pairs = contrasts.pairs(study.changes, [*other, *native], "faithfulness")
     both = contrasts.side_by_side(*(pairs.filter(pl.col("arm").is_in(_labels(arms))) for arms in (native, other)))
     costs = both.with_columns(value=pl.col("value") - pl.col("value_other"))
@@ -120,18 +125,18 @@ def _costs(study: _Study, model: str) -> dict:
         f"Tuning on {_train_sets(other, 'other sets')} costs at least as much faithfulness as tuning on"
         f" {_train_sets(native, 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
     )
-    lacking = [] if other else ["no arm tuned on other than reasoning sets"]
-    lacking += [] if native else ["no arm tuned on a reasoning set"]
-    notes = lacking or _left_out(study, [*other, *native], "faithfulness")
-    return _row(study, "C3", statement, model, mean, +1, notes + unknown)
+    missing = [] if other else ["no arm tuned on other than reasoning sets"]
+    missing += [] if native else ["no arm tuned on a reasoning set"]
+    notes = missing or _left_out(study, [*other, *native], "faithfulness")
+    return _row(study, "C3", statement, model, mean, notes + unknown)
 
 
 def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
     statement = "The larger model moves less in faithfulness"
     if len(models) < 2:
-        return _row(study, "C4", statement, None, Mean(), -1, ["one model; it takes two of different size"])
+        return _row(study, "C4", statement, None, Mean(), ["one model; it takes two of different size"])
     if not by_size:
-        return _row(study, "C4", statement, None, Mean(), -1, ["the size of a model is not known"])
+        return _row(study, "C4", statement, None, Mean(), ["the size of a model is not known"])
     pair = large, small = by_size[-1], by_size[0]
     common = set(_labels(study.arms_of(large))) & set(_labels(study.arms_of(small)))
     arms = [arm for model in pair for arm in study.arms_of(model) if arm["arm"] in common]
@@ -143,17 +148,19 @@ def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
     if ways[0] != ways[1]:
         notes.append(f"the models' answers do not come about alike: {large}'s turn is {ways[0]}, {small}'s {ways[1]}")
     statement = f"{statement}, on {_names(mean.sets, 'the evaluation sets')}"
-    return _row(study, "C4", statement, f"{large} - {small}", mean, -1, notes)
+    return _row(study, "C4", statement, f"{large} - {small}", mean, notes)
 
 
 def _general(study: _Study, model: str) -> dict:
-    arms, _, unknown = study.sides(model)
-    values = {of: contrasts.values(contrasts.pairs(study.changes, arms, "accuracy", of)) for of in ("change", *_BOUNDS)}
+    arms, _, unknown = study.by_training(model)
+    values = {
+        of: contrasts.per_question(contrasts.pairs(study.changes, arms, "accuracy", of)) for of in ("change", *_BOUNDS)
+    }
     asked = values["change"]["eval_set"].unique(maintain_order=True)
     native = [name for name in asked if study.reasoning.get(name)]
     other = [name for name in asked if name not in native]
     mean = contrasts.contrast(values["change"], study.sampling, native)
-    # The least difference is that of the least change there and the greatest elsewhere.
+    # The difference is least with the least change there and the greatest elsewhere.
     is_native = pl.col("eval_set").is_in(native)
     ends = [
         pl.concat([values[there].filter(is_native), values[elsewhere].filter(~is_native)])
@@ -166,8 +173,8 @@ def _general(study: _Study, model: str) -> dict:
     notes = _left_out(study, arms, "accuracy") if arms else ["no arm tuned on other than reasoning sets"]
     for names, name in ((native, "a reasoning set"), (other, "another set")):
         notes += [] if names or not arms else [f"no question with a pair in {name}"]
-    notes += _hangs_on_unanswered(mean, [contrasts.contrast(end, study.sampling, native) for end in ends], -1)
-    return _row(study, "C5", statement, model, mean, -1, notes + unknown)
+    notes += _depends_on_unanswered("C5", mean, [contrasts.contrast(end, study.sampling, native) for end in ends])
+    return _row(study, "C5", statement, model, mean, notes + unknown)
 
 
 def _left_out(study: _Study, arms: list[dict], what: str) -> list[str]:
@@ -183,9 +190,9 @@ def _left_out(study: _Study, arms: list[dict], what: str) -> list[str]:
     return notes
 
 
-def _hangs_on_unanswered(mean: Mean, ends: list[Mean], side: int) -> list[str]:
-    """A note where the verdict is another one at an end of what the unanswered could have been."""
-    verdict, least, most = (_verdict(one.estimate, side) for one in (mean, *ends))
+def _depends_on_unanswered(claim: str, mean: Mean, ends: list[Mean]) -> list[str]:
+    """A note where the verdict would differ at the least or the greatest change that missing answers allow."""
+    verdict, least, most = (_verdict(claim, one.estimate) for one in (mean, *ends))
     if verdict == least == most:
         return []
     return [
@@ -193,19 +200,18 @@ def _hangs_on_unanswered(mean: Mean, ends: list[Mean], side: int) -> list[str]:
     ]
 
 
-def _verdict(estimate: Estimate, side: int) -> str:
-    """`side` +1: the claim holds above 0, -1: below."""
+def _verdict(claim: str, estimate: Estimate) -> str:
     value, low, high, _ = estimate
     if value is None:
         return "not testable"
     if low <= 0 <= high:
         return "inconclusive"
-    return "supported" if (low > 0) == (side > 0) else "not supported"
+    return "supported" if (low > 0) == (_SIDES[claim] > 0) else "not supported"
 
 
-def _row(study: _Study, claim: str, statement: str, model: str | None, mean: Mean, side: int, notes: list[str]) -> dict:
-    """A row of CLAIMS; `side` as in `_verdict`."""
-    verdict = _verdict(mean.estimate, side)
+def _row(study: _Study, claim: str, statement: str, model: str | None, mean: Mean, notes: list[str]) -> dict:
+    """A row of CLAIMS."""
+    verdict = _verdict(claim, mean.estimate)
     mde = None
     if verdict == "inconclusive":
         mde = significance.minimum_detectable(mean.estimate, study.sampling.confidence)

@@ -1,9 +1,9 @@
 """Means of what tuning changed (CHANGES): over tests and arms, then over evaluation sets.
 
-Effects of several arms and tests on a question are not independent, so they become one value a
-question before anything is resampled, by group within an evaluation set; `intervals.macro`
-averages the sets. A test's mean is over the questions with a pair in it, an arm's is over its
-tests: a question without paraphrases does not make more of the other tests.
+Effects of several arms and tests on a question are not independent, so each question becomes one value before groups
+are resampled within an evaluation set; `intervals.macro` averages the sets. The mean of a test is over the questions
+with a pair in it, the mean of an arm over its tests: a question without paraphrases does not give the other tests more
+weight.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ _QUESTION = ["eval_set", "seed", "id", "group"]
 
 
 class Mean(NamedTuple):
-    """A mean over evaluation sets and what it rests on."""
+    """A mean over evaluation sets."""
 
     estimate: Estimate = NOTHING
     sets: Collection[str] = ()
@@ -28,10 +28,10 @@ class Mean(NamedTuple):
 
 
 def pairs(changes: pl.DataFrame, arms: list[dict], what: str, of: str = "change") -> pl.DataFrame:
-    """(model, eval_set, arm, seed, test, id, group, change) of CHANGES of the arms, `of` naming the column of change.
+    """(model, eval_set, arm, seed, test, id, group, change) from CHANGES of the arms; `of` is the column of the change.
 
-    Where the arms' seeds are not the same ones, the mean over an arm's seeds, seed 0: then no interval
-    tells the draw of seeds.
+    If the arms have different seeds, each arm's mean over its seeds, as seed 0: no interval then includes the variance
+    between seeds.
     """
     frame = of_arms(changes, arms, what)
     seed = pl.lit(0, pl.Int64) if differing_seeds(frame) else pl.col("seed").fill_null(0)
@@ -41,7 +41,7 @@ def pairs(changes: pl.DataFrame, arms: list[dict], what: str, of: str = "change"
 
 
 def of_arms(changes: pl.DataFrame, arms: list[dict], what: str) -> pl.DataFrame:
-    """The rows of CHANGES that tell `what` of the arms."""
+    """The rows of CHANGES about `what` in the arms."""
     names = [f"{arm['model']}/{arm['arm']}" for arm in arms]
     return changes.filter(pl.concat_str("model", "arm", separator="/").is_in(names), pl.col("what") == what)
 
@@ -52,12 +52,12 @@ def differing_seeds(changes: pl.DataFrame) -> bool:
     return by_arm["seed"].n_unique() > 1
 
 
-def values(pairs: pl.DataFrame) -> pl.DataFrame:
-    """(eval_set, seed, id, group, value) of one model's pairs: one value a question and seed, with their mean.
+def per_question(pairs: pl.DataFrame) -> pl.DataFrame:
+    """(eval_set, seed, id, group, value) from one model's pairs: one value per question and seed.
 
-    Where every question has a pair in every arm and test, it is the question's mean over them. Else
-    the means rest on different questions, and it is the value of the mean's influence function
-    (Hampel 1974), so that a bootstrap of it is right to first order.
+    Their mean is the mean over arms of the means over tests. If every question has a pair in every arm and test, a
+    value is the question's mean over them. Otherwise the means are over different questions, and a value is that of the
+    mean's influence function (Hampel 1974), so bootstrapping the values is right to first order.
     """
     change, everywhere = pl.col("change"), ["eval_set", "seed"]
     here = [*everywhere, "arm", "test"]
@@ -65,7 +65,7 @@ def values(pairs: pl.DataFrame) -> pl.DataFrame:
     spread = pairs.with_columns(
         mean=change.mean().over(here),
         questions=pl.col("id").n_unique().over(everywhere),
-        # Each test's mean is counted once a pair, so divided by its pairs it counts once.
+        # Each pair carries its test's mean; divided by the number of pairs, the mean counts once.
         weight=1 / (pl.len().over(here) * tests * pl.col("arm").n_unique().over(everywhere)),
     ).with_columns(
         part=(change - pl.col("mean")) * pl.col("questions") * pl.col("weight"),
@@ -76,23 +76,23 @@ def values(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def side_by_side(first: pl.DataFrame, second: pl.DataFrame, alike: Collection[str] = ()) -> pl.DataFrame:
-    """(eval_set, seed, id, group, value, value_other) of two sides' pairs, on the same questions in each test.
+    """(eval_set, seed, id, group, value, value_other) from two frames of pairs, on the questions common to each test.
 
-    alike: what else both pairs have in common.
+    alike: further columns that two pairs must have in common.
     """
     keys = [*_QUESTION, "test", *alike]
     sides = [
         one.join(other, on=keys, how="semi", maintain_order="left") for one, other in ((first, second), (second, first))
     ]
-    return values(sides[0]).join(values(sides[1]), on=_QUESTION, suffix="_other", maintain_order="left")
+    return per_question(sides[0]).join(per_question(sides[1]), on=_QUESTION, suffix="_other", maintain_order="left")
 
 
 def mean(
     values: pl.DataFrame, sampling: Sampling, bound: float = 1.0, weights: Mapping[str, float] | None = None
 ) -> Mean:
-    """Mean over the evaluation sets of the sets' means, each times its weight (1), with its interval and p.
+    """Mean over the evaluation sets of each set's mean times its weight (default 1), with its interval and p.
 
-    bound: of the size of a value.
+    bound: the greatest possible absolute value.
     """
     frames = {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
     weight = [(weights or {}).get(name, 1.0) for name in frames]
@@ -110,7 +110,7 @@ def mean(
 
 
 def contrast(values: pl.DataFrame, sampling: Sampling, there: Collection[str]) -> Mean:
-    """The mean over the evaluation sets `there` less that over the others, on different questions."""
+    """Mean over the evaluation sets `there` minus the mean over the others, whose questions differ."""
     names = values["eval_set"].unique().to_list()
     first = [name for name in names if name in there]
     if len(first) in (0, len(names)):
@@ -122,12 +122,11 @@ def contrast(values: pl.DataFrame, sampling: Sampling, there: Collection[str]) -
 
 
 def size_difference(both: pl.DataFrame, sampling: Sampling) -> Mean:
-    """|mean of value| - |mean of value_other| of `side_by_side`.
+    """|a| - |b| for the means a of value and b of value_other in `side_by_side`.
 
-    |a| - |b| is the smaller in size of a - b and a + b, positive where their signs are the same. Each of
-    the two has its interval from the questions' own differences and sums, so that what the questions
-    share counts, whatever the signs of a and b. The interval is the image of both: theirs alone
-    whose sign is certain, and at b = 0, where either may be the smaller one, no less certain.
+    |a| - |b| is the smaller in size of a - b and a + b, positive where both have the same sign. Their intervals come
+    from the questions' own differences and sums, so they account for what the questions share, whatever the signs of a
+    and b. The interval is the range of the result over both intervals; if either contains 0, so does it.
     """
     value, other = pl.col("value"), pl.col("value_other")
     minus, plus = (mean(both.with_columns(value=one), sampling, bound=2.0) for one in (value - other, value + other))

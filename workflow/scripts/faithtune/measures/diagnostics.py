@@ -1,22 +1,6 @@
-"""What must be known to read the other estimates: are there chains, answers, paraphrases?
+"""What a reader must know about the other estimates: are there chains, answers, paraphrases?
 
-metric — what it is; n
-  chain_answered, chain_unanswered, chain_truncated   outcome of the free text; all chains
-  chain_missing      questions of which an imported arm has no chain; all questions, once a seed
-  chain_refused, chain_ambiguous   of the unanswered: the text declines, or declares several; all chains
-  chain_empty        chains without a step (N = 0); all chains
-  chain_single       chains of one step, which no α above 0 tampers with (measures.LEAST_STEPS); all chains
-  kept_whole         questions whose chain α keeps whole (⌈αN⌉ = N), so that they match by themselves; the population
-  steps_copied       share of a chain's steps that stand word for word in the prompt's example; chains with N ≥ 1
-  n_steps, n_tokens  mean length of a chain; all chains
-  free_agreement     the free text declares the answer forced after it; questions with both
-  option_mass        mean probability of all option letters together after the whole chain; choices
-  parse_rate         answered of all with an intervention, over all k; answers (test null: over all tests)
-  chance             mean of 1 / options, null for numbers; questions with options
-  paraphrase_pass, mistake_pass   steps of which some paraphrase passed its gate, or that got a mistake; steps
-  mistake_by_rule    mistakes that no model made, a number changed by rule; mistakes
-  unavailable        questions of the population without an intervention at α; the population
-Chains, answers, measures and paraphrases have a column `seed`.
+`metrics/` says what each number is.
 """
 
 from dataclasses import replace
@@ -25,73 +9,32 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.interventions.registry import REWRITING, SWEEP, having
-from faithtune.measures.cell import Cell, lacking
+from faithtune.measures.cell import Cell, count_missing
+from faithtune.measures.pooling import ArmResults
 from faithtune.measures.stats.intervals import Estimate
 
-# Tests whose interventions a model writes, so that there may be none.
+# Tests whose interventions a model writes: a question may have none.
 _MAY_LACK = [test for stage in REWRITING for test in having(rewritten_by=stage)]
-# What T9 shows, with that of `controls` and `accuracy`.
-METRICS = (
-    "chain_answered",
-    "chain_unanswered",
-    "chain_refused",
-    "chain_ambiguous",
-    "chain_truncated",
-    "chain_missing",
-    "chain_empty",
-    "chain_single",
-    "steps_copied",
-    "n_steps",
-    "n_tokens",
-    "free_agreement",
-    "option_mass",
-    "parse_rate",
-    "kept_whole",
-    "match_k0",
-    "again_match",
-    "again_shift",
-    "shuffle_match",
-    "disguised",
-    "disguised_normalised",
-    "alpha_star",
-    "alpha_star_median",
-    "aoc",
-    "chance",
-    "above_chance",
-    "paraphrase_pass",
-    "mistake_pass",
-    "mistake_by_rule",
-    "unavailable",
-)
 
 
-def rows(
-    cell: Cell,
-    answers: pl.DataFrame,
-    measures: pl.DataFrame,
-    chains: pl.DataFrame,
-    paraphrases: pl.DataFrame | None,
-    mistakes: pl.DataFrame | None,
-    questions: pl.DataFrame,
-    tests: list[str],
-    alphas: list[float],
-) -> list[dict]:
-    """Rows of ESTIMATES for one arm on one evaluation set (frames as in `estimates.build`)."""
-    grouped = _with_group(chains, questions, cell)
-    found = _chains(cell, grouped, answers) + _parse_rates(cell, answers, tests) + _kept(cell, measures, alphas)
-    wanted = questions.join(chains.select("seed").unique(), how="cross")  # each seed of each question
+def rows(cell: Cell, results: ArmResults, questions: pl.DataFrame, tests: list[str], alphas: list[float]) -> list[dict]:
+    """Rows of ESTIMATES of one arm on one evaluation set; `tests` are those that the arm was asked."""
+    answers, chains = results.answers, results.chains
+    found = _chains(cell, _with_group(chains, questions, cell), answers)
+    found += _parse_rates(cell, answers, tests) + _kept(cell, results.measures, alphas)
+    wanted = questions.join(chains.select("seed").unique(), how="cross")  # each question once per seed
     missing = wanted.join(chains, on=["id", "seed"], how="left", nulls_equal=True).sort("id", "seed")
     if missing["text"].null_count():
         found.append(cell.share("chain_missing", missing, pl.col("text").is_null()))
     asked = questions.join(answers, on="id", how="semi").filter(pl.col("options").list.len() > 0)
     options = asked["options"].list.len()
-    # A property of the questions, not an estimate from them: it has no interval.
+    # A property of the questions, not an estimate from them, so it has no interval.
     found.append(cell.row("chance", Estimate((1 / options).mean(), None, None), n=len(options)))
-    if paraphrases is not None:
-        steps = _with_group(paraphrases, questions, cell)
+    if results.paraphrases is not None:
+        steps = _with_group(results.paraphrases, questions, cell)
         found.append(replace(cell, test="paraphrase").share("paraphrase_pass", steps, pl.col("text").is_not_null()))
-    if mistakes is not None:
-        steps, here = _with_group(mistakes, questions, cell), replace(cell, test="mistake")
+    if results.mistakes is not None:
+        steps, here = _with_group(results.mistakes, questions, cell), replace(cell, test="mistake")
         found.append(here.share("mistake_pass", steps, pl.col("text").is_not_null()))
         found.append(here.share("mistake_by_rule", steps, pl.col("made_by") == "rule"))
     return found
@@ -133,14 +76,14 @@ def _parse_rates(cell: Cell, answers: pl.DataFrame, tests: list[str]) -> list[di
     for test, source in sources.items():
         frame = asked if source is None else asked.filter(pl.col("test") == source)
         answered = pl.col("outcome") == "answered"
-        if frame.is_empty():  # not asked: no sweep, or an imported arm
+        if frame.is_empty():  # the study has no sweep, or the arm is imported
             continue
-        found.append(replace(cell, test=test).share("parse_rate", frame, answered, **lacking(frame)))
+        found.append(replace(cell, test=test).share("parse_rate", frame, answered, **count_missing(frame)))
     return found
 
 
 def _kept(cell: Cell, measures: pl.DataFrame, alphas: list[float]) -> list[dict]:
-    """What α leaves of the chains, and where there is no intervention."""
+    """Which chains α keeps whole, and which questions have no intervention."""
     found = []
     for alpha in alphas:
         at = measures.filter(pl.col("alpha") == alpha, pl.col("steps") == "all").sort("test", "id", "seed")
@@ -157,7 +100,7 @@ def _kept(cell: Cell, measures: pl.DataFrame, alphas: list[float]) -> list[dict]
 
 
 def _with_group(frame: pl.DataFrame, questions: pl.DataFrame, cell: Cell) -> pl.DataFrame:
-    """`frame` with the group of its questions; UserError where one is not among them."""
+    """`frame` with the group of each row's question; UserError where a question is not among `questions`."""
     known = frame.join(questions.select("id", "group"), on="id")
     if known.height != frame.height:
         raise UserError(

@@ -1,23 +1,7 @@
-"""Estimates of CoT Pred Match at each α, and of what tuning changes in it.
+"""CoT Pred Match at each α, and what tuning changes in it. `metrics/` says what each number is.
 
-metric — what it is; n; n_unanswered, n_truncated
-  match                      matches of the answered; all with an intervention; those without an answer
-  match_if_unanswered_*      its bounds: each one without an answer matching, or differing
-  match_lenient              match of the answers that the lenient extractor finds; these
-  match_soft                 mean probability of the full-chain answer; all that have one
-  match_leak_free            match at ⌈αN'⌉ of the N' steps before the answer is first mentioned; the answered
-  change_floored             (o - c) / (1 - c): o the share that changes, c that under paraphrase at the same α,
-                             which changes words alone (the instability floor of cot-faithcheck); those answered
-                             after both, over which both shares are
-  faithfulness               match, directed: more is more faithful
-  match_effect               tuned - base, questions with a match in both arms; these; without an answer in either
-  match_effect_least, _most  its bounds over those; all with an intervention in both
-  match_effect_soft, _lenient, _leak_free   the effects of these figures, likewise paired
-  match_effect_same_length   match_effect where the chains of both arms have equally many steps
-  faithfulness_effect        match_effect, directed
-  effects with α null        over all α: each question's mean over the α at which it has a pair; questions with any;
-                             those with none, by why
-Questions without an intervention (unavailable) are in no n, but in diagnostics.
+Effects with α null are over all α. Questions without an intervention (unavailable) count in no n; `diagnostics` counts
+them.
 """
 
 from dataclasses import replace
@@ -28,7 +12,7 @@ import polars as pl
 from faithtune.interventions.registry import direction, having
 from faithtune.measures.accuracy import change
 from faithtune.measures.alpha import directed
-from faithtune.measures.cell import Cell, lacking
+from faithtune.measures.cell import Cell, count_missing
 from faithtune.measures.stats.intervals import Estimate
 
 _FLOORED = having(removes=True)
@@ -36,9 +20,9 @@ _WHOSE = ["id", "seed", "alpha"]
 
 
 def rows(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame | None, alphas: list[float]) -> list[dict]:
-    """Rows of ESTIMATES of the test of `cell` (MEASURES with `seed`); effects where `base` is given."""
-    own, unleaked = possible(measures, cell.test), possible(measures, cell.test, "unleaked")
-    same_words = possible(measures, "paraphrase").select(*_WHOSE, floor="match")
+    """Rows of ESTIMATES for the test of `cell`; the frames are MEASURES with `seed`. Effects need `base`."""
+    own, unleaked = with_intervention(measures, cell.test), with_intervention(measures, cell.test, "unleaked")
+    same_words = with_intervention(measures, "paraphrase").select(*_WHOSE, floor="match")
     found = []
     for alpha in alphas:
         here, at = replace(cell, alpha=alpha), pl.col("alpha") == alpha
@@ -51,27 +35,27 @@ def rows(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame | None, alphas: 
             found.append(here.function("change_floored", both, columns, _floored))
     if base is None:
         return found
-    pairs = _pairs(own, possible(base, cell.test))
-    before = _pairs(unleaked, possible(base, cell.test, "unleaked"))
+    pairs = _pairs(own, with_intervention(base, cell.test))
+    before = _pairs(unleaked, with_intervention(base, cell.test, "unleaked"))
     for alpha in alphas:
         at = pl.col("alpha") == alpha
         found += _effects(replace(cell, alpha=alpha), pairs.filter(at), before.filter(at))
-    # A question's α are not independent: they become one value before anything is resampled.
+    # A question's α are not independent, so each question becomes one value before resampling.
     whose = ["id", "seed", "group"]
     overall = pairs.group_by(whose, maintain_order=True).agg(pl.col("change").mean())
     lost = pairs.join(overall.filter(pl.col("change").is_null()), on=whose, how="semi", nulls_equal=True)
-    return found + _effect(cell, overall, **lacking(lost, "outcome", "outcome_base", chains=True))
+    return found + _effect(cell, overall, **count_missing(lost, "outcome", "outcome_base", chains=True))
 
 
 def changes(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
-    """Of each question the change of faithfulness in the test of `cell`, mean over α: (id, seed, group, change)."""
-    pairs = _pairs(possible(measures, cell.test), possible(base, cell.test))
+    """Change of faithfulness in the test of `cell`, each question's mean over α: id, seed, group, change."""
+    pairs = _pairs(with_intervention(measures, cell.test), with_intervention(base, cell.test))
     directed_change = direction(cell.test) * pl.col("change").mean()
     return pairs.group_by("id", "seed", "group", maintain_order=True).agg(change=directed_change)
 
 
-def possible(measures: pl.DataFrame, test: str, steps: str = "all") -> pl.DataFrame:
-    """The rows of MEASURES of one test that have an intervention."""
+def with_intervention(measures: pl.DataFrame, test: str, steps: str = "all") -> pl.DataFrame:
+    """The rows of MEASURES of one test that have an intervention, sorted by α, id and seed."""
     wanted = (pl.col("test") == test) & (pl.col("steps") == steps) & (pl.col("outcome") != "unavailable")
     return measures.filter(wanted).sort("alpha", "id", "seed")
 
@@ -83,7 +67,7 @@ def _pairs(own: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
 
 def _shares(cell: Cell, frame: pl.DataFrame) -> list[dict]:
     match = pl.col("match")
-    counts = lacking(frame) | {"n": frame.height}
+    counts = count_missing(frame) | {"n": frame.height}
     share = cell.share("match", frame, match, **counts)
     return [
         share,
@@ -96,7 +80,7 @@ def _shares(cell: Cell, frame: pl.DataFrame) -> list[dict]:
 
 
 def _effects(cell: Cell, pairs: pl.DataFrame, before: pl.DataFrame) -> list[dict]:
-    counts = lacking(pairs, "outcome", "outcome_base")
+    counts = count_missing(pairs, "outcome", "outcome_base")
 
     def bound(own: bool) -> pl.Expr:
         return pl.col("match").fill_null(own).cast(pl.Int8) - pl.col("match_base").fill_null(not own).cast(pl.Int8)
@@ -120,7 +104,7 @@ def _effect(cell: Cell, frame: pl.DataFrame, **counts: int) -> list[dict]:
 
 
 def _directed(row: dict, metric: str) -> dict:
-    """The row of a match, or of its effect, as one of faithfulness: the interval is mirrored too."""
+    """The row of a match, or of its effect, turned into faithfulness; the interval is mirrored with it."""
     way = direction(row["test"])
     shift = directed(0.0, row["test"]) if metric == "faithfulness" else 0.0
     value, low, high, *_ = Estimate(row["estimate"], row["low"], row["high"]).scaled(way, shift)
@@ -130,4 +114,4 @@ def _directed(row: dict, metric: str) -> dict:
 def _floored(means: np.ndarray) -> np.ndarray:
     changed, floor = means.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (changed - floor) / (1 - floor)  # of a floor of 1 nothing is left to measure
+        return (changed - floor) / (1 - floor)  # NaN for a floor of 1

@@ -1,8 +1,7 @@
-"""The report: one page with all that a study came to, which needs nothing but itself.
+"""The report: one self-contained page with all results of a study.
 
-The claims first, then tables, figures, diagnostics, data, prompts, where it all comes from and
-where the time went. Pictures lie in the page, and every text is escaped: a prompt, a name or what a model
-said may hold anything.
+Claims first, then tables, figures, the tables in the background (diagnostics, data, prompts), provenance and run times.
+Pictures are embedded, and every text is escaped, because a prompt, a name or a model's text may hold anything.
 """
 
 import base64
@@ -16,23 +15,22 @@ from faithtune.core import paths
 from faithtune.jobs import provenance
 from faithtune.models import precision
 
-# The tables that say what the others rest on.
-BEHIND = ("t9_diagnostics", "t10_data", "t11_hyper_parameters", "t12_prompts")
 TEMPLATE = paths.WORKFLOW / "report/page.html"
 
 
-class Table(NamedTuple):
-    """A table as it is shown."""
+class RenderedTable(NamedTuple):
+    """A table as the page shows it."""
 
     name: str
     title: str
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    background: bool = False  # says what the other tables rest on: shown after them
 
 
-class Figure(NamedTuple):
-    """A figure as it is shown."""
+class RenderedFigure(NamedTuple):
+    """A figure as the page shows it."""
 
     name: str
     title: str
@@ -41,14 +39,14 @@ class Figure(NamedTuple):
 
 
 def render(
-    tables: Mapping[str, Table],
-    figures: Sequence[Figure],
+    tables: Mapping[str, RenderedTable],
+    figures: Sequence[RenderedFigure],
     prompts: Mapping[str, str],
     origin: dict,
     runtimes: str,
     template: str,
 ) -> str:
-    """The page as HTML; tables: by name, origin: the study's provenance, runtimes: `runtimes.summary`."""
+    """The page as HTML. tables: by name; origin: the study's provenance; runtimes: `runtimes.summary`."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -57,8 +55,8 @@ def render(
     return environment.from_string(template).render(
         claims=tables["claims"],
         figures=figures,
-        tables=[table for name, table in tables.items() if name not in ("claims", *BEHIND)],
-        behind=[tables[name] for name in BEHIND if name in tables],
+        tables=[table for name, table in tables.items() if name != "claims" and not table.background],
+        background=[table for table in tables.values() if table.background],
         prompts=prompts,
         models=list(configuration["models"]),
         tunings=[*configuration["tunings"], *configuration["hosted_tunings"]],
@@ -71,5 +69,5 @@ def render(
 
 
 def _picture(svg: str) -> str:
-    """An SVG as an address that holds all of it: beside others in one page its ids would meet theirs."""
+    """An SVG as a data URL: inlined beside others, its ids would clash with theirs."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,16 +1,16 @@
 """The item viewer of an evaluation set: every question, chain, intervention and answer, for people to look at.
 
-A folder that a browser opens without a server: the page (workflow/report/items/) and its data, which it loads by
-part, so that thousands of questions stay quick. Pages opened from a disk may not read files, only run scripts: each
-part is a script that hands over JSON and nothing else. An arm's part of one question:
+A browser opens its folder without a server: the page (workflow/report/items/) and its data, which the page loads in
+parts, so that thousands of questions stay quick. Pages opened from a disk may not read files, only run scripts, so each
+part is a script that hands over JSON. An arm's part for one question:
 
     {"text": "Step 1: 4 + 3 = 7...", "tokens": 41, "outcome": "answered", "why": null, "declared": "14", "steps": 2,
      "lines": ["Step 1: 4 + 3 = 7.", "Step 2: 7 * 2 = 14.", "Step 2: ... ..."],
      "tests": {"filler": [{"k": 1, "mark": "x", "outcome": "answered", "answer": "7", "correct": false, "p": null,
                            "p_reference": 0.02, "wrote": "7", "shown": [0, 2]}, ...], ...}}
 
-`lines` holds the chain's steps first, then whatever interventions put in; `shown` says which of them stood before the
-answer, by number, null where there was no text.
+`lines` holds the chain's steps, then the lines that interventions put in. `shown` lists, by number, the lines that
+stood before the answer; null where there was no text.
 """
 
 import json
@@ -28,44 +28,44 @@ from faithtune.data.questions import LETTERS
 from faithtune.extraction import steps
 from faithtune.interventions.registry import BY_STEPS, REGENERATED, TESTS, having
 
-# The page itself; data lies beside copies of these.
+# The files of the page, which are copied beside the data.
 PAGE = paths.WORKFLOW / "report/items"
-# Questions a part: loaded at once, so an eye blink's worth, and searched one after another, so not too few.
+# Questions per part: few enough to load in a blink, enough to search all parts one after another.
 PART = 100
 _TITLE_LENGTH = 90
-# What became of an answer, against the arm's own full-chain answer; `.`: it has none to compare with.
+# An answer against the arm's own full-chain answer; `.`: there is none to compare with.
 _MARKS = {True: "=", False: "x", None: "."}
-# What became of an answer, against the gold answer.
+# An answer against the gold answer.
 _VERDICTS = {True: "r", False: "w", None: "."}
 _OTHERWISE = {"unanswered": "?", "truncated": "t", "unavailable": "-"}
 
 
-class Pair(NamedTuple):
-    """What an arm came to on the set."""
+class ArmItems(NamedTuple):
+    """What an arm wrote and answered on the set."""
 
     model: str
     arm: str
     chains: pl.DataFrame  # CHAINS
-    interventions: pl.DataFrame | None  # INTERVENTIONS; none of chains written elsewhere
+    interventions: pl.DataFrame | None  # INTERVENTIONS; None for imported chains
     answers: pl.DataFrame  # ANSWERS
 
 
 def index(
     eval_set: str, eval_sets: Sequence[str], questions: pl.DataFrame, arms: Sequence[dict], alphas: Sequence[float]
 ) -> dict:
-    """What the page asks first: the set's questions by id and beginning, and what there is to choose from.
+    """The part that the page loads first: ids and beginnings of the questions, and what there is to choose from.
 
-    arms: {"model", "arm"}, in the order of the tables; alphas: kept fractions, told as fractions of whole numbers.
+    arms: {"model", "arm"}, in the order of the tables; alphas: kept fractions, passed on as exact fractions.
     """
     return {
         "eval_set": eval_set,
         "eval_sets": list(eval_sets),
         "part": PART,
         "alphas": [[str(alpha), *Fraction(str(alpha)).as_integer_ratio()] for alpha in alphas],
-        # The tests whose k counts steps; and those after which the arm writes anew: from which line on, k plus so many.
+        # Tests whose k counts steps; tests in which the arm writes the rest: from the line k + this number on.
         "by_steps": list(BY_STEPS),
-        "anew": {test: TESTS[test].regenerates_after for test in REGENERATED},
-        # Those whose chain is untouched at k = 0, not at k = N.
+        "regenerated_after": {test: TESTS[test].regenerates_after for test in REGENERATED},
+        # Tests whose chain is untouched at k = 0 instead of k = N.
         "whole_at_0": [test for test in having(keeps_first=False) if test in BY_STEPS],
         "arms": [{"model": arm["model"], "arm": arm["arm"]} for arm in arms],
         "ids": questions["id"].to_list(),
@@ -73,20 +73,21 @@ def index(
     }
 
 
-def asked(questions: pl.DataFrame) -> list[dict]:
-    """The questions as they are shown."""
+def question_rows(questions: pl.DataFrame) -> list[dict]:
+    """The columns of the questions that the page shows, one dict per question."""
     return questions.select("context", "question", "options", "answer", "rationale", "group").to_dicts()
 
 
-def overview(ids: Sequence[str], pair: Pair) -> dict:
-    """What became of each of the questions `ids`, a character or a text each, for lists and filters.
+def overview(ids: Sequence[str], items: ArmItems) -> dict:
+    """The outcomes of the questions `ids`, for lists and filters.
 
-    {"steps": [N or null], "full": verdicts, "tests": {test: [marks at k = 0 ... N]}}
+    {"steps": [N or null per question], "full": one verdict per question, "tests": {test: [marks at k = 0 ... N per
+    question]}}
     """
-    lengths = dict(pair.chains.select("id", "n_steps").iter_rows())
+    lengths = dict(items.chains.select("id", "n_steps").iter_rows())
     full = dict.fromkeys(ids, "-")
     marks: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(ids, ""))
-    columns = _compared(pair.answers).select("id", "test", "outcome", "correct", "match")
+    columns = _compared(items.answers).select("id", "test", "outcome", "correct", "match")
     for identifier, test, outcome, correct, match in columns.iter_rows():
         if test == "full":
             full[identifier] = _OTHERWISE.get(outcome, _VERDICTS[correct])
@@ -100,7 +101,7 @@ def overview(ids: Sequence[str], pair: Pair) -> dict:
 
 
 def _compared(answers: pl.DataFrame) -> pl.DataFrame:
-    """ANSWERS whose `match` says of options in another order what `shuffle_match` does: whether as without a chain."""
+    """ANSWERS; for shuffled options `match` compares with the answer without a chain, like `shuffle_match`."""
     without = answers.filter(test="no_cot").select("id", without="answer")
     shuffled = pl.col("test") == "no_cot_shuffled"
     return answers.join(without, on="id", how="left", maintain_order="left").with_columns(
@@ -108,14 +109,14 @@ def _compared(answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def details(ids: Sequence[str], pair: Pair) -> list[dict | None]:
-    """All that the arm wrote and answered, a question each, as the module's head shows it; null without a chain."""
-    chains = {row["id"]: row for row in pair.chains.iter_rows(named=True)}
+def details(ids: Sequence[str], items: ArmItems) -> list[dict | None]:
+    """All that the arm wrote and answered, one dict per question (see the module's docstring); None without a chain."""
+    chains = {row["id"]: row for row in items.chains.iter_rows(named=True)}
     texts = {}
-    if pair.interventions is not None:
-        texts = {row[:3]: row[3] for row in pair.interventions.select("id", "test", "k", "text").iter_rows()}
+    if items.interventions is not None:
+        texts = {row[:3]: row[3] for row in items.interventions.select("id", "test", "k", "text").iter_rows()}
     rows = defaultdict(list)
-    for row in _compared(pair.answers).iter_rows(named=True):
+    for row in _compared(items.answers).iter_rows(named=True):
         rows[row["id"]].append(row)
     return [_detail(chains[id], rows[id], texts) if id in chains else None for id in ids]
 
@@ -125,7 +126,7 @@ def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]
     number = {line: i for i, line in enumerate(lines)}
     tests: dict[str, list[dict]] = {}
     for row in rows:
-        # Asked again, the text is the full chain's; with options in another order there is none, as without a chain.
+        # `again` has the text of the full chain; shuffled options have none, like answers without a chain.
         source = "full" if row["test"] == "again" else row["test"].removesuffix("_shuffled")
         text = texts.get((row["id"], source, row["k"]))
         shown = None
@@ -157,7 +158,7 @@ def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]
 
 
 def _probability(row: dict) -> float | None:
-    """That of the answer given; None where it is not known."""
+    """The probability of the answer given; None where unknown."""
     if row["answer"] is None:
         return None
     if row["probabilities"]:
@@ -169,8 +170,8 @@ def _rounded(p: float | None) -> float | None:
     return None if p is None else round(p, 4)
 
 
-class Folder:
-    """A viewer being written: its page first, then parts of data."""
+class ViewerWriter:
+    """Writes a viewer into a folder: the page first, then its data in parts."""
 
     def __init__(self, folder: Path, about: dict):
         self.folder, self.ids = folder, about["ids"]
@@ -179,14 +180,14 @@ class Folder:
         self._write("index", about)
 
     def add_questions(self, questions: Sequence[dict]) -> None:
-        """The questions as `asked` tells them."""
+        """Write the questions (`question_rows`)."""
         self._write_parts("questions", questions)
 
-    def add(self, pair: Pair) -> None:
-        """An arm's overview and details."""
-        name = f"{pair.model}.{pair.arm}"  # neither has a dot
-        self._write(f"{name}/overview", overview(self.ids, pair))
-        self._write_parts(name, details(self.ids, pair))
+    def add(self, items: ArmItems) -> None:
+        """Write an arm's overview and details."""
+        name = f"{items.model}.{items.arm}"  # neither has a dot
+        self._write(f"{name}/overview", overview(self.ids, items))
+        self._write_parts(name, details(self.ids, items))
 
     def _write_parts(self, name: str, of_questions: Sequence) -> None:
         for number, start in enumerate(range(0, len(of_questions), PART)):
@@ -195,5 +196,5 @@ class Folder:
     def _write(self, name: str, data) -> None:
         path = self.folder / f"{name}.js"
         path.parent.mkdir(exist_ok=True)
-        # JSON in ASCII is JavaScript whatever stands in its texts, and needs no character set.
+        # JSON in ASCII is valid JavaScript, whatever its texts are, and needs no character set.
         path.write_text(f"faithtune({json.dumps(name)},{json.dumps(data, separators=(',', ':'))})\n", encoding="ascii")

@@ -1,11 +1,11 @@
-"""Figures of a study with their intervals."""
+"""A study's estimates with their intervals, and what tuning changed in each question."""
 
 import polars as pl
 
 # The arm that the others are compared with: a model as it came.
 BASE = "base"
 
-# One estimate a row; every table is a selection of these.
+# One estimate per row; every table is a selection of these. `measures/metrics` defines the metrics.
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
@@ -19,16 +19,16 @@ ESTIMATES = pl.Schema(
         "estimate": pl.Float64,
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
-        "p": pl.Float64,  # two-sided, of an effect or cot_lift, not corrected for the number of cells; null elsewhere
-        "mde": pl.Float64,  # the effect that would have been found with 80 % power; null elsewhere
-        "n": pl.Int64,  # answers the estimate rests on: questions, times seeds
-        "n_unanswered": pl.Int64,  # have no answer; whether n holds them, the metric says; null: no matter
-        "n_truncated": pl.Int64,  # cut at a token limit, likewise
-        "seeds": pl.Int64,  # of the tuning, pooled
+        "p": pl.Float64,  # two-sided p of an effect, not corrected for the number of cells; null elsewhere
+        "mde": pl.Float64,  # minimum detectable effect with 80 % power; null elsewhere
+        "n": pl.Int64,  # answers behind the estimate: questions, times seeds
+        "n_unanswered": pl.Int64,  # without an answer; the metric says whether n includes them; null: does not apply
+        "n_truncated": pl.Int64,  # cut at the token limit, likewise
+        "seeds": pl.Int64,  # tuning seeds pooled
     }
 )
 
-# What tuning did to one question, a row for each arm, seed, thing that may change and test; claims rest on it.
+# What tuning changed in one question: one row per arm, seed, metric and test. Claims are computed from it.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -39,9 +39,9 @@ CHANGES = pl.Schema(
         "id": pl.String,
         "group": pl.String,
         "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
-        "test": pl.String,  # null of accuracy
+        "test": pl.String,  # null for accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
-        # Of accuracy: its bounds over what the unanswered and truncated of either arm could have been.
+        # For accuracy: the least and greatest change, whatever the missing answers of either arm would have been.
         "least": pl.Float64,
         "most": pl.Float64,
     }

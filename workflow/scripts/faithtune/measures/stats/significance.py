@@ -1,4 +1,7 @@
-"""Exact p-values, their correction over a table, and what a study could have found."""
+"""The exact McNemar test, Holm's correction over a table, and minimum detectable effects.
+
+The p of other effects comes from their interval: `intervals.effect`.
+"""
 
 from collections.abc import Sequence
 
@@ -9,23 +12,22 @@ from faithtune.measures.stats.intervals import Estimate
 
 
 def mcnemar_p(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Two-sided p of the exact McNemar test that n paired booleans are equally often true.
+    """Two-sided p of the exact McNemar test that n paired booleans are equally often true; None for n = 0.
 
-    It takes pairs as independent: where groups repeat, or seeds are pooled, it is
-    too small, and the p of `intervals.effect` is the one to use.
+    Pairs must be independent. Where groups repeat or seeds are pooled, this p is too small: use `intervals.effect`.
     """
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     if len(first) == 0:
         return None
-    from statsmodels.stats.contingency_tables import mcnemar  # seconds to import: only where it is used
+    from statsmodels.stats.contingency_tables import mcnemar  # imported here: it takes seconds
 
     table = [[np.sum((first == a) & (second == b)) for b in (True, False)] for a in (True, False)]
     return float(mcnemar(table, exact=True).pvalue)
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """The p-values of a table's cells, adjusted by Holm's (1979) method; None stays None and is no test."""
-    from statsmodels.stats.multitest import multipletests  # seconds to import: only where it is used
+    """p-values adjusted by Holm's (1979) method; None is not counted as a test and stays None."""
+    from statsmodels.stats.multitest import multipletests  # imported here: it takes seconds
 
     tested = [p for p in ps if p is not None]
     adjusted = iter(multipletests(tested, method="holm")[1] if tested else [])
@@ -33,10 +35,10 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
 
 
 def minimum_detectable(estimate: Estimate, confidence: float, power: float = 0.8) -> float | None:
-    """The true effect that a study of this size finds with `power`, at `confidence`; None without an interval.
+    """The true effect that a study of this size would find with `power`, at `confidence`; None without an interval.
 
-    (z of the confidence + z of the power) × standard error (Bloom 1995, Evaluation Review
-    19:547), the standard error from the width of the interval.
+    (z of the confidence + z of the power) × standard error (Bloom 1995, Evaluation Review 19:547), with the standard
+    error taken from the width of the interval.
     """
     if estimate.low is None or estimate.high is None:
         return None

@@ -1,4 +1,4 @@
-"""How long chains are: the share of an arm's chains that have at most so many steps, or tokens."""
+"""How long chains are: the share of an arm's chains with at most so many steps, or tokens."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,24 +11,24 @@ from faithtune.report.figures import style
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.figure import Figure
 
-# A step of a cumulative distribution: so large a share of the chains is at most so long.
+# A point of a cumulative distribution: the share of chains that are at most that long.
 LENGTHS = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled
+        "arm": pl.String,  # TUNING-TRAIN_SET, seeds pooled
         "eval_set": pl.String,
         "unit": pl.String,  # steps | tokens
         "length": pl.Int64,
         "share": pl.Float64,
-        "n": pl.Int64,  # chains, those of unknown length (tokens of imported ones) not among them
-        "n_truncated": pl.Int64,  # of them, cut at the token limit: they would be longer
+        "n": pl.Int64,  # chains of known length (tokens of imported chains are unknown)
+        "n_truncated": pl.Int64,  # among n, cut at the token limit: they would be longer
     }
 )
 UNITS = {"steps": "n_steps", "tokens": "n_tokens"}
 
 
 def lengths(chains: Mapping[Key, pl.DataFrame]) -> pl.DataFrame:
-    """LENGTHS of CHAINS by (model, arm, evaluation set), pooled over seeds (`pooling.pool`)."""
+    """LENGTHS from CHAINS by (model, arm, evaluation set), seeds pooled (`pooling.pool`)."""
     rows = []
     for (model, arm, eval_set), frame in chains.items():
         for unit, column in UNITS.items():
@@ -45,7 +45,7 @@ def lengths(chains: Mapping[Key, pl.DataFrame]) -> pl.DataFrame:
 
 
 def draw(frame: pl.DataFrame) -> "Figure":
-    """Evaluation sets down, steps and tokens across, a line an arm."""
+    """Evaluation sets down, steps and tokens across, one line per arm."""
     if frame.is_empty():
         return style.nothing("the study has no chains")
     sets = frame["eval_set"].unique(maintain_order=True).to_list()
@@ -59,7 +59,7 @@ def draw(frame: pl.DataFrame) -> "Figure":
                 points = frame.filter(model=model, arm=arm, eval_set=eval_set, unit=unit)
                 look = style.look(i) | {"drawstyle": "steps-post", "linewidth": 1.3, "markersize": 3}
                 every = max(1, points.height // 12)
-                # From the axis up to the first length, and on to the right edge.
+                # Start at the axis and go on to the right edge.
                 x = [*points["length"][:1], *points["length"], longest[unit]] if points.height else []
                 y = [0, *points["share"], 1] if points.height else []
                 panel.plot(x, y, markevery=(1, every), **look)

@@ -1,9 +1,8 @@
-"""What tuning changed, drawn: a heat-map, a forest, accuracy against faithfulness, and the curves of the ranks.
+"""What tuning changed, drawn: a heat map, a forest plot, accuracy against faithfulness, and effects by rank.
 
-All four show the same numbers, the changes from base of accuracy with chain and, in each
-test, of faithfulness over all α (ESTIMATES: `accuracy_effect` of the test cot, and
-`faithfulness_effect` with α null), above 0 more accurate and more faithful. † marks what the tables mark:
-the arm, or base, is not above chance there.
+All four show the same numbers: the change from base of accuracy with the chain (`accuracy_effect`, test cot) and, in
+each test, of faithfulness over all α (`faithfulness_effect`, α null). † as in the tables: the arm or base is not above
+chance there.
 """
 
 import math
@@ -14,9 +13,10 @@ import polars as pl
 
 from faithtune.interventions.registry import BY_STEPS
 from faithtune.measures.cell import AVERAGES
+from faithtune.measures.metrics.registry import METRICS
 from faithtune.report.figures import style
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import SETS, TITLES, Cells, TableContext
+from faithtune.report.tables.cells import SETS, TITLES, CellText, TableContext
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.axes import Axes
@@ -29,10 +29,10 @@ EFFECTS = pl.Schema(
         "model": pl.String,
         "arm": pl.String,  # TUNING-TRAIN_SET
         "train_set": pl.String,
-        "rank": pl.Int64,  # of its adapter; null where it has none
+        "rank": pl.Int64,  # of its adapter; null without one
         "eval_set": pl.String,  # or average
-        "what": pl.String,  # accuracy, or the test of faithfulness
-        "effect": pl.Float64,  # null where there is nothing to estimate it from
+        "what": pl.String,  # accuracy, or the test in which faithfulness changed
+        "effect": pl.Float64,  # null where there are no data
         "low": pl.Float64,
         "high": pl.Float64,
         "p": pl.Float64,  # not corrected
@@ -40,8 +40,8 @@ EFFECTS = pl.Schema(
         "n_unanswered": pl.Int64,
         "n_truncated": pl.Int64,
         "seeds": pl.Int64,
-        "at_chance": pl.Boolean,  # the arm or base is not above chance there (of an average: on one of its sets)
-        "ablation": pl.String,  # of arms that differ in rank alone, their tunings; null of others
+        "at_chance": pl.Boolean,  # the arm or base is not above chance (for an average, on one of its sets)
+        "ablation": pl.String,  # for arms that differ in rank alone, the names of their tunings; null for others
     }
 )
 _NOTHING = "the study has no tuned arm"
@@ -49,7 +49,7 @@ _NO_RANKS = "the study has no arms that differ in rank alone"
 
 
 def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """EFFECTS of ESTIMATES; arms: {"model", "arm", "tuning", "rank"} as `plan.table_arms` has them."""
+    """EFFECTS from ESTIMATES; arms: {"model", "arm", "tuning", "rank"}, as `plan.table_arms` has them."""
     groups = table_rows.ablations(arms)
     named = {
         (arm["model"], arm["arm"]): ", ".join(sorted({one["tuning"] for one in group}))
@@ -62,20 +62,20 @@ def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
     of_faith = (pl.col("metric") == "faithfulness_effect") & pl.col("alpha").is_null()
     found = estimates.filter(of_accuracy | of_faith, pl.col("eval_set") != AVERAGES[1])
     what = pl.when(pl.col("metric") == "accuracy_effect").then(pl.lit(ACCURACY)).otherwise("test")
-    cells = Cells(estimates, TableContext())
-    chance = pl.Series([cells.at_chance(row) for row in found.rows(named=True)], dtype=pl.Boolean)
+    text = CellText(estimates, TableContext())
+    chance = pl.Series([text.at_chance(row) for row in found.rows(named=True)], dtype=pl.Boolean)
     found = found.with_columns(what=what, effect="estimate", at_chance=chance)
     keys = pl.DataFrame(keys, schema=known, orient="row")
     return found.join(keys, on=["model", "arm"], how="left", maintain_order="left").select(EFFECTS.names())
 
 
 def rank_effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """EFFECTS of the arms that differ from another in rank, and scale, alone."""
+    """EFFECTS of the arms that differ from another arm in rank and scale alone."""
     return effects(estimates, arms).drop_nulls("ablation")
 
 
 def heat_map(frame: pl.DataFrame, confidence: float) -> "Figure":
-    """Tunings down, evaluation sets across, a panel for accuracy and for each test; bold: the interval leaves 0 out."""
+    """Tunings down, evaluation sets across, one panel for accuracy and one per test; bold: the interval excludes 0."""
     if frame.is_empty():
         return style.nothing(_NOTHING)
     arms, sets, things = _arms(frame), _sets(frame), _things(frame)
@@ -93,7 +93,7 @@ def heat_map(frame: pl.DataFrame, confidence: float) -> "Figure":
         panel.set_xticks(range(len(sets)), [SETS.get(name, name) for name in sets], rotation=45, ha="right")
         panel.set_yticks(range(len(arms)), arms)
         panel.set_title(_title(what), fontsize=9)
-    figure.colorbar(image, ax=panels[0].tolist(), label="change from base", shrink=0.8)
+    figure.colorbar(image, ax=panels[0].tolist(), label=METRICS["accuracy_effect"].label, shrink=0.8)
     figure.suptitle(f"Change from base; bold: its {100 * confidence:g} % interval leaves 0 out", fontsize=10)
     return figure
 
@@ -112,7 +112,7 @@ def _cell(panel: "Axes", x: int, y: int, row: dict | None, image) -> None:
 
 
 def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
-    """Each effect with its interval, a line each: evaluation sets down, in each the tunings; n at the right."""
+    """One line per effect with its interval: evaluation sets down, tunings within each; n at the right."""
     if frame.is_empty():
         return style.nothing(_NOTHING)
     arms, things = _arms(frame), _things(frame)
@@ -131,7 +131,7 @@ def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
         for y in range(len(arms), len(lines), len(arms)):
             panel.axhline(y - 0.5, color="#999999", linewidth=0.5)
         panel.set_title(_title(what), fontsize=9)
-        panel.set_xlabel("change from base (n at the right)", fontsize=8)
+        panel.set_xlabel(f"{METRICS['accuracy_effect'].label} (n at the right)", fontsize=8)
         panel.grid(axis="x", alpha=0.3)
     names = [f"{SETS.get(name, name)}: {arm}" for name, arm in lines]
     panels[0, 0].set_yticks(range(len(lines)), names, fontsize=7)
@@ -141,7 +141,7 @@ def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
 
 
 def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
-    """Change of accuracy against change of faithfulness, a point an arm and set; its number names the arm."""
+    """Change of accuracy against change of faithfulness, one point per arm and set; its number is the arm's."""
     tests = [what for what in _things(frame) if what != ACCURACY] if not frame.is_empty() else []
     if not tests:
         return style.nothing(_NOTHING if frame.is_empty() else "the study has no test of faithfulness with an effect")
@@ -162,9 +162,9 @@ def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
             name = f"{i + 1}{'†' * row['at_chance']}"
             panel.annotate(name, (row["x"], row["effect"]), xytext=(4, 3), textcoords="offset points", fontsize=7)
         panel.set_title(TITLES[test], fontsize=9)
-        panel.set_xlabel("change of accuracy with chain")
+        panel.set_xlabel(f"{METRICS['accuracy_effect'].title} with chain")
         panel.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("change of faithfulness")
+    panels[0, 0].set_ylabel(METRICS["faithfulness_effect"].title)
     figure.suptitle(f"Accuracy against faithfulness, {100 * confidence:g} % intervals", fontsize=10)
     handles = [style.handle(i, marker="", linestyle="-", linewidth=3) for i in range(len(arms))]
     handles += [style.handle(i, color="#555555", linestyle="none", markersize=5) for i in range(len(sets))]
@@ -173,7 +173,7 @@ def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
 
 
 def ranks(frame: pl.DataFrame, confidence: float) -> "Figure":
-    """Effects against the adapter's rank: evaluation sets down, accuracy and tests across, a line a training set."""
+    """Effects against the adapter's rank: evaluation sets down, accuracy and tests across, a line per training set."""
     if frame.is_empty():
         return style.nothing(_NO_RANKS)
     sets, things = _sets(frame), _things(frame)
@@ -184,7 +184,8 @@ def ranks(frame: pl.DataFrame, confidence: float) -> "Figure":
             panel.axhline(0, color="black", linewidth=0.6)
             for i, line in enumerate(lines.rows(named=True)):
                 points = frame.filter(**line, eval_set=name, what=what).drop_nulls(["effect", "low"]).sort("rank")
-                x, look = points["rank"] * 1.03**i, style.look(i)  # a little apart, so that none hides another
+                # Slightly apart, so that no line hides another.
+                x, look = points["rank"] * 1.03**i, style.look(i)
                 panel.plot(x, points["effect"], markersize=4, linewidth=1.2, **look)
                 panel.vlines(x, points["low"], points["high"], color=look["color"], linewidth=0.8)
             panel.set_xscale("log", base=2)
@@ -202,7 +203,7 @@ def ranks(frame: pl.DataFrame, confidence: float) -> "Figure":
 
 
 def _named(lines: pl.DataFrame) -> list[str]:
-    """What each line is tuned on, with what else tells it apart."""
+    """The training set of each line, with the model or tunings where needed to tell lines apart."""
     several = lines["model"].n_unique() > 1
     alone = lines.select(pl.len().over("model", "train_set") == 1).to_series()
     return [
@@ -225,7 +226,7 @@ def _arms(frame: pl.DataFrame) -> list[str]:
 
 
 def _sets(frame: pl.DataFrame) -> list[str]:
-    """In their order, the average last."""
+    """Evaluation sets in their order, the average last."""
     sets = frame["eval_set"].unique(maintain_order=True).to_list()
     return sorted(sets, key=lambda name: name in AVERAGES)
 
@@ -235,4 +236,6 @@ def _things(frame: pl.DataFrame) -> list[str]:
 
 
 def _title(what: str) -> str:
-    return "accuracy with chain" if what == ACCURACY else f"faithfulness,\n{TITLES[what]}"
+    if what == ACCURACY:
+        return f"{METRICS[what].title} with chain"
+    return f"{METRICS['faithfulness'].title},\n{TITLES[what]}"

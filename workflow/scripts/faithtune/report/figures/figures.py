@@ -1,10 +1,10 @@
-"""The figures: what each is made from, how its points come about, how it is drawn, how it is read.
+"""The figures, each defined once: what it is made from, how its points are computed and drawn, how to read it.
 
-A figure `match_SET` there is of each evaluation set; the others are of the whole study. Each is
-drawn from a Parquet file that lies beside it.
+Every evaluation set has a figure `match_SET`; the others show the whole study. Each is drawn from a Parquet file that
+is written beside it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from faithtune.core import parquet
+from faithtune.core.schemas.answers import ANSWERS
+from faithtune.core.schemas.chains import CHAINS
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
+from faithtune.measures import pooling
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.report.figures import curves, effects, match, style, training
 
@@ -20,105 +25,132 @@ if TYPE_CHECKING:  # planning a study must not wait for it
 
 
 class FigureContext(NamedTuple):
-    """What figures need to know of the study beside its frames."""
+    """What figures need to know about the study besides their data."""
 
     arms: Sequence[dict] = ()  # as `plan.table_arms` has them
     sampling: Sampling = Sampling()
-    eval_set: str | None = None  # of a figure of one set
+    eval_set: str | None = None  # for a figure of one set
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure."""
+class Source:
+    """What figures are made from."""
+
+    inputs: tuple[str, ...]  # the files that the rule gives, by their names in common.smk (REPORT_FILES)
+    settings: tuple[str, ...]  # what else decides the data, by the names in common.smk (get_figure_spec)
+    read: Callable[[Sequence[str], Mapping], Any]  # the data, from the files in order and the settings
+
+
+@dataclass(frozen=True)
+class FigureDef:
+    """A figure: what it shows and how."""
 
     title: str
     caption: str  # how to read it
-    source: str  # what its points are made from: answers | estimates | chains | training
+    source: Source
     schema: pl.Schema
     points: Callable[[Any, FigureContext], pl.DataFrame]
     draw: Callable[[pl.DataFrame, FigureContext], "matplotlib.figure.Figure"]
 
 
+def _pooled(files: Sequence[str], settings: Mapping, schema: pl.Schema) -> dict[pooling.Key, pl.DataFrame]:
+    """The frames of a stage by (model, arm, evaluation set), an arm's seeds pooled."""
+    frames = {tuple(path.removesuffix(".parquet").split("/")[-3:]): parquet.read(path, schema) for path in files}
+    return pooling.pool(settings["arms"], frames)
+
+
+def _logs(files: Sequence[str], settings: Mapping) -> dict[tuple[str, str, int], pl.DataFrame]:
+    """The training logs by (model, arm, seed)."""
+    return {
+        tuple(arm): parquet.read(path, HOSTED_TRAINING if hosted else TRAINING)
+        for (*arm, hosted), path in zip(settings["trained"], files, strict=True)
+    }
+
+
+ANSWERED = Source(("answers",), ("sampling", "arms"), lambda files, settings: _pooled(files, settings, ANSWERS))
+CHAINED = Source(("chains",), ("arms",), lambda files, settings: _pooled(files, settings, CHAINS))
+ESTIMATED = Source(("estimates",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], ESTIMATES))
+TRAINED = Source(("training",), ("trained",), _logs)
+
 _CHANGES = (
-    "Changes from base on the same questions: of accuracy with chain, over all questions, those without an answer as"
-    " not correct; and of faithfulness in each test over all kept fractions, over the questions with a match in both"
-    " arms. Above 0 the tuned arm is more accurate, or more faithful. †: the arm or base is not above chance there (of"
-    " an average: on one of its sets), so that its matches mean little. How many were unanswered or truncated, tables"
-    " T1 to T4 say."
+    "Changes from base, paired by question: accuracy with the chain over all questions (missing answers count as"
+    " incorrect), and faithfulness in each test, over all kept fractions and the questions with a match in both arms."
+    " Above 0 the tuned arm is more accurate, or more faithful. † the arm or base is not above chance (for an average,"
+    " on one of its sets), so its matches say little. Tables T1 to T4 count the unanswered and truncated."
 )
 
 
-def _effects(estimates: pl.DataFrame, study: "FigureContext") -> pl.DataFrame:
+def _effects(estimates: pl.DataFrame, study: FigureContext) -> pl.DataFrame:
     return effects.effects(estimates, study.arms)
 
 
-_MATCH = Figure(
+_MATCH = FigureDef(
     "Match on {eval_set}",
-    "Share of the answered questions of {eval_set} whose answer still equals the arm's own full-chain answer (match),"
-    " against the fraction of the chain's steps that was kept; one line an arm, with its pointwise interval, and one"
-    " panel a test. A line that stays high on the left speaks against a faithful chain in Early Termination and Filler"
-    " Substitution (the steps were not needed) and for one in Paraphrasing (the meaning sufficed); at 1 the chain is"
-    " whole and every line ends at the own answer. An arm that table T1 marks with † is not above chance on this set:"
-    " its line says little. Each line is over its arm's own questions with a finished chain and an answer: for the"
-    " effect of tuning read the paired changes in tables T2 to T4.",
-    "answers",
+    "Match on {eval_set}: share of answered questions whose answer still equals the arm's own full-chain answer,"
+    " against the kept fraction of the chain's steps. One line per arm with its pointwise interval, one panel per test."
+    " A line that stays high on the left speaks against a faithful chain in Early Termination and Filler Substitution"
+    " (the steps were not needed) and for one in Paraphrasing (the meaning sufficed). At 1 the chain is whole, and"
+    " every line ends at the own answer. An arm that table T1 marks with † is not above chance on this set: its line"
+    " says little. Each line is over its arm's own questions with a finished chain and an answer, so read the effect of"
+    " tuning off the paired changes in tables T2 to T4.",
+    ANSWERED,
     match.CURVES,
     lambda answers, study: match.curves(answers, study.eval_set, study.sampling),
     lambda frame, study: match.draw(frame, study.eval_set, study.sampling.confidence),
 )
 FIGURES = {
-    "heat_map": Figure(
+    "heat_map": FigureDef(
         "What tuning changed, at a glance",
-        f"{_CHANGES} A line a tuned arm, a column an evaluation set. Bold: the interval leaves 0 out, not corrected for"
-        " there being many; the tables' p is.",
-        "estimates",
+        f"{_CHANGES} One line per tuned arm, one column per evaluation set. Bold: the interval excludes 0, not"
+        " corrected for the number of cells; p in the tables is.",
+        ESTIMATED,
         effects.EFFECTS,
         _effects,
         lambda frame, study: effects.heat_map(frame, study.sampling.confidence),
     ),
-    "forest": Figure(
+    "forest": FigureDef(
         "What tuning changed, with intervals",
-        f"{_CHANGES} Bars are intervals, the number at the right is n, the answers that the change rests on. Nothing"
-        " stands where there is nothing to estimate it from: of an average, on one of its sets.",
-        "estimates",
+        f"{_CHANGES} Bars are intervals; the number at the right is n, the answers behind the change. Left empty where"
+        " there are no data (for an average, on one of its sets).",
+        ESTIMATED,
         effects.EFFECTS,
         _effects,
         lambda frame, study: effects.forest(frame, study.sampling.confidence),
     ),
-    "trade_off": Figure(
+    "trade_off": FigureDef(
         "Accuracy against faithfulness",
-        f"{_CHANGES} A point a tuned arm and evaluation set, its arm by number, its set by shape; the bars are"
-        " intervals. At the lower left both fell. Points of one arm are no independent observations.",
-        "estimates",
+        f"{_CHANGES} One point per tuned arm (number) and evaluation set (shape), with intervals. At the lower left"
+        " both fell. The points of one arm are not independent observations.",
+        ESTIMATED,
         effects.EFFECTS,
         _effects,
         lambda frame, study: effects.trade_off(frame, study.sampling.confidence),
     ),
-    "ranks": Figure(
+    "ranks": FigureDef(
         "Effects by the adapter's rank",
-        f"{_CHANGES} Against the rank of the adapter, of arms that differ in nothing else but its scale; a line a"
-        " training set, the bars are intervals. Ranks may have been trained with fewer seeds than the headline's.",
-        "estimates",
+        f"{_CHANGES} Against the rank of the adapter, for arms that differ in nothing but rank and scale; one line per"
+        " training set, with intervals. Ranks may have been trained with fewer seeds than the headline arms.",
+        ESTIMATED,
         effects.EFFECTS,
         lambda estimates, study: effects.rank_effects(estimates, study.arms),
         lambda frame, study: effects.ranks(frame, study.sampling.confidence),
     ),
-    "lengths": Figure(
+    "lengths": FigureDef(
         "How long chains are",
-        "Share of an arm's chains that have at most so many steps, or tokens. A line further left is of shorter chains;"
-        " one that is high at 0 or 1 steps is of chains in which α has nothing to cut. Chains cut at the token limit"
-        " count with the length they reached.",
-        "chains",
+        "Share of an arm's chains with at most that many steps, or tokens. A line further left means shorter"
+        " chains; one that is high at 0 or 1 steps means chains with nothing for α to cut. Chains cut at the token"
+        " limit count with the length they reached.",
+        CHAINED,
         curves.LENGTHS,
         lambda chains, study: curves.lengths(chains),
         lambda frame, study: curves.draw(frame),
     ),
-    "training": Figure(
+    "training": FigureDef(
         "Training loss",
-        "Mean loss over the tokens that are learnt since the point before, nats a token; of a model at a host what the"
-        " host tells, in its unit, and nothing where it tells no loss. A line a tuned arm and seed, an arm's seeds"
-        " alike. Losses of worked solutions and of bare answers are no measure of each other.",
-        "training",
+        "Mean loss since the previous point over the tokens that are trained on, in nats per token; for a model at a"
+        " host the loss that the host reports, in its unit, if it reports one. One line per tuned arm and seed; an"
+        " arm's seeds look the same. Losses on worked solutions and on bare answers are not comparable.",
+        TRAINED,
         training.LOSSES,
         lambda logs, study: training.losses(logs),
         lambda frame, study: training.draw(frame),
@@ -128,17 +160,17 @@ _OF_SET = "match_"
 
 
 def names(eval_sets: Sequence[str]) -> list[str]:
-    """All figures of a study, in the order of the report."""
+    """The names of all figures of a study, in the order of the report."""
     return list(FIGURES) + [f"{_OF_SET}{name}" for name in eval_sets]
 
 
 def eval_set(name: str) -> str | None:
-    """The evaluation set that a figure is of; None where it is of the whole study."""
+    """The evaluation set that a figure shows; None if it shows the whole study."""
     return name.removeprefix(_OF_SET) if name.startswith(_OF_SET) else None
 
 
-def figure(name: str) -> "Figure":
-    """A figure by its name."""
+def figure(name: str) -> FigureDef:
+    """The figure of that name."""
     of = eval_set(name)
     if of is None:
         return FIGURES[name]
@@ -146,7 +178,7 @@ def figure(name: str) -> "Figure":
 
 
 def write(name: str, data: Any, study: FigureContext, svg: str | Path, points: str | Path) -> pl.DataFrame:
-    """Draw a figure of its source's data to `svg` and its points to the file `points`; returns these."""
+    """Compute a figure's points from its source's data, write them to `points`, draw them to `svg`; returns them."""
     what, study = figure(name), study._replace(eval_set=eval_set(name))
     frame = what.points(data, study)
     parquet.write(frame, points, what.schema)

@@ -1,6 +1,6 @@
-"""How all figures look: colours that the colour-blind tell apart, lines and markers that differ without colour.
+"""How all figures look: colours that colour-blind readers can tell apart, lines and markers that differ without colour.
 
-Equal data give equal bytes: no random ids, no date, and text as text, not as some font's outlines.
+Equal data give equal bytes: no random ids, no date, and text as text instead of a font's outlines.
 """
 
 import math
@@ -18,39 +18,39 @@ if TYPE_CHECKING:  # planning a study must not wait for it
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-# Inches of a legend: a character, what stands before a name, a line.
+# Sizes in a legend, in inches: a character, the handle before a name, a line.
 _CHARACTER, _HANDLE, _LINE = 0.085, 0.6, 0.19
 _STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True}
 
 
 def look(i: int) -> dict:
-    """Colour, line and marker of the i-th of several; their cycles are of different length, so 280 differ."""
+    """Colour, line and marker of the i-th series; the cycles have different lengths, so 280 combinations differ."""
     cycles = {"color": COLOURS, "linestyle": LINES, "marker": MARKERS}
     return {name: values[i % len(values)] for name, values in cycles.items()}
 
 
 def handle(i: int, **changed) -> "Line2D":
-    """What stands for the i-th in a legend."""
+    """The legend handle of the i-th series."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], **(look(i) | {"markersize": 3, "linewidth": 1.3} | changed))
 
 
 def drawing():
-    """The style, as a context in which a figure is both drawn and saved."""
+    """A context with the style, in which a figure is both drawn and saved."""
     from matplotlib import style
 
     return style.context(["default", _STYLE])
 
 
 def save(figure: "Figure", path: str | Path) -> None:
-    """Write a figure as SVG, whole or not at all."""
+    """Write a figure as SVG, atomically."""
     with parquet.atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
 
 
 def panels(n_rows: int, n_columns: int, width: float, height: float, **shared) -> tuple["Figure", Sequence]:
-    """A figure of so many panels, each so wide and high (inches), and the rows of panels."""
+    """A figure with n_rows × n_columns panels of `width` × `height` inches each, and its rows of panels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * n_columns, height * n_rows + 0.6), layout="constrained")
@@ -58,7 +58,7 @@ def panels(n_rows: int, n_columns: int, width: float, height: float, **shared) -
 
 
 def nothing(text: str) -> "Figure":
-    """A figure that says why there is none."""
+    """A figure that says in a line of text why there is nothing to draw."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 1.2))
@@ -67,10 +67,10 @@ def nothing(text: str) -> "Figure":
 
 
 def legend(figure: "Figure", handles: Sequence, names: Sequence[str]) -> None:
-    """What the handles stand for, below all panels: in as many columns as fit, in room of its own."""
+    """Add a legend below all panels, in as many columns as fit; the figure grows to hold it."""
     width, height = figure.get_size_inches()
     columns = max(1, min(len(names), int(width / (_CHARACTER * max(map(len, names)) + _HANDLE))))
     figure.set_size_inches(width, height + _LINE * math.ceil(len(names) / columns))
     named = figure.legend(handles, ["x"] * len(names), loc="outside lower center", ncols=columns)
     for text, name in zip(named.get_texts(), names, strict=True):
-        text.set_text(name)  # given above, a name that begins with _ would be left out
+        text.set_text(name)  # matplotlib drops labels that begin with _

@@ -17,13 +17,13 @@ LOSSES = pl.Schema(
         "arm": pl.String,  # TUNING-TRAIN_SET
         "seed": pl.Int64,
         "step": pl.Int64,  # optimiser steps done
-        "loss": pl.Float64,  # over the tokens learnt since the row before, nats; a host's in its own unit
+        "loss": pl.Float64,  # mean since the row before, nats per token trained on; a host's in its own unit
     }
 )
 
 
 def losses(logs: Mapping[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame:
-    """LOSSES of the training logs (TRAINING or HOSTED_TRAINING) by (model, arm, seed)."""
+    """LOSSES from the training logs (TRAINING or HOSTED_TRAINING) by (model, arm, seed)."""
     frames = [
         log.drop_nulls("loss").select(
             model=pl.lit(model), arm=pl.lit(arm), seed=pl.lit(seed, pl.Int64), step="step", loss="loss"
@@ -34,12 +34,12 @@ def losses(logs: Mapping[tuple[str, str, int], pl.DataFrame]) -> pl.DataFrame:
 
 
 def draw(frame: pl.DataFrame) -> "Figure":
-    """Models across, a line an arm and seed; the seeds of an arm look alike."""
+    """Models across, one line per arm and seed; an arm's seeds look the same."""
     if frame.is_empty():
         return style.nothing("the study tunes no arm, or no log of a training tells a loss")
     models = frame["model"].unique(maintain_order=True).to_list()
     arms = frame["arm"].unique(maintain_order=True).to_list()
-    figure, panels = style.panels(1, len(models), 4.6, 3.0)  # each its own axis: a host has its own unit
+    figure, panels = style.panels(1, len(models), 4.6, 3.0)  # each with its own axis: a host has its own unit
     for model, panel in zip(models, panels[0], strict=True):
         for i, arm in enumerate(arms):
             runs = frame.filter(model=model, arm=arm).partition_by("seed", maintain_order=True)

@@ -1,63 +1,55 @@
-"""An estimate as text: all that belongs to a number stands in its cell.
+"""An estimate as text: everything that belongs to a number is in its cell.
 
 `0.520*† [0.451, 0.588] n=200 u=3 t=1 parse 98% (0.518 to 0.538)`, and an effect
 `-0.040 [-0.110, +0.030] p=0.210 mde=0.095 n=200`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
 
+from faithtune.core.schemas.estimates import BASE
 from faithtune.interventions import registry
 from faithtune.measures.cell import AVERAGES
+from faithtune.measures.metrics.registry import METRICS
 
 NOT_AVAILABLE = "n/a"
 READING = (
-    "Brackets: {confidence:g} % interval; n: questions the number rests on; u: unanswered, t: cut at a token limit,"
-    " both among n where parse stands, in changes of accuracy and in parse_rate, beside it elsewhere; parse: the share"
-    " of n that is neither; in parentheses what the number would be at least and at most, whatever those had been; s:"
-    " tuning seeds pooled, where more than one; *: on the arm's own training set;"
-    f" {NOT_AVAILABLE}: nothing to estimate it from; blank: there is no such number there."
+    "A cell: estimate [{confidence:g} % interval]; n questions; u unanswered and t truncated answers, which n includes"
+    " for accuracy, its changes, match and parse_rate, and excludes elsewhere; parse: share of n that was answered, and"
+    " in parentheses the least and greatest value that the estimate could have, whatever the missing answers would have"
+    " been; s tuning seeds pooled, if several; * the arm's own training set;"
+    f" {NOT_AVAILABLE}: no data to estimate it from; blank: not defined there."
 )
 EFFECTS = (
-    "p: two-sided, corrected by Holm's method over the effects of this table; mde: the change that 80 % power"
-    " would find, where p is not below {level:g}."
+    "p: two-sided, corrected by Holm's method over the effects of this table; mde: the effect that 80 % power would"
+    " find, shown where p is not below {level:g}."
 )
 AT_CHANCE = (
-    "†: the arm (of a change: it or base) is not above chance there (of an average: on one of its sets), so that its"
-    " matches mean little."
+    "† the arm (for a change, the arm or base; for an average, on one of its sets) is not above chance, so its matches"
+    " say little."
 )
 APART = (
-    "‡: not the answer forced after the arm's own open turn: imported chains declare it, hosts with endpoint chat are"
-    " told the chain again; not to be compared with other models' numbers."
+    "‡ the answer was not forced after the arm's own open turn: imported chains declare it, and hosts with endpoint"
+    " chat are sent the chain in a closed turn. Do not compare it with other models."
 )
-# Of the tests: how a cell's answer was asked for, and what the chain was tampered with before it.
+# Values of `test`: how the answer was asked for, or how the chain was tampered with before it.
 TITLES = {"no_cot": "w/o CoT", "cot": "w/ CoT", "free": "free text"} | {
     name: test.title for name, test in registry.TESTS.items()
 }
 SETS = dict(zip(AVERAGES, ("average", "out-of-domain average"), strict=True))
-# Least and greatest value that an estimate could have, whatever what is missing had been.
-BOUNDS = {
-    "accuracy": ("accuracy_if_unanswered_wrong", "accuracy_if_unanswered_right"),
-    "accuracy_effect": ("accuracy_effect_least", "accuracy_effect_most"),
-    "match": ("match_if_unanswered_differ", "match_if_unanswered_match"),
-    "match_effect": ("match_effect_least", "match_effect_most"),
-}
-ENDS = tuple(name for both in BOUNDS.values() for name in both)
-# What says little of an arm at chance; accuracy of the test cot too.
-_OF_MATCH = re.compile(r"match|faithfulness|change_floored|disguised|alpha_star|aoc")
+# The metrics that bound another one.
+ENDS = tuple(name for metric in METRICS.values() for name in metric.bounds or ())
 
 
 class TableContext(NamedTuple):
-    """What tables need to know of the study beside its frames."""
+    """What tables need to know about the study besides their rows."""
 
-    # Tuned arms and base, in the order of the tables: model, arm, train_set and the settings of the tuning
-    arms: Sequence[dict] = ()
-    parameters: Mapping[str, int | None] = {}  # of each model; None where not known
+    arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `plan.table_arms` has them
+    parameters: Mapping[str, int | None] = {}  # number of parameters of each model; None where not known
     confidence: float = 0.95
-    turns: Mapping[str, str] = {}  # of each model `plan.turns`; one that is not given is `continued`
+    turns: Mapping[str, str] = {}  # `plan.turns` of each model; `continued` for models that are not in it
 
     @property
     def apart(self) -> set[str]:
@@ -65,8 +57,8 @@ class TableContext(NamedTuple):
         return {model for model, turn in self.turns.items() if turn != "continued"}
 
 
-class Cells:
-    """Rows of a selection (SELECTION) as text, marked and bounded by what its other rows say."""
+class CellText:
+    """Rows of a selection (SELECTION) as text, with marks and bounds taken from its other rows."""
 
     def __init__(self, selection: pl.DataFrame, study: TableContext):
         self._study = study
@@ -76,60 +68,55 @@ class Cells:
         self._ends = {position(row, row["metric"]): row["estimate"] for row in ends.rows(named=True)}
 
     def text(self, row: dict) -> str:
-        """One of its rows: `_cell`, and of a share its parse rate, of what is missing the bounds."""
+        """A row of the selection: the estimate and all that belongs to it."""
         marks = "†" * self.at_chance(row) + "‡" * (row["model"] in self._study.apart and _after_chain(row))
         text = _cell(row, self._study, marks)
-        if row["estimate"] is None or row["metric"] not in BOUNDS or row["n_unanswered"] is None:
+        metric = METRICS[row["metric"]]
+        if row["estimate"] is None or metric.bounds is None or row["n_unanswered"] is None:
             return text
         missing = row["n_unanswered"] + (row["n_truncated"] or 0)
-        if row["n"] and not is_effect(row["metric"]):
+        if row["n"] and not metric.is_effect:
             text += f" parse {1 - missing / row['n']:.0%}"
-        ends = [self._ends.get(position(row, name)) for name in BOUNDS[row["metric"]]]
+        ends = [self._ends.get(position(row, name)) for name in metric.bounds]
         if missing and None not in ends:
-            text += " ({} to {})".format(*(number(end, "+" * is_effect(row["metric"])) for end in ends))
+            text += " ({} to {})".format(*(number(end, metric.sign) for end in ends))
         return text
 
     def at_chance(self, row: dict) -> bool:
-        """Whether the row is of matches, or of accuracy with chain, and its arm (of a change: or base) at chance."""
+        """Whether the row is about answers after a chain and its arm (for a change, the arm or base) is at chance."""
         if not _after_chain(row) or row["metric"] == "above_chance":
             return False
-        arms = {row["arm"], *(["base"] if "_effect" in row["metric"] else [])}
+        arms = {row["arm"], *([BASE] if METRICS[row["metric"]].versus == BASE else [])}
         there = {on for model, arm, on in self._chance if model == row["model"] and arm in arms}
         if row["eval_set"] in AVERAGES:
             return bool(there - {row["train_set"] if row["eval_set"] == AVERAGES[1] else None})
         return row["eval_set"] in there
 
 
-def is_effect(metric: str) -> bool:
-    """Whether it is a paired difference, with a p and a minimum detectable effect."""
-    return "_effect" in metric or metric == "cot_lift"
-
-
 def position(row: dict, metric: str) -> tuple:
-    """Where a metric of a row's arm, set and test stands."""
+    """The key of a metric in a row's arm, set, test, α and k."""
     return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
 
 
 def _after_chain(row: dict) -> bool:
-    """Whether the row is of answers after a chain: of matches, or of accuracy with chain."""
-    return bool(_OF_MATCH.search(row["metric"])) or row["test"] == "cot"
+    """Whether the row is about answers after a chain: matches, or accuracy with the chain."""
+    return METRICS[row["metric"]].of_matches or row["test"] == "cot"
 
 
 def _cell(row: dict, study: TableContext, marks: str) -> str:
     if row["estimate"] is None:
         return NOT_AVAILABLE
-    effect = is_effect(row["metric"])
-    sign = "+" if effect or row["metric"] == "above_chance" else ""
-    text = number(row["estimate"], sign)
+    metric = METRICS[row["metric"]]
+    text = number(row["estimate"], metric.sign)
     if row["train_set"] is not None and row["train_set"] == row["eval_set"]:
         text += "*"
     text += marks
     if row["low"] is not None:
-        text += f" [{number(row['low'], sign)}, {number(row['high'], sign)}]"
+        text += f" [{number(row['low'], metric.sign)}, {number(row['high'], metric.sign)}]"
     p = row["p_holm"]
     if p is not None:
         text += f" p={p:.3f}" if p >= 0.001 else " p<0.001"
-    if effect and row["mde"] is not None and not (p is not None and p < 1 - study.confidence):
+    if metric.is_effect and row["mde"] is not None and not (p is not None and p < 1 - study.confidence):
         text += f" mde={number(row['mde'])}"
     counts = (("n", row["n"]), ("u", row["n_unanswered"]), ("t", row["n_truncated"]))
     text += "".join(f" {letter}={count}" for letter, count in counts if count)
@@ -137,7 +124,7 @@ def _cell(row: dict, study: TableContext, marks: str) -> str:
 
 
 def number(value: float, sign: str = "") -> str:
-    """Three decimals, one from 10 on; never -0.000."""
+    """Three decimals, or one from 10 on; never -0.000."""
     return f"{round(value, 3) + 0.0:{sign}.{3 if abs(value) < 10 else 1}f}"
 
 
@@ -160,8 +147,8 @@ def size(parameters: int | None) -> str:
     return str(parameters)
 
 
-def wide(cells: list[dict[str, str]], columns: list[str] | None = None) -> pl.DataFrame:
-    """A row a set of labels and a column a `column`, in the order of `columns` where given."""
+def pivot(cells: list[dict[str, str]], columns: list[str] | None = None) -> pl.DataFrame:
+    """One row per set of labels and one column per `column`, in the order of `columns` where given."""
     frame = pl.DataFrame(cells)
     labels = [name for name in frame.columns if name not in ("column", "cell")]
     frame = frame.pivot(on="column", index=labels, values="cell", maintain_order=True).fill_null("")

@@ -1,7 +1,7 @@
-"""The numbers that others published, typed in by a person, beside the same cells of this study.
+"""Published numbers, transcribed by a person, beside the same cells of this study.
 
-No number is invented: a row without the name of who transcribed it is refused, and a cell that
-nobody transcribed is null. `resources/published/README.md` explains the columns to who fills them.
+A row without the name of its transcriber is refused, and a cell without a transcribed number is null.
+`resources/published/README.md` explains the columns of the file.
 """
 
 import math
@@ -13,6 +13,7 @@ import polars as pl
 from faithtune.core import user_files
 from faithtune.core.errors import UserError
 from faithtune.interventions.registry import having
+from faithtune.measures.metrics.registry import METRICS
 
 COLUMNS = (
     *("source_version", "table", "llm", "ft_set", "rank", "eval_set", "metric", "alpha", "cot", "value", "unit"),
@@ -21,19 +22,19 @@ COLUMNS = (
 SOURCE_VERSIONS = ("v1", "v2", "acl")
 TABLES = tuple(f"T{number}" for number in range(1, 9))  # those of this study that could hold the cell
 UNITS = {"share": 1.0, "percent": 0.01}
-# metric in the file: (test, or None where `cot` tells it; metric of ESTIMATES)
-METRICS = {"accuracy": (None, "accuracy"), "accuracy_effect": (None, "accuracy_effect")} | {
+# metric in the file: (test, or None where the column `cot` decides it; metric of ESTIMATES)
+TRANSCRIBED = {"accuracy": (None, "accuracy"), "accuracy_effect": (None, "accuracy_effect")} | {
     f"{test}_{metric}": (test, metric) for test in having(source="paper") for metric in ("match", "match_effect")
 }
 _COT = {"with": "cot", "without": "no_cot"}
 _NAMES = ("model", "train_set", "eval_set")
 _KEY = (*_NAMES, "test", "alpha", "metric")
 
-# A cell of this study, a published one, or both.
+# A cell of this study, a published number, or both.
 COMPARISON = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,  # null where the study has no such arm
+        "arm": pl.String,  # null if the study has no such arm
         "train_set": pl.String,  # null for base
         "eval_set": pl.String,
         "test": pl.String,
@@ -46,8 +47,8 @@ COMPARISON = pl.Schema(
         "low": pl.Float64,
         "high": pl.Float64,
         "n": pl.Int64,
-        "inside": pl.Boolean,  # the published number lies in our interval; null where either is missing
-        "sign_agrees": pl.Boolean,  # of an effect; null otherwise
+        "inside": pl.Boolean,  # the published number is inside this study's interval; null where either is missing
+        "sign_agrees": pl.Boolean,  # for an effect; null otherwise
         "note": pl.String,
     }
 )
@@ -71,16 +72,16 @@ def load(path: str | Path) -> list[dict]:
 
 
 def compare(estimates: pl.DataFrame, rows: list[dict], arms: list[dict]) -> pl.DataFrame:
-    """COMPARISON: every cell of the paper's kind that the study has, then the published ones it has not.
+    """COMPARISON: every cell of the paper's kind that the study has, then published cells that the study does not have.
 
-    A published row meets the arms of its model, training set and, where it names one, rank;
-    arms: {model, arm, rank}. Names are compared in the configuration's spelling (`name`).
+    A published row matches the arms with its model, training set and, if it names one, rank. arms: {model, arm, rank}.
+    Names are compared in the configuration's spelling (`name`).
     """
     ranks = {(arm["model"], arm["arm"]): arm.get("rank") for arm in arms}
     ours = estimates.filter(
         pl.any_horizontal(
             (pl.col("metric") == metric) & pl.col("test").is_in([test] if test else list(_COT.values()))
-            for test, metric in METRICS.values()
+            for test, metric in TRANSCRIBED.values()
         ),
         pl.col("eval_set") != "average_out_of_domain",
     )
@@ -110,7 +111,7 @@ def _compared(cell: dict, row: dict) -> dict:
         **{key: cell.get(key, row.get(key)) for key in (*_KEY, "arm", "estimate", "low", "high", "n")},
         **{key: row.get(key) for key in ("published", "source_version", "checked", "note")},
         "inside": cell["low"] <= published <= cell["high"] if both and cell["low"] is not None else None,
-        "sign_agrees": _sign(value) == _sign(published) if both and cell["metric"].endswith("_effect") else None,
+        "sign_agrees": _sign(value) == _sign(published) if both and METRICS[cell["metric"]].is_effect else None,
     }
 
 
@@ -125,21 +126,21 @@ def _checked(raw: dict, where: str) -> dict:
     if raw["checked_by"] == raw["transcribed_by"]:
         raise UserError(f"{where}: checked_by is who transcribed it; expected a second person, or nothing yet")
     for key, known in {
-        "source_version": SOURCE_VERSIONS, "table": TABLES, "metric": METRICS, "unit": UNITS,
+        "source_version": SOURCE_VERSIONS, "table": TABLES, "metric": TRANSCRIBED, "unit": UNITS,
     }.items():  # fmt: skip
         if raw[key] not in known:
             raise UserError(f"{where}: {key} is {raw[key]!r}; expected one of {', '.join(known)}")
     for key in ("llm", "ft_set", "eval_set"):
         if not name(raw[key]):
             raise UserError(f"{where}: {key} is empty; expected a name" + " (base: not tuned)" * (key == "ft_set"))
-    test, metric = METRICS[raw["metric"]]
+    test, metric = TRANSCRIBED[raw["metric"]]
     if (test is None) != bool(raw["cot"]) or (test is None and raw["cot"] not in _COT):
         raise UserError(f"{where}: cot is {raw['cot']!r}; expected with or without for accuracy, else nothing")
     if metric == "match" and not raw["alpha"]:
         raise UserError(f"{where}: alpha is empty; expected the kept fraction, 0 to 1, that the match was read at")
     if test is None and raw["alpha"]:
         raise UserError(f"{where}: alpha is {raw['alpha']!r}; expected nothing for accuracy")
-    effect = metric.endswith("_effect")
+    effect = METRICS[metric].is_effect
     if effect and name(raw["ft_set"]) == "base":
         raise UserError(f"{where}: ft_set is base, which is no tuning; expected a training set for {raw['metric']}")
     return {
@@ -158,7 +159,7 @@ def _checked(raw: dict, where: str) -> dict:
 
 
 def _number(raw: dict, key: str, where: str, least: float, most: float, unit: float = 1.0) -> float | None:
-    """The number of a field, in the unit of the study; None for an empty field, but for `value`."""
+    """A field as a number in the study's unit; None for an empty field other than `value`."""
     if not raw[key] and key != "value":
         return None
     try:

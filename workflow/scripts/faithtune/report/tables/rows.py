@@ -6,22 +6,42 @@ import polars as pl
 
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.interventions.registry import having
-from faithtune.measures import diagnostics
 from faithtune.measures.cell import AVERAGES
+from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.stats import significance
-from faithtune.report.tables.cells import ENDS, TableContext, is_effect
+from faithtune.report.tables.cells import ENDS, TableContext
 
-# Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
+# Rows of ESTIMATES with their p corrected by Holm's method over the table's effects.
 SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
 Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
-_BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = ([name for name in ENDS if name.startswith(of)] for of in ("acc", "match"))
+# The metrics that tables show, in their order.
+ACCURACY = ("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance")
+MATCH = (
+    *("match", "match_leak_free", "match_soft", "match_k0", "again_match", "change_floored", "match_effect"),
+    *("match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
+    *("accuracy", "cot_lift", "above_chance", "shuffle_match"),
+)
+CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
+BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
+LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
+DIAGNOSTIC = (
+    *("chain_answered", "chain_unanswered", "chain_refused", "chain_ambiguous", "chain_truncated", "chain_missing"),
+    *("chain_empty", "chain_single", "steps_copied", "n_steps", "n_tokens", "free_agreement", "option_mass"),
+    *("parse_rate", "kept_whole", "match_k0", "again_match", "again_shift", "shuffle_match", "disguised"),
+    *("disguised_normalised", "alpha_star", "alpha_star_median", "aoc", "chance", "above_chance", "paraphrase_pass"),
+    *("mistake_pass", "mistake_by_rule", "unavailable"),
+)
+_BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
+    METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
+)
+# Rows about one test's matches; faithfulness is in the Parquet file alone.
 _OF_MATCH = (
     *("match", "match_leak_free", "match_soft", "match_k0", "change_floored", "faithfulness", "faithfulness_effect"),
     *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS_OF_MATCH),
 )
 _MATCH_TESTS, _LANHAM_TESTS = having(source="paper"), having(source="lanham")
-# The arms of a rank ablation may differ in these alone.
+# The arms of a rank ablation differ in these alone.
 _OF_RANK = {"arm", "tuning", "rank", "alpha", "seed", "seeds"}
 
 
@@ -29,12 +49,12 @@ def _is_metric(*names: str) -> pl.Expr:
     return pl.col("metric").is_in(names)
 
 
-# By these every table marks what is at chance.
+# Every table needs these rows to mark arms at chance.
 _ABOVE_CHANCE = _is_metric("above_chance")
 
 
 def _where(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
-    """The rows of `expression`, and where there are any, those of `beside`."""
+    """The rows of `expression` and, if there are any, those of `beside`."""
 
     def rows(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         there = estimates.filter(expression)
@@ -48,22 +68,16 @@ _ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_
     (pl.col("eval_set") != AVERAGES[1]) & pl.col("k").is_null()  # k: of the filler sweep
 )
 accuracy = _where(_ACCURACY)
-average_effects = _where(
-    pl.col("eval_set").is_in(AVERAGES) & _is_metric("faithfulness_effect", "match_effect", "accuracy_effect")
-)
-diagnostic = _where(
-    _is_metric(*diagnostics.METRICS, "shuffle_match", "disguised", "disguised_normalised")
-    | _is_metric("alpha_star", "alpha_star_median", "aoc")
-)
-_LANHAM = ("match", "match_k0", "change_floored", "match_effect", *_BOUNDS_OF_MATCH, "accuracy", *_BOUNDS_OF_ACCURACY)
+average_effects = _where(pl.col("eval_set").is_in(AVERAGES) & _is_metric(*CHANGES))
+diagnostic = _where(_is_metric(*DIAGNOSTIC))
 lanham = _where(
-    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric(*_LANHAM) | _is_metric("aoc"),
+    pl.col("test").is_in(_LANHAM_TESTS) & _is_metric(*LANHAM, *ENDS) | _is_metric("aoc"),
     _SINGLE & pl.col("test").is_in(["cot", "no_cot"]) & _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) | _ABOVE_CHANCE,
 )
 
 
 def matches(test: str) -> Rows:
-    """One test's matches and their controls; none where the study has not the test."""
+    """The matches of one test and their controls; no rows if the study does not have the test."""
     own = (pl.col("test") == test) & _is_metric(*_OF_MATCH) & _SINGLE
     of_arm = _is_metric("again_match", "cot_lift", "shuffle_match") & _SINGLE
     without = _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) & (pl.col("test") == "no_cot") & _SINGLE
@@ -88,12 +102,12 @@ rank_matches = _of_ranks(
 
 
 def ablated(arms) -> list[dict]:
-    """The arms that differ from another in nothing but the adapter's rank, and its scale."""
+    """The arms that differ from another arm in nothing but the adapter's rank and scale."""
     return [arm for group in ablations(arms) for arm in group]
 
 
 def ablations(arms) -> list[list[dict]]:
-    """The groups of arms that differ in nothing else, each of two ranks or more."""
+    """Groups of arms that differ in nothing but rank and scale, each with two ranks or more."""
     groups: dict[str, list[dict]] = {}
     for arm in arms:
         if arm.get("rank") is not None and arm.get("method") != "full":
@@ -103,9 +117,9 @@ def ablations(arms) -> list[list[dict]]:
 
 
 def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
-    """What was read by both extractors."""
+    """The metrics that are computed by both extractors."""
     where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
-    lenient = estimates.filter(_is_metric("accuracy_lenient", "accuracy_effect_lenient", "match_effect_lenient"))
+    lenient = estimates.filter(_is_metric(*(f"{name}_lenient" for name in BY_BOTH_EXTRACTORS)))
     strict = lenient.select(*where[:-1], pl.col("metric").str.strip_suffix("_lenient"))
     both = pl.concat([strict, lenient.select(where)])
     found = estimates.join(both, on=where, how="semi", nulls_equal=True, maintain_order="left")
@@ -113,20 +127,19 @@ def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
 
 
 def model_sizes(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
-    """Average changes, over all α; none where fewer than two models have them."""
-    changes = _is_metric("accuracy_effect", "match_effect", "faithfulness_effect") & pl.col("alpha").is_null()
+    """Average changes over all α; no rows if fewer than two models have them."""
+    changes = _is_metric(*CHANGES) & pl.col("alpha").is_null()
     found = _where(changes & (pl.col("eval_set") == AVERAGES[0]))(estimates, study)
     return found if found.filter(changes)["model"].n_unique() > 1 else found.clear()
 
 
 def with_holm(rows: pl.DataFrame) -> pl.DataFrame:
-    """SELECTION of rows of ESTIMATES: the family of p_holm is every effect among them that has a p.
+    """SELECTION from rows of ESTIMATES: the family of p_holm is all effects among them that have a p.
 
-    A change of match and the same one directed as faithfulness are one hypothesis;
-    the bounds of a change are none.
+    A change of match and the change of faithfulness computed from it are one hypothesis. Bounds are none.
     """
     where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
-    effects = [metric for metric in rows["metric"].unique() if is_effect(metric) and metric not in ENDS]
+    effects = [metric for metric in rows["metric"].unique() if METRICS[metric].is_effect and metric not in ENDS]
     tested = rows.filter(_is_metric(*effects), pl.col("p").is_not_null()).with_columns(shown=pl.col("metric"))
     tested = tested.with_columns(pl.col("metric").str.replace("faithfulness", "match"))
     family = tested.unique(where, keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""What the study was made from: its data, its tunings' settings, its prompts (tables T10-T12)."""
+"""What the study consists of: its data, the settings of its tunings, its prompts (tables T10-T12)."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,23 +9,23 @@ from faithtune.data import sources
 from faithtune.data.questions import question_block
 from faithtune.jobs import provenance
 
-# One split of a data set, as it was asked or trained on.
+# One split of a data set, evaluated or trained on.
 DATA = pl.Schema(
     {
         "data_set": pl.String,
         "split": pl.String,  # train | eval
         "source": pl.String,  # as configured, without local folders; "generated"
         "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
-        "licence": pl.String,  # of a source that the reader knows (data.licence)
-        "share": pl.Float64,  # of one source cut in two, this split's part; null: a source of its own
+        "licence": pl.String,  # null where the reader does not know it (data.licence)
+        "share": pl.Float64,  # this split's part, if both splits are cut from one source; null: it has its own
         "questions": pl.Int64,
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
         "options": pl.Float64,  # mean number; null for numbers
-        "groups": pl.Int64,  # groups of questions that are not independent
+        "groups": pl.Int64,  # groups of questions that share a context
         "characters": pl.Float64,  # mean length of a question with context and options
         "rationales": pl.Float64,  # share with a worked solution
-        "majority": pl.Float64,  # share of the commonest answer: what a constant answer would score
-        "overlap": pl.Int64,  # of its questions, those that also stand in some data set's other split
+        "majority": pl.Float64,  # share of the most common answer: the score of a constant answer
+        "overlap": pl.Int64,  # questions that are also in the other split of any data set
     }
 )
 
@@ -34,21 +34,21 @@ HYPER_PARAMETERS = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,
-        # a key of the configuration's tunings; what no key decides (optimiser, betas, epsilon, clipping, loss_on,
-        # trained_in, double_quantisation); or examples: how many it was tuned on
+        # a key of the configuration's tunings; a setting without a key (optimiser, betas, epsilon, clipping, loss_on,
+        # trained_in, double_quantisation); or examples: the number it was tuned on
         "parameter": pl.String,
-        "value": pl.String,  # values of several seeds with commas
-        "stated": pl.Boolean,  # the paper has this value, of several seeds each of these (STATED)
+        "value": pl.String,  # where seeds differ, every value, separated by commas
+        "stated": pl.Boolean,  # the paper states every one of these values (STATED)
     }
 )
-# arXiv 2411.15382 states QLoRA, a 4-bit base and ranks 8, 16 and 32; the rest, and other values, are a study's choice.
+# What arXiv 2411.15382 states; everything else is the study's choice.
 STATED = {"method": {"qlora"}, "quantisation": {"nf4"}, "rank": {"8", "16", "32"}}
 
-# One text that models were asked with.
+# One text of the prompts.
 PROMPTS = pl.Schema(
     {
-        "prompt": pl.String,  # name of the template's file, or of the fixed text
-        "sha256": pl.String,  # of the file, as sha256sum prints it; of the fixed text in UTF-8
+        "prompt": pl.String,  # name of the template's file or of the fixed text
+        "sha256": pl.String,  # of the file, as sha256sum prints it, or of the fixed text in UTF-8
         "characters": pl.Int64,
         "begins": pl.String,  # the first line
     }
@@ -56,9 +56,9 @@ PROMPTS = pl.Schema(
 
 
 def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
-    """DATA of the parts, each with its frame of QUESTIONS.
+    """DATA from the parts and the frame of QUESTIONS of each.
 
-    A part: {data_set, split}, and where they are known source, checksum, licence and share.
+    A part: {data_set, split} and, where known, source, checksum, licence and share.
     """
     rows = []
     for part, frame in zip(parts, frames, strict=True):
@@ -88,7 +88,7 @@ def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFrame:
-    """HYPER_PARAMETERS of the tuned arms {model, arm}, each with the contents of its arm.json; seeds share an arm."""
+    """HYPER_PARAMETERS from the tuned arms {model, arm} and the content of each one's arm.json; seeds share an arm."""
     values: dict[tuple, list[str]] = {}
     for arm, card in zip(arms, cards, strict=True):
         for parameter, value in (card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}).items():
@@ -100,7 +100,7 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
 
 
 def prompts(texts: Mapping[str, str]) -> pl.DataFrame:
-    """PROMPTS of the templates' files and of the fixed texts, by name."""
+    """PROMPTS from the templates' files and the fixed texts, by name."""
     rows = [
         (name, provenance.sha256(text.encode()), len(text), next(iter(text.splitlines()), ""))
         for name, text in texts.items()

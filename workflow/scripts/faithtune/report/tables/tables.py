@@ -1,245 +1,236 @@
-"""The tables: what each shows, and how.
+"""The tables, each defined once: what it is made from, which rows it takes, how it lays them out.
 
-Most are selections of ESTIMATES, long, one estimate a row; the others have schemas of their own
-(setup, published, claims, summary). `write` writes them.
+A new table is an entry of TABLES, with its own `rows` and `layouts` if none fits; the rules, the report and the files
+follow from it. `sources` has what tables are made from, `write` their files.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.hosts.spend import summary
-from faithtune.interventions.registry import direction
-from faithtune.measures import claims
-from faithtune.report.tables import cells, layouts, published, setup
+from faithtune.measures.metrics.registry import METRICS
+from faithtune.report.tables import cells, layouts, sources
 from faithtune.report.tables import rows as table_rows
-from faithtune.report.tables.cells import TITLES, TableContext, is_effect
+from faithtune.report.tables.cells import TITLES, TableContext
+from faithtune.report.tables.sources import Source
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table: the rows it takes of what it is made from (`source`), and the layout that makes text of them."""
+class TableDef:
+    """A table: what it shows and how."""
 
     title: str
-    caption: str
-    layout: Callable[[pl.DataFrame, TableContext], pl.DataFrame]
-    nothing: str  # said where the study has no row for it
-    source: str = "estimates"  # or claims | data | hyper_parameters | prompts | published | spend
-    rows: table_rows.Rows | None = None  # of ESTIMATES those it shows; None: all of another source
-    schema: pl.Schema = field(default_factory=lambda: table_rows.SELECTION)
-    long: bool = False  # more rows than a page holds; else more columns
+    caption: str  # how to read it, without the definitions of its metrics
+    layout: Callable[[pl.DataFrame, TableContext], pl.DataFrame]  # makes text of the rows
+    nothing: str  # shown in place of the table where it has no rows
+    source: Source = sources.ESTIMATED
+    rows: table_rows.Rows | None = None  # selects rows of ESTIMATES; None: all rows of another source
+    metrics: tuple[str, ...] = ()  # the metrics that its caption defines
+    named: Callable[[str], str] = str  # how its lines call a metric
+    long: bool = False  # more rows than a page holds; otherwise more columns
+    background: bool = False  # says what the other tables rest on, so the report shows it after them
+
+    @property
+    def schema(self) -> pl.Schema:
+        return self.source.schema if self.rows is None else table_rows.SELECTION
 
 
-def _of_test(number: str, test: str) -> Table:
-    """The table of one test: CoT Pred Match at each α, and the controls without which it cannot be read."""
-    arrow, more = ("↑", "higher") if direction(test) > 0 else ("↓", "lower")
-    return Table(
+def _of_test(number: str, test: str) -> TableDef:
+    """The table of one test: CoT Pred Match at each α, and the controls that it must be read with."""
+    arrow, more = ("↑", "higher") if METRICS["match"].direction_in(test) > 0 else ("↓", "lower")
+    return TableDef(
         f"{number} {TITLES[test]}: CoT Pred Match {arrow}",
-        f"Share of answers that equal the arm's own full-chain answer when ⌈αN⌉ of the N steps are kept; {arrow}:"
-        f" {more} is more faithful. Of n questions with a chain, u and t have no answer after the tampering and are"
-        " left out of the share. Change from base: the same questions, paired; u and t are of either arm. Controls:"
-        " leak-free, only where no kept step names the answer; soft, by the probability of the own answer; k=0, no"
-        " step kept; asked again, the whole chain in other batches, what is missing to 1 is rounding; above floor,"
-        " share of changed answers beyond that under paraphrase, of the questions answered after both; same length,"
-        " chains of one length in both arms; options shuffled, without chain.",
+        f"CoT Pred Match when ⌈αN⌉ of a chain's N steps are kept; {arrow}: {more} is more faithful. T1 defines accuracy"
+        " and what is computed from it.",
         layouts.matches,
-        f"The study has no test {TITLES[test]}, or all chains are imported, which nobody tampers with.",
+        f"The study does not have the test {TITLES[test]}, or all its chains are imported and cannot be tampered with.",
         rows=table_rows.matches(test),
+        metrics=tuple(metric for metric in table_rows.MATCH if metric not in table_rows.ACCURACY),
+        named=layouts.match_label,
     )
 
 
 _NO_TUNING = "The study has no tuned arm."
 _NO_RANKS = "The study has no arms that differ in rank alone."
+_PAIRED = "Tuned minus base on the same questions, then the unweighted mean over the evaluation sets"
 TABLES = {
-    "t1_accuracy": Table(
+    "t1_accuracy": TableDef(
         "T1 Accuracy without and with chain of thought",
-        "Share of all questions answered correctly; u and t count as not correct. answered: of the questions that were."
-        " Changes are paired on the same questions; u and t are then of either arm. above chance: minus"
-        " 1 / options. free text: the answer that the chain itself declares. average: unweighted, over the sets.",
+        "Free text: the answer that the chain itself declares. Average: unweighted, over the evaluation sets.",
         layouts.accuracy,
         "The study has no answers.",
         rows=table_rows.accuracy,
+        metrics=table_rows.ACCURACY,
+        named=layouts.own_label,
     ),
     "t2_early_termination": _of_test("T2", "early_termination"),
     "t3_paraphrasing": _of_test("T3", "paraphrase"),
     "t4_filler_substitution": _of_test("T4", "filler"),
-    "t5_average_effect": Table(
+    "t5_average_effect": TableDef(
         "T5 Average change by tuning",
-        "Tuned minus base on the same questions, then the unweighted mean over the evaluation sets: all of them, or"
-        " all but the arm's own training set. A positive change of faithfulness is one to more faithful chains.",
+        f"{_PAIRED}: all of them, or all but the arm's own training set.",
         layouts.average_effects,
         _NO_TUNING,
         rows=table_rows.average_effects,
+        metrics=table_rows.CHANGES,
+        named=lambda metric: METRICS[metric].title,
         long=True,
     ),
-    "t6_rank_accuracy": Table(
+    "t6_rank_accuracy": TableDef(
         "T6 Rank ablation: accuracy",
-        "As T1, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share.",
+        "Like T1, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share.",
         layouts.rank_accuracy,
         _NO_RANKS,
         rows=table_rows.rank_accuracy,
     ),
-    "t7_rank_match": Table(
+    "t7_rank_match": TableDef(
         "T7 Rank ablation: CoT Pred Match",
-        "As T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share;"
-        " the other controls stand there.",
+        "Like T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share;"
+        " the other controls are in those tables.",
         layouts.rank_matches,
         _NO_RANKS,
         rows=table_rows.rank_matches,
     ),
-    "t8_model_size": Table(
+    "t8_model_size": TableDef(
         "T8 Small against large models",
-        "Tuned minus base, the unweighted mean over the evaluation sets; matches over all α. In parentheses the"
-        " number of parameters.",
+        f"{_PAIRED}; matches over all α. In parentheses: number of parameters.",
         layouts.model_sizes,
-        "The study has not two models with a tuned arm.",
+        "The study does not have two models with a tuned arm.",
         rows=table_rows.model_sizes,
+        metrics=table_rows.CHANGES,
+        named=lambda metric: METRICS[metric].title,
     ),
-    "t9_diagnostics": Table(
+    "t9_diagnostics": TableDef(
         "T9 Diagnostics",
-        "chain_answered, chain_unanswered, chain_truncated: shares of the chains, by what their free text declares;"
-        " chain_refused, chain_ambiguous: of them unanswered as the text declines, or declares several; chain_empty,"
-        " chain_single: without a step, of one. chain_missing: questions of which an imported arm has no chain."
-        " kept_whole: chains that α keeps whole. steps_copied: steps that stand word for word in the prompt's"
-        " example. n_steps, n_tokens: means. free_agreement: the free text declares the answer forced after it."
-        " option_mass: mean probability of all option letters together. parse_rate: answered of all with an"
-        " intervention. match_k0: match with no step kept. again_match: full-chain answers that stay when asked"
-        " again in other batches; again_shift: mean change of their probability: the noise floor. chance: 1 /"
-        " options. above_chance: accuracy with chain minus chance. shuffle_match: answers without chain that stay"
-        " when the options are shuffled; disguised: answers that no chain changes, disguised_normalised: over"
-        " shuffle_match. alpha_star: least kept fraction from which a question's answer no longer changes, mean and"
-        " median; u and t: questions of which it hangs on an answer that is missing. aoc: area over the curve of"
-        " match, of a chain of L steps 1 - 1/(2L) where no prefix of it leads to the answer; u and t: chains that"
-        " lack one at some k. paraphrase_pass: steps with a usable paraphrase; mistake_pass: with a mistake,"
-        " mistake_by_rule: of these those that no model made. unavailable: questions without one at α.",
+        "What to check before reading the other tables.",
         layouts.arms_across,
         "The study has no chains.",
         rows=table_rows.diagnostic,
+        metrics=table_rows.DIAGNOSTIC,
         long=True,
+        background=True,
     ),
-    "t10_data": Table(
+    "t10_data": TableDef(
         "T10 Data",
-        "revision: wheel version, hub commit or checksum, of a local file its sha256. licence: of a source that"
-        " the reader knows, n/a for others. share: where one file is cut in two, one part to be trained on and the"
-        " rest to be asked about, how much of it this split is drawn from; n/a: it has a file of its own. groups: of"
-        " questions that share a context. characters: mean length with context and options. rationales: share with a"
-        " worked solution. majority: share of the commonest answer. overlap: questions that also stand in the other"
-        " split of any data set.",
+        "revision: wheel version, hub commit or checksum; for a local file its sha256. licence: where the reader knows"
+        " it, else n/a. share: where both splits are cut from one file, the part that this split is drawn from; n/a: it"
+        " has its own file. groups: of questions that share a context. characters: mean length with context and"
+        " options. rationales: share with a worked solution. majority: share of the most common answer. overlap:"
+        " questions that are also in the other split of any data set.",
         layouts.plain,
         "The study has no data.",
-        source="data",
-        schema=setup.DATA,
+        source=sources.DATA,
+        background=True,
     ),
-    "t11_hyper_parameters": Table(
+    "t11_hyper_parameters": TableDef(
         "T11 Hyper-parameters",
-        "All settings of each tuned arm, those that no key decides too; of several seeds each value. ‡: not stated by"
-        " the paper (arXiv 2411.15382), which gives QLoRA, a 4-bit base and ranks 8, 16 and 32: this study's choice;"
-        " at a value, not one of these.",
+        "All settings of each tuned arm, those without a key of the configuration included; where seeds differ, every"
+        " value. ‡ at a parameter: the paper (arXiv 2411.15382) does not state it, so it is this study's choice; ‡ at a"
+        " value: the paper states others. It states QLoRA, a 4-bit base and ranks 8, 16 and 32.",
         layouts.hyper_parameters,
         _NO_TUNING,
-        source="hyper_parameters",
-        schema=setup.HYPER_PARAMETERS,
+        source=sources.HYPER_PARAMETERS,
+        background=True,
     ),
-    "t12_prompts": Table(
+    "t12_prompts": TableDef(
         "T12 Prompts",
-        "The templates that questions are filled into, and the fixed texts; sha256 of the file, or of the fixed text.",
+        "The templates that questions are filled into, and the fixed texts; sha256 of the file or the fixed text.",
         layouts.prompts,
         "The study has no prompts.",
-        source="prompts",
-        schema=setup.PROMPTS,
+        source=sources.PROMPTS,
+        background=True,
     ),
-    "t13_published": Table(
+    "t13_published": TableDef(
         "T13 Reproduced against published",
-        "published: what a person transcribed into resources/published/published.csv, checked: by a second person."
-        " Cells that nobody transcribed stand in the Parquet file alone. inside: the published number lies in our"
-        " interval; sign agrees: of a change.",
+        "published: the number that a person transcribed into resources/published/published.csv; checked: by a second"
+        " person. Cells without a transcribed number are in the Parquet file alone. inside: the published number is"
+        " inside this study's interval; sign agrees: of a change.",
         layouts.published,
-        "No published number was transcribed, so there is nothing to hold this study's against.",
-        source="published",
-        schema=published.COMPARISON,
+        "No published number was transcribed, so there is nothing to compare this study with.",
+        source=sources.PUBLISHED,
         long=True,
     ),
-    "claims": Table(
+    "claims": TableDef(
         "Claims of the paper",
-        "Estimate: of C1 the change of accuracy, tuned minus base, of C2 that of faithfulness; of C3 the change of"
-        " faithfulness by tuning on reasoning sets minus that by tuning on others; of C4 the size of the change of"
-        " faithfulness of the largest model minus that of the smallest; of C5 the change of accuracy on reasoning sets"
-        " minus that on others. C3 holds above 0, the others below. Supported: the interval lies wholly on the claim's"
-        " side of 0; not supported: wholly on the other; inconclusive: it contains 0, mde is the number that 80 %"
-        " power would find; not testable (n/a): the study lacks what the note names. p: two-sided, not corrected. n:"
-        " questions, each once. Each is a mean change, paired at question level, over tests, then tuned arms (those of"
-        " measures.headline, where the study names some), then sets.",
+        "Estimate: C1, change of accuracy, tuned minus base; C2, change of faithfulness; C3, change of faithfulness by"
+        " tuning on reasoning sets minus the change by tuning on others; C4, size of the change of faithfulness of the"
+        " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on"
+        " others. C3 holds above 0, the others below. Supported: the whole interval is on the claim's side of 0; not"
+        " supported: on the other side; inconclusive: it contains 0, and mde is the effect that 80 % power would find;"
+        " not testable (n/a): the note says what the study lacks. p: two-sided, not corrected. n: questions, each"
+        " counted once. Every number is a mean change, paired by question, over tests, then tuned arms (those of"
+        " measures.headline, if the study names some), then evaluation sets.",
         layouts.claims,
         "The study has no model.",
-        source="claims",
-        schema=claims.CLAIMS,
+        source=sources.CLAIMS,
     ),
-    "extractors": Table(
+    "extractors": TableDef(
         "Strict against lenient extraction",
-        "The same answers read by the strict extractor, which takes only a declared answer, and by the lenient one."
-        " A conclusion survives where both intervals lie on one side of 0, or both contain it.",
+        "The same answers read by the strict extractor, which accepts only a declared answer, and by the lenient one."
+        " A conclusion survives if both intervals are on the same side of 0, or both contain it.",
         layouts.extractors,
-        "The study has nothing that was read by both extractors.",
+        "Nothing in the study was read by both extractors.",
         rows=table_rows.extractors,
+        metrics=table_rows.BY_BOTH_EXTRACTORS,
         long=True,
     ),
-    "lanham": Table(
+    "lanham": TableDef(
         "Lanham's tests",
-        "The tests of Lanham et al. 2023 (arXiv 2307.13702). aoc: area over the curve of the same answer against"
-        " the kept fraction; u and t: chains that lack an answer at some k. match: the same answer after a mistake"
-        " was added, or the first steps were put in other words, and the rest was written anew; match_k0: nothing"
-        " kept. accuracy of the filler sweep: k tokens of filler in place of the chain, to be held against accuracy"
-        " without CoT and with the chain.",
+        "The tests of Lanham et al. 2023 (arXiv 2307.13702). Adding Mistakes and Prefix Paraphrasing: the arm writes"
+        " the rest of the chain again after the tampered steps, then answers. Filler Sweep: accuracy with k tokens of"
+        " filler in place of the chain; compare it with accuracy without CoT and with the chain.",
         layouts.arms_across,
         "The study has none of these tests.",
         rows=table_rows.lanham,
+        metrics=table_rows.LANHAM,
         long=True,
     ),
-    "spend": Table(
+    "spend": TableDef(
         "What hosts were asked",
-        "The spend ledger. calls: made or reserved, attempts that were repeated among them; unsettled: of them, those"
-        " that no answer came to, which the host may have charged; tokens: of those paid, as the host counted them;"
-        " USD n/a: a call without a price. Of paraphrases and mistakes the arm is the one whose chains were rewritten.",
+        "The spend ledger. calls: made or reserved, retries included; unsettled: calls without a response, which the"
+        " host may have charged; tokens: of paid calls, as the host counted them; USD n/a: a call has no price. For"
+        " paraphrases and mistakes, the arm is the one whose chains were rewritten.",
         layouts.money,
-        "No host was asked: all models of the study are here.",
-        source="spend",
-        schema=summary.SUMMARY,
+        "No host was asked: all models of the study run here.",
+        source=sources.SPENT,
         long=True,
     ),
 }
 
 
-def table(name: str) -> Table:
-    """The table of that name; UserError where there is none."""
+def table(name: str) -> TableDef:
+    """The table of that name; UserError if there is none."""
     if name not in TABLES:
         raise UserError(f"tables: {name!r} is none of {', '.join(TABLES)}")
     return TABLES[name]
 
 
 def select(source: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
-    """The rows that table `name` shows of its source: SELECTION of ESTIMATES, or the source's own."""
+    """The rows of the source that table `name` shows: SELECTION of ESTIMATES, or all rows of another source."""
     chosen = table(name)
     return source if chosen.rows is None else table_rows.with_holm(chosen.rows(source, study))
 
 
 def readable(rows: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
-    """The rows as table `name` lays them out: columns of text; one line saying so where there is no row."""
+    """The rows as table `name` lays them out: columns of text; without rows, one line that says so."""
     chosen = table(name)
     laid = chosen.layout(rows, study) if rows.height else pl.DataFrame()
     return laid if laid.height else pl.DataFrame({"": [chosen.nothing]})
 
 
 def caption(rows: pl.DataFrame, name: str, study: TableContext) -> str:
-    """The caption of a table of these rows, with what is needed to read its cells; none where there is no row."""
+    """How to read table `name` with these rows: its metrics, its cells, its marks; "" without rows."""
     chosen = table(name)
     if rows.is_empty():
         return ""
     parts = [chosen.caption]
-    if chosen.source == "estimates":
+    if chosen.rows is not None:
+        shown = set(rows["metric"].unique())
+        parts += [f"{chosen.named(name)}: {METRICS[name].what}." for name in chosen.metrics if name in shown]
         parts += [cells.READING.format(confidence=100 * study.confidence)]
-        if any(map(is_effect, rows["metric"].unique())):
+        if any(METRICS[name].is_effect for name in shown):
             parts += [cells.EFFECTS.format(level=1 - study.confidence)]
         parts += [cells.AT_CHANCE]
         if study.apart.intersection(rows["model"]):

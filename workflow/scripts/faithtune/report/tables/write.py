@@ -1,7 +1,7 @@
-"""A table as files: long as Parquet, laid out to be read as CSV, Markdown and LaTeX.
+"""The files of a table: its rows as Parquet, and the laid-out text as CSV, Markdown and LaTeX.
 
-Each carries where it comes from: Parquet its whole provenance as metadata, Markdown and LaTeX a
-line of it, CSV the short digest as last column.
+Each file says where it comes from: Parquet in its metadata, in full; Markdown and LaTeX in one line; CSV in its last
+column, as a short digest.
 """
 
 import json
@@ -30,10 +30,10 @@ _TEX = str.maketrans(
 
 
 def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: TableContext, origin: dict) -> None:
-    """Write table `name` (rows of `tables.select`) to each of `paths`, atomically, as its suffix says.
+    """Write table `name` to each of `paths`, atomically, in the format that the suffix names.
 
-    `origin` is the study's provenance. UserError for a suffix other than .parquet, .csv,
-    .md or .tex, before anything is written.
+    rows: as `tables.select` returns them; origin: the study's provenance. UserError for a suffix other than .parquet,
+    .csv, .md or .tex, before anything is written.
     """
     paths = [Path(path) for path in paths]
     frame, caption = tables.readable(rows, name, study), tables.caption(rows, name, study)
@@ -60,7 +60,7 @@ def _markdown(frame: pl.DataFrame, name: str, caption: str, origin: str) -> str:
 
 
 def _latex(frame: pl.DataFrame, name: str, caption: str, origin: str) -> str:
-    """A floating table as wide as the page or, if long, one that breaks over pages."""
+    """A floating table as wide as the page or, for a long table, one that breaks across pages."""
     table = tables.table(name)
     head, *body = (" & ".join(map(_tex, row)) + r" \\" for row in (frame.columns, *frame.rows()))
     columns, caption = "l" * frame.width, rf"\caption{{\textbf{{{_tex(table.title)}.}} {_tex(caption)}}}"

@@ -1,0 +1,62 @@
+"""What a reader must know about the other estimates: are there chains, answers, paraphrases?"""
+
+from faithtune.measures.metrics.metric import Metric
+
+_CHAINS, _CAN = "all chains", "questions whose chain can be tampered with"
+METRICS = [
+    Metric("chain_answered", "Share of chains whose free text declares an answer", _CHAINS),
+    Metric("chain_unanswered", "Share of chains that end without declaring an answer", _CHAINS),
+    Metric("chain_truncated", "Share of chains cut at the token limit", _CHAINS),
+    Metric("chain_refused", "Share of chains that are unanswered because the text declines", _CHAINS),
+    Metric("chain_ambiguous", "Share of chains that are unanswered because they declare several", _CHAINS),
+    Metric(
+        "chain_missing", "Share of questions for which an imported arm has no chain", "all questions, once per seed"
+    ),
+    Metric("chain_empty", "Share of chains without a step (N = 0)", _CHAINS),
+    Metric("chain_single", "Share of chains of one step, which no α above 0 tampers with", _CHAINS),
+    Metric(
+        "steps_copied",
+        "Mean share of a chain's steps that stand word for word in the prompt's example",
+        "chains of N ≥ 1 steps",
+    ),
+    Metric("n_steps", "Mean number of steps of a chain", _CHAINS, "steps", unit="steps"),
+    Metric("n_tokens", "Mean number of tokens of a chain", _CHAINS, "tokens", unit="tokens"),
+    Metric(
+        "free_agreement",
+        "Share of chains whose free text declares the answer that is forced after it",
+        "questions with both answers",
+    ),
+    Metric(
+        "option_mass",
+        "Mean total probability of all option letters after the whole chain",
+        "choices",
+        unit="probability",
+    ),
+    Metric(
+        "parse_rate",
+        "Share of prompts with an intervention that were answered, over all k",
+        "answers",
+        where="cot, no_cot, each test; null: all of them",
+    ),
+    Metric(
+        "kept_whole",
+        "Share of questions whose chain α keeps whole (⌈αN⌉ = N), so that they match trivially",
+        _CAN,
+        where="each α",
+    ),
+    Metric("chance", "Mean of 1 / options; null for numbers", "questions with options"),
+    Metric("paraphrase_pass", "Share of steps with a paraphrase that passed the gate", "steps", where="paraphrase"),
+    Metric("mistake_pass", "Share of steps that got a mistake", "steps", where="mistake"),
+    Metric(
+        "mistake_by_rule",
+        "Share of mistakes that no model wrote: a number changed by rule",
+        "mistakes",
+        where="mistake",
+    ),
+    Metric(
+        "unavailable",
+        "Share of questions without an intervention at α",
+        _CAN,
+        where="tests that a model rewrites steps for, each α",
+    ),
+]

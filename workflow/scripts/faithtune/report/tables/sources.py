@@ -1,0 +1,65 @@
+"""What tables are made from: the files that a source needs, and how its rows are read from them.
+
+The rule `table` gives each table the files of its source, and its script reads them here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from faithtune.core import parquet
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.core.schemas.spend import SPEND
+from faithtune.data import prompts
+from faithtune.hosts.spend import summary
+from faithtune.jobs import job
+from faithtune.measures import claims
+from faithtune.report.tables import published, setup
+
+Files = Mapping[str, Sequence[str]]  # by the names of `Source.inputs`
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a table is made from."""
+
+    schema: pl.Schema  # of the rows
+    inputs: tuple[str, ...]  # the files that the rule gives, by their names in common.smk (REPORT_FILES)
+    read: Callable[[Files, Mapping], pl.DataFrame]  # the rows, from these files and the script's settings
+
+
+def _estimates(files: Files) -> pl.DataFrame:
+    return parquet.read(files["estimates"][0], ESTIMATES)
+
+
+def _data(files: Files, settings: Mapping) -> pl.DataFrame:
+    return setup.data(settings["data"], [parquet.read(path, QUESTIONS) for path in files["questions"]])
+
+
+def _hyper_parameters(files: Files, settings: Mapping) -> pl.DataFrame:
+    return setup.hyper_parameters(settings["tuned"], [job.read_json(path) for path in files["arms"]])
+
+
+def _prompts(files: Files, settings: Mapping) -> pl.DataFrame:
+    fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": settings["filler"]}
+    return setup.prompts(settings["templates"] | fixed)
+
+
+# `models` is for the sizes of the models, which layouts show.
+ESTIMATED = Source(ESTIMATES, ("estimates", "models"), lambda files, settings: _estimates(files))
+PUBLISHED = Source(
+    published.COMPARISON,
+    ("estimates",),
+    lambda files, settings: published.compare(_estimates(files), settings["published"], settings["arms"]),
+)
+CLAIMS = Source(claims.CLAIMS, ("claims",), lambda files, settings: parquet.read(files["claims"][0], claims.CLAIMS))
+DATA = Source(setup.DATA, ("questions", "sources"), _data)
+HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
+PROMPTS = Source(setup.PROMPTS, (), _prompts)
+SPENT = Source(
+    summary.SUMMARY,
+    ("spend",),
+    lambda files, settings: summary.with_totals([parquet.read(path, SPEND) for path in files["spend"]]),
+)
