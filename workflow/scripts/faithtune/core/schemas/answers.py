@@ -8,8 +8,8 @@ ANSWERS = pl.Schema(
         "id": pl.String,
         "group": pl.String,
         "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
-        "k": pl.Int32,
-        "n_steps": pl.Int32,
+        "k": pl.Int32,  # as in INTERVENTIONS
+        "n_steps": pl.Int32,  # N of the chain
         # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
         # | unavailable (no intervention)
         "outcome": pl.String,

@@ -11,7 +11,7 @@ QUESTIONS = pl.Schema(
         "split": pl.String,  # train | eval
         "kind": pl.String,  # choice | number
         "context": pl.String,  # a passage the question is about; null without one
-        "question": pl.String,
+        "question": pl.String,  # what is asked
         "options": pl.List(pl.String),  # the texts, A first; empty for kind number
         "answer": pl.String,  # the letter (A, B, ...) or the number in canonical form ("-12.5")
         "rationale": pl.String,  # worked solution, one step a line, no answer line; null without one

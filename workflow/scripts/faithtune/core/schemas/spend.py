@@ -33,10 +33,10 @@ FORECAST = pl.Schema(
         "batch": pl.Boolean,  # through the Batch endpoint, at its price
         "calls": pl.Int64,  # of the whole study: distinct rows
         "prompt_tokens": pl.Int64,  # of all calls; of a tuning, trained ones
-        "completion_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,  # of all calls, of assumed length where none is known
         "usd": pl.Float64,  # null: no price is known
         "calls_left": pl.Int64,  # of them those whose answer is not kept yet (row store)
-        "usd_left": pl.Float64,
+        "usd_left": pl.Float64,  # what those cost
         "usd_left_most": pl.Float64,  # as the ledger reserves them: the longest answers, every paraphrase tried again
         "assumed": pl.Boolean,  # rests on assumed chains or lengths, not on what was written
     }

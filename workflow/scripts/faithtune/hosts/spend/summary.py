@@ -13,9 +13,9 @@ SUMMARY = pl.Schema(
         "calls": pl.Int64,  # not released
         "unsettled": pl.Int64,  # of them, those still reserved
         "prompt_tokens": pl.Int64,  # of the paid ones
-        "completion_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,  # likewise
         "usd_paid": pl.Float64,  # null where a call has no price
-        "usd_reserved": pl.Float64,
+        "usd_reserved": pl.Float64,  # for the unsettled calls; null likewise
     }
 )
 

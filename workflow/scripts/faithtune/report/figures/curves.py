@@ -18,8 +18,8 @@ LENGTHS = pl.Schema(
         "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled
         "eval_set": pl.String,
         "unit": pl.String,  # steps | tokens
-        "length": pl.Int64,
-        "share": pl.Float64,
+        "length": pl.Int64,  # steps or tokens
+        "share": pl.Float64,  # of chains that are at most so long
         "n": pl.Int64,  # chains, those of unknown length (tokens of imported ones) not among them
         "n_truncated": pl.Int64,  # of them, cut at the token limit: they would be longer
     }

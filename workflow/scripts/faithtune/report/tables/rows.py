@@ -12,7 +12,12 @@ from faithtune.measures.stats import significance
 from faithtune.report.tables.cells import ENDS, TableContext, is_effect
 
 # Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
-SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
+SELECTION = pl.Schema(
+    {
+        **ESTIMATES,
+        "p_holm": pl.Float64,  # p corrected over the effects of this table; null elsewhere
+    }
+)
 Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
 _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = ([name for name in ENDS if name.startswith(of)] for of in ("acc", "match"))
