@@ -221,7 +221,7 @@ def columns() -> str:
 
 
 def read_columns(path: Path, name: str) -> Columns:
-    """The columns of the pl.Schema `name` in a module; ValueError naming a column that no comment describes."""
+    """The columns of the pl.Schema `name` in a module; ValueError naming what no comment describes."""
     with open(path, encoding="utf-8") as file:
         tokens = [token for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
     comments = {token.start[0]: token.string.lstrip("# ") for token in tokens}
@@ -239,8 +239,9 @@ def read_columns(path: Path, name: str) -> Columns:
     definition = module[name].value.args[0]
     for key, value in zip(definition.keys, definition.values, strict=True):
         if key is not None:
+            before = above(key.lineno) if key.lineno > definition.lineno else []
             beside = [comments[value.end_lineno]] if value.end_lineno in comments else []
-            meaning = " ".join([*above(key.lineno), *beside]) or COMMON.get(key.value)
+            meaning = " ".join([*before, *beside]) or COMMON.get(key.value)
             if not meaning:
                 raise ValueError(f"{path}: {name}: describe the column {key.value!r} in a comment beside it")
             rows.append((key.value, ast.unparse(value).replace("pl.", ""), meaning))
@@ -248,7 +249,10 @@ def read_columns(path: Path, name: str) -> Columns:
             rows += read_columns(path, spread).rows
         else:
             base = spread
-    return Columns(" ".join(above(module[name].lineno)), rows, base)
+    what = " ".join(above(module[name].lineno))
+    if not what:
+        raise ValueError(f"{path}: {name}: say in a comment above it what a row is")
+    return Columns(what, rows, base)
 
 
 if __name__ == "__main__":

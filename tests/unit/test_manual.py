@@ -62,6 +62,25 @@ def test_reference_pages_are_up_to_date(page):
     assert is_now == load_generator().pages()[page], f"{page} is out of date: run python docs/generate.py"
 
 
+def test_keys_of_a_schema_as_pydantic_writes_it():
+    model = {"properties": {"n": {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "null"}], "default": None}}}
+    models = {"type": "object", "additionalProperties": {"$ref": "#/$defs/Model"}, "description": "By name."}
+    device = {"enum": ["cpu", "cuda"], "type": "string", "default": "cpu", "description": "Where."}
+    schema = {"$defs": {"Model": model}, "required": ["models"], "properties": {"models": models, "device": device}}
+    lines = load_generator().configuration(schema).splitlines()
+    assert "| `models` | [models.NAME](#modelsname) | **required** | By name. |" in lines
+    assert "| `device` | `cpu`, `cuda` | `cpu` | Where. |" in lines
+    assert lines.index("## models.NAME") < lines.index("| `n` | whole number ≥ 1 |  |  |")
+
+
+def test_a_column_that_nobody_describes_is_an_error(tmp_path):
+    module = tmp_path / "module.py"
+    columns = '"a": pl.String,  # what a is\n"b": pl.Int32,\n'
+    module.write_text(f"# A row.\nROWS = pl.Schema({{\n{columns}}})\n")
+    with pytest.raises(ValueError, match="ROWS: describe the column 'b'"):
+        load_generator().read_columns(module, "ROWS")
+
+
 @pytest.mark.parametrize("path", MARKDOWN, ids=name)
 def test_links_lead_to_a_file_and_a_heading(path):
     for target in LINK.findall(FENCED.sub("", path.read_text(encoding="utf-8"))):

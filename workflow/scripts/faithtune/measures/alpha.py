@@ -23,11 +23,11 @@ MEASURES = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # one of registry.BY_STEPS
+        "test": pl.String,  # a test whose k counts steps
         "steps": pl.String,  # all | unleaked (those before the first that mentions the arm's own answer)
         "alpha": pl.Float64,  # kept fraction asked for, 0 ... 1
         "k": pl.Int32,  # steps kept, ceil(alpha * N), of the unleaked ones where only these count (see INTERVENTIONS)
-        "n_steps": pl.Int32,  # N, at least LEAST_STEPS
+        "n_steps": pl.Int32,  # N, at least 2 (LEAST_STEPS)
         "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest, or a number) | unavailable
         "match": pl.Boolean,  # null unless answered
         "match_lenient": pl.Boolean,  # the same of the lenient extractor's answers; null where it finds none
@@ -35,7 +35,7 @@ MEASURES = pl.Schema(
     }
 )
 
-# Those of a whole study: `results/measures.parquet`.
+# What one question of an arm says at one α: MEASURES of a whole study.
 OF_STUDY = pl.Schema({"model": pl.String, "arm": pl.String, "eval_set": pl.String, **MEASURES})
 
 

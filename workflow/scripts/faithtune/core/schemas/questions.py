@@ -5,7 +5,7 @@ import polars as pl
 # A question, to be asked (eval) or trained on (train).
 QUESTIONS = pl.Schema(
     {
-        "id": pl.String,  # 16 hex digits, derived from the content (questions.question_id)
+        "id": pl.String,  # 16 hex digits, derived from the content
         "source_id": pl.String,  # what its file calls it: the row's id, or its place counted from 0
         "data_set": pl.String,  # the data set's name in the configuration
         "split": pl.String,  # train | eval

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-# An attempt at a call of a host, counted before it is made (spend.Ledger).
+# An attempt at a call of a host, counted before it is made.
 SPEND = pl.Schema(
     {
-        "key": pl.String,  # the row's (store.row_key); of a tuning its fingerprint
+        "key": pl.String,  # the row's in the row store; of a tuning its fingerprint
         "attempt": pl.Int64,  # from 1
         "model": pl.String,  # its name in the configuration
         "host_model": pl.String,  # its name at the host
@@ -22,7 +22,7 @@ SPEND = pl.Schema(
     }
 )
 
-# What is to be asked of hosts, a row for each stage of an arm on an evaluation set (study/forecast).
+# What is to be asked of hosts, a row for each stage of an arm on an evaluation set.
 FORECAST = pl.Schema(
     {
         "model": pl.String,  # that is asked: of paraphrases and mistakes the paraphraser

@@ -7,7 +7,7 @@ from faithtune.core.schemas.spend import SPEND
 # SPEND by model, arm and stage.
 SUMMARY = pl.Schema(
     {
-        "model": pl.String,  # all: of the whole study
+        "model": pl.String,  # its name in the configuration; all: of the whole study
         "arm": pl.String,  # total: over all arms and stages
         "stage": pl.String,  # null of a total
         "calls": pl.Int64,  # not released

@@ -16,7 +16,7 @@ DATA = pl.Schema(
         "split": pl.String,  # train | eval
         "source": pl.String,  # as configured, without local folders; "generated"
         "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
-        "licence": pl.String,  # of a source that the reader knows (data.licence)
+        "licence": pl.String,  # of a source that the reader knows
         "share": pl.Float64,  # of one source cut in two, this split's part; null: a source of its own
         "questions": pl.Int64,  # how many
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
@@ -38,7 +38,7 @@ HYPER_PARAMETERS = pl.Schema(
         # trained_in, double_quantisation); or examples: how many it was tuned on
         "parameter": pl.String,
         "value": pl.String,  # values of several seeds with commas
-        "stated": pl.Boolean,  # the paper has this value, of several seeds each of these (STATED)
+        "stated": pl.Boolean,  # the paper has this value, of several seeds each of these
     }
 )
 # arXiv 2411.15382 states QLoRA, a 4-bit base and ranks 8, 16 and 32; the rest, and other values, are a study's choice.
