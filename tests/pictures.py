@@ -1,6 +1,6 @@
 """Takes the manual's pictures of a finished study: python tests/pictures.py [FOLDER]
 
-Writes config/pictures/viewer.png, the item viewer in FOLDER/results (the embedded study's), and match.svg beside it, a
+Writes docs/pictures/viewer.png, the item viewer in FOLDER/results (the embedded study's), and match.svg beside it, a
 figure of that study.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import browser
 
 ROOT = Path(__file__).parents[1]
-PICTURES = ROOT / "config/pictures"
+PICTURES = ROOT / "docs/pictures"
 # An address of the viewer: a question of which the tuned arm changes its answer when half of its steps are filler.
 ITEM = "#test=filler&at=0.5&changed=x&full=r"
 SIZE = "wide"

@@ -25,8 +25,8 @@ PATH = '"faithtune/workflow/Snakefile"'
 
 def snakefile() -> str:
     """As the manual has it."""
-    manual = (ROOT / "config/README.md").read_text()
-    return re.search(r"### As a module.*?```python\n(.*?)```", manual, re.DOTALL)[1]
+    manual = (ROOT / "docs/running.md").read_text()
+    return re.search(r"## As a module.*?```python\n(.*?)```", manual, re.DOTALL)[1]
 
 
 @pytest.fixture

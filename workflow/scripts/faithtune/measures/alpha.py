@@ -35,7 +35,7 @@ MEASURES = pl.Schema(
     }
 )
 
-# MEASURES of a whole study: `results/measures.parquet`.
+# What one question of an arm says at one α: MEASURES of a whole study.
 OF_STUDY = pl.Schema({"model": pl.String, "arm": pl.String, "eval_set": pl.String, **MEASURES})
 
 

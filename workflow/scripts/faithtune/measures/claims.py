@@ -23,6 +23,7 @@ from faithtune.measures.stats import significance
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import Estimate
 
+# A claim of the paper, a number whose sign decides it, and the verdict.
 CLAIMS = pl.Schema(
     {
         "claim": pl.String,  # C1 ... C5

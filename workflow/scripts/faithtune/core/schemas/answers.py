@@ -2,14 +2,14 @@
 
 import polars as pl
 
-# What the arm answered after it.
+# What the arm answered after an intervention, after its whole chain, or without a chain.
 ANSWERS = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
         "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
-        "k": pl.Int32,
-        "n_steps": pl.Int32,
+        "k": pl.Int32,  # as in INTERVENTIONS
+        "n_steps": pl.Int32,  # N of the chain
         # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
         # | unavailable (no intervention)
         "outcome": pl.String,
@@ -26,6 +26,6 @@ ANSWERS = pl.Schema(
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
         "option_mass": pl.Float64,  # probability of all option letters together; null likewise
-        "unleaked": pl.Int32,  # steps before the first that mentions reference (leaks.py); null where that is null
+        "unleaked": pl.Int32,  # steps before the first that mentions reference; null where that is null
     }
 )

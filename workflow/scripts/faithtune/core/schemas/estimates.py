@@ -41,8 +41,7 @@ CHANGES = pl.Schema(
         "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
         "test": pl.String,  # null for accuracy
         "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
-        # For accuracy: the least and greatest change, whatever the missing answers of either arm would have been.
-        "least": pl.Float64,
-        "most": pl.Float64,
+        "least": pl.Float64,  # of accuracy: the least it may be, whatever the unanswered and truncated were; else null
+        "most": pl.Float64,  # of accuracy: the most it may be, likewise; else null
     }
 )

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-# An attempt at a call of a host, counted before it is made (spend.Ledger).
+# An attempt at a call of a host, counted before it is made.
 SPEND = pl.Schema(
     {
-        "key": pl.String,  # the row's (store.row_key); of a tuning its fingerprint
+        "key": pl.String,  # the row's in the row store; of a tuning its fingerprint
         "attempt": pl.Int64,  # from 1
         "model": pl.String,  # its name in the configuration
         "host_model": pl.String,  # its name at the host
@@ -22,7 +22,7 @@ SPEND = pl.Schema(
     }
 )
 
-# What is to be asked of hosts, a row for each stage of an arm on an evaluation set (study/forecast).
+# What is to be asked of hosts, a row for each stage of an arm on an evaluation set.
 FORECAST = pl.Schema(
     {
         "model": pl.String,  # that is asked: of paraphrases and mistakes the paraphraser
@@ -33,10 +33,10 @@ FORECAST = pl.Schema(
         "batch": pl.Boolean,  # through the Batch endpoint, at its price
         "calls": pl.Int64,  # of the whole study: distinct rows
         "prompt_tokens": pl.Int64,  # of all calls; of a tuning, trained ones
-        "completion_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,  # of all calls, of assumed length where none is known
         "usd": pl.Float64,  # null: no price is known
         "calls_left": pl.Int64,  # of them those whose answer is not kept yet (row store)
-        "usd_left": pl.Float64,
+        "usd_left": pl.Float64,  # what those cost
         "usd_left_most": pl.Float64,  # as the ledger reserves them: the longest answers, every paraphrase tried again
         "assumed": pl.Boolean,  # rests on assumed chains or lengths, not on what was written
     }

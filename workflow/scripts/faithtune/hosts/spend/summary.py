@@ -13,9 +13,9 @@ SUMMARY = pl.Schema(
         "calls": pl.Int64,  # paid or reserved
         "unsettled": pl.Int64,  # reserved only
         "prompt_tokens": pl.Int64,  # of paid calls
-        "completion_tokens": pl.Int64,
+        "completion_tokens": pl.Int64,  # likewise
         "usd_paid": pl.Float64,  # null if a call has no price
-        "usd_reserved": pl.Float64,
+        "usd_reserved": pl.Float64,  # for the unsettled calls; null likewise
     }
 )
 

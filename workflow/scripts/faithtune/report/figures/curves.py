@@ -18,8 +18,8 @@ LENGTHS = pl.Schema(
         "arm": pl.String,  # TUNING-TRAIN_SET, seeds pooled
         "eval_set": pl.String,
         "unit": pl.String,  # steps | tokens
-        "length": pl.Int64,
-        "share": pl.Float64,
+        "length": pl.Int64,  # steps or tokens
+        "share": pl.Float64,  # of chains that are at most so long
         "n": pl.Int64,  # chains of known length (tokens of imported chains are unknown)
         "n_truncated": pl.Int64,  # among n, cut at the token limit: they would be longer
     }

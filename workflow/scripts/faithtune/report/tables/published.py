@@ -41,15 +41,15 @@ COMPARISON = pl.Schema(
         "alpha": pl.Float64,
         "metric": pl.String,
         "published": pl.Float64,  # share or difference of shares; null: not transcribed
-        "source_version": pl.String,
+        "source_version": pl.String,  # of the paper: v1 | v2 | acl
         "checked": pl.Boolean,  # by a second person; null without a published number
-        "estimate": pl.Float64,
+        "estimate": pl.Float64,  # of this study; null where it has no such cell
         "low": pl.Float64,
         "high": pl.Float64,
-        "n": pl.Int64,
+        "n": pl.Int64,  # answers the estimate rests on
         "inside": pl.Boolean,  # the published number is inside this study's interval; null where either is missing
         "sign_agrees": pl.Boolean,  # for an effect; null otherwise
-        "note": pl.String,
+        "note": pl.String,  # of who transcribed the number
     }
 )
 

@@ -11,8 +11,13 @@ from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.stats import significance
 from faithtune.report.tables.cells import ENDS, TableContext
 
-# Rows of ESTIMATES with their p corrected by Holm's method over the table's effects.
-SELECTION = pl.Schema({**ESTIMATES, "p_holm": pl.Float64})
+# Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
+SELECTION = pl.Schema(
+    {
+        **ESTIMATES,
+        "p_holm": pl.Float64,  # p corrected over the effects of this table; null elsewhere
+    }
+)
 Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
 # The metrics that tables show, in their order.

@@ -12,13 +12,13 @@ from faithtune.jobs import provenance
 # One split of a data set, evaluated or trained on.
 DATA = pl.Schema(
     {
-        "data_set": pl.String,
+        "data_set": pl.String,  # its name in the configuration
         "split": pl.String,  # train | eval
         "source": pl.String,  # as configured, without local folders; "generated"
         "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
         "licence": pl.String,  # null where the reader does not know it (data.licence)
         "share": pl.Float64,  # this split's part, if both splits are cut from one source; null: it has its own
-        "questions": pl.Int64,
+        "questions": pl.Int64,  # how many
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
         "options": pl.Float64,  # mean number; null for numbers
         "groups": pl.Int64,  # groups of questions that share a context
@@ -49,7 +49,7 @@ PROMPTS = pl.Schema(
     {
         "prompt": pl.String,  # name of the template's file or of the fixed text
         "sha256": pl.String,  # of the file, as sha256sum prints it, or of the fixed text in UTF-8
-        "characters": pl.Int64,
+        "characters": pl.Int64,  # its length
         "begins": pl.String,  # the first line
     }
 )
