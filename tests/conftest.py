@@ -35,9 +35,10 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    """A test that needs a model is slow, and so is a nightly test; what takes long comes first."""
+    """A test that needs a model or Snakemake is slow, and so is a nightly test; what takes long comes first."""
     for item in items:
-        if "tiny_model" in item.fixturenames or item.get_closest_marker("nightly"):
+        needs_long = "tiny_model" in item.fixturenames or item.path.parent.name == "workflow"
+        if needs_long or item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.slow)
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG) + (item.path.parent.name != "workflow")))
