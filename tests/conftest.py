@@ -1,6 +1,7 @@
 """What the tests share: the repository's paths, the prompts, and a tiny model built once."""
 
 import fcntl
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -24,12 +25,20 @@ def pytest_configure(config):
         "faithtune", deadline=None, derandomize=marks != "nightly", max_examples=10 if marks == "not slow" else 100
     )
     settings.load_profile("faithtune")
+    gc.disable()  # until all tests are collected
+
+
+def pytest_collection_finish():
+    """Leave what is imported out of later searches for garbage: each would take half a second of a test."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
-    """A test that needs a model is slow, and so is a nightly test; what takes long comes first."""
+    """A test that needs a model or Snakemake is slow, and so is a nightly test; what takes long comes first."""
     for item in items:
-        if "tiny_model" in item.fixturenames or item.get_closest_marker("nightly"):
+        needs_long = "tiny_model" in item.fixturenames or item.path.parent.name == "workflow"
+        if needs_long or item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.slow)
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONG) + (item.path.parent.name != "workflow")))

@@ -11,13 +11,11 @@ import pytest
 from faithtune.core import parquet
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
-
-pass
-from faithtune.jobs import provenance  # noqa: E402
-from faithtune.report.tables.cells import TableContext  # noqa: E402
-from faithtune.report.tables.tables import TABLES, readable, select  # noqa: E402
-from faithtune.report.tables.write import write  # noqa: E402
-from frames import build, inputs, random_answers  # noqa: E402
+from faithtune.jobs import provenance
+from faithtune.report.tables.cells import TableContext
+from faithtune.report.tables.tables import TABLES, readable, select
+from faithtune.report.tables.write import write
+from frames import build, inputs, random_answers
 
 SUFFIXES = (".parquet", ".csv", ".md", ".tex")
 STUDY = TableContext(confidence=0.9)
@@ -26,6 +24,15 @@ LINE = provenance.line(ORIGIN)
 
 
 @cache
+def estimates() -> pl.DataFrame:
+    frames = {
+        ("m_1", arm, eval_set): random_answers(10 * i + j)
+        for i, arm in enumerate(("base", "sums"))
+        for j, eval_set in enumerate(("sums", "blogs"))
+    }
+    return build(**inputs(frames, {"base": None, "sums": "sums"}))
+
+
 def rows(name: str) -> pl.DataFrame:
     """Rows of the table; of another source than estimates, one row of nulls and plain values."""
     table = TABLES[name]
@@ -33,12 +40,7 @@ def rows(name: str) -> pl.DataFrame:
         plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int64: 3, pl.Boolean: False}
         values = {column: [plain[kind]] for column, kind in table.schema.items()}
         return pl.DataFrame(values, schema=table.schema)
-    frames = {
-        ("m_1", arm, eval_set): random_answers(10 * i + j)
-        for i, arm in enumerate(("base", "sums"))
-        for j, eval_set in enumerate(("sums", "blogs"))
-    }
-    return select(build(**inputs(frames, {"base": None, "sums": "sums"})), name, STUDY)
+    return select(estimates(), name, STUDY)
 
 
 @pytest.mark.parametrize("name", TABLES)
