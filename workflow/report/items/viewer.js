@@ -215,7 +215,7 @@ function drawSteps(made, row, test) {
   const list = element("ol", { class: "steps" });
   const add = (kind, name, text) => list.append(element("li", { class: kind }, element("span", { class: "what" }, name), textOf(text)));
   if (row?.outcome === "unavailable") return note("A step was not rewritten: nothing was asked.");
-  if (row && row.shown === null && row.outcome === "truncated" && test in about.regenerated_after) return note("The regenerated rest was cut at the token limit: nothing was asked.");
+  if (row && row.shown === null && row.outcome === "truncated" && test in about.regenerated_after) return note("The rest that the arm wrote again was cut: nothing was asked.");
   const shown = row?.shown?.map((number) => made.lines[number]);
   if (!shown) own.forEach((line) => add("", "written", line));
   else {
