@@ -159,13 +159,9 @@ def test_a_mistake_stands_behind_the_kept_steps():
 
 def test_a_paraphrased_prefix_stands_alone():
     steps = ["a", "b", "c"]
-    assert [
-        prefix_to_continue("prefix_paraphrase", steps, ["A", "B", None], k)
-        for k in regenerated_ks("prefix_paraphrase", 3)
-    ] == [
-        ["A"],
-        ["A", "B"],
-    ]
+    test, rewritten = "prefix_paraphrase", ["A", "B", None]
+    prefixes = [prefix_to_continue(test, steps, rewritten, k) for k in regenerated_ks(test, 3)]
+    assert prefixes == [["A"], ["A", "B"]]
     assert prefix_to_continue("prefix_paraphrase", steps, [None, "B", "C"], 2) is None
     assert list(regenerated_ks("prefix_paraphrase", 1)) == []
 
