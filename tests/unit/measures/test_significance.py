@@ -23,6 +23,16 @@ def test_holm_multiplies_by_the_tests_left_and_never_falls():
     assert holm([]) == []
 
 
+@pytest.mark.slow  # imports statsmodels
+def test_holm_is_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    source = np.random.default_rng(1)
+    for n in (1, 2, 7, 200):
+        ps = source.random(n).round(source.integers(1, 4)).tolist()  # with ties
+        assert holm(ps) == multipletests(ps, method="holm")[1].tolist()
+
+
 def test_minimum_detectable_effect_of_a_known_error():
     # 2.8 standard errors for 80 % power at 95 % (Bloom 1995).
     assert minimum_detectable(Estimate(0.0, -0.196, 0.196), 0.95) == pytest.approx(0.28, abs=5e-4)

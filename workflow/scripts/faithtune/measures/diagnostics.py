@@ -8,13 +8,13 @@ from dataclasses import replace
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.interventions.registry import REWRITING, SWEEP, having
+from faithtune.interventions.registry import SWEEP, TESTS
 from faithtune.measures.cell import Cell, count_missing
 from faithtune.measures.pooling import ArmResults
 from faithtune.measures.stats.intervals import Estimate
 
 # Tests whose interventions a model writes: a question may have none.
-_MAY_LACK = [test for stage in REWRITING for test in having(rewritten_by=stage)]
+_MAY_LACK = [name for name, test in TESTS.items() if test.rewritten_by]
 
 
 def rows(cell: Cell, results: ArmResults, questions: pl.DataFrame, tests: list[str], alphas: list[float]) -> list[dict]:
