@@ -19,6 +19,8 @@ from faithtune.hosts.billing import Meter
 from faithtune.hosts.calls import RateLimiter, Request
 from faithtune.hosts.spend import ledger as spend
 from faithtune.hosts.spend.prices import Price, Rates
+from faithtune.settings.hosts import HostSettings
+from hosting import hosted_model
 
 MODEL, KEY = "gpt-standin", "sk-standin-4f1b8c2d9e7a6053"
 RATES = Rates(1.0, 2.0, 1.0)
@@ -50,8 +52,8 @@ def request(key: str, words: int = 2, endpoint: str = "chat") -> Request:
 @functools.cache  # a client takes its time to make
 def connected(url: str, endpoint: str) -> host.Host:
     os.environ[VARIABLE] = KEY
-    api = {"base_url": url, "api_key_env": VARIABLE, "model": MODEL, "endpoint": endpoint}
-    return host.connect("gpt", api | {"abilities": ["batch"], "timeout": 30, "extra": {}})
+    hosted = hosted_model("gpt", url, MODEL, endpoint=endpoint, abilities=["batch"])
+    return host.connect(hosted, HostSettings(api_key_env=VARIABLE, timeout=30))
 
 
 def meter(url: str, folder: Path, budget: float | None = None, endpoint: str = "chat") -> Meter:

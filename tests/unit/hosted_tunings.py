@@ -22,13 +22,16 @@ from faithtune.hosts.spend import ledger as spend
 from faithtune.hosts.spend import prices
 from faithtune.jobs import job
 from faithtune.models import token_counts
+from faithtune.settings.hosts import HostSettings
+from faithtune.settings.tunings import HostedTraining
 from faithtune.tuning import hosted
+from hosting import hosted_model
 
 KEY_ENV = "FAITHTUNE_TEST_KEY"
 MODEL = "gpt-standin"
 PRICE = prices.Price("m", prices.Rates(2, 8, 2), prices.Rates(1, 4, 1), 25.0, None, "a test")
 TEMPLATES = {f"{form}_number": f"Solve ({form}).\n\n{{question}}" for form in ("cot", "no_cot")}
-SETTINGS = {"method": "supervised", "target": "rationale", "seed": 42, "n_epochs": 2, "validation_share": 0.2}
+SETTINGS = HostedTraining(target="rationale", seed=42, n_epochs=2, validation_share=0.2)
 
 
 def sums(n: int = 25):
@@ -36,8 +39,8 @@ def sums(n: int = 25):
 
 
 def connect(url: str, endpoint: str = "chat", model: str | None = None) -> host.Host:
-    api = {"base_url": url, "api_key_env": KEY_ENV, "model": model or MODEL, "endpoint": endpoint, "extra": {}}
-    return host.connect("gpt", api | {"abilities": ["tune"], "timeout": 30})
+    hosted = hosted_model("gpt", url, model or MODEL, endpoint=endpoint, abilities=["tune"])
+    return host.connect(hosted, HostSettings(api_key_env=KEY_ENV, timeout=30))
 
 
 def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=lambda _: None, **settings):
@@ -45,7 +48,7 @@ def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=l
     with spend.Ledger(folder / "spend.sqlite", budget) as ledger:
         host = connect(at) if isinstance(at, str) else at
         meter = billing.Meter(host, ledger, PRICE, "ft-sums-42", None, "tune", token_counts.estimated)
-        return hosted.train(meter, sums(), TEMPLATES, SETTINGS | settings, folder / "records", sleep)
+        return hosted.train(meter, sums(), TEMPLATES, SETTINGS.model_copy(update=settings), folder / "records", sleep)
 
 
 class Steps:

@@ -3,10 +3,11 @@
 import contextlib
 
 from faithtune.hosts import host, session
+from faithtune.settings.backend import HostedModel
+from faithtune.settings.hosts import HostSettings
 from standin.host import StandIn
 
 KEY_ENV, KEY = "FAITHTUNE_TEST_KEY", "sk-test-1234567890abcdef"
-OF_ROWS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra", "model")
 TEMPLATES = {"chat_answer": "Now only the answer.", "chat_continue": "Go on."}
 
 
@@ -15,38 +16,30 @@ def stand_in(**settings) -> StandIn:
     return StandIn(**({"key": KEY, "models": {"m": {}}} | settings))
 
 
-def api(standin: StandIn, **changes) -> dict:
-    """A model's section `api`, completed."""
-    return {
-        "base_url": standin.url,
-        "base_url_env": None,
-        "api_key_env": KEY_ENV,
-        "model": "m",
-        "arms": {},
-        "endpoint": "completions",
-        "abilities": [],
-        "tokenizer": None,
-        "top_logprobs": None,
-        "mode": "calls",
-        "concurrency": 4,
-        "timeout": 20.0,
-        "extra": {},
-        **changes,
-    }
+def hosted_model(name: str, url: str | None, model: str, **changes) -> HostedModel:
+    """A model at a host, for completions and without abilities where `changes` say nothing else."""
+    plain = {"endpoint": "completions", "abilities": [], "tokenizer": None, "top_logprobs": None, "extra": {}}
+    return HostedModel(name=name, base_url=url, model=model, **plain | changes)
+
+
+def api(url: str | None, **changes) -> tuple[HostedModel, HostSettings]:
+    """The model m at a host, which the configuration calls big, and how the host is asked."""
+    settings = {"api_key_env": KEY_ENV, "concurrency": 4, "timeout": 20.0}
+    settings |= {key: changes.pop(key) for key in [*changes] if key in HostSettings.model_fields}
+    where = changes.pop("base_url", url), changes.pop("model", "m")
+    return hosted_model("big", *where, **changes), HostSettings(**settings)
 
 
 def connected(standin: StandIn, **changes) -> host.Host:
-    return host.connect("big", api(standin, **changes))
+    return host.connect(*api(standin.url, **changes))
 
 
 @contextlib.contextmanager
 def arm(standin: StandIn, store, budget=None, prices=None, arm="base", **changes):
     """The model of an arm at the stand-in, with a ledger in `store`, and its identity."""
-    section = api(standin, **changes)
-    backend = {"name": "big", **{key: section.pop(key) for key in OF_ROWS}}
-    settings = section | {"budget_usd": budget, "prices": prices, "section": "api"}
+    hosted, settings = api(standin.url, budget_usd=budget, prices=prices, **changes)
     job = {"stage": "chains", "arm": arm, "eval_set": "sums"}
-    with session.open_session(backend, settings, store, lambda _: store / "rows", job, TEMPLATES) as (
+    with session.open_session(hosted, settings, store, lambda _: store / "rows", job, TEMPLATES) as (
         model,
         identity,
         _,

@@ -19,6 +19,7 @@ from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.models.backend import Model
 from faithtune.models.oracle import OracleModel
 from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.backend import Behaviour
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.paraphraser import ParaphraserSettings
 from frames import arm_of, tampering
@@ -73,7 +74,7 @@ def arm(
     asked: pl.DataFrame, behaviour: dict, templates: dict[str, str], again: int = 50, tests: tuple = (*BY_STEPS, SWEEP)
 ) -> Arm:
     """All that is asked of an oracle; it rewrites its steps itself."""
-    oracle, block = cached(OracleModel(asked, behaviour)), Block(0, asked)
+    oracle, block = cached(OracleModel(asked, Behaviour(**behaviour))), Block(0, asked)
     oracle.model.token_ids = lambda text: []  # part of the keys of rows, which are kept nowhere: a fifth of the time
     written = chains.write(oracle, asked, templates, ChainSettings(max_new_tokens=MAX_NEW_TOKENS))
 

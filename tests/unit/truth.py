@@ -1,7 +1,7 @@
 """What an oracle's estimates must come to, in closed form.
 
 In the formulas: m options (infinite for numbers), o = 1 / (m - 1), rates of
-settings.oracle.Behaviour: accuracy a, faithful f, format_breaks q, noise r, collapse c,
+settings.backend.Behaviour: accuracy a, faithful f, format_breaks q, noise r, collapse c,
 truncated t, leaks l (of the chains not empty); N the length of a chain.
 
     same      two answers of one intent agree: neither is noise, or both are the same noise:
@@ -36,7 +36,7 @@ from itertools import accumulate, product
 from faithtune.interventions.registry import BY_STEPS, SWEEP, direction
 from faithtune.measures.alpha import steps_kept
 from faithtune.models.oracle import BROKEN_MASS, SURE
-from faithtune.settings.oracle import Behaviour
+from faithtune.settings.backend import Behaviour
 
 # Estimates without a truth to recover.
 UNCHECKED = {"chance": "a property of the questions, without an interval"}

@@ -79,7 +79,7 @@ except UserError as error:
 
 # Scripts read these from there, not from params: they decide how fast, not what.
 config["compute"] = STUDY.compute.model_dump()
-config["hosts"] = plan.hosting(STUDY)
+config["hosts"] = {name: settings.model_dump() for name, settings in plan.hosting(STUDY).items()}
 ARMS = [arm | {"eval_sets": plan.eval_sets(STUDY, arm)} for arm in plan.arms(STUDY)]
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
@@ -212,7 +212,7 @@ def get_backend(wildcards):
 def get_backend_of(model, arm):
     """That of an arm by its name; of chats with the templates of their turns."""
     chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
-    return plan.backend(STUDY, model, arm) | chat
+    return plan.backend(STUDY, model, arm).model_dump(exclude_none=True) | chat
 
 
 def models_of(*kinds):

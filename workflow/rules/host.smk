@@ -12,7 +12,7 @@ rule host:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: {"backend": plan.backend(STUDY, wc.model, BASE), "code": code("host.py")},
+        spec=lambda wc: {"backend": plan.backend(STUDY, wc.model, BASE).model_dump(), "code": code("host.py")},
     script:
         "../scripts/host.py"
 

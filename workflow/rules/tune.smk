@@ -49,7 +49,7 @@ rule tune_hosted:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "backend": plan.backend(STUDY, wc.model, BASE),
+            "backend": plan.backend(STUDY, wc.model, BASE).model_dump(),
             "tuning": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm)),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune_hosted.py"),

@@ -17,6 +17,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.jobs import gpus
     from faithtune.models import token_counts
     from faithtune.settings.answers import AnswerSettings
+    from faithtune.settings.backend import Backend
     from faithtune.settings.interventions import InterventionSettings
 
     gpus.claim(snakemake.resources.gpu)
@@ -37,8 +38,8 @@ with job.logged(snakemake.log[0]):
         read("paraphrases", PARAPHRASES),
         read("regenerations", REGENERATIONS),
     )
-    run = StageRun("answers", **snakemake.wildcards)
-    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
+    run, backend = StageRun("answers", **snakemake.wildcards), Backend(**spec["backend"])
+    with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         parts = [
             (block.rows(tampered), answers.answer(arm, block, chains, tampered, spec["templates"], settings))
             for block in blocks

@@ -12,13 +12,14 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.jobs import gpus
+    from faithtune.settings.backend import Backend
     from faithtune.settings.chains import ChainSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     settings = ChainSettings(**spec["chains"])
     questions = parquet.read(inputs.questions, QUESTIONS)
-    run = StageRun("chains", **snakemake.wildcards)
-    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
+    run, backend = StageRun("chains", **snakemake.wildcards), Backend(**spec["backend"])
+    with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         frames = [chains.write(arm, block.questions, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], CHAINS)

@@ -6,8 +6,10 @@ with job.logged(snakemake.log[0]):
     from faithtune.arms import identity
     from faithtune.hosts import host
     from faithtune.models import token_counts
+    from faithtune.settings.backend import Backend
+    from faithtune.settings.hosts import HostSettings
 
-    api = identity.hosted_section(snakemake.params.spec["backend"], snakemake.input)
-    settings = snakemake.config["hosts"][snakemake.wildcards.model]
-    count = token_counts.counter("api", api["tokenizer"]) if api["tokenizer"] else None
-    job.write_json(host.check(host.connect(api["name"], api | settings), count), snakemake.output[0])
+    hosted = identity.hosted_model(Backend(**snakemake.params.spec["backend"]), snakemake.input)
+    settings = HostSettings(**snakemake.config["hosts"][hosted.name])
+    count = token_counts.counter("api", hosted.tokenizer) if hosted.tokenizer else None
+    job.write_json(host.check(host.connect(hosted, settings), count), snakemake.output[0])

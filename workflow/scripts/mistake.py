@@ -13,14 +13,15 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.interventions import mistakes
     from faithtune.jobs import gpus
+    from faithtune.settings.backend import Backend
     from faithtune.settings.paraphraser import ParaphraserSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
     questions = parquet.read(inputs.questions, QUESTIONS)
     settings = ParaphraserSettings(**spec["paraphraser"])
-    run = StageRun("mistakes", **snakemake.wildcards)
-    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
+    run, backend = StageRun("mistakes", **snakemake.wildcards), Backend(**spec["backend"])
+    with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
         frames = [mistakes.mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], MISTAKES)

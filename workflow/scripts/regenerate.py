@@ -14,6 +14,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.interventions import regeneration
     from faithtune.interventions.registry import REGENERATED, TESTS
     from faithtune.jobs import gpus
+    from faithtune.settings.backend import Backend
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input
@@ -23,8 +24,8 @@ with job.logged(snakemake.log[0]):
     rewritten = {
         test: parquet.read(inputs.get(stage), schemas[stage]) for test, stage in stages.items() if inputs.get(stage)
     }
-    run = StageRun("regenerations", **snakemake.wildcards)
-    with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
+    run, backend = StageRun("regenerations", **snakemake.wildcards), Backend(**spec["backend"])
+    with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
         frames = [
             regeneration.regenerations(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])

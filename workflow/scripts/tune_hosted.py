@@ -8,22 +8,25 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.core.schemas.training import HOSTED_TRAINING
     from faithtune.hosts import billing, host, session
+    from faithtune.settings.backend import Backend
+    from faithtune.settings.hosts import HostSettings
+    from faithtune.settings.tunings import HostedTraining
     from faithtune.tuning import hosted
 
     spec, names = snakemake.params.spec, snakemake.wildcards
-    api, settings = spec["backend"]["api"], snakemake.config["hosts"][names.model]
+    model, settings = Backend(**spec["backend"]).api, HostSettings(**snakemake.config["hosts"][names.model])
     with session.open_ledger(settings, folders.STORE) as ledger:
         meter = billing.Meter(
-            host.connect(names.model, api | settings),
+            host.connect(model, settings),
             ledger,
-            session.price(settings, api["model"], training=True),
+            session.price(settings, model.model, training=True),
             arm=names.arm,
             eval_set=None,
             stage="tune",
-            count_tokens=session.token_upper_bound(api),
+            count_tokens=session.token_upper_bound(model),
         )
         questions = parquet.read(snakemake.input.questions, QUESTIONS)
         records = folders.STORE / "tunings"
-        card, log = hosted.train(meter, questions, spec["templates"], spec["tuning"], records)
+        card, log = hosted.train(meter, questions, spec["templates"], HostedTraining(**spec["tuning"]), records)
     parquet.write(log, snakemake.output.training, HOSTED_TRAINING)
     job.write_json(card, snakemake.output.card)

@@ -17,6 +17,8 @@ from faithtune.data import questions
 from faithtune.hosts import session
 from faithtune.jobs import job
 from faithtune.models import loading, precision
+from faithtune.settings.backend import Backend
+from hosting import hosted_model
 
 # Where a process of its own finds the library.
 PATH = {"PYTHONPATH": str(paths.WORKFLOW / "scripts")}
@@ -232,7 +234,7 @@ def opened(tmp_path, monkeypatch):
         job.write_json(precision.choose(dtype, precision.cpu()), "precision.json")
         run = StageRun(stage, **{"model": "m", "arm": "a", "eval_set": "sums"} | names)
         cards = {"model": "model.json", "arm": "arm.json", "precision": "precision.json"}
-        backend = {"quantisation": quantisation}
+        backend = Backend(quantisation=quantisation)
         with open_arm(backend, asked, run, cards, {"compute": compute}, 1) as (arm, _):
             return arm.identity, arm.rows.folder
 
@@ -258,8 +260,11 @@ def test_no_job_reads_the_rows_of_another_arm(opened):
 
 def test_each_field_of_a_hosted_arm_counts():
     """But for what the configuration calls it, and for abilities that change no row."""
-    api = {"name": "big", "model": "m", "base_url": "https://host/v1", "endpoint": "chat", "tokenizer": None}
-    api |= {"abilities": ["logprobs"], "top_logprobs": None, "extra": {}}
+    hosted = hosted_model("big", "https://host/v1", "m", endpoint="chat", abilities=["logprobs"])
+
+    def identity_of(**changes) -> str:
+        return session.identity(hosted.model_copy(update=changes))
+
     changed = [
         {"model": "ft:m:1"},
         {"base_url": "https://other/v1"},
@@ -269,14 +274,14 @@ def test_each_field_of_a_hosted_arm_counts():
         {"top_logprobs": 7},
         {"extra": {"top_p": 0.5}},
     ]
-    assert len({session.identity(api | one) for one in ({}, *changed)}) == 1 + len(changed)
+    assert len({identity_of(**one) for one in ({}, *changed)}) == 1 + len(changed)
     same = [
         {"name": "large"},
         {"base_url": "https://host/v1/"},
         {"abilities": ["batch", "logprobs"]},
         {"top_logprobs": 20},
     ]
-    assert {session.identity(api | one) for one in same} == {session.identity(api)}
+    assert {identity_of(**one) for one in same} == {identity_of()}
 
 
 def test_a_served_arm_has_a_name_of_its_own():

@@ -84,7 +84,7 @@ def test_an_error_whose_words_are_cut_short_is_the_clients_own():
 
         thread = threading.Thread(target=refuse)
         thread.start()
-        at = host.connect("big", api_of(f"http://127.0.0.1:{server.getsockname()[1]}/v1"))
+        at = host.connect(*api(f"http://127.0.0.1:{server.getsockname()[1]}/v1"))
         with pytest.raises(openai.APIConnectionError):
             at.send(at.body("Q?", 9))
         thread.join()
@@ -101,9 +101,8 @@ def test_a_web_page_in_place_of_the_api_is_told(monkeypatch):
 
 def test_no_part_of_an_address_that_is_a_secret_is_told(monkeypatch):
     monkeypatch.setenv("FAITHTUNE_TEST_URL", "http://me:s3cretword@127.0.0.1:9/v1")
-    settings = api_of(None) | {"base_url": None, "base_url_env": "FAITHTUNE_TEST_URL", "timeout": 2}
     with pytest.raises(UserError, match="cannot be reached") as error:
-        host.check(host.connect("big", settings), None)
+        host.check(host.connect(*api(None, base_url_env="FAITHTUNE_TEST_URL", timeout=2.0)), None)
     assert "s3cretword" not in str(error.value)
 
 
@@ -157,21 +156,13 @@ def test_an_unknown_model_is_named():
 
 def test_a_host_that_is_not_there():
     with pytest.raises(UserError, match=r"http://127\.0\.0\.1:9/v1/ cannot be reached"):
-        host.check(host.connect("big", {**api_of("http://127.0.0.1:9/v1"), "timeout": 2}), None)
-
-
-def api_of(url):
-    class Address:
-        pass
-
-    Address.url = url
-    return api(Address)
+        host.check(host.connect(*api("http://127.0.0.1:9/v1", timeout=2.0)), None)
 
 
 @pytest.mark.parametrize("part", ["api_key_env", "base_url_env"])
 def test_a_variable_that_is_not_set_is_named(part):
     with pytest.raises(UserError, match=f"models.big.api.{part}: the variable that it names is not set"):
-        host.connect("big", api_of("http://h/v1") | {part: "FAITHTUNE_NONE"})
+        host.connect(*api("http://h/v1", **{part: "FAITHTUNE_NONE"}))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha
 from faithtune.models.backend import Query
 from faithtune.models.oracle import SURE, OracleModel
+from faithtune.settings.backend import Behaviour
 from faithtune.settings.chains import ChainSettings
 from truth import Truth
 
@@ -252,7 +253,7 @@ def test_only_an_order_sensitive_oracle_tells_the_order_of_steps(options):
     """Every other order of the same steps comes to another answer, or to the same if it is not order-sensitive."""
     asked = oracles.made_up(20, options)
     for sensitive in (0, 1):
-        model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 4], "order_sensitive": sensitive})
+        model = OracleModel(asked, Behaviour(**{"accuracy": 0.5, "steps": [1, 4], "order_sensitive": sensitive}))
         for row in asked.iter_rows(named=True):
             mind = model._mind(row)
             for order in permutations(mind.steps):
@@ -278,7 +279,7 @@ def test_the_match_after_shuffling_is_the_share_that_does_not_read_the_order(opt
 def test_no_part_of_a_chain_leads_to_the_answer(options):
     """Neither too few steps nor any one of them mistaken, whatever remains."""
     asked = oracles.made_up(50, options)
-    model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 8], "order_sensitive": 0.5})
+    model = OracleModel(asked, Behaviour(**{"accuracy": 0.5, "steps": [1, 8], "order_sensitive": 0.5}))
     for row in asked.iter_rows(named=True):
         mind = model._mind(row)
         lines = [f"Add {n} to the count." for n in mind.steps]
@@ -305,13 +306,13 @@ def test_rows_go_through_the_store(tmp_path, templates):
     asked = oracles.made_up(5, 4)
     for expected in (5, 0):
         with RowStore(tmp_path) as store:
-            arm = CachedArm(OracleModel(asked, {}), store, "oracle")
+            arm = CachedArm(OracleModel(asked, Behaviour()), store, "oracle")
             chains.write(arm, asked, templates, ChainSettings(max_new_tokens=96))
         assert store.computed == expected
 
 
 def test_a_turn_that_is_not_begun_gets_the_same_chain(templates):
-    asked, model = oracles.made_up(5, 4), OracleModel(oracles.made_up(5, 4), {"collapse": 0.4})
+    asked, model = oracles.made_up(5, 4), OracleModel(oracles.made_up(5, 4), Behaviour(**{"collapse": 0.4}))
     both = [ChainSettings(max_new_tokens=96, forced_start=forced_start) for forced_start in (False, True)]
     free, forced = (chains.write(oracles.cached(model), asked, templates, settings) for settings in both)
     assert free["steps"].equals(forced["steps"])
@@ -319,7 +320,7 @@ def test_a_turn_that_is_not_begun_gets_the_same_chain(templates):
 
 def test_a_chain_longer_than_the_limit_is_cut(templates):
     asked = oracles.made_up(5, 4)
-    model = OracleModel(asked, {})
+    model = OracleModel(asked, Behaviour())
     cut = chains.write(oracles.cached(model), asked, templates, ChainSettings(max_new_tokens=12))
     assert set(cut["outcome"]) == {"truncated"}
     assert [model.count_tokens(text) for text in cut["text"]] == [14] * 5  # "Step 1:" was there
@@ -330,7 +331,7 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
     """After a mistake a faithful arm comes to another answer, a post-hoc one to its own; other words change nothing."""
     asked = oracles.made_up(20, 4)
     for faithful in (0, 1):
-        model = OracleModel(asked, {"faithful": faithful})
+        model = OracleModel(asked, Behaviour(**{"faithful": faithful}))
         [*whole] = chains.write(oracles.cached(model), asked, templates, ChainSettings(max_new_tokens=96)).iter_rows(
             named=True
         )
@@ -350,7 +351,7 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
 
 
 def test_steps_are_put_in_other_words_or_mistaken(templates):
-    model = OracleModel(oracles.made_up(3, 4), {})
+    model = OracleModel(oracles.made_up(3, 4), Behaviour())
     user, opening = templates["paraphrase_1"].rsplit("\n", 1)
     step = "Add 7 to the count."
     for before, expected in (("", "To the count, add 7."), ("Make a mistake.\n", "Add 8 to the count.")):
@@ -364,7 +365,7 @@ def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):
     rows = [questions.choice("Which?", ["red", "blue", "red", "all  of these"], "C", context="Box 1.\n\nIt is red.")]
     asked = questions.frame(rows, "boxes", "eval")
     [row] = asked.to_dicts()
-    model = OracleModel(asked, {"faithful": 0})
+    model = OracleModel(asked, Behaviour(**{"faithful": 0}))
 
     def letter(options: list[str]) -> str:
         user = prompts.user_turn(templates, "no_cot", row | {"options": options})
@@ -384,14 +385,14 @@ def test_a_question_is_told_from_those_whose_text_is_in_it(templates):
 
 
 def test_what_it_does_not_know_is_an_error(templates):
-    model = OracleModel(oracles.made_up(3, 4), {})
+    model = OracleModel(oracles.made_up(3, 4), Behaviour())
     other = prompts.user_turn(templates, "cot", oracles.made_up(9, 4).to_dicts()[-1])
     with pytest.raises(UserError, match="neither a question nor a step"):
         list(model.generate([model.render(other, "Step 1:")], 96, bool))
 
 
 def test_filler_has_as_many_words_as_the_step():
-    model = OracleModel(oracles.made_up(3, 4), {})
+    model = OracleModel(oracles.made_up(3, 4), Behaviour())
     assert (
         model.count_tokens("Step 1: Add 2 to the count.") == len(model.prompt_key("Step 1: Add 2 to the count.")) == 7
     )

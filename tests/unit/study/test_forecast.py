@@ -13,6 +13,7 @@ from faithtune.extraction import steps
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
 from faithtune.settings.configuration import Configuration
+from faithtune.settings.tunings import HostedTraining
 from faithtune.study.forecast import stages
 from faithtune.study.forecast import text as forecast_text
 from faithtune.study.forecast.dry_run import HostedArm
@@ -230,14 +231,14 @@ def test_stored_rows_are_not_asked_for():
 
 
 def test_a_tuning():
-    settings = {"method": "supervised", "target": "rationale", "n_epochs": 2, "validation_share": 0}
+    settings = HostedTraining(target="rationale", seed=42, n_epochs=2, validation_share=0)
     row = stages.tuning(hosted("chat"), ARM, questions(3), settings, False)
     # Each example: 6 words, and of the turn 4 + 4 + 3, and 8 for each of the two messages
     assert row["prompt_tokens"] == 2 * 3 * (6 + 11 + 16)
     assert row["usd"] == row["usd_left"] == pytest.approx(row["prompt_tokens"] * 25 / 1e6)
     assert row["usd_left_most"] > row["usd"]  # rather too many tokens are reserved
     assert (row["calls_left"], row["assumed"]) == (1, False)
-    done = stages.tuning(hosted("chat"), ARM, questions(3), settings | {"n_epochs": None}, True)
+    done = stages.tuning(hosted("chat"), ARM, questions(3), settings.model_copy(update={"n_epochs": None}), True)
     assert (done["calls_left"], done["usd_left"], done["assumed"]) == (0, 0, True)
     assert done["prompt_tokens"] == row["prompt_tokens"] // 2 * 3
 

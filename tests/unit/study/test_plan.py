@@ -97,11 +97,11 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
         "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_A"}},
     }
     full = config.load(raw)
-    identities = {name: session.identity(plan.backend(full, name, "base")["api"]) for name in "abcde"}
+    identities = {name: session.identity(plan.backend(full, name, "base").api) for name in "abcde"}
     assert identities["c"] == identities["d"]
     assert len(set(identities.values())) == 4
     assert "URL_A" not in str(plan.backend(full, "s", "base"))  # its arms bear fingerprints
-    assert plan.hosting(full)["s"]["section"] == "served"
+    assert plan.hosting(full)["s"].section == "served"
 
 
 def test_how_a_host_is_asked_decides_nothing(raw):
@@ -136,8 +136,8 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
         ("i", "ft-gsm8k", "gsm8k", 0),
     ]
     assert [plan.eval_sets(full, arm) for arm in arms] == [["sums", "siqa"]] * 3 + [["siqa"]]
-    assert plan.backend(full, "o", "base")["oracle"]["noise"] == 0.1
-    assert plan.backend(full, "o", "ft-siqa-7")["oracle"]["noise"] == 0
+    assert plan.backend(full, "o", "base").oracle.noise == 0.1
+    assert plan.backend(full, "o", "ft-siqa-7").oracle.noise == 0
 
 
 def test_reasoning_sets_are_those_of_worked_solutions(raw):

@@ -20,8 +20,10 @@ from faithtune.data import questions
 from faithtune.hosts import finetune_api, session
 from faithtune.hosts.spend import ledger as spend
 from faithtune.hosts.spend import prices
+from faithtune.settings.hosts import HostSettings
 from faithtune.tuning import examples, hosted
 from hosted_tunings import KEY_ENV, MODEL, PRICE, SETTINGS, TEMPLATES, sums, tune
+from hosting import hosted_model
 from standin.faults import Fault
 from standin.host import StandIn
 from standin.remote import Remote
@@ -85,7 +87,7 @@ class Characters:
 def test_examples_are_those_of_a_local_tuning(asked, target):
     from faithtune.tuning import train as local
 
-    settings = SETTINGS | {"target": target, "validation_share": 0}
+    settings = SETTINGS.model_copy(update={"target": target, "validation_share": 0})
     training, validation = hosted.files(asked, BOTH, settings)
     assert validation is None
     for question, line in zip(asked.to_dicts(), lines(training), strict=True):
@@ -100,8 +102,8 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
 
 @pytest.mark.parametrize("asked", [sums(200), CHOICES], ids=["numbers", "choices"])
 def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
-    settings = SETTINGS | {"method": "dpo", "validation_share": 0}
-    right = hosted.files(asked, BOTH, settings | {"method": "supervised"})[0]
+    settings = SETTINGS.model_copy(update={"method": "dpo", "validation_share": 0})
+    right = hosted.files(asked, BOTH, settings.model_copy(update={"method": "supervised"}))[0]
     found = lines(hosted.files(asked, BOTH, settings)[0])
     wrong_answers = []
     for question, line, supervised in zip(asked.to_dicts(), found, lines(right), strict=True):
@@ -154,7 +156,7 @@ def test_validation_questions_are_whole_groups_by_a_fixed_draw():
 
 
 def test_a_tuned_model_answers_and_its_card_tells_all(host, tmp_path, capsys):
-    card, log = tune(host.url, tmp_path, learning_rate_multiplier=0.5, batch_size="auto")
+    card, log = tune(host.url, tmp_path, learning_rate_multiplier=0.5, batch_size=None)
     assert card["hosted_model"].startswith(f"ft:{MODEL}:standin:{record(tmp_path).stem}:")
     assert (card["method"], card["base"], card["seed"]) == ("supervised", MODEL, 42)
     assert card["hyperparameters"] == {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 0.5}
@@ -443,20 +445,13 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands
     monkeypatch.chdir(tmp_path)
     parquet.write(sums(), tmp_path / "questions.parquet", QUESTIONS)
-    api = {"base_url": host.url, "model": MODEL, "endpoint": "chat", "abilities": ["tune"], "tokenizer": None}
-    settings = {
-        "api_key_env": KEY_ENV,
-        "timeout": 30,
-        "extra": {},
-        "budget_usd": None,
-        "prices": None,
-        "section": "api",
-    }
+    model = hosted_model("gpt", host.url, MODEL, endpoint="chat", abilities=["tune"])
+    settings = HostSettings(api_key_env=KEY_ENV, timeout=30)
     rule = SimpleNamespace(
         log=["log.txt"],
-        params=SimpleNamespace(spec={"backend": {"api": api}, "tuning": SETTINGS, "templates": TEMPLATES}),
+        params=SimpleNamespace(spec={"backend": {"api": model}, "tuning": dict(SETTINGS), "templates": TEMPLATES}),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
-        config={"hosts": {"gpt": settings}},
+        config={"hosts": {"gpt": dict(settings)}},
         input=SimpleNamespace(questions="questions.parquet"),
         output=SimpleNamespace(training="training.parquet", card="arm.json"),
     )
@@ -464,7 +459,7 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     with spend.Ledger(tmp_path / "results" / "store" / "spend.sqlite") as found:
         [row] = found.frame().to_dicts()
     training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.token_upper_bound(api))
+    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.token_upper_bound(model))
     assert row["prompt_tokens"] > 1.3 * 2 * hosted.training_tokens(training)
 
 
@@ -480,7 +475,7 @@ def test_a_budget_stops_before_anything_is_sent(host, tmp_path):
 
 def test_a_budget_needs_the_number_of_epochs(host, tmp_path):
     with pytest.raises(UserError, match="the host is to choose n_epochs of ft-sums-42"):
-        tune(host.url, tmp_path, budget=10, n_epochs="auto")
+        tune(host.url, tmp_path, budget=10, n_epochs=None)
     assert tune(host.url, tmp_path, n_epochs=None)[0]["hyperparameters"]["n_epochs"] == 3
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from faithtune.jobs import job
+from faithtune.settings.backend import Backend, Behaviour, HostedModel
 
 
 def fingerprint(model: dict, arm: dict | None, quantisation: str, dtype: str) -> str:
@@ -18,23 +19,23 @@ def fingerprint(model: dict, arm: dict | None, quantisation: str, dtype: str) ->
     return _sha256([model["weights_sha256"], tuned, quantisation, dtype])
 
 
-def of_oracle(behaviour: dict, questions: pl.DataFrame) -> str:
+def of_oracle(behaviour: Behaviour, questions: pl.DataFrame) -> str:
     """The identity of an oracle: sha256 (hex). An oracle knows the answers, so they are part of it."""
-    return _sha256([behaviour, questions.select("id", "answer").rows()])
+    return _sha256([behaviour.model_dump(exclude_none=True), questions.select("id", "answer").rows()])
 
 
-def hosted_section(backend: dict, cards: Mapping[str, str]) -> dict:
-    """An arm's section `api`, completed by the contents of its cards (paths of model.json, precision.json, arm.json).
+def hosted_model(backend: Backend, cards: Mapping[str, str]) -> HostedModel:
+    """An arm's model at its host, completed by its cards (paths of model.json, precision.json, arm.json).
 
     An arm that its host tuned has the name that the host gave it. Where the weights are here and the host is one's
     own server, the tokenizer is known, and the name holds the fingerprint, so that no other adapter can answer.
     """
-    api, model, arm = backend["api"], job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
+    api, model, arm = backend.api, job.read_json(cards.get("model")), job.read_json(cards.get("arm"))
     if model is not None:
         dtype = job.read_json(cards["precision"])["dtype"]
-        name = served_name(api["name"], backend["quantisation"], dtype, model, arm)
-        return api | {"model": name, "tokenizer": model["path"]}
-    return api | ({"model": arm["hosted_model"]} if arm else {})
+        name = served_name(api.name, backend.quantisation, dtype, model, arm)
+        return api.model_copy(update={"model": name, "tokenizer": model["path"]})
+    return api.model_copy(update={"model": arm["hosted_model"]} if arm else {})
 
 
 def served_name(name: str, quantisation: str, dtype: str, model: dict, arm: dict | None) -> str:

@@ -14,11 +14,14 @@ from faithtune.arms.folders import STORE, StageRun, expanded_folder, sibling_fol
 from faithtune.arms.row_store import RowStore
 from faithtune.jobs import job
 from faithtune.models.backend import Model
+from faithtune.settings.backend import Backend
+from faithtune.settings.compute import ComputeSettings
+from faithtune.settings.hosts import HostSettings
 
 
 @contextlib.contextmanager
 def open_arm(
-    backend: dict, questions: pl.DataFrame, run: StageRun, cards: Mapping[str, str], how: dict, threads: int
+    backend: Backend, questions: pl.DataFrame, run: StageRun, cards: Mapping[str, str], how: dict, threads: int
 ) -> Iterator[tuple[CachedArm, Iterator[Block]]]:
     """Yields the arm, and the job's questions in blocks. Weights are loaded when they are first needed.
 
@@ -31,30 +34,29 @@ def open_arm(
         how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.hosting` as `hosts`.
         threads: of PyTorch.
     """
-    on_disk, together = None, False
+    compute, on_disk, together = ComputeSettings(**how["compute"]), None, False
     with contextlib.ExitStack() as opened:
-        if "oracle" in backend:
+        if backend.oracle:
             from faithtune.models import oracle
 
-            model = oracle.OracleModel(questions, backend["oracle"])
-            arm = identity.of_oracle(backend["oracle"], questions)
-        elif "api" in backend:
+            model = oracle.OracleModel(questions, backend.oracle)
+            arm = identity.of_oracle(backend.oracle, questions)
+        elif backend.api:
             from faithtune.hosts import session
 
-            api = identity.hosted_section(backend, cards)
+            hosted = identity.hosted_model(backend, cards)
             labels = {"stage": run.stage, "arm": run.arm, "eval_set": run.eval_set}
-            settings = how["hosts"][api["name"]]
+            settings = HostSettings(**how["hosts"][hosted.name])
             model, arm, on_disk = opened.enter_context(
-                session.open_session(api, settings, STORE, run.rows_folder, labels, backend.get("chat", {}))
+                session.open_session(hosted, settings, STORE, run.rows_folder, labels, backend.chat)
             )
         else:
-            model, arm = _local(backend["quantisation"], cards, how["compute"], threads)
+            model, arm = _local(backend.quantisation, cards, compute, threads)
             together = True
         folder = run.rows_folder(arm)
         rows = opened.enter_context(RowStore(folder, on_disk, sibling_folders(folder), together))
         cached = CachedArm(model, rows, arm)
-        size = how["compute"]["block_size"]
-        found = blocks.cut(questions, size, run.shard) if together else [Block(0, questions)]
+        found = blocks.cut(questions, compute.block_size, run.shard) if together else [Block(0, questions)]
         yield cached, committed(found, cached)
 
 
@@ -67,7 +69,7 @@ def committed(found: list[Block], arm: CachedArm) -> Iterator[Block]:
         arm.commit()
 
 
-def _local(quantisation: str, cards: Mapping[str, str], compute: dict, threads: int) -> tuple[Model, str]:
+def _local(quantisation: str, cards: Mapping[str, str], compute: ComputeSettings, threads: int) -> tuple[Model, str]:
     """A model whose weights are on this machine, and its identity."""
     import psutil
     import torch
@@ -77,8 +79,8 @@ def _local(quantisation: str, cards: Mapping[str, str], compute: dict, threads: 
     torch.set_num_threads(threads)
     model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
     chosen = job.read_json(cards["precision"])
-    dtype, device = chosen["dtype"], precision.device_kind(compute["device"])
-    packed = compute["max_packed_tokens"] or loading.room(model["path"], quantisation, dtype, device)
+    dtype, device = chosen["dtype"], precision.device_kind(compute.device)
+    packed = compute.max_packed_tokens or loading.room(model["path"], quantisation, dtype, device)
 
     def load_network():
         for card in [model, *([arm] if arm else [])]:
@@ -91,5 +93,5 @@ def _local(quantisation: str, cards: Mapping[str, str], compute: dict, threads: 
         return network
 
     tokenizer = loading.load_tokenizer(model["path"])
-    network = local.LocalModel(tokenizer, load_network, compute["batch_size"], packed)
+    network = local.LocalModel(tokenizer, load_network, compute.batch_size, packed)
     return network, identity.fingerprint(model, arm, quantisation, dtype)

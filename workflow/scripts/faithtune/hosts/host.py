@@ -24,6 +24,8 @@ from faithtune.core.redaction import redacted
 from faithtune.hosts import calls, responses
 from faithtune.hosts.calls import MalformedResponse, RateLimiter
 from faithtune.hosts.checks import HIDDEN_CHAIN, check_key, is_reasoning_model
+from faithtune.settings.backend import HostedModel
+from faithtune.settings.hosts import HostSettings
 
 # The most log-probabilities per token that the endpoints return, by OpenAI's reference.
 TOP_LOGPROBS = {"chat": 20, "completions": 5}
@@ -108,34 +110,36 @@ class Host:
         return UserError(redacted(f"{self.where}: {what}: {' '.join(str(said).split())}", secrets)[:500])
 
 
-def connect(name: str, api: dict) -> Host:
-    """The host of the model `name`; `api`: the section of its configuration, with defaults."""
-    section, url, key = api.get("section", "api"), api.get("base_url"), None
-    where = f"models.{name}.{section}"
-    for part in ("base_url_env", "api_key_env"):
-        variable = api.get(part)
+def connect(hosted: HostedModel, settings: HostSettings) -> Host:
+    """The host of a model; UserError where an environment variable is missing or the model hides its reasoning."""
+    where, url, key = f"models.{hosted.name}.{settings.section}", hosted.base_url, None
+    variables = {"base_url_env": settings.base_url_env, "api_key_env": settings.api_key_env}
+    for part, variable in variables.items():
         if variable and not os.environ.get(variable):  # not quoted: users may have pasted the key itself
             raise UserError(f"{where}.{part}: the variable that it names is not set in the environment")
-    if api.get("base_url_env"):
-        url = os.environ[api["base_url_env"]]
-    if api.get("api_key_env"):
-        key = os.environ[api["api_key_env"]].strip()
+    if settings.base_url_env:
+        url = os.environ[settings.base_url_env]
+    if settings.api_key_env:
+        key = os.environ[settings.api_key_env].strip()
         check_key(f"{where}.api_key_env", key)
     client = openai.OpenAI(
         base_url=url,
         api_key=key or "none",  # the client requires a key even where the server does not
-        timeout=api["timeout"],
+        timeout=settings.timeout,
         max_retries=0,  # calls.retry retries, so that the ledger counts every attempt
     )
-    if section == "api" and is_reasoning_model(api["model"]):  # a served model's name says nothing
-        raise UserError(f"{where}.model is {api['model']!r}; {HIDDEN_CHAIN}")
-    decides = api["model"], api["endpoint"], tuple(api["abilities"])
-    return Host(name, *decides, client, api["extra"], api.get("api_key_env"), top_logprobs(api), section)
+    # The name of a served model says nothing.
+    if settings.section == "api" and is_reasoning_model(hosted.model):
+        raise UserError(f"{where}.model is {hosted.model!r}; {HIDDEN_CHAIN}")
+    decides = hosted.model, hosted.endpoint, tuple(hosted.abilities)
+    return Host(
+        hosted.name, *decides, client, hosted.extra, settings.api_key_env, top_logprobs(hosted), settings.section
+    )
 
 
-def top_logprobs(api: dict) -> int:
+def top_logprobs(hosted: HostedModel) -> int:
     """How many log-probabilities per token to request where option letters are read."""
-    return api.get("top_logprobs") or TOP_LOGPROBS[api["endpoint"]]
+    return hosted.top_logprobs or TOP_LOGPROBS[hosted.endpoint]
 
 
 def check(host: Host, count_tokens: Callable[[str], int] | None) -> dict:

@@ -40,7 +40,6 @@ from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
 from faithtune.data.prompts import CUE
 from faithtune.models.backend import Answer, Completion, Query
-from faithtune.settings.oracle import Behaviour
 
 ENGINE = "oracle-3"  # part of every row's key: raise it when a change here alters what an oracle says
 SURE = 0.9  # probability of what is answered; all else shares the rest
@@ -111,7 +110,7 @@ class OracleModel:
     scores = continues = True
 
     def __init__(self, questions: pl.DataFrame, behaviour: dict):
-        self.behaviour = Behaviour(**behaviour)
+        self.behaviour = behaviour
         self.stems = [(_stem(row), row) for row in questions.iter_rows(named=True)]
         # A question is asked many times, in two user's turns.
         self._asked = functools.cache(self._asked)

@@ -79,3 +79,18 @@ class ServedSettings(Section):
     """Seconds that a call may take."""
     extra: dict[str, Any] = {"add_special_tokens": False}
     """Further fields of every request."""
+
+
+class HostSettings(Section):
+    """How a host is asked, and at what price. No row depends on it, so that a change makes no job stale."""
+
+    section: Literal["api", "served"] = "api"
+    """Where in the configuration its keys are."""
+    base_url_env: str | None = None
+    api_key_env: str | None = None
+    mode: Literal["calls", "batch"] = "calls"
+    batch: BatchSettings = BatchSettings()
+    concurrency: int = 8
+    timeout: float
+    budget_usd: Number | None = None
+    prices: str | dict | None = None

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from faithtune.settings.backend import Behaviour
 from faithtune.settings.data import SourceFile
 from faithtune.settings.hosts import ApiSettings, ServedSettings
-from faithtune.settings.oracle import Behaviour
 from faithtune.settings.section import ArmName, OptionalInteger, Section
 
 # What a model is, by the key it has.

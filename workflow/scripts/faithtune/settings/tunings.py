@@ -91,17 +91,11 @@ class Training(_Recipe):
     """Hash of the code that trains."""
 
 
-class HostedTuningSettings(Section):
-    """A recipe of a host's fine-tuning endpoint."""
+class _HostedRecipe(Section):
+    """How a host tunes a model."""
 
-    train_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets this recipe is tuned on, one arm each."""
-    models: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The models this recipe tunes; all whose host can tune where it is not given."""
     method: Literal["supervised", "dpo"] = "supervised"
     """`supervised`, or `dpo` (the right answer preferred to a wrong one), where the host has it."""
-    target: Literal["native", "rationale", "answer_only"] = "native"
-    """What is learnt, as in tunings."""
     validation_share: Number = Field(0.1, ge=0, lt=1)
     """Share of the training questions in the host's validation file."""
     n_epochs: OptionalInteger = Field(None, ge=1)
@@ -112,5 +106,25 @@ class HostedTuningSettings(Section):
     """Times the host's own learning rate; the host chooses where it is not given."""
     beta: OptionalNumber = Field(None, gt=0)
     """For dpo: how near it stays to the model as it was; the host chooses where it is not given."""
+
+
+class HostedTuningSettings(_HostedRecipe):
+    """A recipe of a host's fine-tuning endpoint."""
+
+    train_sets: Annotated[list[str], Unique] = Field(min_length=1)
+    """The data sets this recipe is tuned on, one arm each."""
+    models: Annotated[list[str], Field(min_length=1), Unique] | None = None
+    """The models this recipe tunes; all whose host can tune where it is not given."""
+    target: Literal["native", "rationale", "answer_only"] = "native"
+    """What is learnt, as in tunings."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0)]], Unique] = Field([42], min_length=1)
     """Seeds of the host's job; one arm each, pooled in the tables."""
+
+
+class HostedTraining(_HostedRecipe):
+    """All that decides one training at a host, beside the model and the questions."""
+
+    target: Literal["rationale", "answer_only"]
+    """What is learnt."""
+    seed: int
+    """Seed of the host's job."""

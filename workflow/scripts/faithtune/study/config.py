@@ -13,10 +13,10 @@ from faithtune.core.schemas.estimates import BASE
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
+from faithtune.settings.backend import Behaviour
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile
 from faithtune.settings.models import KINDS
-from faithtune.settings.oracle import Behaviour
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 from faithtune.study import plan, source_checks, validation
 

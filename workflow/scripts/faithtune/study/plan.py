@@ -15,8 +15,10 @@ import dataclasses
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE
 from faithtune.data import readers, sources
+from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile, SplitSelection, SplitSettings
+from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
@@ -188,22 +190,19 @@ def tuning_spec(config: Configuration, arm: dict) -> dict:
     return tuning.model_dump(exclude={"train_sets", "models", "seeds"}) | {"target": arm["target"], "seed": arm["seed"]}
 
 
-def backend(config: Configuration, model: str, arm: str) -> dict:
-    """What makes an arm's answers beside the files of its weights: part of what the arm is."""
+def backend(config: Configuration, model: str, arm: str) -> Backend:
+    """What makes an arm's answers besides the files of its weights: part of what the arm is."""
     asked = config.models[model]
     if asked.oracle:
-        return {"oracle": asked.oracle[arm].model_dump(exclude_none=True)}
-    host = {}
-    if asked.host:
-        named = None  # its card says
-        if asked.api:
-            named = asked.api.model if arm == BASE else asked.api.arms.get(arm)
-        host = {"api": {"name": model, "model": named} | asked.host.model_dump(include=set(ROW_KEYS))}
-    if asked.api:
-        if asked.api.base_url is None:  # which server it is, wherever it stands
-            host["api"]["base_url_env"] = asked.api.base_url_env
-        return host
-    return host | loading(config, model)
+        return Backend(oracle=asked.oracle[arm])
+    hosted = asked.host and HostedModel(
+        name=model,
+        model=asked.api and (asked.api.model if arm == BASE else asked.api.arms.get(arm)),
+        # A variable stands for one server, wherever that is. A served model's name says which weights answer.
+        base_url_env=asked.api and (None if asked.api.base_url else asked.api.base_url_env),
+        **asked.host.model_dump(include=set(ROW_KEYS)),
+    )
+    return Backend(api=hosted, quantisation=None if asked.api else asked.quantisation)
 
 
 def loading(config: Configuration, model: str) -> dict:
@@ -234,15 +233,15 @@ def deciding(config: Configuration) -> dict:
     return settings
 
 
-def hosting(config: Configuration) -> dict[str, dict]:
+def hosting(config: Configuration) -> dict[str, HostSettings]:
     """How each hosted model is asked, at what price: no part of what its rows are, so that no job is stale for it."""
     return {
-        name: model.host.model_dump(exclude={*ROW_KEYS, "model", "arms"})
-        | {
-            "budget_usd": config.budget_usd,
-            "prices": config.prices,
-            "section": "served" if model.served else "api",
-        }
+        name: HostSettings(
+            section="served" if model.served else "api",
+            budget_usd=config.budget_usd,
+            prices=config.prices,
+            **model.host.model_dump(exclude={*ROW_KEYS, "model", "arms"}),
+        )
         for name, model in config.models.items()
         if model.host
     }

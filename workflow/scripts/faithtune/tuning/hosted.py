@@ -23,10 +23,10 @@ from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
 from faithtune.hosts.spend.ledger import Reservation
 from faithtune.models import token_counts
+from faithtune.settings.tunings import HostedTraining
 from faithtune.tuning import examples
 
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
-VALIDATION_SHARE = 0.1
 # Assumed if the host chooses: hosts' choice for files of the usual size.
 USUAL_EPOCHS = 3
 # Tokens that a host's format adds to each message, an upper bound.
@@ -46,14 +46,13 @@ def train(
     meter: Meter,
     questions: pl.DataFrame,
     templates: dict[str, str],
-    settings: dict,
+    settings: HostedTraining,
     records: Path,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[dict, pl.DataFrame]:
     """Tune the host's model on training questions; returns the arm's card and its HOSTED_TRAINING log.
 
-    settings: method (supervised | dpo), target, seed; optional: validation_share, n_epochs, batch_size,
-    learning_rate_multiplier and, for dpo, beta; the host chooses what is missing or "auto".
+    The host chooses the hyperparameters that are None.
 
     BudgetError before anything is sent; UserError with the host's message if the job fails or is cancelled.
     """
@@ -65,13 +64,13 @@ def train(
     return _card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
 
 
-def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) -> tuple[bytes, bytes | None]:
+def files(questions: pl.DataFrame, templates: dict[str, str], settings: HostedTraining) -> tuple[bytes, bytes | None]:
     """The training and validation files as JSONL; None without validation questions."""
-    usable = examples.usable(questions, settings["target"])
-    learnt, held = examples.held_out(usable, settings.get("validation_share", VALIDATION_SHARE))
-    make = examples.preference if settings["method"] == "dpo" else examples.supervised
+    usable = examples.usable(questions, settings.target)
+    learnt, held = examples.held_out(usable, settings.validation_share)
+    make = examples.preference if settings.method == "dpo" else examples.supervised
     training, validation = (
-        examples.jsonl([make(templates, question, settings["target"]) for question in part.to_dicts()])
+        examples.jsonl([make(templates, question, settings.target) for question in part.to_dicts()])
         for part in (learnt, held)
     )
     return training, validation or None
@@ -104,23 +103,22 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([steps[step] for step in sorted(steps)], schema=HOSTED_TRAINING)
 
 
-def _spec(host: Host, settings: dict, training: bytes, validation: bytes | None) -> FineTuneSpec:
-    method = settings["method"]
+def _spec(host: Host, settings: HostedTraining, training: bytes, validation: bytes | None) -> FineTuneSpec:
+    method = settings.method
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
-    chosen = {name: settings[name] for name in names if settings.get(name) not in (None, "auto")}
+    chosen = settings.model_dump(include=set(names), exclude_none=True)
     request = {"model": host.model, "method": {"type": method, method: {"hyperparameters": chosen}}}
-    if settings.get("seed") is not None:
-        request["seed"] = settings["seed"]
+    request["seed"] = settings.seed
     content = {"training": training} | ({"validation": validation} if validation else {})
     hashes = {part: hashlib.sha256(data).hexdigest() for part, data in content.items()}
     identity = hashlib.sha256(json.dumps([request, hashes], sort_keys=True).encode()).hexdigest()
     return FineTuneSpec(identity, request, content)
 
 
-def _reservation(meter: Meter, settings: dict, spec: FineTuneSpec) -> Reservation:
+def _reservation(meter: Meter, settings: HostedTraining, spec: FineTuneSpec) -> Reservation:
     """The job as the ledger reserves it: the price of an epoch times the number of epochs."""
-    epochs = settings.get("n_epochs")
-    if epochs in (None, "auto"):
+    epochs = settings.n_epochs
+    if epochs is None:
         if meter.ledger.budget_usd is not None:
             raise UserError(
                 f"config: budget_usd is set, but the host is to choose n_epochs of {meter.arm}, so its cost is unknown;"
@@ -134,7 +132,7 @@ def _reservation(meter: Meter, settings: dict, spec: FineTuneSpec) -> Reservatio
     return Reservation(*names, tokens, 0, usd)
 
 
-def _card(host: Host, settings: dict, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
+def _card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
     method = spec.request["method"]["type"]
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
     name = ended["fine_tuned_model"]
@@ -156,7 +154,7 @@ def _card(host: Host, settings: dict, spec: FineTuneSpec, ended: dict, checkpoin
             }
             for found in checkpoints
         ],
-        "settings": settings,
+        "settings": settings.model_dump(),
         # The weights stay at the host: its name for them and the job distinguish arms.
         "weights_sha256": hashlib.sha256(json.dumps([name, ended["id"]]).encode()).hexdigest(),
     }

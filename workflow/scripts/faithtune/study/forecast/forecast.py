@@ -20,6 +20,7 @@ from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.settings.configuration import Configuration
+from faithtune.settings.tunings import HostedTraining
 from faithtune.study import plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
@@ -44,7 +45,8 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             asker = hosted_arm(config, arm["model"], arm["arm"], templates, table)
             if plan.is_tuned(config, arm):
                 base = hosted_arm(config, arm["model"], BASE, templates, table)
-                settings, done = plan.tuning_spec(config, arm), _card(arm["model"], arm["arm"]) is not None
+                settings = HostedTraining(**plan.tuning_spec(config, arm))
+                done = _card(arm["model"], arm["arm"]) is not None
                 asked = questions[f"{arm['train_set']}.train"]
                 found.append(stages.tuning(base, arm, asked, settings, done))
         if not asker and (not writer or config.models[arm["model"]].kind == "chains"):
@@ -61,18 +63,18 @@ def hosted_arm(
 ) -> HostedArm:
     """An arm at its host. An arm that is still to be tuned has the price of those tuned from its model."""
     section, card = config.models[model].api, _card(model, arm)
-    api = identity.hosted_section(plan.backend(config, model, arm), {"arm": card} if card else {})
-    api |= {"model": api["model"] or f"ft:{section.model}"}
-    host = Host(model, api["model"], api["endpoint"], tuple(api["abilities"]), None, api["extra"], None)
+    hosted = identity.hosted_model(plan.backend(config, model, arm), {"arm": card} if card else {})
+    hosted.model = hosted.model or f"ft:{section.model}"
+    host = Host(model, hosted.model, hosted.endpoint, tuple(hosted.abilities), None, hosted.extra, None)
     return HostedArm(
         host,
         prices.price_of(table, host.model),
         section.mode == "batch",
-        session.tokenizer_of(api),
-        token_counts.counter("api", api["tokenizer"]),
-        session.token_upper_bound(api),
+        session.tokenizer_of(hosted),
+        token_counts.counter("api", hosted.tokenizer),
+        session.token_upper_bound(hosted),
         templates,
-        session.identity(api),
+        session.identity(hosted),
     )
 
 

@@ -29,6 +29,7 @@ from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, 
 from faithtune.models import token_counts
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.interventions import InterventionSettings
+from faithtune.settings.tunings import HostedTraining
 from faithtune.study.forecast.dry_run import DryRunArm, HostedArm
 from faithtune.tuning import hosted
 
@@ -178,11 +179,11 @@ class _Pair:
         return f"{join(lines)}\n{prompts.CUE} {self.answer_text}"
 
 
-def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: dict, done: bool) -> dict:
+def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: HostedTraining, done: bool) -> dict:
     """The row of FORECAST of an arm that a host tunes from `base`; settings: as of `hosted.train`."""
     training, _ = hosted.files(questions, base.templates, settings)
-    known = settings.get("n_epochs") not in (None, "auto")
-    epochs = settings["n_epochs"] if known else hosted.USUAL_EPOCHS
+    known = settings.n_epochs is not None
+    epochs = settings.n_epochs if known else hosted.USUAL_EPOCHS
     trained, most = (epochs * hosted.training_tokens(training, count) for count in (base.count, base.most))
     usd = prices.training_cost(base.price, trained)
     return {

@@ -1,6 +1,6 @@
-"""The section `models.NAME.oracle.ARM`: a synthetic model of known behaviour."""
+"""What makes an arm's answers besides the files of its weights: an oracle's behaviour, or a model at a host."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from faithtune.settings.section import Integer, Section, Seed, Share
 
 
 class Behaviour(Section):
-    """How a synthetic arm reasons and answers (`models.oracle`)."""
+    """The section `models.NAME.oracle.ARM`: how a synthetic arm reasons and answers (`models.oracle`)."""
 
     accuracy: Share = 1
     """Share of the questions on which its own answer is the gold answer."""
@@ -32,3 +32,31 @@ class Behaviour(Section):
     """Least and greatest number of steps of a chain; all lengths are alike."""
     seed: Seed = 0
     """Seed of all its draws."""
+
+
+class HostedModel(Section):
+    """What decides the rows of a model at a host; its section's other keys (`HostSettings`) say how it is asked."""
+
+    name: str
+    """Its name in the configuration."""
+    model: str | None
+    """The host's name of it; None: an arm's card says it."""
+    base_url: str | None
+    """The host's address."""
+    base_url_env: str | None = None
+    """The variable that holds the address, where that says which host it is."""
+    endpoint: Literal["chat", "completions"]
+    abilities: list[str]
+    tokenizer: str | None
+    top_logprobs: int | None
+    extra: dict[str, Any]
+
+
+class Backend(Section):
+    """Who answers for an arm: an oracle, a host (`api`), weights here (`quantisation`), or weights served (both)."""
+
+    oracle: Behaviour | None = None
+    api: HostedModel | None = None
+    quantisation: Literal["nf4", "none"] | None = None
+    chat: dict[str, str] = {}
+    """Templates of a chat's turns."""
