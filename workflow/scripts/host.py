@@ -9,5 +9,5 @@ with job.logged(snakemake.log[0]):
 
     api = identity.hosted_section(snakemake.params.spec["backend"], snakemake.input)
     settings = snakemake.config["hosts"][snakemake.wildcards.model]
-    count = token_counts.counter("api", api["tokenizer"]) if api["tokenizer"] else None
+    count = token_counts.token_counter("api", api["tokenizer"]) if api["tokenizer"] else None
     job.write_json(host.check(host.connect(api["name"], api | settings), count), snakemake.output[0])

@@ -129,7 +129,7 @@ def test_leftovers_are_removed_a_day_later(tmp_path, results, days):
     with pytest.raises(KeyboardInterrupt), parquet.atomic_path(tmp_path / "rows/part-1.parquet") as temporary:
         left.append(temporary.with_name(temporary.name))
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), weights.whole_folder(tmp_path / "arm/weights") as temporary:
+    with pytest.raises(KeyboardInterrupt), weights.atomic_folder(tmp_path / "arm/weights") as temporary:
         left.append(temporary)
         raise KeyboardInterrupt
     left[0].write_text("half")

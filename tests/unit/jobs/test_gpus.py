@@ -181,7 +181,7 @@ def test_a_lock_taken_away_while_it_was_made_is_none(machine, monkeypatch):
 def test_devices_are_those_that_cuda_would_see(monkeypatch, given, names):
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert gpus.present() == names
+    assert gpus.visible_gpus() == names
 
 
 @pytest.mark.parametrize("program", ["exit 9", "echo 0, GPU-a; exit 1", "echo No devices were found", None])
@@ -200,7 +200,7 @@ def test_numbers_stay_numbers_where_nobody_knows_more(machine, monkeypatch):
     (machine / "nvidia-smi").unlink()
     monkeypatch.setenv("PATH", str(machine))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert gpus.present() == ["0", "1"]
+    assert gpus.visible_gpus() == ["0", "1"]
 
 
 def test_a_job_that_wants_none_leaves_all_alone(machine):
@@ -237,5 +237,5 @@ def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, al
         monkeypatch.setenv("SLURM_JOB_ID", allocation)
     assert precision.device_kind("auto") == precision.device_kind("cpu") == "cpu"
     assert capsys.readouterr().err.count("PyTorch finds no CUDA") == warned
-    with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds none here; expected a GPU"):
+    with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds no GPU here; expected one"):
         precision.device_kind("cuda")

@@ -76,4 +76,4 @@ def test_without_a_snakemake_nothing_is_watched(monkeypatch):
     monkeypatch.delenv(parent.STARTED_BY, raising=False)
     monkeypatch.setattr(parent, "_end", lambda: pytest.fail("ended"))
     monkeypatch.setattr(parent.threading, "Thread", lambda **_: pytest.fail("watched"))
-    parent.begin()
+    parent.end_with_parent()

@@ -5,7 +5,7 @@ import io
 import pytest
 from tqdm import tqdm
 
-from faithtune.jobs.progress import Lines
+from faithtune.jobs.progress import LineWriter
 
 
 class Clock:
@@ -22,7 +22,7 @@ def clock():
 
 def written(*texts: str) -> str:
     file = io.StringIO()
-    with Lines(file, clock=Clock()) as lines:
+    with LineWriter(file, clock=Clock()) as lines:
         for text in texts:
             assert lines.write(text) == len(text)
     return file.getvalue()
@@ -56,7 +56,7 @@ def test_moves_of_the_cursor_are_no_text():
 
 def test_a_long_bar_has_a_line_every_so_often(clock):
     file = io.StringIO()
-    with Lines(file, 10.0, clock) as lines:
+    with LineWriter(file, 10.0, clock) as lines:
         for second in range(26):
             clock.now = float(second)
             lines.write(f"\r{second} of 25")
@@ -66,7 +66,7 @@ def test_a_long_bar_has_a_line_every_so_often(clock):
 
 def test_tqdm_tells_rate_and_time_left(clock):
     file = io.StringIO()
-    with Lines(file, 0.0, clock) as lines:
+    with LineWriter(file, 0.0, clock) as lines:
         for _ in tqdm(range(3), desc="answer", unit="question", mininterval=0, file=lines):
             pass
     told = file.getvalue().splitlines()
@@ -76,5 +76,5 @@ def test_tqdm_tells_rate_and_time_left(clock):
 
 
 def test_it_passes_for_the_file_it_writes_to(tmp_path):
-    with open(tmp_path / "log", "w", encoding="utf-8") as file, Lines(file) as lines:
+    with open(tmp_path / "log", "w", encoding="utf-8") as file, LineWriter(file) as lines:
         assert lines.encoding == "utf-8" and lines.fileno() == file.fileno() and not lines.isatty()

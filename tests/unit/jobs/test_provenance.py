@@ -127,21 +127,21 @@ def test_the_commit_of_the_workflow(tmp_path):
     folder.mkdir()
     (folder / "Snakefile").write_text("rule a:\n")
     git(tmp_path, "init", "-q")
-    assert provenance.code(folder) == {"commit": "unknown", "changed": None}  # not tracked
+    assert provenance.code_version(folder) == {"commit": "unknown", "changed": None}  # not tracked
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
     commit = git(tmp_path, "rev-parse", "HEAD")
-    assert provenance.code(folder) == {"commit": commit, "changed": False}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": False}
     (tmp_path / "study.yaml").write_text("the user's own")
-    assert provenance.code(folder) == {"commit": commit, "changed": False}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": False}
     (folder / "new.py").write_text("")
-    assert provenance.code(folder) == {"commit": commit, "changed": True}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": True}
 
 
 def test_no_git(tmp_path, monkeypatch):
-    assert provenance.code(tmp_path) == {"commit": "unknown", "changed": None}
+    assert provenance.code_version(tmp_path) == {"commit": "unknown", "changed": None}
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.code(paths.WORKFLOW) == {"commit": "unknown", "changed": None}
+    assert provenance.code_version(paths.WORKFLOW) == {"commit": "unknown", "changed": None}
     assert provenance.hardware()["gpus"] == []
 
 

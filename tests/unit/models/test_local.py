@@ -15,7 +15,7 @@ from faithtune.extraction import steps
 from faithtune.models import loading, padded
 from faithtune.models.backend import Query
 from faithtune.models.tree import Tree
-from faithtune.models.tree_cache import Forest
+from faithtune.models.tree_cache import TreeCache
 
 QUESTIONS = arithmetic.generate(8, seed=3)
 
@@ -102,7 +102,7 @@ def test_packed_answers_are_plain_ones(model, templates, limit, kind, stacked):
     assert any(one.finished for one in alone) == (limit == 8)
     draft = drafts()[kind]
     asks = [dataclasses.replace(ask, draft=draft(one)) for ask, one in zip(asks, alone, strict=True)]
-    model.forest.stacked = stacked
+    model.cache.stacked = stacked
     told = [one for half in (asks[:20], asks[20:]) for one in told_of(model.answer(half, limit, line_ended))]
     for ask, one, expected in zip(asks, told, alone, strict=True):
         assert (one.text, one.finished) == (expected.text, expected.finished)
@@ -124,10 +124,10 @@ def test_what_a_draft_foretells_costs_one_pass(model, templates, monkeypatch):
     assert len(told.text) > 2
 
     def passes(draft):
-        calls, fresh = [], Forest(lambda: model.network)
-        grow = fresh.grow
-        monkeypatch.setattr(fresh, "grow", lambda wanted: calls.append(wanted) or grow(wanted))
-        monkeypatch.setattr(model, "forest", fresh)
+        calls, fresh = [], TreeCache(lambda: model.network)
+        forward = fresh.forward
+        monkeypatch.setattr(fresh, "forward", lambda wanted: calls.append(wanted) or forward(wanted))
+        monkeypatch.setattr(model, "cache", fresh)
         assert told_of(model.answer([dataclasses.replace(ask, draft=draft)], 8, line_ended)) == [told]
         return len(calls)
 
@@ -138,13 +138,13 @@ def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templat
     model = tiny.model(tiny_model, max_packed_tokens=600)
     groups = [[ask.prompt for ask in asks_about(model, templates, question)] for question in QUESTIONS]
     seen = []
-    for pack in model.packs(groups):
-        before = len(model.forest.tree)
-        known = [len(model.forest.tree.known(model.token_ids(text))) for i in pack for text in groups[i]]
+    for pack in model.memory_groups(groups):
+        before = len(model.cache.tree)
+        known = [len(model.cache.tree.known_prefix(model.token_ids(text))) for i in pack for text in groups[i]]
         assert before == (max(known) if seen else 0)
         assert before < 300  # the beginning that all prompts share, and no more
         told_of(model.answer([Query(text) for i in pack for text in groups[i]], 2, line_ended))
-        assert len(model.forest.tree) < 600 + 60  # and what was written
+        assert len(model.cache.tree) < 600 + 60  # and what was written
         seen += pack
     assert seen == list(range(len(groups)))
     distinct = Tree()
@@ -152,7 +152,7 @@ def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templat
         for text in group:
             distinct.insert(model.token_ids(text))
     written = len(groups) * 4  # one token of two is computed for each distinct prompt
-    assert len(distinct) <= model.forest.computed <= len(distinct) + written
+    assert len(distinct) <= model.cache.n_computed <= len(distinct) + written
 
 
 @torch.inference_mode()
@@ -241,7 +241,7 @@ def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, d
     else:  # as earlier versions left them
         (tmp_path / "nf4/sha256").unlink()
     assert torch.equal(logits(), expected)
-    assert f"{tmp_path / 'nf4'}: damaged, made anew" in capsys.readouterr().err
+    assert f"{tmp_path / 'nf4'}: damaged; it is now " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nf4", "nf4.damaged"]
     assert torch.equal(logits(), expected)
     assert "damaged" not in capsys.readouterr().err
@@ -354,8 +354,8 @@ def test_a_random_networks_letters_are_those_of_whole_prompts(random, stacked):
     asks, ids = asked_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
     groups = [asks[:4], asks[4:8], asks[8:]]
     seen = []
-    for pack in random.packs([[ask.prompt for ask in group] for group in groups]):
-        random.forest.stacked = stacked
+    for pack in random.memory_groups([[ask.prompt for ask in group] for group in groups]):
+        random.cache.stacked = stacked
         here = [ask for i in pack for ask in groups[i]]
         found = [one for half in (here[:2], here[2:]) for one in told_of(random.answer(half, 8, line_ended))]
         for ask, told in zip(here, found, strict=True):

@@ -254,11 +254,11 @@ def test_only_an_order_sensitive_oracle_tells_the_order_of_steps(options):
     for sensitive in (0, 1):
         model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 4], "order_sensitive": sensitive})
         for row in asked.iter_rows(named=True):
-            mind = model._mind(row)
-            for order in permutations(mind.steps):
-                answer = mind.answer(" ".join(f"Add {n} to the count." for n in order))
-                assert (answer == mind.own) == (not sensitive or list(order) == mind.steps)
-            assert not sensitive or len(set(mind.steps)) == len(mind.steps)
+            plan = model._plan(row)
+            for order in permutations(plan.steps):
+                answer = plan.answer(" ".join(f"Add {n} to the count." for n in order))
+                assert (answer == plan.own) == (not sensitive or list(order) == plan.steps)
+            assert not sensitive or len(set(plan.steps)) == len(plan.steps)
 
 
 @pytest.mark.slow
@@ -280,12 +280,12 @@ def test_no_part_of_a_chain_leads_to_the_answer(options):
     asked = oracles.made_up(50, options)
     model = OracleModel(asked, {"accuracy": 0.5, "steps": [1, 8], "order_sensitive": 0.5})
     for row in asked.iter_rows(named=True):
-        mind = model._mind(row)
-        lines = [f"Add {n} to the count." for n in mind.steps]
-        assert mind.answer(" ".join(lines)) == mind.own
-        assert all(mind.answer(" ".join(lines[:k])) != mind.own for k in range(len(lines)))
-        for i, n in enumerate(mind.steps):
-            assert mind.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != mind.own
+        plan = model._plan(row)
+        lines = [f"Add {n} to the count." for n in plan.steps]
+        assert plan.answer(" ".join(lines)) == plan.own
+        assert all(plan.answer(" ".join(lines[:k])) != plan.own for k in range(len(lines)))
+        for i, n in enumerate(plan.steps):
+            assert plan.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != plan.own
 
 
 @pytest.mark.slow

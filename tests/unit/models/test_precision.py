@@ -59,10 +59,10 @@ def test_a_gpu_computes_in_16_bits(capability, best):
 def test_a_named_type_is_used_and_its_cost_said():
     chosen = precision.choose("bfloat16", PLAIN)
     assert chosen["dtype"] == "bfloat16"
-    line = precision.cost(chosen, PLAIN)
+    line = precision.describe_cost(chosen, PLAIN)
     assert "times as slow as float32" in line and "avx512_bf16" in line and "dtype: auto" in line
-    assert precision.cost(precision.choose("bfloat16", NATIVE), NATIVE) is None
-    assert precision.cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
+    assert precision.describe_cost(precision.choose("bfloat16", NATIVE), NATIVE) is None
+    assert precision.describe_cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_named_type_is_used_and_its_cost_said():
     ],
 )
 def test_a_study_that_moves_keeps_its_type_and_says_where_that_is_slow(first, then, slow):
-    line = precision.cost(precision.choose("auto", first), then)
+    line = precision.describe_cost(precision.choose("auto", first), then)
     assert (line is not None) == slow
     if slow:
         assert f"this study computes in {first.best}" in line and "results/precision.json" in line
@@ -105,15 +105,15 @@ def test_a_study_has_one_type(raw):
 
 
 def test_each_job_tells_what_its_type_costs_and_a_run_once_for_all(monkeypatch, capsys):
-    monkeypatch.delenv(precision.COST_TOLD, raising=False)
+    monkeypatch.delenv(precision.COST_WARNED, raising=False)
     monkeypatch.setattr(errors, "terminal", sys.stdout)
-    precision.tell_cost(precision.choose("auto", NATIVE), NATIVE)
+    precision.warn_cost(precision.choose("auto", NATIVE), NATIVE)
     assert capsys.readouterr() == ("", "")
-    precision.tell_cost(precision.choose("auto", NEW), OLD)
+    precision.warn_cost(precision.choose("auto", NEW), OLD)
     told = capsys.readouterr()
     assert "this study computes in bfloat16, emulated" in told.out and "warning: this study computes" in told.err
-    monkeypatch.setenv(precision.COST_TOLD, "1")
-    precision.tell_cost(precision.choose("auto", NATIVE), PLAIN)
+    monkeypatch.setenv(precision.COST_WARNED, "1")
+    precision.warn_cost(precision.choose("auto", NATIVE), PLAIN)
     told = capsys.readouterr()
     assert not told.out and "bfloat16, 5 to 25 times as slow as float32 here" in told.err
 

@@ -12,12 +12,12 @@ SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_si
 def test_a_sequence_reads_back_along_its_path(sequences):
     tree = Tree()
     for tokens in sequences:
-        known = [tree.tokens[node] for node in tree.known(tokens)]
+        known = [tree.tokens[node] for node in tree.known_prefix(tokens)]
         assert known == tokens[: len(known)]
         path = tree.insert(tokens)
         assert [tree.tokens[node] for node in path] == tokens
         assert [tree.positions[node] for node in path] == list(range(len(tokens)))
-        assert tree.known(tokens) == path
+        assert tree.known_prefix(tokens) == path
 
 
 @given(SEQUENCES)
@@ -38,7 +38,7 @@ def test_what_is_kept_reads_as_before_and_what_is_not_is_unknown(sequences, data
     new = {node: i for i, node in enumerate(order)}
     for i, tokens in enumerate(sequences):
         expected = [new[node] for node in paths[i] if node in new]
-        assert tree.known(tokens) == expected
+        assert tree.known_prefix(tokens) == expected
         assert [tree.tokens[node] for node in expected] == tokens[: len(expected)]
         assert [tree.positions[node] for node in expected] == list(range(len(expected)))
 

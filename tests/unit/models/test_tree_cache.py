@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 from faithtune.core.errors import UserError
 from faithtune.models import loading, tree_cache
-from faithtune.models.tree_cache import Forest
+from faithtune.models.tree_cache import TreeCache
 
 SIZES = {
     "vocab_size": 128,
@@ -45,9 +45,9 @@ def plainly(net, tokens: list[int]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def in_a_forest(woods: Forest, sequences: list[list[int]]) -> torch.Tensor:
-    paths = [woods.lay(tokens, len(tokens) - 1) for tokens in sequences]
-    return woods.grow([path[-1] for path in paths])
+def computed_in_a_tree(cache: TreeCache, sequences: list[list[int]]) -> torch.Tensor:
+    paths = [cache.insert(tokens, len(tokens) - 1) for tokens in sequences]
+    return cache.forward([path[-1] for path in paths])
 
 
 _SLIDES = ("sliding", "full", "sliding")
@@ -65,10 +65,10 @@ ARCHITECTURES = {
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_architectures(kind, stacked):
     net = network(kind, **ARCHITECTURES[kind])
-    tree_cache.check(net)
-    woods = Forest(lambda: net, stacked)
-    first = in_a_forest(woods, [BRANCHES[0]])
-    found = torch.cat([first, in_a_forest(woods, BRANCHES[1:])])
+    tree_cache.check_network(net)
+    cache = TreeCache(lambda: net, stacked)
+    first = computed_in_a_tree(cache, [BRANCHES[0]])
+    found = torch.cat([first, computed_in_a_tree(cache, BRANCHES[1:])])
     for tokens, logits in zip(BRANCHES, found, strict=True):
         assert torch.allclose(logits, plainly(net, tokens), atol=1e-4)
 
@@ -96,7 +96,7 @@ LLAMA4 = {"head_dim": 8, "attention_chunk_size": 8, "num_local_experts": 1, "int
 )
 def test_architectures_that_the_tree_does_not_compute_are_refused(kind, more):
     with pytest.raises(UserError, match=rf"{kind} .*; supported are decoders with rotary positions"):
-        tree_cache.check(network(kind, **more))
+        tree_cache.check_network(network(kind, **more))
 
 
 @pytest.mark.parametrize("stacked", [False, True])
@@ -104,7 +104,7 @@ def test_an_adapter_is_computed_too(stacked):
     net = network("llama")
     before = plainly(net, BRANCHES[0])
     tuned = get_peft_model(net, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
-    found = in_a_forest(Forest(lambda: tuned, stacked), BRANCHES)
+    found = computed_in_a_tree(TreeCache(lambda: tuned, stacked), BRANCHES)
     assert torch.allclose(found[2], plainly(tuned.base_model.model, BRANCHES[2]), atol=1e-4)
     assert not torch.allclose(found[0], before, atol=1e-2)
 
@@ -121,11 +121,11 @@ def llama():
 @settings(deadline=None, max_examples=25)
 @given(first=SEQUENCES, then=SEQUENCES, pruned=st.booleans())
 def test_random_trees(llama, stacked, first, then, pruned):
-    woods = Forest(lambda: llama, stacked)
-    found = [in_a_forest(woods, first)]
+    cache = TreeCache(lambda: llama, stacked)
+    found = [computed_in_a_tree(cache, first)]
     if pruned:
-        woods.prune([woods.tree.known(tokens) for tokens in then])
-    found = torch.cat([*found, in_a_forest(woods, then)])
+        cache.prune([cache.tree.known_prefix(tokens) for tokens in then])
+    found = torch.cat([*found, computed_in_a_tree(cache, then)])
     for tokens, logits in zip(first + then, found, strict=True):
         expected = plainly(llama, tokens)
         assert logits.argmax() == expected.argmax()
@@ -134,23 +134,23 @@ def test_random_trees(llama, stacked, first, then, pruned):
 
 def test_a_token_is_computed_once():
     net = network("llama")
-    woods = Forest(lambda: net)
-    in_a_forest(woods, BRANCHES)
-    assert woods.computed == len({tuple(tokens[:i]) for tokens in BRANCHES for i in range(1, len(tokens) + 1)})
-    in_a_forest(woods, [[*BRANCHES[0], 99]])
-    assert woods.computed == len(woods.tree)
-    before = woods.computed
-    in_a_forest(woods, BRANCHES[:1])  # its logits were not kept: the last token again, and no other
-    assert woods.computed == before + 1
+    cache = TreeCache(lambda: net)
+    computed_in_a_tree(cache, BRANCHES)
+    assert cache.n_computed == len({tuple(tokens[:i]) for tokens in BRANCHES for i in range(1, len(tokens) + 1)})
+    computed_in_a_tree(cache, [[*BRANCHES[0], 99]])
+    assert cache.n_computed == len(cache.tree)
+    before = cache.n_computed
+    computed_in_a_tree(cache, BRANCHES[:1])  # its logits were not kept: the last token again, and no other
+    assert cache.n_computed == before + 1
 
 
 def test_room_follows_the_memory_there_is(tiny_model, monkeypatch):
     def having(n_bytes):
         memory = types.SimpleNamespace(total=n_bytes, available=0)
         monkeypatch.setattr(loading.psutil, "virtual_memory", lambda: memory)
-        return loading.room(tiny_model, "nf4", "float32", "cpu")
+        return loading.packed_token_budget(tiny_model, "nf4", "float32", "cpu")
 
-    assert having(1 << 40) == loading.MOST_PACKED["cpu"]
+    assert having(1 << 40) == loading.MAX_PACKED_TOKENS["cpu"]
     # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128;
     # the logits of every fourth; 4 bytes.
     vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
@@ -169,4 +169,4 @@ def test_room_on_a_gpu_counts_weights_at_their_size_there(tiny_model, tmp_path, 
     with open(tmp_path / "model.safetensors", "wb") as file:
         file.truncate(weights)
     monkeypatch.setattr(loading.torch.cuda, "mem_get_info", lambda: (0, weights + beside))
-    assert loading.room(tmp_path, quantisation, "bfloat16", "cuda") == tokens
+    assert loading.packed_token_budget(tmp_path, quantisation, "bfloat16", "cuda") == tokens

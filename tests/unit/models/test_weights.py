@@ -18,7 +18,7 @@ def test_a_local_folder_is_linked_and_its_weights_are_hashed(tiny_model, tmp_pat
         "source": str(tiny_model),
         "path": str(tmp_path / "weights"),
         "weights_sha256": models.folder_fingerprint(tiny_model),
-        "outline_sha256": models.outline(tiny_model),
+        "outline_sha256": models.quick_hash(tiny_model),
         "parameters": sum(tensor.numel() for tensor in load_file(tiny_model / "model.safetensors").values()),
     }
 
@@ -42,14 +42,14 @@ def test_pickled_weights_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "nosuch"}, "its config.json is not read"),
-        ({"model_type": "falcon"}, "its config.json is not read"),  # with the other keys of a Llama
+        ({"model_type": "nosuch"}, "its config.json cannot be read"),
+        ({"model_type": "falcon"}, "its config.json cannot be read"),  # with the other keys of a Llama
         ('{"model_type": "falcon"}', "falcon does not let its attention be exchanged"),
         ({"model_type": "t5"}, "t5 is no decoder of text"),
         ({"model_type": "gemma2"}, "gemma2 caps its attention scores"),
         ({"model_type": "mamba"}, "mamba (does not let|has layers of the kind)"),
         ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "llama has dynamic rotary"),
-        ("{", "its config.json is not read"),
+        ("{", "its config.json cannot be read"),
     ],
 )
 def test_a_model_that_cannot_be_asked_is_refused_before_it_is_tuned(tiny_model, tmp_path, change, message):
@@ -67,61 +67,61 @@ def copied(tiny_model, folder):
     return {
         "path": str(folder),
         "weights_sha256": models.folder_fingerprint(folder),
-        "outline_sha256": models.outline(folder),
+        "outline_sha256": models.quick_hash(folder),
     }
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_weights_are_what_their_card_says(tiny_model, tmp_path, name):
     card = copied(tiny_model, tmp_path / "weights")
-    models.hold_to_card(card)
+    models.verify_weights(card)
     with open(tmp_path / "weights" / name, "r+b") as file:
         file.seek(-2, 2)
         file.write(b" ")
     with pytest.raises(UserError, match=rf"{tmp_path}/weights: .*; it is now {tmp_path}/weights.damaged: run again"):
-        models.hold_to_card(card)
+        models.verify_weights(card)
     assert (tmp_path / "weights.damaged").is_dir()
     with pytest.raises(UserError, match="weights: there is no such folder; run again"):
-        models.hold_to_card(card)
+        models.verify_weights(card)
 
 
 def test_a_large_base_is_held_to_its_size_and_an_arm_always_to_its_hash(tiny_model, tmp_path, monkeypatch):
     card = copied(tiny_model, tmp_path / "weights")
-    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+    monkeypatch.setattr(models, "MAX_HASHED_BYTES", 1000)
     with open(tmp_path / "weights/model.safetensors", "r+b") as file:
         file.seek(-2, 2)
         file.write(b"7")
-    models.hold_to_card(card)
+    models.verify_weights(card)
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card | {"folder_sha256": card["weights_sha256"]})
+        models.verify_weights(card | {"folder_sha256": card["weights_sha256"]})
     (tmp_path / "weights.damaged").rename(tmp_path / "weights")
     with open(tmp_path / "weights/model.safetensors", "ab") as file:
         file.write(b"7")
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card)
+        models.verify_weights(card)
 
 
 def test_a_large_bases_small_files_are_hashed(tiny_model, tmp_path, monkeypatch):
     card = copied(tiny_model, tmp_path / "weights")
-    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+    monkeypatch.setattr(models, "MAX_HASHED_BYTES", 1000)
     with open(tmp_path / "weights/config.json", "a") as file:
         file.write(" ")
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card)
+        models.verify_weights(card)
 
 
 def test_a_linked_base_that_changed_is_refused_until_it_is_back(tiny_model, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "mine")
     card = models.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
-    models.hold_to_card(card)
+    models.verify_weights(card)
     weights = tmp_path / "mine/model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     for _ in range(2):  # a second run does not take it for another model
-        with pytest.raises(UserError, match=f"not what was hashed .*: bring back what was in {tmp_path}/mine, or"):
-            models.hold_to_card(card)
+        with pytest.raises(UserError, match=f"not what was hashed .*: restore the files in {tmp_path}/mine, or"):
+            models.verify_weights(card)
     weights.write_bytes(whole)
-    models.hold_to_card(card)
+    models.verify_weights(card)
 
 
 def test_a_users_damaged_model_is_refused(tiny_model, tmp_path):
@@ -134,16 +134,16 @@ def test_a_users_damaged_model_is_refused(tiny_model, tmp_path):
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), models.whole_folder(tmp_path / "new/weights") as temporary:
+    with pytest.raises(RuntimeError), models.atomic_folder(tmp_path / "new/weights") as temporary:
         (temporary / "a").write_text("half")
         raise RuntimeError
     assert list((tmp_path / "new").iterdir()) == []
     for shared, stays in ((True, "theirs"), (False, "mine")):
         shutil.rmtree(tmp_path / "new")
-        with models.whole_folder(tmp_path / "new/weights", shared) as temporary:
+        with models.atomic_folder(tmp_path / "new/weights", shared) as temporary:
             (temporary / "a").write_text("mine")
             assert not (tmp_path / "new/weights").exists()
-            with models.whole_folder(tmp_path / "new/weights", shared) as faster:  # another job
+            with models.atomic_folder(tmp_path / "new/weights", shared) as faster:  # another job
                 (faster / "a").write_text("theirs")
         assert (tmp_path / "new/weights/a").read_text() == stays
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights"]

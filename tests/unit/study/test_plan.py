@@ -82,7 +82,7 @@ def test_how_the_answer_after_a_chain_comes_about(raw):
     models = {"m": {"source": "x"}, "o": {"oracle": {"base": {}}}, "i": imported, "chat": chat, "open": completions}
     raw["models"] = models
     ways = ["continued", "continued", "declared", "retold", "continued"]
-    assert plan.turns(validation.configuration(raw)) == dict(zip(models, ways, strict=True))
+    assert plan.answer_modes(validation.configuration(raw)) == dict(zip(models, ways, strict=True))
 
 
 def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
@@ -101,7 +101,7 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
     assert identities["c"] == identities["d"]
     assert len(set(identities.values())) == 4
     assert "URL_A" not in str(plan.backend(full, "s", "base"))  # its arms bear fingerprints
-    assert plan.hosting(full)["s"]["section"] == "served"
+    assert plan.host_settings(full)["s"]["section"] == "served"
 
 
 def test_how_a_host_is_asked_decides_nothing(raw):
@@ -109,14 +109,14 @@ def test_how_a_host_is_asked_decides_nothing(raw):
         "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
         "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_S"}},
     }
-    first = plan.deciding(config.load(raw))
+    first = plan.result_relevant(config.load(raw))
     assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first
     raw["models"]["a"]["api"] |= {"concurrency": 2, "timeout": 3, "batch": {"requests": 9}, "api_key_env": "KEY"}
     raw["models"]["s"]["served"] |= {"base_url_env": "OTHER", "concurrency": 2}
     raw |= {"budget_usd": 3, "prices": "mine.yaml", "compute": {"batch_size": 3}}
-    assert plan.deciding(config.load(raw)) == first
+    assert plan.result_relevant(config.load(raw)) == first
     raw["models"]["s"]["served"]["top_logprobs"] = 5
-    assert plan.deciding(config.load(raw)) != first
+    assert plan.result_relevant(config.load(raw)) != first
 
 
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
@@ -141,12 +141,12 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
 
 
 def test_reasoning_sets_are_those_of_worked_solutions(raw):
-    assert plan.reasoning(config.load(raw)) == {"sums": True, "siqa": False}
+    assert plan.has_worked_solutions(config.load(raw)) == {"sums": True, "siqa": False}
 
 
 def test_what_an_arm_was_tuned_on_need_not_be_a_data_set_here(raw):
     raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
-    found = plan.reasoning(config.load(raw))
+    found = plan.has_worked_solutions(config.load(raw))
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
 
 

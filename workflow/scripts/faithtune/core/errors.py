@@ -14,7 +14,7 @@ from typing import TextIO
 terminal: TextIO | None = None
 
 
-def shown(value: object, most: int = 100) -> str:
+def short_repr(value: object, most: int = 100) -> str:
     """A value as a message quotes it: its repr, cut where it is long."""
     try:
         text = repr(value)
@@ -65,7 +65,7 @@ def is_full_disk(error: BaseException | None) -> bool:
     return False
 
 
-def full_disk() -> str:
+def full_disk_message() -> str:
     """The line for a full disk: the study's, or that of temporary files."""
     folders = [Path.cwd()]
     with contextlib.suppress(OSError):  # found by writing to it

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow.parquet
 
 from faithtune.core.damage import DamagedError
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
@@ -34,7 +34,7 @@ def text(data: bytes, place: str) -> str:
 def not_text(value: object) -> str | None:
     """What keeps a value from being text, in words that follow its name; None for a text."""
     if not isinstance(value, str):
-        return f"is {shown(value)}; expected a text"
+        return f"is {short_repr(value)}; expected a text"
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -51,7 +51,9 @@ def records(data: str, place: str, columns: tuple[str, ...] | None = None) -> It
     try:
         names = reader.fieldnames or []
         if columns is not None and tuple(names) != columns:
-            raise UserError(f"{place}: line 1: its columns are {shown(','.join(names))}; expected {','.join(columns)}")
+            raise UserError(
+                f"{place}: line 1: its columns are {short_repr(','.join(names))}; expected {','.join(columns)}"
+            )
         if twice := [name for name in names if names.count(name) > 1]:
             raise csv.Error(f"its header has {twice[0]!r} twice")
         for row in reader:

@@ -25,12 +25,12 @@ CUE = "Final Answer:"
 PLAIN = SimpleNamespace(chat_template=None, bos_token=None)
 
 
-def read(paths: Iterable[str | Path]) -> dict[str, str]:
+def read_templates(paths: Iterable[str | Path]) -> dict[str, str]:
     """Templates by the names of their files: {"cot_choice": "... {question}", ...}."""
-    return {Path(path).stem: template(path) for path in paths}
+    return {Path(path).stem: read_template(path) for path in paths}
 
 
-def template(path: str | Path) -> str:
+def read_template(path: str | Path) -> str:
     """The text of one template; UserError where its file is not read."""
     return user_files.text(user_files.contents(path), str(path)).strip()
 

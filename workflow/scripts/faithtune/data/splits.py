@@ -9,7 +9,7 @@ from faithtune.data.questions import digest
 from faithtune.settings.data import SplitSelection
 
 
-def of_split(asked: SplitSelection, read: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+def questions_of(asked: SplitSelection, read: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
     """The questions of a split, none of which is in the other one; `read` gives all questions of a split's source."""
     if asked.one_source:
         train, evaluation = partition(read("eval"), asked.train_share)

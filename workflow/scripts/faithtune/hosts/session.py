@@ -46,7 +46,7 @@ def open_session(
 ) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
     """Yields the model, its identity, and a callback to call with the keys of stored rows.
 
-    api: what decides the rows (`identity.hosted_section`); settings: how to call the host (`plan.hosting`);
+    api: what decides the rows (`identity.hosted_section`); settings: how to call the host (`plan.host_settings`);
     rows_folder: the folder of the job's rows by identity; labels: {"stage", "arm", "eval_set"} for the ledger;
     templates: for chat.
     """
@@ -95,7 +95,7 @@ def price(settings: dict, model: str, training: bool = False) -> prices.Price | 
 
 def token_upper_bound(api: dict) -> Callable[[str], int]:
     """A function that returns an upper bound of the tokens of a request's text, for reservations."""
-    count = token_counts.counter("api", api["tokenizer"])
+    count = token_counts.token_counter("api", api["tokenizer"])
     if api["tokenizer"] is None:
         return lambda text: 2 * count(text) + _MARGIN
     return lambda text: count(text) + _MARGIN

@@ -35,7 +35,7 @@ def claim(n: int) -> list[str]:
     n is the job's resource `gpu`. To be called once, before anything starts CUDA. Waits while the devices are
     taken. Does nothing where n is 0 or the machine has no device. UserError where it has fewer than n.
     """
-    names = present() if n else []
+    names = visible_gpus() if n else []
     if not names:
         return []
     if n > len(names):
@@ -50,7 +50,7 @@ def claim(n: int) -> list[str]:
     return got
 
 
-def present() -> list[str]:
+def visible_gpus() -> list[str]:
     """The devices that CUDA may see: those of CUDA_VISIBLE_DEVICES where it is set, else all; UUIDs where known."""
     known = _listed()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")

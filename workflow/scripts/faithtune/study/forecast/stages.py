@@ -95,7 +95,7 @@ class _Pair:
         self.block, self.study, self.present = Block(0, questions), study, present
         self.asker, self.writer = asker, writer
         self.templates = (asker or writer).templates
-        self.count = asker.count if asker else token_counts.estimated
+        self.count = asker.count if asker else token_counts.estimate_tokens
         self.answer_text = "A" if questions["kind"][0] == "choice" else "0"
         known = present.files.get("chains")
         self.written = known is not None and known["id"].to_list() == questions["id"].to_list()
