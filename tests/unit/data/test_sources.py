@@ -258,7 +258,7 @@ def test_extract(wheel, tmp_path):
     destination.unlink()
     for path, member, message in [
         (wheel, "tiny/z.jsonl", "no file tiny/z.jsonl"),
-        (wheel, "tiny/*.jsonl", "stands for 2 files"),
+        (wheel, "tiny/*.jsonl", "matches 2 files"),
         (tmp_path / "missing.whl", "a", "missing.whl"),
     ]:
         with pytest.raises(UserError, match=message):

@@ -86,7 +86,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
         failing(error, cause)
     assert ended.value.code == 1
     told = capsys.readouterr().err
-    assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
+    assert re.fullmatch(r"faithtune: no space left on the disk of /.*; finished results are kept: .* run again\n", told)
 
 
 def test_a_full_disk_is_told_where_temporary_files_have_no_place(tmp_path, capsys, monkeypatch):

@@ -386,7 +386,7 @@ def test_a_question_is_told_from_those_whose_text_is_in_it(templates):
 def test_what_it_does_not_know_is_an_error(templates):
     model = OracleModel(oracles.made_up(3, 4), {})
     other = prompts.user_turn(templates, "cot", oracles.made_up(9, 4).to_dicts()[-1])
-    with pytest.raises(UserError, match="neither a question nor a step"):
+    with pytest.raises(UserError, match="contains no question or step that it knows"):
         list(model.generate([model.render(other, "Step 1:")], 96, bool))
 
 

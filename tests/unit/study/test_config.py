@@ -65,6 +65,11 @@ def _set(raw: dict, path: str, value) -> None:
 
 HUB = f"hub:a/b@{'0' * 40}"
 ODD = {
+    "micro-batches that do not fill a batch": (
+        "tunings.r16.micro_batch_size",
+        5,
+        "tunings.r16.micro_batch_size must divide batch_size 16",
+    ),
     "a folder of data": ("data_sets.siqa.eval", {"source": "config"}, "data_sets.siqa.eval: config is a folder"),
     "a suffix of no data": (
         "data_sets.siqa.eval",
@@ -81,7 +86,7 @@ ODD = {
         {"source": "url:https://h/x.zip", "checksum": "0" * 64},
         "its name ends with '.zip'",
     ),
-    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it needs its configuration and split"),
+    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it lacks a configuration and split"),
     "too long a name": (
         "data_sets.siqa.eval",
         {"source": "x" * 300 + ".jsonl"},
@@ -103,7 +108,7 @@ ODD = {
         {"source": "LICENSE"},
         "models.m: LICENSE: its name ends with ''; expected .gguf",
     ),
-    "a model of the web": ("models.m", {"source": "url:https://h/x.gguf", "checksum": "0" * 64}, "a model comes from"),
+    "a model of the web": ("models.m", {"source": "url:https://h/x.gguf", "checksum": "0" * 64}, "expected a model from"),
     "a split of a model": ("models.m", {"source": f"{HUB}:c/d"}, "a model has no configuration and split; remove :c/d"),
     "a checksum of a folder": (
         "models.m",
@@ -113,17 +118,17 @@ ODD = {
     "one seed twice": (
         "models.o",
         {"oracle": {"base": {}, "t-s-1": {}, "t-s-01": {}}},
-        "models.o.oracle: t-s-1 and t-s-01 are one seed of t-s",
+        "models.o.oracle: t-s-1 and t-s-01 have the same seed",
     ),
     "seed zero twice": (
         "models.o",
         {"oracle": {"base": {}, "t-s-0": {}, "t-s-00": {}}},
-        "models.o.oracle: t-s-0 and t-s-00 are one seed of t-s",
+        "models.o.oracle: t-s-0 and t-s-00 have the same seed",
     ),
     "one seed of a host twice": (
         "models.o",
         {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
-        "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
+        "models.o.api.arms: t-s-1 and t-s-01 have the same seed",
     ),
     "a key for a variable": (
         "models.o",
@@ -253,7 +258,7 @@ def test_numbers_come_out_in_the_schemas_type(raw):
     [
         ({}, r"models\.o needs one of the keys source, chains, oracle"),
         ({"source": "x.gguf", "oracle": {"base": {}}}, r"models\.o needs one of the keys"),
-        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is of weights, and it has none"),
+        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is for models with weights"),
         ({"oracle": {"ft-sums-1": {}}}, r"models\.o\.oracle lacks the arm 'base'"),
         ({"oracle": {"base": {}, "ft": {}}}, r"'ft' is no name of|models\.o\.oracle.*'ft'"),
         ({"oracle": {"base": {"faithful": 1.5}}}, r"models\.o\.oracle\.base\.faithful is 1\.5; expected at most 1"),
@@ -281,7 +286,7 @@ def test_an_imported_arm_needs_the_sets_of_base_alone(raw, tmp_path):
     (tmp_path / "chains.jsonl").write_text("{}")
     part = {"source": str(tmp_path / "chains.jsonl")}
     raw["models"]["o"] = {"chains": {"base": {"sums": part}, "ft-siqa-1": {"siqa": part}}}
-    with pytest.raises(UserError, match="names 'siqa', of which the arm 'base' has no chains"):
+    with pytest.raises(UserError, match="names 'siqa', for which the arm 'base' has no chains"):
         config.load(raw)
 
 
@@ -328,7 +333,7 @@ def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
     with pytest.raises(UserError, match=f"there is no .*{needed}"):
         config.load(raw)
     (tmp_path / needed).write_text("Line:\n{step}")
-    with pytest.raises(UserError, match=rf"{needed}: it must hold {{step}} where that belongs"):
+    with pytest.raises(UserError, match=rf"{needed}: it must contain {{step}} before the last line"):
         config.load(raw)
     (tmp_path / needed).write_text("Line: {step}\nSo:")
     config.load(raw)

@@ -261,15 +261,15 @@ def test_what_is_printed():
     assert " ".join(one.split()) == "big base chains 1 8 10 0.0001 1 0.0001 0.0041"
     assert total.split()[:4] == ["all", "6", "68", "30"]
     assert "Spent so far: 0.7500 USD, paid or reserved, in 2 calls." in lines
-    assert "Of budget_usd 2 are left 1.2500 USD: enough for what is to be asked." in lines
+    assert "Of budget_usd 2, 1.2500 USD are left: enough for the calls left." in lines
     assert not any("~" in line or "No price" in line for line in lines)
 
 
 def test_what_is_printed_of_assumed_chains_and_missing_prices():
     text = printed(rows(asker=hosted(price=None)), budget=1.0)
     assert "chains ~" in text and f"taken for {stages.STEPS} steps a chain" in text
-    assert "No price says what m costs: add a row 'm' (prompt, completion, date, source) to prices" in text
-    assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1 are left 1.0000 USD.")
+    assert "The price of m is unknown: add a row 'm' (prompt, completion, date, source) to prices" in text
+    assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1, 1.0000 USD are left.")
 
 
 @pytest.mark.parametrize(
@@ -277,12 +277,12 @@ def test_what_is_printed_of_assumed_chains_and_missing_prices():
 )
 def test_whether_the_budget_is_enough(budget, verdict):
     text = printed(rows(KNOWN, asker=hosted()), budget=budget, table=({"m": PRICE},))
-    assert (f"USD: {verdict} for what is to be asked." in text) == (verdict is not None)
-    assert ("There is no budget_usd" in text) == (budget is None)
+    assert (f"USD are left: {verdict} for the calls left." in text) == (verdict is not None)
+    assert ("Without budget_usd" in text) == (budget is None)
 
 
 def test_a_study_without_hosts():
-    assert printed({}) == "No model of this study is at a host: nothing is to be paid."
+    assert printed({}) == "No model of this study is at a host: nothing to pay."
 
 
 def test_totals_of_the_spend_table():

@@ -49,8 +49,8 @@ def read(records: Sequence[dict], questions: pl.DataFrame, place: str) -> tuple[
     if not found:
         wanted = ", ".join(list(named)[:2])
         raise UserError(
-            f"{place}: none of its ids (such as {short_repr(records[0]['id'])}) is one of the {questions.height} questions'"
-            f" (such as {wanted})"
+            f"{place}: none of its ids (such as {short_repr(records[0]['id'])}) is one of the {questions.height}"
+            f" questions' (such as {wanted})"
         )
     print(f"{len(found)} of {questions.height} questions have a chain")
     rows = [chains.read(known[key], made["text"], made["finished"], None) for key, made in found.items()]

@@ -28,7 +28,8 @@ def open_arm(
         run: which stage of which arm the job is.
         cards: paths. An arm with weights here needs `model` (model.json), `precision` (precision.json) and, where it is
             tuned, `arm` (arm.json).
-        how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.host_settings` as `hosts`.
+        how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.host_settings` as
+            `hosts`.
         threads: of PyTorch.
     """
     on_disk, together = None, False

@@ -1,4 +1,4 @@
-"""Damaged results: a result that is not as it was written is named, set aside and made again, never used.
+"""Damaged results: a result that differs from what was written is reported, set aside and made again, never used.
 
 Results appear by a rename after fsync (`parquet.atomic_path`, `weights.atomic_folder`), so no crash leaves a part of
 one. Damage from elsewhere is found by the reader of a result: Parquet pages have checksums, weights and downloads
@@ -26,7 +26,7 @@ _LEFT_SECONDS = 24 * 3600
 
 
 class DamagedError(UserError):
-    """A file is not as it was written."""
+    """A file differs from what was written."""
 
 
 def set_aside(path: str | Path) -> Path:
