@@ -1,4 +1,4 @@
-"""Data files: what is read from each format, and what is said of a damaged one."""
+"""Data files: the rows of each format, and the errors for damaged files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Where results come from: what must be in it, and what must not."""
+"""The provenance of results: what must be in it, and what must not."""
 
 import getpass
 import hashlib
@@ -45,7 +45,7 @@ def collected(tmp_path, monkeypatch) -> dict:
     )
 
 
-def test_all_that_is_asked_for(collected):
+def test_contents(collected):
     assert set(collected) == {
         *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages"),
         *("hosts", "published_sha256", "precision", "snakemake_ran_on"),
@@ -98,7 +98,7 @@ def test_the_same_study_has_the_same_digest(collected):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "published"),
     [
         ("/data/models/llama", "…/llama"),
         ("~/llama", "…/llama"),
@@ -112,8 +112,8 @@ def test_the_same_study_has_the_same_digest(collected):
         ("Step 1/2 is it?", "Step 1/2 is it?"),
     ],
 )
-def test_what_anyone_may_read(text, shown):
-    assert provenance.public({"key": [text, 1, None]}) == {"key": [shown, 1, None]}
+def test_publication_removes_paths_and_credentials(text, published):
+    assert provenance.public({"key": [text, 1, None]}) == {"key": [published, 1, None]}
 
 
 def git(folder, *arguments):
@@ -145,5 +145,5 @@ def test_no_git(tmp_path, monkeypatch):
     assert provenance.hardware()["gpus"] == []
 
 
-def test_the_folder_is_that_of_the_workflow():
+def test_another_repository_is_not_the_workflows():
     assert (paths.WORKFLOW / "Snakefile").is_file()

@@ -1,4 +1,4 @@
-"""The prefix tree: distinct tokens once, each on its own path."""
+"""The prefix tree holds distinct tokens once, each on its own path."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +21,7 @@ def test_a_sequence_reads_back_along_its_path(sequences):
 
 
 @given(SEQUENCES)
-def test_a_node_for_each_distinct_beginning(sequences):
+def test_a_node_for_each_distinct_prefix(sequences):
     tree = Tree()
     for tokens in sequences:
         tree.insert(tokens)
@@ -43,7 +43,7 @@ def test_what_is_kept_reads_as_before_and_what_is_not_is_unknown(sequences, data
         assert [tree.positions[node] for node in expected] == list(range(len(expected)))
 
 
-def test_an_appended_node_is_new_even_where_its_token_stands():
+def test_an_appended_node_is_new_even_if_its_token_is_there():
     tree = Tree()
     [first] = tree.insert([7])
     path = []

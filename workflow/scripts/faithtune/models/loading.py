@@ -17,8 +17,7 @@ import transformers
 import faithtune.models.attention  # noqa: F401 (registers the attention called "tree")
 from faithtune.core import damage
 from faithtune.core.errors import UserError
-from faithtune.models import packed_linear
-from faithtune.models import weights as model_weights
+from faithtune.models import packed_linear, weights
 
 DOUBLE_QUANTISATION = True  # NF4: quantise the scales of blocks to 8 bits
 # The most distinct tokens in memory by default: more was no faster on a CPU; the figure for CUDA is a guess.
@@ -49,10 +48,10 @@ def packed_token_budget(folder: str | Path, quantisation: str, dtype: str, devic
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     activations = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # some tokens need logits
     total = torch.cuda.mem_get_info()[1] if device == "cuda" else psutil.virtual_memory().total
-    weights = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
+    n_bytes = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
     if quantisation == "nf4" and device == "cuda":  # on a CPU they are expanded
-        weights = int(_NF4 * weights)
-    left = max(0, total - weights)
+        n_bytes = int(_NF4 * n_bytes)
+    left = max(0, total - n_bytes)
     tokens = left // 4 // ((kv_size + activations) * getattr(torch, dtype).itemsize)
     return min(MAX_PACKED_TOKENS[device], 1 << max(9, tokens.bit_length() - 1))
 
@@ -102,7 +101,7 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
     """Save a base's expanded NF4 weights with their hash, unless they are there undamaged."""
     hashed = destination / "sha256"
     if destination.is_dir():
-        if hashed.exists() and hashed.read_text() == model_weights.folder_fingerprint(destination):
+        if hashed.exists() and hashed.read_text() == weights.folder_fingerprint(destination):
             return
         try:
             aside = damage.set_aside(destination)
@@ -110,9 +109,9 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
             why = f"damaged, and it could not be renamed ({error.strerror})"
             raise UserError(f"{destination}: {why}; delete it and run again") from None
         print(f"{destination}: damaged; it is now {aside}, and is made again", file=sys.stderr)
-    with model_weights.atomic_folder(destination, shared=True) as temporary:
+    with weights.atomic_folder(destination, shared=True) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
-        (temporary / hashed.name).write_text(model_weights.folder_fingerprint(temporary))
+        (temporary / hashed.name).write_text(weights.folder_fingerprint(temporary))
 
 
 def load_network(

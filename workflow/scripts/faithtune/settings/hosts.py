@@ -18,7 +18,7 @@ class BatchSettings(Section):
     bytes: Integer = Field(200_000_000, ge=1000)
     """The most bytes of a file."""
     enqueued_tokens: Integer = Field(2_000_000, ge=1)
-    """The most prompt tokens in flight, in all batches of an arm; lower it if the host's queue is full: jobs share it."""
+    """The most prompt tokens in flight, in all batches of an arm; lower it if the host's queue is full."""
 
 
 class ApiSettings(Section):

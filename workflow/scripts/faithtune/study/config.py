@@ -152,7 +152,7 @@ def _check_seeds(where: str, arms: Iterable[str]) -> None:
         label, _, seed = arm.rpartition("-")
         first = known.setdefault((label, seed.lstrip("0")), arm)
         if first != arm:
-            raise UserError(f"config: {where}: {first} and {arm} have the same seed; expected one arm for each seed of {label}")
+            raise UserError(f"config: {where}: {first} and {arm} have the same seed; expected one arm for each")
 
 
 def _check_behaviours(where: str, arms: dict[str, Behaviour]) -> None:
@@ -216,14 +216,14 @@ def _check_tunings(config: Configuration) -> None:
     for name, tuning in config.hosted_tunings.items():
         where = f"hosted_tunings.{name}"
         if name in config.tunings:
-            raise UserError(f"config: {where} is also the name of one of tunings, so their arms would have equal names; rename one")
+            raise UserError(f"config: {where} has a namesake in tunings, and so have its arms; rename one")
         for model in tuning.models:
             if model not in tunable:
                 raise UserError(
                     f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
                 )
         if config.budget_usd is not None and tuning.n_epochs is None:
-            raise UserError(f"config: {where}.n_epochs is not given, so its cost cannot be limited by budget_usd; expected a number")
+            raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there is a budget_usd")
         _check_train_sets(config, where, tuning)
 
 

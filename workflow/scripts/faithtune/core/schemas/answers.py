@@ -19,7 +19,7 @@ ANSWERS = pl.Schema(
         "match": pl.Boolean,  # answer equals reference; null if either is missing
         "text": pl.String,  # what the arm wrote after the cue; null if a letter was read off probabilities
         "lenient": pl.String,  # the answer read leniently, which accepts any option_mass; null if there is none
-        "read_from": pl.String,  # options (probabilities) | cue (text after it) | chain (imported: declared in its text)
+        "read_from": pl.String,  # options (probabilities) | cue (the text after it) | chain (an imported declaration)
         # How the chain was given before the cue: continued (in the arm's open turn), retold (in a closed turn, by
         # chat); null for imported chains
         "turn": pl.String,

@@ -21,7 +21,8 @@ INTERVENTIONS = pl.Schema(
         "k": pl.Int32,  # steps kept (prefix_paraphrase: reworded, filler_sweep: tokens); null for no_cot
         "n_steps": pl.Int32,  # N of the chain
         "text": pl.String,  # the assistant's turn up to the answer cue; null if there is none
-        "missing": pl.String,  # why text is null: unavailable (a step was not rewritten) | truncated (the regenerated rest was cut)
+        # why text is null: unavailable (a step was not rewritten) | truncated (the regenerated rest was cut)
+        "missing": pl.String,
     }
 )
 

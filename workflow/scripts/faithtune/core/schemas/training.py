@@ -10,7 +10,7 @@ TRAINING = pl.Schema(
         "loss": pl.Float64,  # mean over the completion tokens since the last row, nats
         "learning_rate": pl.Float64,  # at this step
         "gradient_norm": pl.Float64,  # at this step, before clipping
-        "token_accuracy": pl.Float64,  # share of completion tokens that are the likeliest prediction
+        "token_accuracy": pl.Float64,  # share of completion tokens that were predicted first
         "tokens": pl.Int64,  # tokens computed so far; prefixes that a micro-batch shares count once
     }
 )
@@ -20,10 +20,10 @@ HOSTED_TRAINING = pl.Schema(
     {
         "step": pl.Int64,  # optimiser steps so far
         "loss": pl.Float64,  # over the step's examples, in the host's unit
-        "token_accuracy": pl.Float64,  # share of their completion tokens that are the likeliest prediction
+        "token_accuracy": pl.Float64,  # share of their completion tokens that were predicted first
         "validation_loss": pl.Float64,  # of a few validation examples
-        "validation_token_accuracy": pl.Float64,  # share of their completion tokens that are the likeliest prediction
+        "validation_token_accuracy": pl.Float64,  # share of their completion tokens that were predicted first
         "full_validation_loss": pl.Float64,  # of all validation examples, at checkpoints
-        "full_validation_token_accuracy": pl.Float64,  # share of their completion tokens that are the likeliest prediction
+        "full_validation_token_accuracy": pl.Float64,  # share of their completion tokens that were predicted first
     }
 )

@@ -97,7 +97,7 @@ def generate(n: int, seed: int) -> list[dict]:
     Raises UserError unless 1 <= n <= MOST.
     """
     if not 1 <= n <= MOST:
-        raise UserError(f"arithmetic: {n} problems are wanted; expected 1 to {MOST}")
+        raise UserError(f"arithmetic: {n} problems are too few or too many; expected between 1 and {MOST}")
     source = random.Random(seed)
     problems: dict[tuple, dict] = {}
     while len(problems) < n:
