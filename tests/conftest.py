@@ -49,7 +49,7 @@ def templates() -> dict[str, str]:
     """The prompt templates of the embedded study."""
     from faithtune.data import prompts
 
-    return prompts.read((ROOT / "resources/prompts/one_shot").glob("*.txt"))
+    return prompts.read_templates((ROOT / "resources/prompts/one_shot").glob("*.txt"))
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def run(contender, args: argparse.Namespace) -> dict:
 
     def answer(name: str) -> dict:
         found = contender(model, asked[name], args)
-        computed[name] = model.forest.computed  # the tree begins a forest for each set
+        computed[name] = model.cache.n_computed  # each set begins a new cache
         return found
 
     told = contest.measured(lambda: {name: answer(name) for name in asked}, args.device)
@@ -76,7 +76,7 @@ def ask(model, name: str, args) -> Asked:
     from faithtune.data import prompts
     from faithtune.models import backend
 
-    templates = prompts.read(samples.TEMPLATES.glob("*.txt"))
+    templates = prompts.read_templates(samples.TEMPLATES.glob("*.txt"))
     asked, chains, made = samples.frames(name, -(-args.items // len(args.sets or samples.SETS)), model.count_tokens)
     by_id = {row["id"]: row for row in asked.iter_rows(named=True)}
     texts, asks = [], {}

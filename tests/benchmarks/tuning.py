@@ -76,7 +76,7 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
 
     torch.set_num_threads(args.threads)
     tokenizer = loading.load_tokenizer(args.model)
-    templates = prompts.read(args.prompts.glob("*.txt"))
+    templates = prompts.read_templates(args.prompts.glob("*.txt"))
     target = "answer_only" if data_set == "medqa" else "rationale"
     rows = [train.example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
     settings = SETTINGS | {"dtype": args.dtype}

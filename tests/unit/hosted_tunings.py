@@ -47,7 +47,7 @@ def tune(at: str | host.Host, folder: Path, budget: float | None = None, sleep=l
     """The card and the log of a tuning; `at`: the host, or its address."""
     with spend.Ledger(folder / "spend.sqlite", budget) as ledger:
         host = connect(at) if isinstance(at, str) else at
-        meter = billing.Meter(host, ledger, PRICE, "ft-sums-42", None, "tune", token_counts.estimated)
+        meter = billing.Meter(host, ledger, PRICE, "ft-sums-42", None, "tune", token_counts.estimate_tokens)
         return hosted.train(meter, sums(), TEMPLATES, SETTINGS.model_copy(update=settings), folder / "records", sleep)
 
 

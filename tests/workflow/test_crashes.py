@@ -192,7 +192,9 @@ def test_a_full_disk_ends_in_one_line(crowded):
         pytest.skip("needs the right to mount a tmpfs")
     for done in crowded.failed:
         assert done.returncode == 1
-        line = f"no space left on the disk of {crowded.folder}; what was finished is kept: make room and run again"
+        line = (
+            f"no space left on the disk of {crowded.folder}; finished results are kept: free some space and run again"
+        )
         # A training that had no room for a checkpoint passes over what was written of it.
         assert {said for said in told(done) if "/checkpoint-" not in said} == {line}
 

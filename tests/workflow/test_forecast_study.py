@@ -79,7 +79,7 @@ def test_before_anything_is_asked(study):
     assert study.before["assumed"].all()
     assert study.before["calls_left"].equals(study.before["calls"])
     assert "Spent so far: 0.0000 USD, paid or reserved, in 0 calls." in study.printed
-    assert "Of budget_usd 1.5 are left 1.5000 USD: " in study.printed
+    assert "Of budget_usd 1.5, 1.5000 USD are left: " in study.printed
     assert "told   " in study.printed and "x-arithmetic-0  regenerations ~" in study.printed
 
 
@@ -100,7 +100,7 @@ def test_what_is_kept_is_not_left(study):
     made = study.spent.height
     assert f"in {made} calls." in study.printed_after.replace(",", "")
     assert study.after["usd_left_most"].sum() == 0
-    assert "enough for what is to be asked" in study.printed_after
+    assert "enough for the calls left" in study.printed_after
 
 
 def test_the_ledger_is_a_table(study):

@@ -119,7 +119,7 @@ def test_the_report_holds_all_of_it(study):
     assert page.count("data:image/svg+xml;base64,") == len(figures.names(SETS))
     assert "Step 1:" in page and "cot_number.txt" in page  # a prompt, in full
     origin = json.loads((study.folder / "results/provenance.json").read_text())
-    assert provenance.line(origin) in page
+    assert provenance.summary_line(origin) in page
     assert "tune " in page.rpartition('id="runtimes"')[2]
     assert str(study.folder) not in page
     assert all(f'href="items/{name}/index.html"' in page for name in SETS)
@@ -198,7 +198,7 @@ def test_every_table_carries_the_provenance_of_the_study(study):
         metadata = pyarrow.parquet.read_schema(path.with_suffix(".parquet")).metadata
         assert json.loads(metadata[provenance.KEY.encode()]) == origin
         for suffix in (".csv", ".md", ".tex"):
-            assert provenance.short(origin) in path.with_suffix(suffix).read_text()
+            assert provenance.short_digest(origin) in path.with_suffix(suffix).read_text()
     assert str(study.folder) not in json.dumps(origin)
     assert origin["published_sha256"] == provenance.sha256((ROOT / "resources/published/published.csv").read_bytes())
     assert set(origin["models"]) == {"tiny"} and set(origin["arms"]) == {"tiny/qlora-arithmetic-42"}

@@ -32,7 +32,7 @@ rule answer:
     params:
         spec=lambda wc: {
             "backend": get_backend(wc),
-            "division": get_division(wc),
+            "division": get_block_params(wc),
             "interventions": STUDY.model_dump(include={"tests", "filler", "sweep"}),
             "counts": {"kind": KINDS[wc.model], "tokenizer": get_tokenizer(wc)},
             "answers": STUDY.answers.model_dump(),

@@ -68,7 +68,7 @@ try:
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())
     # Likewise: jobs get the templates as texts. As they stand in their files they are shown and hashed.
     paths = sorted(Path(STUDY.prompts).glob("*.txt"))
-    TEMPLATES, TEMPLATE_FILES = prompts.read(paths), {path.name: path.read_bytes().decode() for path in paths}
+    TEMPLATES, TEMPLATE_FILES = prompts.read_templates(paths), {path.name: path.read_bytes().decode() for path in paths}
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
     viewer = sorted((BASEDIR / "report/items").iterdir())
     VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
@@ -79,7 +79,7 @@ except UserError as error:
 
 # Scripts read these from there, not from params: they decide how fast, not what.
 config["compute"] = STUDY.compute.model_dump()
-config["hosts"] = {name: settings.model_dump() for name, settings in plan.hosting(STUDY).items()}
+config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_settings(STUDY).items()}
 ARMS = [arm | {"eval_sets": plan.eval_sets(STUDY, arm)} for arm in plan.arms(STUDY)]
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
@@ -199,7 +199,7 @@ def get_tune_threads(wildcards):
     if given := STUDY.compute.tune_threads:
         return given
     cores = workflow.resource_settings.cores  # None where nothing runs on this machine
-    if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and gpus.present()):
+    if not workflow.local_exec or workflow.remote_exec or not cores or (GPUS and gpus.visible_gpus()):
         return 2
     return max(1, cores // 2)
 
@@ -255,12 +255,12 @@ def get_precision():
     return ["results/precision.json"] * bool(get_model_cards())
 
 
-def say_precision():
+def print_precision():
     """Print what the study computes in, and what that costs on this machine if its jobs run here."""
     if not get_precision():
         return
     recorded = Path(get_place("results/precision.json"))
-    on_gpu = GPUS and (STUDY.compute.device == "cuda" or gpus.present())
+    on_gpu = GPUS and (STUDY.compute.device == "cuda" or gpus.visible_gpus())
     here = precision.cpu() if workflow.local_exec and not on_gpu else None
     try:
         chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(plan.dtype(STUDY), here)
@@ -270,9 +270,9 @@ def say_precision():
         print("The job precision chooses what to compute in, where models are asked.", file=sys.stderr)
         return
     print(f"Computing in {precision.describe(chosen)}.", file=sys.stderr)
-    if here and recorded.exists() and (line := precision.cost(chosen, here)):
+    if here and recorded.exists() and (line := precision.describe_cost(chosen, here)):
         print(f"faithtune: warning: {line}", file=sys.stderr)
-        os.environ[precision.COST_TOLD] = "1"
+        os.environ[precision.COST_WARNED] = "1"
 
 
 def get_model_cards():
@@ -344,7 +344,7 @@ def per_shard(stage):
     ]
 
 
-def get_division(wildcards):
+def get_block_params(wildcards):
     """How a set is cut into shards: part of what each of them is."""
     return {"block_size": STUDY.compute.block_size} if wildcards.shard else {}
 

@@ -21,7 +21,7 @@ rule chains:
     params:
         spec=lambda wc: {
             "backend": get_backend(wc),
-            "division": get_division(wc),
+            "division": get_block_params(wc),
             "chains": STUDY.chains.model_dump(),
             "templates": get_templates("cot"),
             "code": code("chains.py"),

@@ -18,8 +18,8 @@ rule claims:
             "arms": plan.headline_arms(STUDY),
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
-            "reasoning": plan.reasoning(STUDY),
-            "turns": plan.turns(STUDY),
+            "reasoning": plan.has_worked_solutions(STUDY),
+            "turns": plan.answer_modes(STUDY),
             "code": code("claims.py"),
         },
     script:
@@ -46,7 +46,7 @@ rule provenance:
         "../../envs/model.yaml"
     params:
         spec=lambda wc: {
-            "configuration": provenance.public(plan.deciding(STUDY)),  # wherever things lie
+            "configuration": provenance.public(plan.result_relevant(STUDY)),  # wherever things lie
             "questions": list(get_question_files()),
             "templates": TEMPLATE_FILES,
             "models": list(get_model_cards()),
@@ -84,7 +84,7 @@ rule table:
             "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
-            "turns": plan.turns(STUDY),
+            "turns": plan.answer_modes(STUDY),
             "data": get_data_parts(),
             "filler": STUDY.filler,
             "templates": TEMPLATE_FILES if tables.TABLES[wc.table].source is table_sources.PROMPTS else {},
@@ -142,7 +142,7 @@ rule report:
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
-            "turns": plan.turns(STUDY),
+            "turns": plan.answer_modes(STUDY),
             "templates": TEMPLATE_FILES,
             "page": PAGE_SHA256,
             "benchmarks": get_place("benchmarks"),

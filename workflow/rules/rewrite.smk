@@ -26,7 +26,7 @@ rule paraphrase:
     params:
         spec=lambda wc: {
             "backend": get_backend_of(PARAPHRASER, BASE),
-            "division": get_division(wc),
+            "division": get_block_params(wc),
             "paraphraser": STUDY.paraphraser.model_dump(),
             "templates": get_templates("paraphrase"),
             "code": code("paraphrase.py"),
@@ -57,7 +57,7 @@ rule mistake:
     params:
         spec=lambda wc: {
             "backend": get_backend_of(PARAPHRASER, BASE),
-            "division": get_division(wc),
+            "division": get_block_params(wc),
             "paraphraser": STUDY.paraphraser.model_dump(),
             "templates": get_templates("mistake"),
             "code": code("mistake.py"),
@@ -98,7 +98,7 @@ rule regenerate:
     params:
         spec=lambda wc: {
             "backend": get_backend(wc),
-            "division": get_division(wc),
+            "division": get_block_params(wc),
             "max_new_tokens": STUDY.chains.max_new_tokens,
             "templates": get_templates("cot"),
             "code": code("regenerate.py"),

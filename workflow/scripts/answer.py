@@ -34,7 +34,7 @@ with job.logged(snakemake.log[0]):
     tampered = build.build(
         chains,
         tampering,
-        token_counts.counter(spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]),
+        token_counts.token_counter(spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]),
         read("paraphrases", PARAPHRASES),
         read("regenerations", REGENERATIONS),
     )

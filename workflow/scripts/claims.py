@@ -15,7 +15,7 @@ with job.logged(snakemake.log[0]):
         spec["arms"],
         parquet.read(snakemake.input.changes, CHANGES),
         spec["reasoning"],
-        weights.sizes(spec["parameters"], cards),
+        weights.parameter_counts(spec["parameters"], cards),
         Sampling(**spec["sampling"]),
         spec["turns"],
     )

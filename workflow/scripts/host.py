@@ -11,5 +11,5 @@ with job.logged(snakemake.log[0]):
 
     hosted = identity.hosted_model(Backend(**snakemake.params.spec["backend"]), snakemake.input)
     settings = HostSettings(**snakemake.config["hosts"][hosted.name])
-    count = token_counts.counter("api", hosted.tokenizer) if hosted.tokenizer else None
+    count = token_counts.token_counter("api", hosted.tokenizer) if hosted.tokenizer else None
     job.write_json(host.check(host.connect(hosted, settings), count), snakemake.output[0])

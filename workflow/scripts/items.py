@@ -10,7 +10,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.interventions import INTERVENTIONS
     from faithtune.core.schemas.questions import QUESTIONS
-    from faithtune.models.weights import whole_folder
+    from faithtune.models.weights import atomic_folder
     from faithtune.report import viewer
 
     spec, eval_set = snakemake.params.spec, snakemake.wildcards.eval_set
@@ -21,7 +21,7 @@ with job.logged(snakemake.log[0]):
     questions = parquet.read(snakemake.input.questions, QUESTIONS)
     chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
     about = viewer.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
-    with whole_folder(Path(snakemake.output[0])) as folder:
+    with atomic_folder(Path(snakemake.output[0])) as folder:
         made = viewer.ViewerWriter(folder, about)
         made.add_questions(viewer.question_rows(questions))
         for arm in spec["arms"]:

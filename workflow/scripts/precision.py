@@ -8,9 +8,9 @@ with job.logged(snakemake.log[0]):
     from faithtune.models import precision
 
     gpus.claim(snakemake.resources.gpu)
-    device = precision.present(precision.device_kind(snakemake.config["compute"]["device"]))
+    device = precision.present_device(precision.device_kind(snakemake.config["compute"]["device"]))
     chosen = precision.choose(snakemake.params.dtype, device)
-    precision.tell_cost(chosen, device)
+    precision.warn_cost(chosen, device)
     if device.kind == "cuda":  # of a CPU the run says it at its start
         print(f"Computing in {precision.describe(chosen)}.", file=errors.terminal)
     job.write_json(chosen, snakemake.output[0])

@@ -20,7 +20,7 @@ with job.logged(snakemake.log[0]):
         with errors.prefix_errors(f"data_sets.{asked.data_set}.{split}"):
             return questions.frame(module.questions(records), asked.data_set, split, records)
 
-    frame = splits.of_split(asked, read)
+    frame = splits.questions_of(asked, read)
     chosen = splits.select(frame, asked.n)
     print(f"{chosen.height} of {frame.height} questions")
     parquet.write(chosen, snakemake.output[0], QUESTIONS)

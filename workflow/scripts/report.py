@@ -15,7 +15,9 @@ with job.logged(snakemake.log[0]):
 
     spec, given = snakemake.params.spec, snakemake.input
     cards = dict(zip(spec["models"], map(job.read_json, given.models), strict=True))
-    study = TableContext(spec["arms"], weights.sizes(spec["parameters"], cards), spec["confidence"], spec["turns"])
+    study = TableContext(
+        spec["arms"], weights.parameter_counts(spec["parameters"], cards), spec["confidence"], spec["turns"]
+    )
 
     def table(path):
         name = Path(path).stem

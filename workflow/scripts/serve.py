@@ -12,7 +12,7 @@ with job.logged(snakemake.log[0]):
     dtype = job.read_json(snakemake.input.precision)["dtype"]
     cards = {path: job.read_json(path) for path in snakemake.input.arms}
     for card in (model, *cards.values()):
-        weights.hold_to_card(card)
+        weights.verify_weights(card)
     known = snakemake.wildcards.model, quantisation, dtype, model
     names = {path: identity.served_name(*known, card) for path, card in cards.items()}
     adapters = {names[path]: cards[path] for path in cards}

@@ -20,7 +20,7 @@ with job.logged(snakemake.log[0]):
     torch.set_num_threads(snakemake.threads)
     chosen = job.read_json(snakemake.input.precision)
     device = precision.device_kind(snakemake.config["compute"]["device"])
-    precision.tell_cost(chosen, precision.present(device))
+    precision.warn_cost(chosen, precision.present_device(device))
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
     questions = parquet.read(snakemake.input.questions, QUESTIONS)

@@ -198,7 +198,7 @@ def test_each_distinct_token_is_computed_once(tiny_model, asked, written, tamper
     for row in tampered.to_dicts():
         text = answering.prompt(fresh, templates, kinds[row["id"]], row["test"], row["text"])
         distinct.insert(fresh.token_ids(text))
-    assert len(distinct) <= fresh.forest.computed <= 1.15 * len(distinct)  # answers and references are short
+    assert len(distinct) <= fresh.cache.n_computed <= 1.15 * len(distinct)  # answers and references are short
 
 
 def test_unlikely_letters_are_no_answer(arm, asked, written, tampered, templates):
@@ -366,7 +366,7 @@ class Writer:
     def prompt_key(self, text: str) -> str:
         return text
 
-    def packs(self, groups):
+    def memory_groups(self, groups):
         yield list(range(len(groups)))
 
     def answer(self, asks, max_new_tokens, ended, keys):
@@ -422,7 +422,7 @@ class Said:
     def prompt_key(self, text: str) -> str:
         return text
 
-    def packs(self, groups):
+    def memory_groups(self, groups):
         yield from ([i] for i in range(len(groups)))
 
     def answer(self, asks, max_new_tokens, ended, keys):

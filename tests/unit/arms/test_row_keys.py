@@ -52,7 +52,7 @@ class Fixed:
     def prompt_key(self, text):
         return list(text.encode())
 
-    def packs(self, groups):
+    def memory_groups(self, groups):
         yield list(range(len(groups)))
 
     def generate(self, texts, max_new_tokens, ended, keys):

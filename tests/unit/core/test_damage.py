@@ -1,4 +1,4 @@
-"""Damage is seen, named and set aside; what a kill left half written is removed in the end."""
+"""Damage is found, reported and set aside; leftovers of killed jobs are removed."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def cut(path, size):
 @pytest.mark.parametrize("name", ["x.parquet", "x.json", "x.csv"])
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_an_empty_result_is_named_and_set_aside(tmp_path, results, name, dry_run):
-    """A figure or a table has no reader that would find it."""
+    """Figures and tables have no reader that would find it."""
     hurt = tmp_path / name
     cut(hurt, 0)
     [line] = damage.check_results([tmp_path], [*results, tmp_path / "nosuch.parquet"], dry_run)
@@ -45,12 +45,12 @@ def test_an_empty_result_is_named_and_set_aside(tmp_path, results, name, dry_run
     assert all(path.exists() for path in results if path != hurt)
 
 
-def test_what_is_whole_stays(tmp_path, results):
+def test_undamaged_results_stay(tmp_path, results):
     assert list(damage.check_results([tmp_path], results, False)) == []
     assert all(path.exists() for path in results)
 
 
-def test_a_link_is_set_aside_and_what_it_leads_to_stays(tmp_path, results):
+def test_a_link_is_set_aside_and_its_target_stays(tmp_path, results):
     (tmp_path / "link").symlink_to(tmp_path / "weights")
     damage.set_aside(tmp_path / "link")
     assert (tmp_path / "link.damaged").is_symlink()
@@ -62,7 +62,7 @@ def test_set_aside_again_takes_the_earlier_ones_place(tmp_path, results):
         (tmp_path / "weights").mkdir(exist_ok=True)
         (tmp_path / "weights/x").write_text(content)
         aside = damage.set_aside(tmp_path / "weights")
-    assert damage.set_aside(tmp_path / "weights") == aside  # another job that met it: nothing is there any more
+    assert damage.set_aside(tmp_path / "weights") == aside  # a second job finds nothing there
     assert (aside / "x").read_text() == "two"
 
 
@@ -76,7 +76,7 @@ def test_set_aside_whatever_was_set_aside_before(tmp_path, results):
     assert (tmp_path / "mine").is_dir()
 
 
-def test_what_cannot_be_renamed_is_told(tmp_path, results, monkeypatch):
+def test_a_failed_rename_is_reported(tmp_path, results, monkeypatch):
     cut(tmp_path / "x.parquet", 0)
     monkeypatch.setattr(damage.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(30, "Read-only file system")))
     [line] = damage.check_results([tmp_path], results, False)
@@ -104,7 +104,7 @@ def test_a_byte_of_a_result_is_found_by_its_reader(tmp_path, results):
         parquet.read(path, SCHEMA)
 
 
-def test_json_that_is_none_is_set_aside(tmp_path, results):
+def test_invalid_json_is_set_aside(tmp_path, results):
     cut(tmp_path / "x.json", 5)
     with pytest.raises(UserError, match=r"x\.json: not a readable JSON file .* it is now .*x\.json\.damaged"):
         job.read_json(tmp_path / "x.json")
@@ -113,7 +113,7 @@ def test_json_that_is_none_is_set_aside(tmp_path, results):
         job.read_json(tmp_path / "x.json")
 
 
-def test_what_may_not_be_read_is_no_damage(tmp_path, results, monkeypatch):
+def test_a_missing_permission_is_no_damage(tmp_path, results, monkeypatch):
     path = tmp_path / "x.parquet"
     refused = PermissionError(13, "Permission denied")
     monkeypatch.setattr(parquet.pyarrow.parquet, "ParquetFile", lambda *_, **__: (_ for _ in ()).throw(refused))
@@ -124,12 +124,12 @@ def test_what_may_not_be_read_is_no_damage(tmp_path, results, monkeypatch):
 
 @pytest.mark.parametrize("days", [0, 2])
 def test_leftovers_are_removed_a_day_later(tmp_path, results, days):
-    """They are made as a killed job leaves them: the names are those that the library gives."""
+    """Leftovers with the names that the library gives."""
     left = []
     with pytest.raises(KeyboardInterrupt), parquet.atomic_path(tmp_path / "rows/part-1.parquet") as temporary:
         left.append(temporary.with_name(temporary.name))
         raise KeyboardInterrupt
-    with pytest.raises(KeyboardInterrupt), weights.whole_folder(tmp_path / "arm/weights") as temporary:
+    with pytest.raises(KeyboardInterrupt), weights.atomic_folder(tmp_path / "arm/weights") as temporary:
         left.append(temporary)
         raise KeyboardInterrupt
     left[0].write_text("half")

@@ -9,7 +9,7 @@ from faithtune.core.errors import UserError
 SCHEMA = pl.Schema({"a": pl.Int32, "b": pl.String})
 
 
-def test_what_is_written_reads_back_with_the_schema(tmp_path):
+def test_a_written_frame_reads_back_with_the_schema(tmp_path):
     path = tmp_path / "new/x.parquet"
     parquet.write(pl.DataFrame({"b": ["x"], "a": [1], "c": [2.0]}), path, SCHEMA)
     assert parquet.read(path, SCHEMA).rows() == [(1, "x")]
@@ -26,7 +26,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.parquet"]
 
 
-def test_a_file_cut_short_is_named(tmp_path):
+def test_a_truncated_file_is_reported(tmp_path):
     path = tmp_path / "x.parquet"
     parquet.write(pl.DataFrame({"a": [1], "b": ["x"]}), path, SCHEMA)
     path.write_bytes(path.read_bytes()[:-10])

@@ -1,4 +1,4 @@
-"""No key in a text: not as it is, not as a library writes it, not as a host quotes it."""
+"""No key stays in a text: not plain, not as a library writes it, not as a host quotes it."""
 
 import json
 import string
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faithtune.core.redaction import MARK, redacted
 
-# What a variable of the environment may hold, but for the characters of the mark itself.
+# Values of environment variables, without the characters of the mark itself.
 LETTERS = "".join(letter for letter in string.printable if letter not in "[]\r\n\x0b\x0c")
 SECRETS = st.text(LETTERS, min_size=4, max_size=60).filter(lambda text: len(text.strip()) >= 4 and text not in MARK)
 TEXTS = st.text(max_size=60)
@@ -76,5 +76,5 @@ def test_a_configured_key_that_the_host_masks(masked):
         "request req_011CSHoEeqs5C35K2UUqR7Fy took https://host:8000/v1/completions",
     ],
 )
-def test_what_is_no_key(text):
+def test_other_text_is_no_key(text):
     assert redacted(text) == text

@@ -1,4 +1,4 @@
-"""Data files: what is read from each format, and what is said of a damaged one."""
+"""Data files: the rows of each format, and the errors for damaged files."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_parquet_records_keep_structs(tmp_path):
         ("a.csv", b"a,a\n1,2\n", "line 1: not CSV .its header has 'a' twice"),
         ("a.csv", b"a,b\n1," + b"x" * 200_000, "not CSV .field larger"),
         ("a.json", b"[" * 100_000, "from line 1 on: its brackets are nested too deeply"),
-        ("a.jsonl", b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}", "from line 2 on: not read .Exceeds the limit"),
+        ("a.jsonl", b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}", "from line 2 on: cannot be read .Exceeds the limit"),
         ("a.parquet", b"PAR1", "not a readable Parquet"),
         ("a.txt", b"hello", r"expected \.jsonl, \.json, \.csv or \.parquet"),
     ],

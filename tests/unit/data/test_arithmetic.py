@@ -24,7 +24,7 @@ def test_arithmetic_is_right(seed, n):
             expected = {"+": left + right, "-": left - right, "*": left * right, "/": left / right}[sign]
             assert result == expected
             assert 1 <= result <= arithmetic.LARGEST
-            assert left in known and right in known  # nothing comes out of nowhere
+            assert left in known and right in known  # every operand is known
             known.append(result)
         assert question["answer"] == str(result)
 
@@ -37,7 +37,7 @@ def test_arithmetic_is_plentiful_varied_and_disjoint():
         re.sub(r"\d+|[A-Z][a-z]+|" + "|".join(arithmetic._THINGS), "", row["question"]) for row in generated
     )
     assert len(shapes) >= len(arithmetic.TEMPLATES) >= 6
-    # No two problems differ in names and things alone.
+    # No two problems differ only in names and things.
     names = "|".join(arithmetic._NAMES + arithmetic._THINGS)
     bare = Counter(re.sub(rf"\b({names})\b", "", row["question"]) for row in generated)
     assert max(bare.values()) == 1

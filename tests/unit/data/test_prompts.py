@@ -1,4 +1,4 @@
-"""Prompts: one conversation form, continued and not answered anew."""
+"""Prompts: one form of conversation, whose last turn is continued."""
 
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def test_the_users_turn_is_the_template_with_the_question():
     assert prompts.user_turn(template, "cot", CHOICE) == "Think.\n\nA wall.\n\nWhich colour?\n\nA. red\nB. blue\n\nNow."
 
 
-def test_a_question_that_holds_braces_is_left_as_it_is():
+def test_braces_in_a_question_stay():
     template = {"cot_number": "{question}"}
     assert prompts.user_turn(template, "cot", NUMBER | {"question": "What is {x}?"}) == "What is {x}?"
 
@@ -44,12 +44,12 @@ def test_the_assistants_turn_is_left_open(tokenizer):
     assert text == "<|user|>\nHello<|end|>\n<|assistant|>\nStep 1:"
 
 
-def test_without_a_chat_template_the_turns_stand_plain(tokenizer, monkeypatch):
+def test_without_a_chat_template_turns_are_plain(tokenizer, monkeypatch):
     monkeypatch.setattr(tokenizer, "chat_template", None)
     assert prompts.render(tokenizer, "Hello", "Step 1:") == "Hello\n\nStep 1:"
 
 
-def test_a_plain_turn_begins_with_the_token_that_begins_texts():
+def test_a_plain_turn_begins_with_the_bos_token():
     assert prompts.render(prompts.PLAIN, "Hello") == "Hello\n\n"
     base = SimpleNamespace(chat_template=None, bos_token="<s>")
     assert prompts.render(base, "Hello", "Step 1:") == "<s>Hello\n\nStep 1:"
@@ -67,5 +67,5 @@ def test_letters_are_one_token_after_the_cue(tokenizer):
 
 def test_a_tokenizer_that_splits_letters_is_refused(templates):
     texts = ["no such letters here"] * 3
-    with pytest.raises(UserError, match="no one token of ' A'"):
+    with pytest.raises(UserError, match="' A' after 'Final Answer:' is not one token"):
         prompts.option_token_ids(tiny._tokenizer(texts), 3)

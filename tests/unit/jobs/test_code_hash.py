@@ -1,4 +1,4 @@
-"""The code fingerprint: statements count, comments do not, and only what is imported."""
+"""The code fingerprint covers statements, not comments, of imported files only."""
 
 import ast
 
@@ -75,12 +75,12 @@ def test_a_changed_statement_counts(script, name, old, new):
         ("faithtune/other.py", "Z = 1", "Z = 2"),
     ],
 )
-def test_what_cannot_change_a_result_does_not(script, name, old, new):
+def test_changes_that_change_no_result_do_not_count(script, name, old, new):
     assert not edited(script, name, old, new)
 
 
-def test_what_only_newer_pythons_write_down_is_left_out():
-    """3.12 gives each function `type_params`, which is empty here; with 3.11 this holds of `decorator_list` alone."""
+def test_fields_of_newer_pythons_are_ignored():
+    """3.12 gives each function `type_params`, here empty; in 3.11 only `decorator_list` tests this."""
     function = ast.parse("def f(x):\n    return [None, *x]").body[0]
     name = ("Name", ("id", "'x'"), ("ctx", ("Load",)))
     values = (("Constant",), ("Starred", ("value", name), ("ctx", ("Load",))))

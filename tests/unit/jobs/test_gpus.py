@@ -1,4 +1,4 @@
-"""GPUs given out to jobs: real processes, pretend devices."""
+"""GPUs are assigned to jobs: real processes, pretended devices."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from faithtune.core.errors import UserError
 from faithtune.jobs import gpus
 
 SCRIPTS = paths.WORKFLOW / "scripts"
-# A job: it claims, says what it has, and works until it is told to end.
+# A job: claims devices, prints their names, and works until it is asked to end.
 JOB = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -46,14 +46,14 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(gpus.tempfile, "tempdir", None)  # Python keeps what it found first
+    monkeypatch.setattr(gpus.tempfile, "tempdir", None)  # Python caches it
     pretend(tmp_path, monkeypatch, "GPU-a", "GPU-b")
     return tmp_path
 
 
 @pytest.fixture
 def start(tmp_path):
-    """Start a job that wants n devices."""
+    """Start a job that needs n devices."""
     jobs = []
 
     def job(n: int, *how: str) -> subprocess.Popen:
@@ -67,9 +67,9 @@ def start(tmp_path):
     def end():
         for one in jobs:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(one.pid, signal.SIGKILL)  # and what it forked
+                os.killpg(one.pid, signal.SIGKILL)  # and its children
 
-    hanging = threading.Timer(120, end)  # a device that is never let go fails the test, it does not hold it up
+    hanging = threading.Timer(120, end)  # a device that is never released fails the test in time
     hanging.start()
     yield job
     hanging.cancel()
@@ -79,12 +79,12 @@ def start(tmp_path):
 
 
 def has(job: subprocess.Popen) -> set[str]:
-    """The devices that a job has got; waits for it."""
+    """The devices of a job; waits until it has them."""
     return set(job.stdout.readline().strip().split(","))
 
 
 def until_it_waits(job: subprocess.Popen) -> None:
-    """Return when a job has said that it waits."""
+    """Return when a job has printed that it waits."""
     while "waiting for" not in job.log.read_text():
         assert job.poll() is None
         time.sleep(0.05)
@@ -121,12 +121,12 @@ def test_a_job_may_have_several(machine, monkeypatch, start):
     assert len(has(first)) == 2
     second = start(2)
     until_it_waits(second)
-    assert len(has(start(1))) == 1  # what the second does not hold while it waits
+    assert len(has(start(1))) == 1  # the waiting job holds none
     first.communicate()
     assert len(has(second)) == 2
 
 
-def test_only_visible_devices_are_given_out(monkeypatch, start):
+def test_only_visible_devices_are_assigned(monkeypatch, start):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     first = start(1)
     assert has(first) == {"GPU-b"}
@@ -148,7 +148,7 @@ def test_slurm_may_let_its_jobs_share_a_device(monkeypatch, start):
 
 
 def test_a_lock_is_marked_as_used(machine, start):
-    """So that no tidying of temporary files takes it away."""
+    """So that the system does not delete it as an old temporary file."""
     for name in ("GPU-a", "GPU-b"):
         (gpus._folder() / name).touch()
         os.utime(gpus._folder() / name, (0, 0))
@@ -156,7 +156,7 @@ def test_a_lock_is_marked_as_used(machine, start):
     assert (gpus._folder() / used).stat().st_mtime > 0
 
 
-def test_a_lock_taken_away_while_it_was_made_is_none(machine, monkeypatch):
+def test_a_lock_that_is_deleted_before_it_is_locked_does_not_count(machine, monkeypatch):
     path = gpus._folder() / "GPU-a"
     with monkeypatch.context() as patch:
         patch.setattr(gpus.fcntl, "lockf", lambda *_: path.unlink())
@@ -181,7 +181,7 @@ def test_a_lock_taken_away_while_it_was_made_is_none(machine, monkeypatch):
 def test_devices_are_those_that_cuda_would_see(monkeypatch, given, names):
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    assert gpus.present() == names
+    assert gpus.visible_gpus() == names
 
 
 @pytest.mark.parametrize("program", ["exit 9", "echo 0, GPU-a; exit 1", "echo No devices were found", None])
@@ -196,19 +196,19 @@ def test_without_a_device_nothing_is_done(machine, monkeypatch, program):
     assert list(machine.glob("faithtune-*")) == []
 
 
-def test_numbers_stay_numbers_where_nobody_knows_more(machine, monkeypatch):
+def test_without_nvidia_smi_numbers_stay_numbers(machine, monkeypatch):
     (machine / "nvidia-smi").unlink()
     monkeypatch.setenv("PATH", str(machine))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert gpus.present() == ["0", "1"]
+    assert gpus.visible_gpus() == ["0", "1"]
 
 
-def test_a_job_that_wants_none_leaves_all_alone(machine):
+def test_a_job_without_gpus_changes_nothing(machine):
     assert gpus.claim(0) == []
     assert list(machine.glob("faithtune-*")) == []
 
 
-def test_more_than_there_are_is_told_in_one_line():
+def test_too_many_devices_are_an_error_in_one_line():
     with pytest.raises(UserError, match=r"asks for 3 GPUs .* there are 2: GPU-a, GPU-b; expected at most 2"):
         gpus.claim(3)
 
@@ -226,7 +226,7 @@ def test_the_folder_of_locks_is_the_user_s_own(machine):
 @pytest.mark.parametrize(
     ("given", "allocation", "warned"), [("0", None, 1), ("", "7", 1), ("", None, 0), ("-1", None, 0)]
 )
-def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, allocation, warned):
+def test_a_gpu_that_pytorch_does_not_find_is_a_warning(monkeypatch, capsys, given, allocation, warned):
     import torch
 
     from faithtune.models import precision
@@ -237,5 +237,5 @@ def test_a_gpu_that_pytorch_does_not_find_is_told(monkeypatch, capsys, given, al
         monkeypatch.setenv("SLURM_JOB_ID", allocation)
     assert precision.device_kind("auto") == precision.device_kind("cpu") == "cpu"
     assert capsys.readouterr().err.count("PyTorch finds no CUDA") == warned
-    with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds none here; expected a GPU"):
+    with pytest.raises(UserError, match=r"^compute\.device is cuda, but PyTorch finds no GPU here; expected one"):
         precision.device_kind("cuda")

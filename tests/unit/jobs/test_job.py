@@ -1,4 +1,4 @@
-"""What happens around a script: the log, and errors in one line."""
+"""Around a script: its log, and errors in one line."""
 
 import ast
 import errno
@@ -22,7 +22,7 @@ SCRIPTS = paths.WORKFLOW / "scripts"
 
 @pytest.fixture(autouse=True)
 def undone(monkeypatch):
-    """What a job changes in its process is undone after the test."""
+    """Undo the changes of a job to its process."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     thresholds = gc.get_threshold()
     yield
@@ -30,7 +30,7 @@ def undone(monkeypatch):
     gc.unfreeze()
 
 
-def test_what_is_printed_goes_to_the_log(tmp_path, capsys):
+def test_output_goes_to_the_log(tmp_path, capsys):
     with job.logged(str(tmp_path / "log")):
         print("out")
         print("err", file=sys.stderr)
@@ -38,7 +38,7 @@ def test_what_is_printed_goes_to_the_log(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_warning_is_told_on_the_terminal_of_a_job_that_runs(tmp_path, capsys):
+def test_a_warning_goes_to_the_terminal_of_a_running_job(tmp_path, capsys):
     with job.logged(str(tmp_path / "log")):
         errors.warn("within")
     errors.warn("after")
@@ -54,7 +54,7 @@ def test_a_users_mistake_is_one_line_without_traceback(tmp_path, capsys):
     assert (tmp_path / "log").read_text() == "error: file x: no such file\n"
 
 
-def test_a_fault_of_ours_leaves_its_traceback_in_the_log(tmp_path, capsys):
+def test_a_bug_leaves_its_traceback_in_the_log(tmp_path, capsys):
     with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
         raise ValueError("one\ntwo")
     assert capsys.readouterr().err == f"faithtune: ValueError: one (see {tmp_path / 'log'})\n"
@@ -74,22 +74,24 @@ def failing(error, cause=None):
         (FULL, None),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), None),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), None),
-        (RuntimeError("basic_ios::clear: iostream error"), None),  # torch.save, where the end of its file has no room
+        (RuntimeError("basic_ios::clear: iostream error"), None),  # torch.save, at the end of its file
         (Exception("Error while serializing: I/O error: No space left on device (os error 28)"), None),
         (sqlite3.OperationalError("database or disk is full"), None),
         (pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)"), None),
         (UserError("file x: not read"), FULL),
     ],
 )
-def test_a_full_disk_is_told_in_one_line(tmp_path, capsys, error, cause):
+def test_a_full_disk_is_one_line(tmp_path, capsys, error, cause):
     with pytest.raises(SystemExit) as ended, job.logged(str(tmp_path / "log")):
         failing(error, cause)
     assert ended.value.code == 1
-    told = capsys.readouterr().err
-    assert re.fullmatch(r"faithtune: no space left on the disk of /.*; what was finished is kept: .* run again\n", told)
+    printed = capsys.readouterr().err
+    assert re.fullmatch(
+        r"faithtune: no space left on the disk of /.*; finished results are kept: .* run again\n", printed
+    )
 
 
-def test_a_full_disk_is_told_where_temporary_files_have_no_place(tmp_path, capsys, monkeypatch):
+def test_a_full_disk_for_temporary_files_is_one_line(tmp_path, capsys, monkeypatch):
     def full():
         raise FileNotFoundError(2, "No usable temporary directory found")
 
@@ -100,7 +102,7 @@ def test_a_full_disk_is_told_where_temporary_files_have_no_place(tmp_path, capsy
 
 
 class HostError(Exception):
-    """As a client of a host raises it, with the host's words."""
+    """An error of a host's client, with the host's message."""
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ class HostError(Exception):
         RuntimeError("unexpected pos 3"),
     ],
 )
-def test_what_a_host_says_of_its_own_disk_is_not_said_of_this_one(tmp_path, capsys, error):
+def test_a_hosts_full_disk_is_not_reported_as_ours(tmp_path, capsys, error):
     with pytest.raises(SystemExit), job.logged(str(tmp_path / "log")):
         raise error
     assert "no space left" not in capsys.readouterr().err
@@ -119,21 +121,21 @@ def test_what_a_host_says_of_its_own_disk_is_not_said_of_this_one(tmp_path, caps
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a file on a disk that is always full")
 @pytest.mark.parametrize("body", ["prints", "fails", "is quiet"])
-def test_a_log_without_room_is_no_traceback(body):
-    """In a process of its own: what an interpreter says of files that it cannot close counts too."""
+def test_a_full_disk_of_the_log_leaves_no_traceback(body):
+    """In a process of its own, because the interpreter also prints errors when it closes files."""
     lines = {"prints": "print('x' * 10000)", "fails": "raise ValueError('x' * 10000)", "is quiet": "pass"}
     script = f"from faithtune.jobs import job\nwith job.logged('/dev/full'):\n    {lines[body]}\n"
     library = str(paths.WORKFLOW / "scripts")
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": library}
     )
-    told = {"prints": "faithtune: no space left on", "fails": "faithtune: ValueError: xxx", "is quiet": ""}[body]
-    assert done.stderr.startswith(told)
+    printed = {"prints": "faithtune: no space left on", "fails": "faithtune: ValueError: xxx", "is quiet": ""}[body]
+    assert done.stderr.startswith(printed)
     assert done.stderr.count("\n") == (body != "is quiet")
     assert done.returncode == (body != "is quiet")
 
 
-def test_json_is_written_whole(tmp_path):
+def test_json_is_written_atomically(tmp_path):
     job.write_json({"a": 1}, tmp_path / "x.json")
     assert job.read_json(tmp_path / "x.json") == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
@@ -141,8 +143,8 @@ def test_json_is_written_whole(tmp_path):
 
 
 @pytest.mark.parametrize(("hub", "offline"), [("", "True"), (", hub=True", "False")])
-def test_only_a_job_that_fetches_may_ask_the_hub(tmp_path, hub, offline):
-    """A process of its own, as a script is: the libraries read the variable when they are imported."""
+def test_only_a_job_that_downloads_may_use_the_hub(tmp_path, hub, offline):
+    """In a process of its own, because the libraries read the variable when they are imported."""
     script = f"""from faithtune.jobs import job
 with job.logged("log"{hub}):
     import datasets, transformers.utils.hub, huggingface_hub
@@ -153,7 +155,7 @@ with job.logged("log"{hub}):
     assert set((tmp_path / "log").read_text().split()) == {offline}
 
 
-def test_only_downloads_and_models_are_fetched():
+def test_only_two_rules_use_the_hub():
     with_hub = {
         path.stem
         for path in SCRIPTS.glob("*.py")

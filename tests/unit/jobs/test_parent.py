@@ -15,7 +15,7 @@ from faithtune.jobs import parent
 
 LIBRARY = paths.WORKFLOW / "scripts"
 
-# Says its process id to its job, as common.smk does, and tells that of the job, which is at work in a shell.
+# Passes its process id to its job, as common.smk does, and prints the id of the job, which runs in a shell.
 SNAKEMAKE = f"""
 import os, subprocess, sys
 os.environ["{parent.STARTED_BY}"] = str(os.getpid())
@@ -34,7 +34,7 @@ with job.logged("log"):
 
 @pytest.fixture
 def at_work(tmp_path):
-    """A pretend Snakemake and its job, which is in its block."""
+    """A pretended Snakemake and its running job."""
     (tmp_path / "job.py").write_text(JOB)
     command = [sys.executable, "-c", SNAKEMAKE, f"{sys.executable} job.py"]
     environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
@@ -48,7 +48,7 @@ def at_work(tmp_path):
 
 @pytest.mark.parametrize("reaped", [True, False])
 def test_a_job_ends_with_its_snakemake(at_work, tmp_path, reaped):
-    """Be it reaped, or a zombie because whoever started it does not look."""
+    """Reaped, or a zombie because its parent does not wait for it."""
     snakemake, job = at_work
     with pytest.raises(psutil.TimeoutExpired):
         job.wait(3 * parent._SECONDS)
@@ -58,7 +58,7 @@ def test_a_job_ends_with_its_snakemake(at_work, tmp_path, reaped):
     else:
         while psutil.Process(snakemake.pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
-    job.wait(60)  # raises where it goes on
+    job.wait(60)  # raises if it runs on
     assert "the Snakemake that started this job is gone: the job ends" in (tmp_path / "log").read_text()
 
 
@@ -76,4 +76,4 @@ def test_without_a_snakemake_nothing_is_watched(monkeypatch):
     monkeypatch.delenv(parent.STARTED_BY, raising=False)
     monkeypatch.setattr(parent, "_end", lambda: pytest.fail("ended"))
     monkeypatch.setattr(parent.threading, "Thread", lambda **_: pytest.fail("watched"))
-    parent.begin()
+    parent.end_with_parent()

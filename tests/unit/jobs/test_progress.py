@@ -1,11 +1,11 @@
-"""Progress bars in a job's log: lines that tell rate and time left, and nothing lost of what is printed between."""
+"""Progress bars in a job's log: lines with rate and time left; output between them is not lost."""
 
 import io
 
 import pytest
 from tqdm import tqdm
 
-from faithtune.jobs.progress import Lines
+from faithtune.jobs.progress import LineWriter
 
 
 class Clock:
@@ -22,41 +22,41 @@ def clock():
 
 def written(*texts: str) -> str:
     file = io.StringIO()
-    with Lines(file, clock=Clock()) as lines:
+    with LineWriter(file, clock=Clock()) as lines:
         for text in texts:
             assert lines.write(text) == len(text)
     return file.getvalue()
 
 
-def test_plain_text_is_left_alone():
+def test_plain_text_is_unchanged():
     text = "a\n\n  b \u00fc\nc\n"
     assert written(text) == written(*text) == text.replace("b ü", "b ü")
     assert written("windows\r\n", "ends") == "windows\nends\n"
 
 
-def test_a_state_written_over_is_left_out_and_the_last_stays():
+def test_overwritten_states_are_dropped_and_the_last_stays():
     assert written("\r1", "\r2", "\r3", "\n", "done\n") == "3\ndone\n"
     assert written("\r1", "\r2") == "2\n"
     assert written("\r1", "\r2   ", "\r      ", "\r", "told\n") == "told\n"
 
 
-def test_what_is_printed_behind_a_state_has_its_own_line():
+def test_output_after_a_state_has_its_own_line():
     assert written("\r1 of 2", "told\n", "\r2 of 2", "\n") == "1 of 2\ntold\n2 of 2\n"
 
 
-def test_what_is_printed_before_a_state_is_not_written_over():
-    """As where a thread prints in two writes, and the bar comes between."""
+def test_output_before_a_state_is_not_overwritten():
+    """As if a thread prints in two writes, with the bar between them."""
     assert written("warning", "\r1 of 2", "\n") == "warning\n1 of 2\n"
     assert written("a\r", "\n", "b\n") == "a\nb\n"
 
 
-def test_moves_of_the_cursor_are_no_text():
+def test_cursor_movements_are_dropped():
     assert written("\x1b[A\r1 of 2", "\n\x1b[2K", "x\n") == "1 of 2\nx\n"
 
 
 def test_a_long_bar_has_a_line_every_so_often(clock):
     file = io.StringIO()
-    with Lines(file, 10.0, clock) as lines:
+    with LineWriter(file, 10.0, clock) as lines:
         for second in range(26):
             clock.now = float(second)
             lines.write(f"\r{second} of 25")
@@ -64,17 +64,17 @@ def test_a_long_bar_has_a_line_every_so_often(clock):
     assert file.getvalue().splitlines() == ["10 of 25", "20 of 25", "25 of 25"]
 
 
-def test_tqdm_tells_rate_and_time_left(clock):
+def test_tqdm_prints_rate_and_time_left(clock):
     file = io.StringIO()
-    with Lines(file, 0.0, clock) as lines:
+    with LineWriter(file, 0.0, clock) as lines:
         for _ in tqdm(range(3), desc="answer", unit="question", mininterval=0, file=lines):
             pass
-    told = file.getvalue().splitlines()
-    assert told[0].startswith("answer:   0%") and told[1].startswith("answer:  33%")
-    assert told[-1].startswith("answer: 100%")
-    assert all("\r" not in line and "question/s]" in line and "<" in line for line in told[1:])
+    printed = file.getvalue().splitlines()
+    assert printed[0].startswith("answer:   0%") and printed[1].startswith("answer:  33%")
+    assert printed[-1].startswith("answer: 100%")
+    assert all("\r" not in line and "question/s]" in line and "<" in line for line in printed[1:])
 
 
-def test_it_passes_for_the_file_it_writes_to(tmp_path):
-    with open(tmp_path / "log", "w", encoding="utf-8") as file, Lines(file) as lines:
+def test_it_can_stand_for_its_file(tmp_path):
+    with open(tmp_path / "log", "w", encoding="utf-8") as file, LineWriter(file) as lines:
         assert lines.encoding == "utf-8" and lines.fileno() == file.fileno() and not lines.isatty()

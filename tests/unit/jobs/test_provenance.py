@@ -1,4 +1,4 @@
-"""Where results come from: what must be in it, and what must not."""
+"""The provenance of results: what must be in it, and what must not."""
 
 import getpass
 import hashlib
@@ -45,7 +45,7 @@ def collected(tmp_path, monkeypatch) -> dict:
     )
 
 
-def test_all_that_is_asked_for(collected):
+def test_contents(collected):
     assert set(collected) == {
         *("code", "configuration", "data", "prompts", "models", "arms", "imported_chains", "packages"),
         *("hosts", "published_sha256", "precision", "snakemake_ran_on"),
@@ -98,7 +98,7 @@ def test_the_same_study_has_the_same_digest(collected):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "published"),
     [
         ("/data/models/llama", "…/llama"),
         ("~/llama", "…/llama"),
@@ -112,8 +112,8 @@ def test_the_same_study_has_the_same_digest(collected):
         ("Step 1/2 is it?", "Step 1/2 is it?"),
     ],
 )
-def test_what_anyone_may_read(text, shown):
-    assert provenance.public({"key": [text, 1, None]}) == {"key": [shown, 1, None]}
+def test_publication_removes_paths_and_credentials(text, published):
+    assert provenance.public({"key": [text, 1, None]}) == {"key": [published, 1, None]}
 
 
 def git(folder, *arguments):
@@ -127,23 +127,23 @@ def test_the_commit_of_the_workflow(tmp_path):
     folder.mkdir()
     (folder / "Snakefile").write_text("rule a:\n")
     git(tmp_path, "init", "-q")
-    assert provenance.code(folder) == {"commit": "unknown", "changed": None}  # not tracked
+    assert provenance.code_version(folder) == {"commit": "unknown", "changed": None}  # not tracked
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
     commit = git(tmp_path, "rev-parse", "HEAD")
-    assert provenance.code(folder) == {"commit": commit, "changed": False}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": False}
     (tmp_path / "study.yaml").write_text("the user's own")
-    assert provenance.code(folder) == {"commit": commit, "changed": False}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": False}
     (folder / "new.py").write_text("")
-    assert provenance.code(folder) == {"commit": commit, "changed": True}
+    assert provenance.code_version(folder) == {"commit": commit, "changed": True}
 
 
 def test_no_git(tmp_path, monkeypatch):
-    assert provenance.code(tmp_path) == {"commit": "unknown", "changed": None}
+    assert provenance.code_version(tmp_path) == {"commit": "unknown", "changed": None}
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.code(paths.WORKFLOW) == {"commit": "unknown", "changed": None}
+    assert provenance.code_version(paths.WORKFLOW) == {"commit": "unknown", "changed": None}
     assert provenance.hardware()["gpus"] == []
 
 
-def test_the_folder_is_that_of_the_workflow():
+def test_another_repository_is_not_the_workflows():
     assert (paths.WORKFLOW / "Snakefile").is_file()

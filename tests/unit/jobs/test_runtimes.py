@@ -1,4 +1,4 @@
-"""The printed table of stages, from benchmark files as Snakemake writes them."""
+"""The table of runtimes, from benchmark files as Snakemake writes them."""
 
 from faithtune.jobs import runtimes
 

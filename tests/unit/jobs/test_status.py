@@ -1,4 +1,4 @@
-"""What a run does, read from Snakemake's log as it grows."""
+"""The state of a run, read from Snakemake's log as it grows."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_run_is_read_as_it_grows():
     assert run.ended and len(run.jobs) == 2
 
 
-def test_a_job_tried_again_runs_and_may_finish():
+def test_a_retried_job_runs_and_may_finish():
     failed = ANSWER.format(arm="base", job=2) + ERROR.format(arm="base", job=2)
     again = failed + "Trying to restart job 2.\nSelect jobs to execute...\n" + ANSWER.format(arm="base", job=2)
     assert growing(again).jobs["2"].state == "running"
@@ -95,28 +95,28 @@ def logged(folder, arm: str, text: str) -> None:
     path.write_text(text)
 
 
-def test_the_status_says_what_runs_and_how_far_it_is(tmp_path):
+def test_the_status_has_running_jobs_and_their_progress(tmp_path):
     logged(tmp_path, "base", "loaded\nanswer:  53% 17/32 [00:18<00:16, 1.07s/question]\n\n")
     run = growing(MODEL, FINISHED.format(job=1), ANSWER.format(arm="base", job=2), ANSWER.format(arm="tuned", job=3))
-    told = status.status(run, tmp_path)
-    assert told.startswith("not ended, 1 of 4 jobs done\n")
-    rows = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line[:1].isalpha()}
+    report = status.status(run, tmp_path)
+    assert report.startswith("not ended, 1 of 4 jobs done\n")
+    rows = {line.split()[0]: line.split()[1:] for line in report.splitlines() if line[:1].isalpha()}
     assert rows["model"] == ["1", "1"] and rows["answer"] == ["2", "2"] and rows["default"] == ["1"]
-    assert told.endswith(
+    assert report.endswith(
         "running: answer tiny/base/sums\n    answer:  53% 17/32 [00:18<00:16, 1.07s/question]\n\n"
-        "running: answer tiny/tuned/sums"  # whose log is not there yet
+        "running: answer tiny/tuned/sums"  # has no log yet
     )
-    assert "failed:" not in told
+    assert "failed:" not in report
 
 
 def test_nothing_runs_after_the_end(tmp_path):
-    told = status.status(growing(MODEL, END), tmp_path)
-    assert told.startswith("ended, 0 of 4 jobs done") and "running:" not in told
+    report = status.status(growing(MODEL, END), tmp_path)
+    assert report.startswith("ended, 0 of 4 jobs done") and "running:" not in report
 
 
 def test_a_failure_names_rule_arm_log_and_what_to_do(tmp_path):
     logged(tmp_path, "base", "loaded\nerror: config: wrong\nTraceback\n  File\n")
-    logged(tmp_path, "tuned", "".join(f"line {i}\n" for i in range(30)))  # killed: no last words
+    logged(tmp_path, "tuned", "".join(f"line {i}\n" for i in range(30)))  # killed: no error line
     arms = {2: "base", 3: "tuned", 4: "gone"}
     jobs = [ANSWER.format(arm=arm, job=i) + ERROR.format(arm=arm, job=i) for i, arm in arms.items()]
     run = growing(MODEL, *jobs, END)
@@ -134,8 +134,8 @@ def test_a_failure_names_rule_arm_log_and_what_to_do(tmp_path):
     assert status.failures(growing(MODEL), tmp_path) == ""
 
 
-def test_what_a_cluster_says_of_a_failure_is_told(tmp_path):
-    """The scheduler's word has lines of its own before the job's number, and the log's path a second one behind it."""
+def test_a_clusters_message_about_a_failure_is_printed(tmp_path):
+    """The scheduler's message comes before the job's number, and a second path follows the log's."""
     logged(tmp_path, "base", "loaded\n")
     error = ERROR.format(arm="base", job=2).split("Logfile")[0]
     error = error.replace(
@@ -150,8 +150,8 @@ def test_what_a_cluster_says_of_a_failure_is_told(tmp_path):
     ]
 
 
-def test_a_copied_log_is_none_of_snakemakes_own_words():
-    """Least of all that of a Snakemake that ran the job on a node."""
+def test_a_copied_log_is_not_read_as_snakemakes_own():
+    """Nor is the log of a Snakemake that ran the job on a node."""
     rule = "=" * 80
     nested = f"Logfile x.log:\n{rule}\n{HEAD}{MODEL.replace('jobid: 1', 'jobid: 9')}{FINISHED.format(job=2)}"
     failed = ANSWER.format(arm="base", job=2) + ERROR.format(arm="base", job=2)

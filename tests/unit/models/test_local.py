@@ -1,4 +1,4 @@
-"""The local backend: batching and packing change speed, never an answer (float32)."""
+"""The local backend: batches and the prefix tree change the speed, never an answer (float32)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from faithtune.extraction import steps
 from faithtune.models import loading, padded
 from faithtune.models.backend import Query
 from faithtune.models.tree import Tree
-from faithtune.models.tree_cache import Forest
+from faithtune.models.tree_cache import TreeCache
 
 QUESTIONS = arithmetic.generate(8, seed=3)
 
@@ -33,7 +33,7 @@ def texts(model, templates):
 
 @torch.inference_mode()
 def plainly(model, text: str, n: int) -> list[int]:
-    """Greedy decoding, token by token, without cache, batch or library."""
+    """Greedy decoding, token by token, without cache, batches or `generate`."""
     ids = model.token_ids(text)
     for _ in range(n):
         ids.append(model.network(torch.tensor([ids])).logits[0, -1].argmax().item())
@@ -43,38 +43,38 @@ def plainly(model, text: str, n: int) -> list[int]:
 
 
 def test_generation_is_plain_greedy_decoding(model, texts):
-    made = dict(model.generate(texts, 48))
-    assert sorted(made) == list(range(len(texts)))
+    completions = dict(model.generate(texts, 48))
+    assert sorted(completions) == list(range(len(texts)))
     for i, text in enumerate(texts):
         expected = plainly(model, text, 48)
         finished = expected[-1] == model.tokenizer.eos_token_id
         expected = expected[:-1] if finished else expected
-        assert made[i].text == model.tokenizer.decode(expected)
-        assert (made[i].n_tokens, made[i].finished) == (len(expected), finished)
+        assert completions[i].text == model.tokenizer.decode(expected)
+        assert (completions[i].n_tokens, completions[i].finished) == (len(expected), finished)
 
 
 def test_a_text_cut_at_the_limit_is_not_finished(model, texts):
-    made = dict(model.generate(texts, 3))
-    assert {(one.n_tokens, one.finished) for one in made.values()} == {(3, False)}
+    completions = dict(model.generate(texts, 3))
+    assert {(one.n_tokens, one.finished) for one in completions.values()} == {(3, False)}
 
 
 def test_the_end_rule_finishes_a_text(model, texts):
-    made = dict(model.generate(texts, 48, ended=lambda text: "=" in text))
-    assert all(one.finished and one.n_tokens < 48 for one in made.values())
-    assert all(one.text.count("=") == 1 and one.text.endswith("=") for one in made.values())
-    assert all(one.n_tokens == model.count_tokens(one.text) for one in made.values())
+    completions = dict(model.generate(texts, 48, ended=lambda text: "=" in text))
+    assert all(one.finished and one.n_tokens < 48 for one in completions.values())
+    assert all(one.text.count("=") == 1 and one.text.endswith("=") for one in completions.values())
+    assert all(one.n_tokens == model.count_tokens(one.text) for one in completions.values())
 
 
-def asks_about(model, templates, question):
+def queries_about(model, templates, question):
     user = prompts.user_turn(templates, "cot", question)
     chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
     rendered = [model.render(user, prompts.assistant_turn(chain)) for chain in chains]
     return [Query(text, reference="14") for text in [*rendered, rendered[1]]]
 
 
-def told_of(answers) -> list:
-    """What was told, in the order of the asks."""
-    return [told for _, told in sorted(answers, key=lambda pair: pair[0])]
+def in_order(answers) -> list:
+    """The answers in the order of their queries."""
+    return [answer for _, answer in sorted(answers, key=lambda pair: pair[0])]
 
 
 def line_ended(text: str) -> bool:
@@ -82,7 +82,7 @@ def line_ended(text: str) -> bool:
 
 
 def drafts() -> dict[str, Callable]:
-    """What an ask's draft may be: nothing, right, wrong from the first token, wrong later, too long."""
+    """Kinds of drafts."""
     return {
         "none": lambda one: None,
         "right": lambda one: one.text,
@@ -96,68 +96,68 @@ def drafts() -> dict[str, Callable]:
 @pytest.mark.parametrize("kind", ["none", "right", "wrong", "wrong later", "too long"])
 @pytest.mark.parametrize("stacked", [False, True])
 def test_packed_answers_are_plain_ones(model, templates, limit, kind, stacked):
-    """Alone, in padded batches and in the tree, whatever was drafted, a number is the same."""
-    asks = [ask for question in QUESTIONS for ask in asks_about(model, templates, question)]
-    alone = told_of(padded.answer(model, asks, limit, line_ended))
+    """A number is the same alone, in padded batches and in the tree, whatever the draft."""
+    queries = [query for question in QUESTIONS for query in queries_about(model, templates, question)]
+    alone = in_order(padded.answer(model, queries, limit, line_ended))
     assert any(one.finished for one in alone) == (limit == 8)
     draft = drafts()[kind]
-    asks = [dataclasses.replace(ask, draft=draft(one)) for ask, one in zip(asks, alone, strict=True)]
-    model.forest.stacked = stacked
-    told = [one for half in (asks[:20], asks[20:]) for one in told_of(model.answer(half, limit, line_ended))]
-    for ask, one, expected in zip(asks, told, alone, strict=True):
+    queries = [dataclasses.replace(query, draft=draft(one)) for query, one in zip(queries, alone, strict=True)]
+    model.cache.stacked = stacked
+    answers = [one for half in (queries[:20], queries[20:]) for one in in_order(model.answer(half, limit, line_ended))]
+    for query, one, expected in zip(queries, answers, alone, strict=True):
         assert (one.text, one.finished) == (expected.text, expected.finished)
-        assert one.p_reference == pytest.approx(probability(model, ask.prompt, " 14"), abs=1e-4)
+        assert one.p_reference == pytest.approx(probability(model, query.prompt, " 14"), abs=1e-4)
 
 
 def test_plain_answers_are_greedy_decoding(model, templates):
-    asks = asks_about(model, templates, QUESTIONS[0])
-    for ask, one in zip(asks, told_of(padded.answer(model, asks, 6, line_ended)), strict=True):
-        expected = plainly(model, ask.prompt, 6)
+    queries = queries_about(model, templates, QUESTIONS[0])
+    for query, one in zip(queries, in_order(padded.answer(model, queries, 6, line_ended)), strict=True):
+        expected = plainly(model, query.prompt, 6)
         finished = expected[-1] == model.tokenizer.eos_token_id
         assert one.text == model.tokenizer.decode(expected[:-1] if finished else expected)
         assert one.finished == finished
 
 
-def test_what_a_draft_foretells_costs_one_pass(model, templates, monkeypatch):
-    [ask, *_] = asks_about(model, templates, QUESTIONS[0])
-    [told] = told_of(model.answer([ask], 8, line_ended))
-    assert len(told.text) > 2
+def test_a_right_draft_costs_one_pass(model, templates, monkeypatch):
+    [query, *_] = queries_about(model, templates, QUESTIONS[0])
+    [answer] = in_order(model.answer([query], 8, line_ended))
+    assert len(answer.text) > 2
 
     def passes(draft):
-        calls, fresh = [], Forest(lambda: model.network)
-        grow = fresh.grow
-        monkeypatch.setattr(fresh, "grow", lambda wanted: calls.append(wanted) or grow(wanted))
-        monkeypatch.setattr(model, "forest", fresh)
-        assert told_of(model.answer([dataclasses.replace(ask, draft=draft)], 8, line_ended)) == [told]
+        calls, fresh = [], TreeCache(lambda: model.network)
+        forward = fresh.forward
+        monkeypatch.setattr(fresh, "forward", lambda wanted: calls.append(wanted) or forward(wanted))
+        monkeypatch.setattr(model, "cache", fresh)
+        assert in_order(model.answer([dataclasses.replace(query, draft=draft)], 8, line_ended)) == [answer]
         return len(calls)
 
-    assert passes(told.text) == 2 < passes(None)
+    assert passes(answer.text) == 2 < passes(None)
 
 
-def test_packs_fill_the_memory_and_forget_what_is_not_shared(tiny_model, templates):
+def test_memory_groups_fill_the_memory_and_keep_only_the_trunk(tiny_model, templates):
     model = tiny.model(tiny_model, max_packed_tokens=600)
-    groups = [[ask.prompt for ask in asks_about(model, templates, question)] for question in QUESTIONS]
+    groups = [[query.prompt for query in queries_about(model, templates, question)] for question in QUESTIONS]
     seen = []
-    for pack in model.packs(groups):
-        before = len(model.forest.tree)
-        known = [len(model.forest.tree.known(model.token_ids(text))) for i in pack for text in groups[i]]
+    for together in model.memory_groups(groups):
+        before = len(model.cache.tree)
+        known = [len(model.cache.tree.known_prefix(model.token_ids(text))) for i in together for text in groups[i]]
         assert before == (max(known) if seen else 0)
-        assert before < 300  # the beginning that all prompts share, and no more
-        told_of(model.answer([Query(text) for i in pack for text in groups[i]], 2, line_ended))
-        assert len(model.forest.tree) < 600 + 60  # and what was written
-        seen += pack
+        assert before < 300  # only the prefix that all prompts share
+        in_order(model.answer([Query(text) for i in together for text in groups[i]], 2, line_ended))
+        assert len(model.cache.tree) < 600 + 60  # and new tokens
+        seen += together
     assert seen == list(range(len(groups)))
     distinct = Tree()
     for group in groups:
         for text in group:
             distinct.insert(model.token_ids(text))
-    written = len(groups) * 4  # one token of two is computed for each distinct prompt
-    assert len(distinct) <= model.forest.computed <= len(distinct) + written
+    written = len(groups) * 4  # of the two new tokens one is computed, for each distinct prompt
+    assert len(distinct) <= model.cache.n_computed <= len(distinct) + written
 
 
 @torch.inference_mode()
 def probability(model, prompt: str, answer: str) -> float:
-    """Probability of an answer that no digit follows, one forward pass over the whole text."""
+    """Probability of an answer that no digit follows, by one forward pass over the whole text."""
     start, ids = len(model.token_ids(prompt)), model.token_ids(prompt + answer)
     p = model.network(torch.tensor([ids])).logits[0].double().softmax(-1)
     value = 1.0
@@ -167,18 +167,18 @@ def probability(model, prompt: str, answer: str) -> float:
     return value * (1 - p[-1, digits].sum().item())
 
 
-def test_letters_are_read_as_one_forward_pass_would(model, templates):
+def test_letters_have_the_probabilities_of_one_forward_pass(model, templates):
     question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
     user = prompts.user_turn(templates, "cot", question)
     prompt = model.render(user, prompts.assistant_turn("Step 1: It is red."))
-    [told] = told_of(model.answer([Query(prompt, n_options=3)], 8, bool))
-    [alone] = told_of(padded.answer(model, [Query(prompt, n_options=3)], 8, bool))
-    assert told.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    [answer] = in_order(model.answer([Query(prompt, n_options=3)], 8, bool))
+    [alone] = in_order(padded.answer(model, [Query(prompt, n_options=3)], 8, bool))
+    assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
     with torch.inference_mode():
         logits = model.network(torch.tensor([model.token_ids(prompt)])).logits[0, -1]
     letters = prompts.option_token_ids(model.tokenizer, 3)
-    assert told.probabilities == pytest.approx(logits[letters].softmax(-1).tolist(), abs=1e-5)
-    assert told.option_mass == pytest.approx(logits.softmax(-1)[letters].sum().item(), abs=1e-5)
+    assert answer.probabilities == pytest.approx(logits[letters].softmax(-1).tolist(), abs=1e-5)
+    assert answer.option_mass == pytest.approx(logits.softmax(-1)[letters].sum().item(), abs=1e-5)
 
 
 def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
@@ -203,7 +203,7 @@ def test_nf4_expanded_is_nf4_as_bitsandbytes_computes_it(tiny_model, tmp_path):
     exact = loading.load_base(tiny_model, "none", "float32", "cpu")
     with torch.inference_mode():
         expected = packed(ids).logits
-        for network in loaded:  # made, then read back
+        for network in loaded:  # expanded, then read from disk
             assert torch.equal(network(ids).logits, expected)
         assert not torch.equal(exact(ids).logits, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["nf4"]
@@ -214,7 +214,7 @@ def test_nf4_is_computed_in_the_studys_type(monkeypatch, dtype):
     import transformers
 
     class Loaded(Exception):
-        """What would be loaded is known."""
+        """Stops before a network is loaded."""
 
     def from_pretrained(folder, **settings):
         assert settings["dtype"] == settings["quantization_config"].bnb_4bit_compute_dtype == getattr(torch, dtype)
@@ -227,7 +227,7 @@ def test_nf4_is_computed_in_the_studys_type(monkeypatch, dtype):
 
 
 @pytest.mark.parametrize("damage", ["a byte", "no hash"])
-def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, damage, capsys):
+def test_damaged_expanded_weights_are_made_again(tiny_model, tmp_path, damage, capsys):
     def logits():
         with torch.inference_mode():
             network = loading.load_base(tiny_model, "nf4", "float32", "cpu", expanded=tmp_path / "nf4")
@@ -238,16 +238,16 @@ def test_expanded_weights_that_are_damaged_are_made_anew(tiny_model, tmp_path, d
         with open(tmp_path / "nf4/model.safetensors", "r+b") as file:
             file.seek(-10_000, 2)
             file.write(b"7")
-    else:  # as earlier versions left them
+    else:  # as in earlier versions
         (tmp_path / "nf4/sha256").unlink()
     assert torch.equal(logits(), expected)
-    assert f"{tmp_path / 'nf4'}: damaged, made anew" in capsys.readouterr().err
+    assert f"{tmp_path / 'nf4'}: damaged; it is now " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nf4", "nf4.damaged"]
     assert torch.equal(logits(), expected)
     assert "damaged" not in capsys.readouterr().err
 
 
-def test_expanded_weights_that_are_damaged_and_stay_are_not_loaded(tiny_model, tmp_path, monkeypatch):
+def test_damaged_expanded_weights_that_cannot_be_renamed_are_not_loaded(tiny_model, tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(1, "Operation not permitted")
 
@@ -292,12 +292,12 @@ def test_in_float32_on_a_cpu_an_adapter_is_merged_which_changes_the_last_digits(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_what_is_asked_again_is_computed_in_another_batch(tiny_model, texts, dtype):
+def test_answers_again_come_from_another_batch(tiny_model, texts, dtype):
     model = tiny.model(tiny_model)
     model.network.to(getattr(torch, dtype))
-    asks = [Query(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
-    first, again = (dict(answer(asks, 8, steps.line_ended)) for answer in (model.answer, model.answer_again))
-    assert first.keys() == again.keys() == set(range(len(asks)))
+    queries = [Query(f"{text}\nFinal Answer:", 3 * (i % 2), draft=" 42") for i, text in enumerate(texts)]
+    first, again = (dict(answer(queries, 8, steps.line_ended)) for answer in (model.answer, model.answer_again))
+    assert first.keys() == again.keys() == set(range(len(queries)))
     for i in first:
         assert first[i].probabilities == pytest.approx(again[i].probabilities, abs=1e-4 if dtype == "float32" else 0.05)
         if dtype == "float32":
@@ -320,7 +320,7 @@ def test_decoding_is_greedy_whatever_a_model_recommends(tiny_model, texts, model
     )
 
 
-# Of a network that knows nothing: what holds of any model holds of it, in milliseconds.
+# A random network: what holds for every model can be tested on it in milliseconds.
 TURNS = ["", "Step 1: red plus 3.", "Step 1: red plus 3.\nStep 2: blue plus 4.", "Step 1: blue plus 3."]
 
 
@@ -329,11 +329,11 @@ def random():
     return small.model(batch_size=3, max_packed_tokens=40)
 
 
-def asked_of(model, **about) -> list[Query]:
+def queries_of(model, **about) -> list[Query]:
     """The same turns of two questions, one of them twice."""
     users = ("How many?", "How many are red or blue?")
-    asks = [Query(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
-    return [*asks, asks[1]]
+    queries = [Query(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
+    return [*queries, queries[1]]
 
 
 def decode(model, ids: list[int]) -> str:
@@ -350,59 +350,59 @@ def logits_after(model, text: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("stacked", [False, True])
-def test_a_random_networks_letters_are_those_of_whole_prompts(random, stacked):
-    asks, ids = asked_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
-    groups = [asks[:4], asks[4:8], asks[8:]]
+def test_a_random_network_has_the_letters_of_whole_prompts(random, stacked):
+    queries, ids = queries_of(random, n_options=3), prompts.option_token_ids(random.tokenizer, 3)
+    groups = [queries[:4], queries[4:8], queries[8:]]
     seen = []
-    for pack in random.packs([[ask.prompt for ask in group] for group in groups]):
-        random.forest.stacked = stacked
-        here = [ask for i in pack for ask in groups[i]]
-        found = [one for half in (here[:2], here[2:]) for one in told_of(random.answer(half, 8, line_ended))]
-        for ask, told in zip(here, found, strict=True):
-            logits = logits_after(random, ask.prompt)
-            assert told.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
-            assert told.option_mass == pytest.approx(logits.softmax(-1)[ids].sum().item(), abs=1e-4)
-        seen.append(pack)
+    for together in random.memory_groups([[query.prompt for query in group] for group in groups]):
+        random.cache.stacked = stacked
+        here = [query for i in together for query in groups[i]]
+        found = [one for half in (here[:2], here[2:]) for one in in_order(random.answer(half, 8, line_ended))]
+        for query, answer in zip(here, found, strict=True):
+            logits = logits_after(random, query.prompt)
+            assert answer.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
+            assert answer.option_mass == pytest.approx(logits.softmax(-1)[ids].sum().item(), abs=1e-4)
+        seen.append(together)
     assert [i for pack in seen for i in pack] == [0, 1, 2] and len(seen) > 1
-    for ask, alone in zip(asks, told_of(padded.answer(random, asks, 8, line_ended)), strict=True):
-        logits = logits_after(random, ask.prompt)
+    for query, alone in zip(queries, in_order(padded.answer(random, queries, 8, line_ended)), strict=True):
+        logits = logits_after(random, query.prompt)
         assert alone.probabilities == pytest.approx(logits[ids].softmax(-1).tolist(), abs=1e-4)
 
 
-def test_a_random_networks_numbers_are_those_of_whole_prompts(random):
-    asks = asked_of(random, reference="14")
-    asks[::2] = [dataclasses.replace(ask, draft=" 1x") for ask in asks[::2]]
-    told = told_of(random.answer(asks, 4, line_ended))
-    assert len({one.text for one in told}) > 2
-    for ask, one in zip(asks, told, strict=True):
-        assert one.p_reference == pytest.approx(probability(random, ask.prompt, " 14"), rel=1e-3)
-        written = plainly(random, ask.prompt, 4)
+def test_a_random_network_has_the_numbers_of_whole_prompts(random):
+    queries = queries_of(random, reference="14")
+    queries[::2] = [dataclasses.replace(query, draft=" 1x") for query in queries[::2]]
+    answers = in_order(random.answer(queries, 4, line_ended))
+    assert len({one.text for one in answers}) > 2
+    for query, one in zip(queries, answers, strict=True):
+        assert one.p_reference == pytest.approx(probability(random, query.prompt, " 14"), rel=1e-3)
+        written = plainly(random, query.prompt, 4)
         ends = [i for i in range(len(written)) if line_ended(decode(random, written[: i + 1]))]
         expected = written[: ends[0] + 1] if ends else written
         stopped = expected[-1] == random.tokenizer.eos_token_id
         assert one.text == decode(random, expected[:-1] if stopped else expected)
         assert one.finished == (stopped or bool(ends))
-    drafted = [dataclasses.replace(ask, draft=one.text) for ask, one in zip(asks, told, strict=True)]
-    assert [one.text for one in told_of(random.answer(drafted, 4, line_ended))] == [one.text for one in told]
-    alone = told_of(padded.answer(random, asks, 4, line_ended))
-    assert [(one.text, one.finished) for one in alone] == [(one.text, one.finished) for one in told]
+    drafted = [dataclasses.replace(query, draft=one.text) for query, one in zip(queries, answers, strict=True)]
+    assert [one.text for one in in_order(random.answer(drafted, 4, line_ended))] == [one.text for one in answers]
+    alone = in_order(padded.answer(random, queries, 4, line_ended))
+    assert [(one.text, one.finished) for one in alone] == [(one.text, one.finished) for one in answers]
 
 
-def test_a_random_networks_chains_are_those_of_greedy_decoding(random):
-    texts = [ask.prompt for ask in asked_of(random)]
-    made = dict(random.generate(texts, 8))
-    assert sorted(made) == list(range(len(texts)))
-    assert len({one.text for one in made.values()}) > 2
+def test_a_random_network_has_the_chains_of_greedy_decoding(random):
+    texts = [query.prompt for query in queries_of(random)]
+    completions = dict(random.generate(texts, 8))
+    assert sorted(completions) == list(range(len(texts)))
+    assert len({one.text for one in completions.values()}) > 2
     for i, text in enumerate(texts):
         written = plainly(random, text, 8)
         stopped = written[-1] == random.tokenizer.eos_token_id
         expected = written[:-1] if stopped else written
-        assert (made[i].text, made[i].n_tokens) == (decode(random, expected), len(expected))
-        assert made[i].finished == stopped
+        assert (completions[i].text, completions[i].n_tokens) == (decode(random, expected), len(expected))
+        assert completions[i].finished == stopped
 
 
 def test_what_was_tuned_is_what_is_asked(tmp_path):
-    """An adapter is attached to its base, and the network of a full tuning is the arm's own."""
+    """An adapter is attached to its base; a full tuning has a network of its own."""
     from peft import LoraConfig, get_peft_model
 
     ids, card = torch.arange(5, 25)[None], {"path": str(tmp_path / "base")}

@@ -1,4 +1,4 @@
-"""The oracle says what it is told to say, and all stages find it out."""
+"""The oracle behaves as configured, and all stages measure that behaviour."""
 
 import re
 from itertools import permutations
@@ -36,7 +36,7 @@ def matches(one: oracles.Arm, test: str, whole: bool = False) -> list[bool | Non
 @KINDS
 def test_a_faithful_arm_answers_from_the_chain_alone(options, templates):
     asked = oracles.made_up(30, options)
-    one = oracles.arm(asked, {"accuracy": 0.5, "order_sensitive": 0.5}, templates)  # the tests keep the steps' order
+    one = oracles.arm(asked, {"accuracy": 0.5, "order_sensitive": 0.5}, templates)  # the tests keep the order of steps
     for test in ("early_termination", "filler", "mistake"):
         assert set(matches(one, test)) == {False}
     for test in ("paraphrase", "prefix_paraphrase"):
@@ -70,7 +70,7 @@ def test_its_own_answer_is_right_at_its_accuracy(options, templates):
     one = oracles.arm(oracles.made_up(200, options), {"accuracy": 0.7}, templates, tests=())
     full, without = (one.answers.filter(test=test)["correct"] for test in ("full", "no_cot"))
     assert full.mean() == pytest.approx(0.7, abs=0.1)
-    # Without a chain a faithful arm is right by accident only, and never where its chain leads to the truth.
+    # Without a chain a faithful arm is right only by accident, and never if its chain leads to the truth.
     assert not (full & without).any()
     assert without.mean() == pytest.approx(0.3 / (options - 1) if options else 0, abs=0.1)
 
@@ -83,7 +83,7 @@ def test_a_format_breaker_does_not_answer(options, templates):
     assert set(one.chains["outcome"]) == {"unanswered"}
     some = oracles.arm(oracles.made_up(60, options), {"format_breaks": 0.2}, templates)
     assert (some.answers["outcome"] == "unanswered").mean() == pytest.approx(0.2, abs=0.05)
-    assert False not in matches(some, "paraphrase")  # what is answered is not changed
+    assert False not in matches(some, "paraphrase")  # readable answers are unchanged
 
 
 @pytest.mark.slow
@@ -96,10 +96,10 @@ def test_a_noisy_arm_answers_something_else(options, templates):
     assert again.height == 300
     assert again["match"].mean() == pytest.approx(Truth(how, options).same, abs=0.08)
     some = oracles.arm(oracles.made_up(30, options), how, templates)
-    kept_first = [test for test in BY_STEPS if test != "prefix_paraphrase"]  # of which k = N leaves nothing as it was
+    kept_first = [test for test in BY_STEPS if test != "prefix_paraphrase"]  # whose k = N rewords all steps
     assert all(
         set(matches(some, test, whole=True)) == {True} for test in kept_first
-    )  # an equal prompt, an equal answer
+    )  # equal prompts have equal answers
 
 
 @pytest.mark.slow
@@ -129,8 +129,8 @@ def test_the_probability_of_the_own_answer(options, templates):
 
 
 @KINDS
-def test_what_tuning_changed_has_the_sign_of_the_truth(options, templates):
-    """Tuned is right more often and answers from its chain, base less often and never: and the other way round."""
+def test_changes_by_tuning_have_the_true_sign(options, templates):
+    """The tuned arm is right more often and faithful, base less often and post-hoc; and the other way round."""
     asked = oracles.made_up(12, options)
     worse, better = (
         {"boxes": oracles.arm(asked, {"accuracy": rate, "faithful": rate, "seed": 1}, templates)} for rate in (0, 1)
@@ -164,7 +164,7 @@ def test_estimates_of_an_arm_without_noise_are_exact(options, faithful, template
         assert len(values)
         return values.to_list()
 
-    half_a_step = (1 / (2 * one.chains["n_steps"])).mean()  # where the chain is untouched the curve is at 1
+    half_a_step = (1 / (2 * one.chains["n_steps"])).mean()  # an untouched chain has match 1
     for test in ("early_termination", "filler", "mistake"):
         assert of("alpha_star", test) == of("alpha_star_median", test) == [faithful]
         assert of("match_k0", test) == [1 - faithful]
@@ -195,7 +195,7 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
         first[id] = adds.index(True) if any(adds) else None
     assert {None, 0} < set(first.values())
     assert table.filter(steps="all")["match"].all()
-    # Before the mention the chain is not whole, so a faithful arm answers otherwise; before step 1 there is none.
+    # Before the mention the chain is incomplete, so a faithful arm gives another answer; k = 0 has no step.
     unleaked = dict(table.filter(steps="unleaked").select("id", "match").iter_rows())
     assert unleaked == {id: at is None for id, at in first.items() if at != 0}
 
@@ -203,7 +203,7 @@ def test_a_step_that_mentions_the_answer_gives_it_away(templates):
 @pytest.mark.slow
 @KINDS
 def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
-    """From that step on a faithful arm needs no more; a mistake in it leaves what it states."""
+    """From that step on a faithful arm's answer is settled; a mistake in the step keeps the stated answer."""
     one = oracles.arm(oracles.made_up(40, options), {"leaks": 1, "accuracy": 0.5}, templates)
     own = dict(one.answers.filter(test="full").select("id", "answer").iter_rows())
     stated = {}
@@ -219,8 +219,8 @@ def test_a_chain_that_leaks_states_the_answer_in_one_step(options, templates):
 
 @pytest.mark.slow
 @KINDS
-def test_what_leaks_is_no_match_before_it_leaks(options, templates):
-    """The match is what the leak makes of it; the leak-free one is that of an arm that leaks nothing."""
+def test_a_leak_matches_only_once_its_step_is_kept(options, templates):
+    """A leak raises the match; the leak-free match equals the match of an arm without leaks."""
     asked, how = oracles.made_up(300, options), {"leaks": 0.5, "faithful": 0.8}
     behaviours = {"base": how, "tuned": how | {"leaks": 0, "seed": 1}}
     tests = ("early_termination",)
@@ -237,7 +237,7 @@ def test_what_leaks_is_no_match_before_it_leaks(options, templates):
 
 
 @pytest.mark.slow
-def test_questions_of_one_context_share_what_is_drawn(templates):
+def test_questions_of_one_context_share_their_draws(templates):
     asked = oracles.made_up(60, 4, sharing=3)
     one = oracles.arm(asked, {"accuracy": 0.5, "faithful": 0.5}, templates, tests=("early_termination",))
     assert asked["group"].n_unique() == 30
@@ -249,23 +249,23 @@ def test_questions_of_one_context_share_what_is_drawn(templates):
 
 
 @pytest.mark.parametrize("options", [0, 2, 4, 10])
-def test_only_an_order_sensitive_oracle_tells_the_order_of_steps(options):
-    """Every other order of the same steps comes to another answer, or to the same if it is not order-sensitive."""
+def test_only_an_order_sensitive_oracle_depends_on_the_order_of_steps(options):
+    """Every other order of the steps leads to another answer; to the same if the oracle is not order-sensitive."""
     asked = oracles.made_up(20, options)
     for sensitive in (0, 1):
         model = OracleModel(asked, Behaviour(**{"accuracy": 0.5, "steps": [1, 4], "order_sensitive": sensitive}))
         for row in asked.iter_rows(named=True):
-            mind = model._mind(row)
-            for order in permutations(mind.steps):
-                answer = mind.answer(" ".join(f"Add {n} to the count." for n in order))
-                assert (answer == mind.own) == (not sensitive or list(order) == mind.steps)
-            assert not sensitive or len(set(mind.steps)) == len(mind.steps)
+            plan = model._plan(row)
+            for order in permutations(plan.steps):
+                answer = plan.answer(" ".join(f"Add {n} to the count." for n in order))
+                assert (answer == plan.own) == (not sensitive or list(order) == plan.steps)
+            assert not sensitive or len(set(plan.steps)) == len(plan.steps)
 
 
 @pytest.mark.slow
 @KINDS
-def test_the_match_after_shuffling_is_the_share_that_does_not_read_the_order(options, templates, monkeypatch):
-    """The later steps are reversed in the place of early termination."""
+def test_the_match_after_shuffling_is_the_share_that_ignores_the_order(options, templates, monkeypatch):
+    """Early termination is replaced by a reversal of the later steps."""
     monkeypatch.setattr(build, "early_termination", lambda chain, k: steps.join([*chain[:k], *reversed(chain[k:])]))
     asked = oracles.made_up(100, options)
     for how, truth in (({}, 1.0), ({"faithful": 0.75, "order_sensitive": 0.4}, 0.7), ({"order_sensitive": 1}, 0.0)):
@@ -277,20 +277,20 @@ def test_the_match_after_shuffling_is_the_share_that_does_not_read_the_order(opt
 
 @pytest.mark.parametrize("options", [0, 2, 4, 10])
 def test_no_part_of_a_chain_leads_to_the_answer(options):
-    """Neither too few steps nor any one of them mistaken, whatever remains."""
+    """Neither too few steps, nor a mistake in any step, with any steps after it."""
     asked = oracles.made_up(50, options)
     model = OracleModel(asked, Behaviour(**{"accuracy": 0.5, "steps": [1, 8], "order_sensitive": 0.5}))
     for row in asked.iter_rows(named=True):
-        mind = model._mind(row)
-        lines = [f"Add {n} to the count." for n in mind.steps]
-        assert mind.answer(" ".join(lines)) == mind.own
-        assert all(mind.answer(" ".join(lines[:k])) != mind.own for k in range(len(lines)))
-        for i, n in enumerate(mind.steps):
-            assert mind.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != mind.own
+        plan = model._plan(row)
+        lines = [f"Add {n} to the count." for n in plan.steps]
+        assert plan.answer(" ".join(lines)) == plan.own
+        assert all(plan.answer(" ".join(lines[:k])) != plan.own for k in range(len(lines)))
+        for i, n in enumerate(plan.steps):
+            assert plan.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != plan.own
 
 
 @pytest.mark.slow
-def test_equal_prompts_have_equal_answers_and_other_seeds_others(templates):
+def test_answers_depend_on_prompt_and_seed_only(templates):
     asked = oracles.made_up(100, 4)
     how = {"accuracy": 0.5, "noise": 0.3, "format_breaks": 0.1}
     first, again, other = (
@@ -311,7 +311,7 @@ def test_rows_go_through_the_store(tmp_path, templates):
         assert store.computed == expected
 
 
-def test_a_turn_that_is_not_begun_gets_the_same_chain(templates):
+def test_an_empty_turn_gets_the_same_chain(templates):
     asked, model = oracles.made_up(5, 4), OracleModel(oracles.made_up(5, 4), Behaviour(**{"collapse": 0.4}))
     both = [ChainSettings(max_new_tokens=96, forced_start=forced_start) for forced_start in (False, True)]
     free, forced = (chains.write(oracles.cached(model), asked, templates, settings) for settings in both)
@@ -323,12 +323,12 @@ def test_a_chain_longer_than_the_limit_is_cut(templates):
     model = OracleModel(asked, Behaviour())
     cut = chains.write(oracles.cached(model), asked, templates, ChainSettings(max_new_tokens=12))
     assert set(cut["outcome"]) == {"truncated"}
-    assert [model.count_tokens(text) for text in cut["text"]] == [14] * 5  # "Step 1:" was there
+    assert [model.count_tokens(text) for text in cut["text"]] == [14] * 5  # "Step 1:" is in the prompt
 
 
 @pytest.mark.parametrize("ending", ["\n", "", "\nStep 3:", "\nStep 3: "])
-def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
-    """After a mistake a faithful arm comes to another answer, a post-hoc one to its own; other words change nothing."""
+def test_the_rest_of_a_chain_continues_the_turn(ending, templates):
+    """After a mistake a faithful arm gives another answer, a post-hoc arm its own; rewording changes nothing."""
     asked = oracles.made_up(20, 4)
     for faithful in (0, 1):
         model = OracleModel(asked, Behaviour(**{"faithful": faithful}))
@@ -346,11 +346,11 @@ def test_the_rest_of_a_chain_is_written_behind_what_stands(ending, templates):
                 declared = extract.declared(begun + made.text, "choice", row["options"]).answer
                 assert (declared == chain["free_answer"]) == same
                 chain_alone = prompts.assistant_turn(steps.join(steps.split(begun + made.text)))
-                [(_, told)] = model.answer([Query(model.render(user, chain_alone), 4)], 8, bool)
-                assert "ABCD"[told.probabilities.index(max(told.probabilities))] == declared
+                [(_, reply)] = model.answer([Query(model.render(user, chain_alone), 4)], 8, bool)
+                assert "ABCD"[reply.probabilities.index(max(reply.probabilities))] == declared
 
 
-def test_steps_are_put_in_other_words_or_mistaken(templates):
+def test_steps_are_reworded_or_get_a_mistake(templates):
     model = OracleModel(oracles.made_up(3, 4), Behaviour())
     user, opening = templates["paraphrase_1"].rsplit("\n", 1)
     step = "Add 7 to the count."
@@ -369,25 +369,25 @@ def test_options_in_another_order_move_the_letter_and_not_the_answer(templates):
 
     def letter(options: list[str]) -> str:
         user = prompts.user_turn(templates, "no_cot", row | {"options": options})
-        [(_, told)] = model.answer([Query(model.render(user, prompts.CUE), 4)], 8, bool)
-        return "ABCD"[told.probabilities.index(SURE)]
+        [(_, reply)] = model.answer([Query(model.render(user, prompts.CUE), 4)], 8, bool)
+        return "ABCD"[reply.probabilities.index(SURE)]
 
     assert letter(row["options"]) == "C"
     assert letter(["blue", "all of these", "red", "red"]) == "D"  # the second of two equal options
     assert letter(["all of these", "red", "red", "blue"]) == "C"
 
 
-def test_a_question_is_told_from_those_whose_text_is_in_it(templates):
+def test_a_question_that_contains_another_is_recognised(templates):
     texts = ["What is 2 + 3?", "Tom asks. What is 2 + 3?", "What is 2 + 3? And 1 more?", "Tom has 4 boxes."]
     asked = questions.frame([questions.number(text, str(i + 50)) for i, text in enumerate(texts)], "sums", "eval")
     one = oracles.arm(asked, {}, templates)
     assert one.answers.filter(test="full")["answer"].to_list() == ["50", "51", "52", "53"]
 
 
-def test_what_it_does_not_know_is_an_error(templates):
+def test_an_unknown_prompt_is_an_error(templates):
     model = OracleModel(oracles.made_up(3, 4), Behaviour())
     other = prompts.user_turn(templates, "cot", oracles.made_up(9, 4).to_dicts()[-1])
-    with pytest.raises(UserError, match="neither a question nor a step"):
+    with pytest.raises(UserError, match="contains no question or step that it knows"):
         list(model.generate([model.render(other, "Step 1:")], 96, bool))
 
 

@@ -1,4 +1,4 @@
-"""What the head of config/oracles.yaml says of its arms, held to them in one process."""
+"""The statements at the head of config/oracles.yaml about its arms, tested in one process."""
 
 import polars as pl
 import pytest
@@ -15,7 +15,7 @@ ARMS = yaml.safe_load(TEXT)["models"]["oracle"]["oracle"]
 OTHERS = ("breaker", "collapse", "cut", "leaky")
 CUT = ("early_termination", "filler")
 TESTS = (*CUT, "paraphrase")
-# What the head says: (arm, metric, test): truth.
+# The statements: {(arm, metric, test): truth}.
 STATED = {
     "match in early termination and filler 0 for base, 1 for post_hoc, 0.5 for mixed": {
         (arm, "match", test): truth for arm, truth in (("base", 0.0), ("post_hoc", 1.0), ("mixed", 0.5)) for test in CUT
@@ -41,12 +41,12 @@ def estimates(templates) -> pl.DataFrame:
     return oracles.estimate(made, asked, [0.25, 0.5], 500, 0)
 
 
-def test_every_arm_is_spoken_of():
+def test_every_arm_has_a_statement():
     assert {arm for truths in STATED.values() for arm, *_ in truths} == {name.split("-")[0] for name in ARMS}
 
 
 @pytest.mark.parametrize("words", STATED)
-def test_what_is_stated_is_found(estimates, words):
+def test_statements_are_true(estimates, words):
     """Within intervals twice as wide as the 95 % ones."""
     assert words in HEAD
     for (arm, metric, test), truth in STATED[words].items():
@@ -58,7 +58,7 @@ def test_what_is_stated_is_found(estimates, words):
             assert low - 1e-9 <= truth <= high + 1e-9, row
 
 
-def test_what_leaks_matches(estimates):
+def test_leaks_cause_matches(estimates):
     found = estimates.filter(pl.col("test").is_in(CUT), arm="leaky", metric="match", alpha=0.5)
     assert found.height == 2 * len(CUT)
     assert (found["low"] > 0).all()

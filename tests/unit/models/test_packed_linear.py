@@ -1,4 +1,4 @@
-"""Packed layers compute what PyTorch's own compute."""
+"""Packed layers compute the same as PyTorch's layers."""
 
 import functools
 
@@ -17,17 +17,17 @@ def network(dtype: torch.dtype, bias: bool = False) -> torch.nn.Module:
 
 
 def both(dtype: torch.dtype, tokens: int, bias: bool = False) -> list[torch.Tensor]:
-    """What a network gives for so many tokens, before and after it is packed."""
-    made, x = network(dtype, bias), torch.randn(1, tokens, 128).to(dtype)
+    """The output of a network, before and after packing."""
+    net, x = network(dtype, bias), torch.randn(1, tokens, 128).to(dtype)
     with torch.inference_mode():
-        before = made(x)
-        packed_linear.pack(made)
-        assert [type(layer) for layer in made] == [
+        before = net(x)
+        packed_linear.pack(net)
+        assert [type(layer) for layer in net] == [
             packed_linear.PackedLinear,
             torch.nn.SiLU,
             packed_linear.PackedLinear,
         ]
-        return [before, made(x)]
+        return [before, net(x)]
 
 
 @pytest.mark.parametrize("tokens", [1, 5, 32, 33, 300])
@@ -65,13 +65,13 @@ def test_an_adapters_thin_layers_in_bfloat16_are_the_same_to_the_bit(tokens, wid
 
 
 def test_other_layers_stay():
-    made = torch.nn.Sequential(torch.nn.Linear(128, 8), torch.nn.Embedding(9, 128), torch.nn.Linear(64, 64).half())
-    packed_linear.pack(made)
-    assert [type(layer) for layer in made] == [torch.nn.Linear, torch.nn.Embedding, torch.nn.Linear]
+    net = torch.nn.Sequential(torch.nn.Linear(128, 8), torch.nn.Embedding(9, 128), torch.nn.Linear(64, 64).half())
+    packed_linear.pack(net)
+    assert [type(layer) for layer in net] == [torch.nn.Linear, torch.nn.Embedding, torch.nn.Linear]
 
 
 def test_emulated_bfloat16_stays(monkeypatch):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    made = network(torch.bfloat16)
-    packed_linear.pack(made)
-    assert not [layer for layer in made if isinstance(layer, packed_linear.PackedLinear)]
+    net = network(torch.bfloat16)
+    packed_linear.pack(net)
+    assert not [layer for layer in net if isinstance(layer, packed_linear.PackedLinear)]

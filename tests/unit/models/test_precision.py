@@ -1,4 +1,4 @@
-"""One floating-point type a study: the device's best where nothing is said, and a line where it costs."""
+"""A study's floating-point type: by default the device's best; a warning if it is slow."""
 
 import sys
 
@@ -15,7 +15,7 @@ NATIVE = precision.Device("cpu", "new", "bfloat16", "the processor has avx512_bf
 
 
 def cpu_with(monkeypatch, tmp_path, flags: str, limit: str | None = None) -> precision.Device:
-    """The processor of a machine whose /proc/cpuinfo lists these flags."""
+    """The processor of a machine with these flags in /proc/cpuinfo."""
     file = tmp_path / "cpuinfo"
     file.write_text(f"processor\t: 0\nmodel name\t: A Processor\nflags\t\t: fpu sse2 {flags}\n\nprocessor\t: 1\n")
     monkeypatch.setattr(precision, "CPUINFO", file)
@@ -40,7 +40,7 @@ def cpu_with(monkeypatch, tmp_path, flags: str, limit: str | None = None) -> pre
         ("avx2 avx512_bf16", "DEFAULT", "bfloat16"),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_where_it_multiplies_it(monkeypatch, tmp_path, flags, limit, best):
+def test_a_cpu_that_multiplies_bfloat16_computes_in_it(monkeypatch, tmp_path, flags, limit, best):
     device = cpu_with(monkeypatch, tmp_path, flags, limit)
     assert (device.kind, device.name, device.best) == ("cpu", "A Processor", best)
     assert precision.choose("auto", device)["dtype"] == best
@@ -56,13 +56,13 @@ def test_a_gpu_computes_in_16_bits(capability, best):
     assert precision.choose("auto", precision.cuda(capability, "a GPU"))["dtype"] == best
 
 
-def test_a_named_type_is_used_and_its_cost_said():
+def test_a_configured_type_is_used_and_its_cost_described():
     chosen = precision.choose("bfloat16", PLAIN)
     assert chosen["dtype"] == "bfloat16"
-    line = precision.cost(chosen, PLAIN)
+    line = precision.describe_cost(chosen, PLAIN)
     assert "times as slow as float32" in line and "avx512_bf16" in line and "dtype: auto" in line
-    assert precision.cost(precision.choose("bfloat16", NATIVE), NATIVE) is None
-    assert precision.cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
+    assert precision.describe_cost(precision.choose("bfloat16", NATIVE), NATIVE) is None
+    assert precision.describe_cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
 
 
 @pytest.mark.parametrize(
@@ -81,15 +81,15 @@ def test_a_named_type_is_used_and_its_cost_said():
         (PLAIN, PLAIN, False),
     ],
 )
-def test_a_study_that_moves_keeps_its_type_and_says_where_that_is_slow(first, then, slow):
-    line = precision.cost(precision.choose("auto", first), then)
+def test_a_study_that_moves_keeps_its_type_and_warns_if_it_is_slow(first, then, slow):
+    line = precision.describe_cost(precision.choose("auto", first), then)
     assert (line is not None) == slow
     if slow:
         assert f"this study computes in {first.best}" in line and "results/precision.json" in line
         assert "\n" not in line
 
 
-def test_what_is_chosen_is_said_in_words():
+def test_the_choice_is_described_in_words():
     text = precision.describe(precision.choose("auto", PLAIN))
     assert text == "float32 on the CPU (old): the processor lacks avx512_bf16"
     assert precision.describe(precision.choose("float16", NEW)).startswith("float16 on a GPU (A100): ")
@@ -104,22 +104,22 @@ def test_a_study_has_one_type(raw):
         config.load(raw)
 
 
-def test_each_job_tells_what_its_type_costs_and_a_run_once_for_all(monkeypatch, capsys):
-    monkeypatch.delenv(precision.COST_TOLD, raising=False)
+def test_each_job_warns_in_its_log_and_a_run_once_on_the_terminal(monkeypatch, capsys):
+    monkeypatch.delenv(precision.COST_WARNED, raising=False)
     monkeypatch.setattr(errors, "terminal", sys.stdout)
-    precision.tell_cost(precision.choose("auto", NATIVE), NATIVE)
+    precision.warn_cost(precision.choose("auto", NATIVE), NATIVE)
     assert capsys.readouterr() == ("", "")
-    precision.tell_cost(precision.choose("auto", NEW), OLD)
-    told = capsys.readouterr()
-    assert "this study computes in bfloat16, emulated" in told.out and "warning: this study computes" in told.err
-    monkeypatch.setenv(precision.COST_TOLD, "1")
-    precision.tell_cost(precision.choose("auto", NATIVE), PLAIN)
-    told = capsys.readouterr()
-    assert not told.out and "bfloat16, 5 to 25 times as slow as float32 here" in told.err
+    precision.warn_cost(precision.choose("auto", NEW), OLD)
+    output = capsys.readouterr()
+    assert "this study computes in bfloat16, emulated" in output.out and "warning: this study computes" in output.err
+    monkeypatch.setenv(precision.COST_WARNED, "1")
+    precision.warn_cost(precision.choose("auto", NATIVE), PLAIN)
+    output = capsys.readouterr()
+    assert not output.out and "bfloat16, 5 to 25 times as slow as float32 here" in output.err
 
 
 def test_a_served_model_names_its_type(raw):
-    """What its server computes in is not for this machine to choose."""
+    """This machine cannot choose the server's type."""
     raw["models"]["m"]["served"] = {"base_url_env": "URL"}
     with pytest.raises(UserError, match=r"models\.m is served, but names no dtype"):
         config.load(raw)

@@ -1,4 +1,4 @@
-"""The prefix tree: distinct tokens once, each on its own path."""
+"""The prefix tree holds distinct tokens once, each on its own path."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,16 +12,16 @@ SEQUENCES = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=6), min_si
 def test_a_sequence_reads_back_along_its_path(sequences):
     tree = Tree()
     for tokens in sequences:
-        known = [tree.tokens[node] for node in tree.known(tokens)]
+        known = [tree.tokens[node] for node in tree.known_prefix(tokens)]
         assert known == tokens[: len(known)]
         path = tree.insert(tokens)
         assert [tree.tokens[node] for node in path] == tokens
         assert [tree.positions[node] for node in path] == list(range(len(tokens)))
-        assert tree.known(tokens) == path
+        assert tree.known_prefix(tokens) == path
 
 
 @given(SEQUENCES)
-def test_a_node_for_each_distinct_beginning(sequences):
+def test_a_node_for_each_distinct_prefix(sequences):
     tree = Tree()
     for tokens in sequences:
         tree.insert(tokens)
@@ -38,12 +38,12 @@ def test_what_is_kept_reads_as_before_and_what_is_not_is_unknown(sequences, data
     new = {node: i for i, node in enumerate(order)}
     for i, tokens in enumerate(sequences):
         expected = [new[node] for node in paths[i] if node in new]
-        assert tree.known(tokens) == expected
+        assert tree.known_prefix(tokens) == expected
         assert [tree.tokens[node] for node in expected] == tokens[: len(expected)]
         assert [tree.positions[node] for node in expected] == list(range(len(expected)))
 
 
-def test_an_appended_node_is_new_even_where_its_token_stands():
+def test_an_appended_node_is_new_even_if_its_token_is_there():
     tree = Tree()
     [first] = tree.insert([7])
     path = []

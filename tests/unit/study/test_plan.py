@@ -1,4 +1,4 @@
-"""What a configuration asks for: arms, files, and what each rule's parameters hold."""
+"""The plan of a configuration: arms, files, and the parameters of rules."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_two_checksums_for_one_download_are_refused(raw):
         plan.downloads(config.load(raw))
 
 
-def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
+def test_splits_of_one_source_have_their_shares(raw):
     raw["data_sets"]["siqa"]["train_share"] = 0.75
     raw["data_sets"]["apart"] = {
         "reader": "siqa",
@@ -55,7 +55,7 @@ def test_where_a_source_is_cut_in_two_each_split_has_its_share(raw):
     assert found == {"sums": [0.5, 0.5], "siqa": [0.75, 0.25], "apart": [None, None]}
 
 
-def test_a_tuning_meets_the_models_it_names(raw):
+def test_a_tuning_tunes_the_models_that_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
     raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
     raw["tunings"]["r16"]["models"] = ["m"]
@@ -76,17 +76,17 @@ def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     assert {(arm["target"], arm["rank"], arm["method"]) for arm in arms} == {("answer_only", 8, "qlora")}
 
 
-def test_how_the_answer_after_a_chain_comes_about(raw):
+def test_answer_modes(raw):
     chat, completions = ({"api": {"model": "x", "endpoint": name}} for name in ("chat", "completions"))
     imported = {"chains": {"base": {"siqa": {"source": "x"}}}}
     models = {"m": {"source": "x"}, "o": {"oracle": {"base": {}}}, "i": imported, "chat": chat, "open": completions}
     raw["models"] = models
     ways = ["continued", "continued", "declared", "retold", "continued"]
-    assert plan.turns(validation.configuration(raw)) == dict(zip(models, ways, strict=True))
+    assert plan.answer_modes(validation.configuration(raw)) == dict(zip(models, ways, strict=True))
 
 
-def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
-    """Of two servers named by variables the model may have one name."""
+def test_the_server_decides_rows_and_its_address_does_not(raw):
+    """Two servers named by variables may have models of one name."""
     common = {"model": "default", "endpoint": "completions"}
     raw["models"] |= {
         "a": {"api": {**common, "base_url_env": "URL_A"}},
@@ -101,22 +101,22 @@ def test_which_server_it_is_decides_rows_and_where_it_stands_does_not(raw):
     assert identities["c"] == identities["d"]
     assert len(set(identities.values())) == 4
     assert "URL_A" not in str(plan.backend(full, "s", "base"))  # its arms bear fingerprints
-    assert plan.hosting(full)["s"].section == "served"
+    assert plan.host_settings(full)["s"].section == "served"
 
 
-def test_how_a_host_is_asked_decides_nothing(raw):
+def test_how_a_host_is_called_changes_no_result(raw):
     raw["models"] |= {
         "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
         "s": {"source": raw["models"]["m"]["source"], "dtype": "bfloat16", "served": {"base_url_env": "URL_S"}},
     }
-    first = plan.deciding(config.load(raw))
+    first = plan.result_relevant(config.load(raw))
     assert first["models"]["a"]["api"]["base_url_env"] == "URL_A" and "budget_usd" not in first
     raw["models"]["a"]["api"] |= {"concurrency": 2, "timeout": 3, "batch": {"requests": 9}, "api_key_env": "KEY"}
     raw["models"]["s"]["served"] |= {"base_url_env": "OTHER", "concurrency": 2}
     raw |= {"budget_usd": 3, "prices": "mine.yaml", "compute": {"batch_size": 3}}
-    assert plan.deciding(config.load(raw)) == first
+    assert plan.result_relevant(config.load(raw)) == first
     raw["models"]["s"]["served"]["top_logprobs"] = 5
-    assert plan.deciding(config.load(raw)) != first
+    assert plan.result_relevant(config.load(raw)) != first
 
 
 def test_arms_that_are_not_tuned_here(raw, tmp_path):
@@ -140,13 +140,13 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
     assert plan.backend(full, "o", "ft-siqa-7").oracle.noise == 0
 
 
-def test_reasoning_sets_are_those_of_worked_solutions(raw):
-    assert plan.reasoning(config.load(raw)) == {"sums": True, "siqa": False}
+def test_data_sets_of_worked_solutions(raw):
+    assert plan.has_worked_solutions(config.load(raw)) == {"sums": True, "siqa": False}
 
 
-def test_what_an_arm_was_tuned_on_need_not_be_a_data_set_here(raw):
+def test_a_training_set_need_not_be_a_data_set_here(raw):
     raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
-    found = plan.reasoning(config.load(raw))
+    found = plan.has_worked_solutions(config.load(raw))
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
 
 
@@ -159,7 +159,7 @@ def test_the_claims_are_about_the_headline(raw):
     assert labels(["r8"]) == ["base", "r8-siqa"]
 
 
-def test_a_headline_that_is_no_tuning_is_refused(raw):
+def test_an_unknown_headline_is_refused(raw):
     with pytest.raises(
         UserError, match=r"^config: measures\.headline names 'r32'; expected tunings of the study: r16, r8$"
     ):

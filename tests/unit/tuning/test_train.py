@@ -117,7 +117,7 @@ def folder_of(sums, templates, tmp_path, monkeypatch):
         raise Begun
 
     monkeypatch.setattr(loading, "load_tokenizer", lambda path: small.tokenizer())
-    monkeypatch.setattr(models, "hold_to_card", lambda card: None)
+    monkeypatch.setattr(models, "verify_weights", lambda card: None)
     monkeypatch.setattr(tune, "trainer_of", trainer)
 
     def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **more):

@@ -126,7 +126,7 @@ def answer(
     """
     groups = _trials(arm.model, block, chains, interventions, templates, settings.shuffle)
     with tqdm(total=len(groups), unit="question", desc="answer", mininterval=5) as bar:
-        for pack in arm.model.packs([[trial.prompt for trial in group if trial.prompt] for group in groups]):
+        for pack in arm.model.memory_groups([[trial.prompt for trial in group if trial.prompt] for group in groups]):
             _answer_pack(arm, [groups[i] for i in pack], settings)
             arm.commit()
             bar.update(len(pack))

@@ -21,7 +21,7 @@ import polars as pl
 
 from faithtune.arms import chains
 from faithtune.core import user_files
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.core.schemas.chains import CHAINS
 
@@ -49,8 +49,8 @@ def read(records: Sequence[dict], questions: pl.DataFrame, place: str) -> tuple[
     if not found:
         wanted = ", ".join(list(named)[:2])
         raise UserError(
-            f"{place}: none of its ids (such as {shown(records[0]['id'])}) is one of the {questions.height} questions'"
-            f" (such as {wanted})"
+            f"{place}: none of its ids (such as {short_repr(records[0]['id'])}) is one of the {questions.height}"
+            f" questions' (such as {wanted})"
         )
     print(f"{len(found)} of {questions.height} questions have a chain")
     rows = [chains.read(known[key], made["text"], made["finished"], None) for key, made in found.items()]
@@ -94,7 +94,7 @@ def _identifier(record: dict, place: str) -> str:
     if value is None:
         raise _missing("id", record, place)
     if not isinstance(value, str | int) or isinstance(value, bool):
-        raise UserError(f"{place}: id is {shown(value)}; expected a text or a whole number")
+        raise UserError(f"{place}: id is {short_repr(value)}; expected a text or a whole number")
     return str(value)
 
 
@@ -108,7 +108,7 @@ def _finished(record: dict, place: str) -> bool:
         return True
     known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
     if known is None:
-        raise UserError(f"{place}: finished is {shown(value)}; expected true or false")
+        raise UserError(f"{place}: finished is {short_repr(value)}; expected true or false")
     return known
 
 

@@ -31,7 +31,8 @@ def open_arm(
         run: which stage of which arm the job is.
         cards: paths. An arm with weights here needs `model` (model.json), `precision` (precision.json) and, where it is
             tuned, `arm` (arm.json).
-        how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.hosting` as `hosts`.
+        how: what changes no row: the section `compute` of the configuration and, of hosts, `plan.host_settings` as
+            `hosts`.
         threads: of PyTorch.
     """
     compute, on_disk, together = ComputeSettings(**how["compute"]), None, False
@@ -80,16 +81,16 @@ def _local(quantisation: str, cards: Mapping[str, str], compute: ComputeSettings
     model, arm = job.read_json(cards["model"]), job.read_json(cards.get("arm"))
     chosen = job.read_json(cards["precision"])
     dtype, device = chosen["dtype"], precision.device_kind(compute.device)
-    packed = compute.max_packed_tokens or loading.room(model["path"], quantisation, dtype, device)
+    packed = compute.max_packed_tokens or loading.packed_token_budget(model["path"], quantisation, dtype, device)
 
     def load_network():
         for card in [model, *([arm] if arm else [])]:
-            weights.hold_to_card(card)
+            weights.verify_weights(card)
         network = loading.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
         seconds = time.time() - psutil.Process().create_time()
         where = f"loaded on {network.device} {seconds:.1f} s after the job began"
         print(f"{where}, in {dtype}; up to {packed} tokens in memory", file=sys.stderr)
-        precision.tell_cost(chosen, precision.present(device))
+        precision.warn_cost(chosen, precision.present_device(device))
         return network
 
     tokenizer = loading.load_tokenizer(model["path"])

@@ -1,6 +1,6 @@
-"""Damaged results: a result that is not as it was written is named, set aside and made again, never used.
+"""Damaged results: a result that differs from what was written is reported, set aside and made again, never used.
 
-Results appear by a rename after fsync (`parquet.atomic_path`, `weights.whole_folder`), so no crash leaves a part of
+Results appear by a rename after fsync (`parquet.atomic_path`, `weights.atomic_folder`), so no crash leaves a part of
 one. Damage from elsewhere is found by the reader of a result: Parquet pages have checksums, weights and downloads
 have hashes, JSON must parse. Set aside means renamed to NAME.damaged: the result is then missing, and a run makes
 what is missing. Figures and text tables have no reader here, so `check_results` looks for empty ones before a run.
@@ -19,14 +19,14 @@ from faithtune.core.errors import UserError
 # Advice if a result is not there: another job may have set it aside.
 MISSING = "run again: a missing result is made again"
 
-# Names of unfinished files and folders (parquet.atomic_path, weights.whole_folder), and the age at which a killed
+# Names of unfinished files and folders (parquet.atomic_path, weights.atomic_folder), and the age at which a killed
 # job's leftovers are removed: no job writes to one file for so long.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}(\.\w+)?")
 _LEFT_SECONDS = 24 * 3600
 
 
 class DamagedError(UserError):
-    """A file is not as it was written."""
+    """A file differs from what was written."""
 
 
 def set_aside(path: str | Path) -> Path:

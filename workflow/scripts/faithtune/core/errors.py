@@ -1,4 +1,4 @@
-"""The one exception a user may see: bad input, told in one line."""
+"""Errors and warnings for the user, each in one line."""
 
 import contextlib
 import errno
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-# Where a user looks while a job's own output goes to its log (`job.logged`).
+# The user's terminal, while a job's output goes to its log (`job.logged`).
 terminal: TextIO | None = None
 
 
-def shown(value: object, most: int = 100) -> str:
-    """A value as a message quotes it: its repr, cut where it is long."""
+def short_repr(value: object, most: int = 100) -> str:
+    """The repr of a value, cut to `most` characters, for messages."""
     try:
         text = repr(value)
-    except (RecursionError, ValueError):  # nested in itself; a number of thousands of digits
+    except (RecursionError, ValueError):  # contains itself; has thousands of digits
         text = f"a huge {type(value).__name__}"
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
@@ -26,8 +26,8 @@ def shown(value: object, most: int = 100) -> str:
 class UserError(Exception):
     """Something in the configuration or a file is wrong.
 
-    The message is one line that names the key or file and says what would be
-    right. Scripts print it without a traceback (see `job.logged`).
+    The message is one line that names the key or file and says what would be right. Scripts print it without a
+    traceback (`job.logged`).
     """
 
     def __init__(self, message: str):
@@ -39,14 +39,14 @@ class HostStopped(UserError):
 
 
 def warn(line: str) -> None:
-    """Tell the user what is no error yet: in the log and on the terminal."""
+    """Print a warning to the log and to the terminal."""
     print(f"warning: {line}", file=sys.stderr)
     if terminal is not None:
         print(f"faithtune: warning: {line}", file=terminal)
 
 
-# How libraries say it that hide the system's error (those written in Rust, SQLite, PyTorch), and whose exceptions those
-# are. A host may say the same of its own disk: its words come in other exceptions.
+# Messages for a full disk from libraries that hide the system's error (Rust libraries, SQLite, PyTorch), and the
+# modules of their exceptions. A host's message about its own disk comes in other exceptions.
 _FULL = re.compile(
     r"\(os error 28\)|^database or disk is full$|inline_container\.cc:\d+\] \. unexpected pos"
     r"|^basic_ios::clear: iostream error$"
@@ -55,7 +55,7 @@ _LIBRARIES = ("builtins", "polars", "safetensors", "sqlite3")
 
 
 def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, is that a disk is full (or a quota used up)."""
+    """Whether an error, or one that caused it, means that a disk is full or a quota is used up."""
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             return True
@@ -65,18 +65,18 @@ def is_full_disk(error: BaseException | None) -> bool:
     return False
 
 
-def full_disk() -> str:
-    """The line for a full disk: the study's, or that of temporary files."""
+def full_disk_message() -> str:
+    """The error line for a full disk: the study's disk or the one for temporary files, whichever has less space."""
     folders = [Path.cwd()]
-    with contextlib.suppress(OSError):  # found by writing to it
+    with contextlib.suppress(OSError):  # Python writes to it to find it
         folders.append(Path(tempfile.gettempdir()))
     folder = min(folders, key=lambda folder: shutil.disk_usage(folder).free)
-    return f"no space left on the disk of {folder}; what was finished is kept: make room and run again"
+    return f"no space left on the disk of {folder}; finished results are kept: free some space and run again"
 
 
 @contextlib.contextmanager
 def prefix_errors(where: str) -> Iterator[None]:
-    """Name the place that a UserError of the block comes from."""
+    """Prefix each UserError of the block with the place that it comes from."""
     try:
         yield
     except UserError as error:

@@ -1,8 +1,7 @@
-"""Parquet between all stages: one documented schema each, written atomically.
+"""The Parquet files between stages: a documented schema each, written atomically.
 
-A file appears under its name only when it is complete and on disk: it is
-written beside it under a temporary name, synced, then renamed. Checksums tell
-what was damaged later; a result that was is set aside (damage.py).
+A file is written under a temporary name beside its own, synced, then renamed, so that it appears only when complete.
+Checksums reveal later damage; a damaged result is set aside (`damage`).
 """
 
 import contextlib
@@ -21,7 +20,7 @@ from faithtune.core.errors import UserError
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed to it when the block ends well."""
+    """Yields a temporary path beside `path`; synced and renamed to it if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
@@ -38,9 +37,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write(frame: pl.DataFrame, path: str | Path, schema: pl.Schema, metadata: dict[str, str] | None = None) -> None:
-    """Write `frame` with exactly the columns and types of `schema`, atomically, a checksum on every page.
+    """Write `frame` atomically, with the columns and types of `schema` and a checksum on every page.
 
-    `metadata` becomes the file's own key-value metadata.
+    metadata: the file's key-value metadata.
     """
     frame = frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
     with atomic_path(path) as temporary:
@@ -55,14 +54,14 @@ def read(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
 
 
 def load(path: str | Path, schema: pl.Schema) -> pl.DataFrame:
-    """Read a Parquet file; DamagedError where it is damaged or has another schema."""
+    """Read a Parquet file; DamagedError if it is damaged or has another schema."""
     try:
         table = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True).read()
         frame = pl.from_arrow(table)
     except (OSError, pyarrow.ArrowException, pl.exceptions.PolarsError) as error:
-        if number := getattr(error, "errno", None):  # of the system: no such file, no right to read it, ...
+        if number := getattr(error, "errno", None):  # from the system: no such file, no permission, ...
             raise UserError(f"{path}: not read ({os.strerror(number)}); {damage.MISSING}") from None
         raise DamagedError(f"{path}: not a readable Parquet file ({error})") from None
     if frame.schema != schema:
-        raise DamagedError(f"{path}: its columns are not those of this version")
+        raise DamagedError(f"{path}: its columns differ from this version's")
     return frame

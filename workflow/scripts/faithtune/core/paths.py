@@ -1,4 +1,4 @@
-"""Where the workflow's own files lie, wherever it is started."""
+"""Paths of the workflow's own files, whatever the working directory is."""
 
 from pathlib import Path
 

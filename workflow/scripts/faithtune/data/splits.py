@@ -1,4 +1,4 @@
-"""Which questions of a source belong to a split: training and evaluation never share one, nor a passage."""
+"""The questions of a split: training and evaluation share no question and no passage."""
 
 from collections.abc import Callable
 
@@ -9,21 +9,21 @@ from faithtune.data.questions import digest
 from faithtune.settings.data import SplitSelection
 
 
-def of_split(asked: SplitSelection, read: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
-    """The questions of a split, none of which is in the other one; `read` gives all questions of a split's source."""
-    if asked.one_source:
-        train, evaluation = partition(read("eval"), asked.train_share)
-        return train if asked.split == "train" else evaluation
-    if asked.split == "train" and "eval" in asked.files:
+def questions_of(selection: SplitSelection, read: Callable[[str], pl.DataFrame]) -> pl.DataFrame:
+    """The questions of a split, without those of the other split; read: returns all questions of a split's source."""
+    if selection.one_source:
+        train, evaluation = partition(read("eval"), selection.train_share)
+        return train if selection.split == "train" else evaluation
+    if selection.split == "train" and "eval" in selection.files:
         return without_overlap(read("train"), read("eval"))
-    return read(asked.split)
+    return read(selection.split)
 
 
 def select(questions: pl.DataFrame, n: int | None) -> pl.DataFrame:
-    """The first `n` questions in the order of their ids; all where `n` is None.
+    """The first `n` questions in the order of their ids; all if `n` is None.
 
-    Ids are hashes, so this is a random sample, and a larger one contains every
-    smaller one: asking for more questions keeps the earlier ones.
+    Ids are hashes, so this is a random sample, and a larger sample contains every smaller one. UserError if there are
+    fewer than `n`.
     """
     if n is not None and n > questions.height:
         name = questions["data_set"][0] if questions.height else "the data set"
@@ -33,13 +33,11 @@ def select(questions: pl.DataFrame, n: int | None) -> pl.DataFrame:
 
 
 def partition(questions: pl.DataFrame, train_share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Cut one file into (train, eval), by a hash of the group.
+    """Divide one file into (train, eval), by a hash of the group.
 
-    No group straddles the cut, and a question stays on its side when others
-    are added, so the share is only met on average. The hash is salted: it must
-    not be the order by which `select` samples.
-
-    Raises UserError unless 0 < train_share < 1.
+    No group is in both, and a question stays in its part when others are added, so `train_share` is met on average
+    only. The hash is salted, to be independent of the order in which `select` samples. UserError unless
+    0 < train_share < 1.
     """
     if not 0 < train_share < 1:
         raise UserError(f"train_share is {train_share}; it must lie between 0 and 1")
@@ -55,7 +53,6 @@ def partition(questions: pl.DataFrame, train_share: float) -> tuple[pl.DataFrame
 def without_overlap(train: pl.DataFrame, evaluation: pl.DataFrame) -> pl.DataFrame:
     """`train` without the questions whose id or group is in `evaluation`.
 
-    Give it all of `evaluation`, before `select`: otherwise one more evaluation
-    question could change the training set.
+    Pass all of `evaluation`, before `select`: else one more evaluation question could change the training set.
     """
     return train.join(evaluation, on="id", how="anti").join(evaluation, on="group", how="anti")

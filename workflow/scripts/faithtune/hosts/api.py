@@ -33,7 +33,7 @@ class ApiModel:
     """An arm at a host: a backend.Model.
 
     tokenizer: for completions: its chat template renders prompts, and it counts tokens; None: prompts have plain turns
-    and token counts are estimated. templates: for chat: chat_answer and chat_continue (`prompts.read`).
+    and token counts are estimated. templates: for chat: chat_answer and chat_continue (`prompts.read_templates`).
     """
 
     engine = ENGINE
@@ -56,10 +56,10 @@ class ApiModel:
     def count_tokens(self, text: str) -> int:
         """Tokens in `text` by the configured tokenizer; without a tokenizer an estimate from its length."""
         if self.tokenizer is None:
-            return token_counts.estimated(text)
+            return token_counts.estimate_tokens(text)
         return len(prompts.token_ids(self.tokenizer, text))
 
-    def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
+    def memory_groups(self, groups: list[list[str]]) -> Iterator[list[int]]:
         """One pack of all groups: caching shared prefixes is up to the host."""
         if groups:
             yield list(range(len(groups)))

@@ -48,7 +48,7 @@ def open_session(
 ) -> Iterator[tuple[ApiModel, str, Callable[[Iterable[str]], None]]]:
     """Yields the model, its identity, and a callback to call with the keys of stored rows.
 
-    hosted: what decides the rows (`identity.hosted_model`); settings: how to call the host (`plan.hosting`);
+    hosted: what decides the rows (`identity.hosted_model`); settings: how to call the host (`plan.host_settings`);
     rows_folder: the folder of the job's rows by identity; labels: {"stage", "arm", "eval_set"} for the ledger;
     templates: for chat.
     """
@@ -99,7 +99,7 @@ def price(settings: HostSettings, model: str, training: bool = False) -> prices.
 
 def token_upper_bound(hosted: HostedModel) -> Callable[[str], int]:
     """A function that returns an upper bound of the tokens of a request's text, for reservations."""
-    count = token_counts.counter("api", hosted.tokenizer)
+    count = token_counts.token_counter("api", hosted.tokenizer)
     if hosted.tokenizer is None:
         return lambda text: 2 * count(text) + _MARGIN
     return lambda text: count(text) + _MARGIN

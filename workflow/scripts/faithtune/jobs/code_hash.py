@@ -1,9 +1,8 @@
-"""Which code a job really runs, as a hash.
+"""A hash of the code that a job runs, which is part of each rule's parameters.
 
-Snakemake tracks scripts by modification time and imported modules not at all.
-This hash covers a script and every faithtune module that it imports, however
-indirectly, and leaves out what cannot change a result: comments, layout,
-docstrings, and the texts of errors, warnings and log lines. It is part of each rule's parameters.
+Snakemake tracks scripts by modification time and imported modules not at all. This hash covers a script and all
+faithtune modules that it imports, directly or not. It ignores what cannot change a result: comments, formatting,
+docstrings, and the texts of errors, warnings and log lines.
 """
 
 import ast
@@ -12,13 +11,13 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = "faithtune"
-# Functions that tell a user something; errors do so where they are raised.
-_TELLING = ("print", "warn")
+# Functions whose text arguments are messages, besides `raise`.
+_MESSAGE_FUNCTIONS = ("print", "warn")
 _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def code_fingerprint(script: str | Path, *modules: str) -> str:
-    """sha256 (hex) of a script's code; `modules` are first-party modules it loads by name.
+    """sha256 (hex) of a script's code; modules: further faithtune modules, which it imports by name at run time.
 
     >>> code_fingerprint("workflow/scripts/questions.py", "faithtune.data.gsm8k")  # doctest: +SKIP
     """
@@ -35,7 +34,7 @@ def code_fingerprint(script: str | Path, *modules: str) -> str:
 
 @functools.cache
 def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
-    """Digest of a file's statements, and the first-party names it imports."""
+    """(digest of a file's statements, names that it imports from faithtune)."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imported = []
     for node in ast.walk(tree):
@@ -43,7 +42,7 @@ def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
             imported += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and _tells(node.value)):
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Expr) and _is_message(node.value)):
             for call in ast.walk(node):
                 if isinstance(call, ast.Call):
                     call.args = [ast.Constant("text") if _is_text(argument) else argument for argument in call.args]
@@ -53,24 +52,24 @@ def _parse(path: Path, mtime_ns: int) -> tuple[str, list[str]]:
     return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest(), imported
 
 
-def _tells(node: ast.expr) -> bool:
-    """Whether an expression is a call of one of _TELLING, in whatever module."""
+def _is_message(node: ast.expr) -> bool:
+    """Whether an expression calls one of _MESSAGE_FUNCTIONS, of whatever module."""
     function = getattr(node, "func", None)
-    return getattr(function, "attr", getattr(function, "id", None)) in _TELLING
+    return getattr(function, "attr", getattr(function, "id", None)) in _MESSAGE_FUNCTIONS
 
 
 def _is_description(node: ast.stmt) -> bool:
-    """Whether a statement is a docstring, or a text below a key of the settings that describes it."""
+    """Whether a statement is a docstring, of a setting too."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _is_text(node: ast.expr) -> bool:
-    """Whether an expression is a text, written out or formatted."""
+    """Whether an expression is a string, literal or formatted."""
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _plain(node: ast.AST | list | object) -> tuple | str | None:
-    """A syntax tree without its empty fields: so all Pythons write it down alike (`ast.dump` differs)."""
+    """A syntax tree without empty fields, the same for all versions of Python (`ast.dump` differs)."""
     if isinstance(node, ast.AST):
         fields = ((name, _plain(value)) for name, value in ast.iter_fields(node))
         return type(node).__name__, *(field for field in fields if field[1] not in (None, ()))
@@ -80,7 +79,7 @@ def _plain(node: ast.AST | list | object) -> tuple | str | None:
 
 
 def _files(name: str, root: Path) -> list[Path]:
-    """The files that importing a dotted name would execute, packages included."""
+    """The files that importing a dotted name executes, packages included."""
     parts = name.split(".")
     files = [root.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)]
     return [file for file in (*files, root.joinpath(*parts).with_suffix(".py")) if file.is_file()]

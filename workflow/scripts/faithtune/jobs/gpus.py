@@ -1,9 +1,8 @@
-"""A machine's GPUs, given out one job each: Snakemake counts them (`--resources gpu=4`) but says to nobody which.
+"""Assigns a machine's GPUs to jobs: Snakemake counts GPUs (`--resources gpu=4`) but does not say which a job gets.
 
-A job holds a lock on a file of each device that it has. The operating system
-lets go of it however the process ends, kill -9 included, so nothing is left to
-clear away. POSIX locks (`lockf`), because a forked child does not inherit them:
-what outlives its job keeps no device.
+A job locks a file for each of its devices. The operating system releases the lock however the process ends, kill -9
+included, so nothing needs cleaning up. The locks are POSIX locks (`lockf`), which a forked child does not inherit: a
+child that outlives its job keeps no device.
 """
 
 import contextlib
@@ -30,39 +29,39 @@ _NAME = re.compile(r"\d+|(GPU|MIG)-[\w-]+")
 
 
 def claim(n: int) -> list[str]:
-    """Let CUDA see n devices that no other job of this user has, while this process lives; returns their names.
+    """Claim n devices (the job's resource `gpu`) for the life of this process; returns their names.
 
-    n is the job's resource `gpu`. To be called once, before anything starts CUDA. Waits while the devices are
-    taken. Does nothing where n is 0 or the machine has no device. UserError where it has fewer than n.
+    Sets CUDA_VISIBLE_DEVICES, so call it once, before CUDA starts. Waits until n devices are free of other jobs of this
+    user. Does nothing if n is 0 or the machine has no GPU. UserError if the machine has fewer than n.
     """
-    names = present() if n else []
+    names = visible_gpus() if n else []
     if not names:
         return []
     if n > len(names):
         raise UserError(
-            f"the job asks for {n} GPUs (its resource gpu) and there are {len(names)}: {', '.join(names)};"
+            f"the job asks for {n} GPUs (its resource gpu) but there are {len(names)}: {', '.join(names)};"
             f" expected at most {len(names)}"
         )
-    got = _wait(n, names)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(got)
+    claimed = _wait(n, names)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(claimed)
     seconds = time.time() - psutil.Process().create_time()
-    print(f"on GPU {', '.join(got)}, claimed {seconds:.1f} s after the job began", file=sys.stderr)
-    return got
+    print(f"on GPU {', '.join(claimed)}, claimed {seconds:.1f} s after the job began", file=sys.stderr)
+    return claimed
 
 
-def present() -> list[str]:
-    """The devices that CUDA may see: those of CUDA_VISIBLE_DEVICES where it is set, else all; UUIDs where known."""
-    known = _listed()
+def visible_gpus() -> list[str]:
+    """The devices that CUDA may use, by UUID if known: those in CUDA_VISIBLE_DEVICES if it is set, else all."""
+    known = _query_uuids()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is None:
         return list(known.values())
     names = (known.get(name.strip(), name.strip()) for name in given.split(","))
-    # To CUDA the list ends at what is no device, such as -1; a number that nvidia-smi does not know is none.
+    # As for CUDA, the list ends at the first name that is no device: -1, or a number that nvidia-smi does not know.
     return list(itertools.takewhile(lambda name: _NAME.fullmatch(name) and not (known and name.isdigit()), names))
 
 
-def _listed() -> dict[str, str]:
-    """UUIDs by number, as nvidia-smi has them; nothing where it does not answer."""
+def _query_uuids() -> dict[str, str]:
+    """UUIDs by number, from nvidia-smi; empty if it fails."""
     if shutil.which("nvidia-smi") is None:
         return {}
     command = ["nvidia-smi", "--query-gpu=index,uuid", "--format=csv,noheader"]
@@ -75,20 +74,21 @@ def _listed() -> dict[str, str]:
 
 
 def _wait(n: int, names: list[str]) -> list[str]:
-    """Take n of the devices as soon as so many are free."""
-    got = _take(n, names)
-    if got is None:
+    """Lock n of the devices, as soon as n are free."""
+    locked = _take(n, names)
+    if locked is None:
         print(f"waiting for {n} of the GPUs {', '.join(names)}: other jobs have them", file=sys.stderr)
-    while got is None:
-        time.sleep(random.uniform(0.5, 1.5))  # at random: two jobs may each want what the other has
-        got = _take(n, names)
-    return got
+    while locked is None:
+        time.sleep(random.uniform(0.5, 1.5))  # at random: two jobs may each wait for the other's device
+        locked = _take(n, names)
+    return locked
 
 
 def _take(n: int, names: list[str]) -> list[str] | None:
-    """Lock n of the devices; none of them, and None, where fewer are free."""
+    """Lock n of the devices; None, with no device locked, if fewer are free."""
     folder, held = _folder(), {}
-    # Whom SLURM lets share a device are jobs of several allocations: those of one get theirs from each other.
+    # Inside one SLURM allocation we share the GPUs out ourselves; across allocations SLURM does, so the lock's name
+    # includes the allocation.
     allocation = os.environ.get("SLURM_JOB_ID")
     for name in names:
         file = _lock(folder / (f"{allocation}-{name}" if allocation else name))
@@ -103,10 +103,10 @@ def _take(n: int, names: list[str]) -> list[str] | None:
 
 
 def _lock(path: Path) -> int | None:
-    """The file at `path`, open and locked; None where another process has it.
+    """The file at `path`, open and locked; None if another process has locked it.
 
-    Temporary folders are tidied: the file is marked as used, and one that was taken away before it was locked
-    is no lock, as the next job makes another.
+    Systems delete old temporary files. So the file's time is updated, and a file that was deleted before it was locked
+    does not count, because the next job creates another.
     """
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -121,7 +121,7 @@ def _lock(path: Path) -> int | None:
 
 
 def _folder() -> Path:
-    """Where this user's locks on this machine lie, and no one else's."""
+    """The folder of this user's locks on this machine."""
     folder = Path(tempfile.gettempdir()) / f"faithtune-{os.getuid()}-{platform.node()}"
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""What every script does around its work: log, one-line errors, JSON files."""
+"""Shared by all scripts: log, one-line errors, JSON files."""
 
 import contextlib
 import gc
@@ -14,32 +14,31 @@ from faithtune.core.damage import DamagedError
 from faithtune.core.errors import UserError
 from faithtune.jobs import parent, progress
 
-# Nothing here is compiled, and importing PyTorch's compiler (bitsandbytes would) takes a job more than a second.
+# Nothing is compiled here. Importing PyTorch's compiler, as bitsandbytes would, takes more than a second.
 os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
-# What a job imports lives as long as the job. Python's usual thresholds would look through it for garbage again and
-# again, and once more at the end: together 1.6 of the 5 seconds that a job with transformers takes to start and end.
+# Imported modules live as long as the job. With Python's default thresholds the collector would search them for garbage
+# again and again, and once more at exit: 1.6 of the 5 seconds that a job with transformers takes to start and end.
 _GARBAGE_THRESHOLDS = (100_000, 20, 100)
 
 
 @contextlib.contextmanager
 def logged(log: str, hub: bool = False) -> Iterator[None]:
-    """Send what the block prints to the job's log; tell errors in one line on the terminal.
+    """Send the block's output to the job's log; print an error in one line on the terminal.
 
-    A UserError or a full disk ends the job with its one line; anything else
-    leaves its traceback in the log and names the log. The job ends with the Snakemake
-    that started it (parent.py). hub: whether the block fetches
-    from the hub; else its libraries, imported in the block, may not even ask it.
+    A UserError or a full disk ends the job with its line. Any other error also leaves a traceback in the log, and its
+    line names the log. The job ends when the Snakemake that started it ends (`parent`). hub: whether the block
+    downloads from the hub; if not, libraries, which must be imported in the block, make no request to it.
     """
     if not hub:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # heeded by transformers and datasets too
+        os.environ["HF_HUB_OFFLINE"] = "1"  # obeyed by transformers and datasets too
     terminal = errors.terminal = sys.stderr
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    parent.begin()
+    parent.end_with_parent()
     line = None
     try:
         with (
             open(log, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as opened,
-            progress.Lines(opened) as file,
+            progress.LineWriter(opened) as file,
             contextlib.redirect_stderr(file),
             contextlib.redirect_stdout(file),
         ):
@@ -51,7 +50,7 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
                 print(f"error: {line}", file=file)
                 if not (isinstance(error, UserError) or errors.is_full_disk(error)):
                     traceback.print_exc(file=file)
-    except OSError as error:  # of the log: a full disk has no room for it either
+    except OSError as error:  # writing the log failed, as on a full disk
         line = line or _line(error, log)
     finally:
         errors.terminal = None
@@ -61,9 +60,9 @@ def logged(log: str, hub: bool = False) -> Iterator[None]:
 
 
 def _line(error: Exception, log: str) -> str:
-    """An error in one line."""
+    """The line for an error."""
     if errors.is_full_disk(error):
-        return errors.full_disk()
+        return errors.full_disk_message()
     if isinstance(error, UserError):
         return str(error)
     return f"{type(error).__name__}: {error}".splitlines()[0] + f" (see {log})"
@@ -76,7 +75,7 @@ def write_json(value: dict, path: str | Path) -> None:
 
 
 def read_json(path: str | Path | None) -> dict | None:
-    """Read a small JSON file; None for no path (a base arm has no arm.json). A damaged one is set aside."""
+    """Read a small JSON file, and set it aside if it is damaged; None without a path (base has no arm.json)."""
     if not path:
         return None
     with damage.setting_aside(path):
@@ -84,7 +83,7 @@ def read_json(path: str | Path | None) -> dict | None:
 
 
 def load_json(path: str | Path) -> dict:
-    """Read a small JSON file; DamagedError where it is none, UserError where it is not there."""
+    """Read a small JSON file; DamagedError if it is not JSON, UserError if it cannot be read."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,8 +1,8 @@
-"""A job ends when the Snakemake that started it is gone.
+"""Ends a job when the Snakemake that started it is gone.
 
-Snakemake that is killed alone leaves its jobs behind. They would go on beside those of the next run: ask a host for
-what is asked once more, and put the results of an old configuration in the place of new ones. On a cluster it is the
-Snakemake on the job's node that starts a job; it lives until the job is cancelled.
+If only Snakemake is killed, its jobs survive. They would run beside the jobs of the next run, pay a host for the same
+calls again, and replace new results by results of an old configuration. On a cluster, a job's parent is the Snakemake
+on its node, which lives until the job is cancelled.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ import time
 
 import psutil
 
-# The environment variable in which Snakemake (common.smk) tells its jobs its process id.
+# The environment variable with the process id of Snakemake (set in common.smk).
 STARTED_BY = "FAITHTUNE_STARTED_BY"
-_SECONDS = 0.5  # between two looks
+_SECONDS = 0.5  # between checks
 
 
-def begin() -> None:
-    """End this process, as by kill -9, as soon as the Snakemake that started it is gone; no Snakemake: never."""
+def end_with_parent() -> None:
+    """Kill this process (SIGKILL) as soon as the Snakemake that started it is gone; does nothing without one."""
     if STARTED_BY not in os.environ:
         return
     try:
@@ -32,13 +32,13 @@ def begin() -> None:
 
 def _watch(snakemake: psutil.Process) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        # One that was killed may stay in the list of processes, as a zombie.
+        # A killed process may stay in the process list as a zombie.
         while snakemake.is_running() and snakemake.status() != psutil.STATUS_ZOMBIE:
             time.sleep(_SECONDS)
     _end()
 
 
 def _end() -> None:
-    with contextlib.suppress(OSError, ValueError):  # no room for it, or closed
+    with contextlib.suppress(OSError, ValueError):  # the disk is full, or the log closed
         print("the Snakemake that started this job is gone: the job ends", file=sys.stderr, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)

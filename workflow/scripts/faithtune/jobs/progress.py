@@ -1,7 +1,7 @@
-"""Progress bars that read well in a file: lines, not one line written over and over.
+"""Progress bars as lines of a log.
 
-Bars of tqdm, and of the libraries that use it, overwrite their line on a terminal by a carriage return. In a log each
-state would stand behind the one before, in a line of thousands of characters.
+tqdm, and libraries that use it, overwrite a bar on the terminal with carriage returns. In a log, all states of a bar
+would follow each other in one line of thousands of characters.
 """
 
 import re
@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-# Seconds between two states of a bar; its last is always written.
+# Seconds between two states of a bar; the last state is always written.
 EVERY = 10.0
-# Moves of the cursor, with which several bars share a terminal.
+# Cursor movements, by which several bars share a terminal.
 _CURSOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PIECE = re.compile(r"\r?\n|\r|[^\r\n]+")
 
 
-class Lines:
-    """A text file as a standard stream: of what is overwritten in it a state every `every` seconds, a line each."""
+class LineWriter:
+    """A standard stream that writes to a text file; an overwritten line is written every `every` seconds."""
 
     def __init__(self, file: TextIO, every: float = EVERY, clock: Callable[[], float] = time.monotonic):
         self.file, self.every, self.clock = file, every, clock
-        self.line, self.is_state = "", False  # not ended yet; whether it may be overwritten
+        self.line, self.is_state = "", False  # the current line; whether it is a bar's state
         self.last, self.lock = clock(), threading.Lock()
 
     def write(self, text: str) -> int:
@@ -41,7 +41,7 @@ class Lines:
                     self._put()
                 self.is_state = False
             else:
-                if self.is_state and self.line:  # somebody else's text, behind a state
+                if self.is_state and self.line:  # other text after a state
                     self._put()
                     self.is_state = False
                 self.line += piece
@@ -53,7 +53,7 @@ class Lines:
         self.file.write(f"{self.line.rstrip()}\n")
         self.line = ""
 
-    def __enter__(self) -> "Lines":
+    def __enter__(self) -> "LineWriter":
         return self
 
     def __exit__(self, *_) -> None:

@@ -1,8 +1,7 @@
-"""Where the results come from: what is needed to make them again, and nothing of who made them.
+"""The provenance of results: everything needed to reproduce them, and nothing about who made them.
 
-Absolute paths are cut to their last part, addresses lose credentials and queries; host, user
-and environment variables are never asked for. No time either, so that two runs of one commit
-on one machine are equal.
+Absolute paths are cut to their last part, and addresses lose credentials and queries. Host name, user and environment
+variables are not recorded, nor is the time, so that two runs of one commit on one machine have equal provenance.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ from faithtune.core import paths
 
 # The Parquet metadata key under which a table holds its provenance.
 KEY = "faithtune.provenance"
-# Packages that decide what is computed.
+# Packages that can change results.
 PACKAGES = (
     *("accelerate", "bitsandbytes", "datasets", "gguf", "huggingface-hub", "numpy", "openai", "peft", "polars"),
     *("pyarrow", "safetensors", "scipy", "sentencex", "snakemake", "statsmodels", "tokenizers", "torch"),
@@ -32,11 +31,11 @@ _CREDENTIALS, _QUERY = re.compile(r"(?<=://)[^/@\s]*@"), re.compile(r"(://[^?#\s
 
 @dataclass(frozen=True)
 class Cards:
-    """What jobs wrote down about the models of a study: the contents of these JSON files, by name."""
+    """Records of jobs about the models of a study: the contents of JSON files, by name."""
 
     models: Mapping[str, dict]  # model.json
     arms: Mapping[str, dict]  # arm.json
-    hosts: Mapping[str, dict]  # what each host says about itself
+    hosts: Mapping[str, dict]  # each host's description of itself
     precision: dict | None  # precision.json; None if no weights are loaded
 
 
@@ -50,11 +49,11 @@ def collect(
 ) -> dict:
     """The provenance of a study.
 
-    configuration: the completed one; questions: files by SET.SPLIT; templates: texts by file; imported: files of
+    configuration: with all defaults; questions: files by SET.SPLIT; templates: texts by file; imported: files of
     chains by MODEL/ARM/SET; published: sha256 of the file of transcribed numbers.
     """
     return {
-        "code": code(paths.WORKFLOW),
+        "code": code_version(paths.WORKFLOW),
         "configuration": public(configuration),
         "data": {
             name: _source(configuration["data_sets"], name) | {"questions_sha256": sha256(Path(path).read_bytes())}
@@ -73,31 +72,31 @@ def collect(
 
 
 def digest(value: dict) -> str:
-    """sha256 (hex) of a JSON object, whatever the order of its keys."""
+    """sha256 (hex) of a JSON object, independent of the order of its keys."""
     return sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode())
 
 
-def line(provenance: dict) -> str:
-    """The provenance in one line: commit, digest of the configuration and of it all."""
+def summary_line(provenance: dict) -> str:
+    """The provenance in one line: commit, digest of the configuration, digest of the whole."""
     commit = provenance["code"]["commit"] + (" with changes" if provenance["code"]["changed"] else "")
-    configuration, whole = digest(provenance["configuration"])[:12], short(provenance)
+    configuration, whole = digest(provenance["configuration"])[:12], short_digest(provenance)
     return f"Provenance: commit {commit}, configuration {configuration}, provenance {whole}"
 
 
-def short(provenance: dict) -> str:
-    """The first 12 digits of its digest: as much as a reader compares."""
+def short_digest(provenance: dict) -> str:
+    """The first 12 digits of the digest, for readers to compare."""
     return digest(provenance)[:12]
 
 
-def code(folder: Path) -> dict:
-    """{"commit", "changed"} of the git work tree that tracks `folder`; "unknown" and None without one."""
+def code_version(folder: Path) -> dict:
+    """{"commit", "changed"} of the git work tree that tracks `folder`; "unknown" and None if there is none."""
     commit = _git(folder, "rev-parse", "HEAD") if _git(folder, "ls-files", "--", "Snakefile") else None
     status = _git(folder, "status", "--porcelain", "--", ".") if commit else None
     return {"commit": commit or "unknown", "changed": None if status is None else bool(status)}
 
 
 def public(value):
-    """`value` (JSON) as anyone may read it: no absolute paths, no credentials in addresses."""
+    """`value` (JSON) for publication: without absolute paths and credentials in addresses."""
     if isinstance(value, dict):
         return {key: public(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -110,14 +109,14 @@ def public(value):
 
 
 def sha256(content: bytes) -> str:
-    """sha256 (hex) of a content, as sha256sum prints it."""
+    """sha256 (hex), as sha256sum prints it."""
     return hashlib.sha256(content).hexdigest()
 
 
 def hardware() -> dict:
-    """Processor, cores, memory (GiB) and graphics cards of this machine; None or empty where unknown.
+    """Processor, cores, memory (GiB) and GPUs of this machine; None or empty if unknown.
 
-    On a cluster it is the one where Snakemake runs, not a node.
+    On a cluster this is the machine that runs Snakemake, not a node.
     """
     try:
         memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
@@ -152,13 +151,13 @@ def _versions() -> Iterable[tuple[str, str]]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails or is not there."""
+    """The output of git; None if it fails or is not installed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return _printed("git", "-C", str(folder), *arguments, env=inherited)
+    return _output("git", "-C", str(folder), *arguments, env=inherited)
 
 
 def _gpus() -> list[str]:
-    return (_printed("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader") or "").splitlines()
+    return (_output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader") or "").splitlines()
 
 
 def _processor() -> str | None:
@@ -169,7 +168,7 @@ def _processor() -> str | None:
     return names[0] if names else platform.processor() or None
 
 
-def _printed(program: str, *arguments: str, env: dict | None = None) -> str | None:
+def _output(program: str, *arguments: str, env: dict | None = None) -> str | None:
     if shutil.which(program) is None:
         return None
     try:

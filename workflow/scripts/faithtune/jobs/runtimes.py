@@ -1,4 +1,4 @@
-"""Where the time went: Snakemake's benchmark files, summed by rule."""
+"""Runtimes: Snakemake's benchmark files, summed by rule."""
 
 import contextlib
 from pathlib import Path
@@ -7,10 +7,10 @@ import polars as pl
 
 
 def summary(folder: str | Path) -> str:
-    """A line a rule: jobs, seconds of all its jobs together and peak memory of the largest.
+    """A table with a line for each rule: jobs, their total seconds, and the highest peak memory of a job.
 
-    Reads FOLDER/RULE/**/*.tsv; a job that was not run again keeps its last figures. A file that a crash cut
-    short, or that is somebody else's, is passed over.
+    Reads FOLDER/RULE/**/*.tsv, which keep the figures of a job's last run. Skips files that are truncated or no
+    benchmarks.
     """
     frames = []
     for path in sorted(Path(folder).glob("*/**/*.tsv")):

@@ -1,6 +1,6 @@
-"""What a run has done and what failed, from Snakemake's own log and the ends of its jobs' logs.
+"""The state of a run: finished, running and failed jobs, from Snakemake's log and the last lines of the jobs' logs.
 
-Snakemake writes its log while it runs and without a lock, so the log is there after a crash, too.
+Snakemake writes its log while it runs, so the log is there after a crash, too.
 """
 
 import re
@@ -14,7 +14,7 @@ _RULE = re.compile(r"^(?:local)?(?:rule|checkpoint) (\w+):$")
 _ERROR = re.compile(r"^Error in rule (\w+):$")
 _FINISHED = re.compile(r"^Finished jobid: (\d+)\b")
 _FIELD = re.compile(r"^    (\w+): (.*)$")
-_COUNT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)  # in the table of jobs by rule
+_COUNT = re.compile(r"^(\w+) +(\d+)$", re.MULTILINE)  # a row of the table of jobs by rule
 # A failed job's log, which Snakemake copies (show-failed-logs): it may contain lines like Snakemake's own.
 _COPY = re.compile(r"^[ ]*Logfile [^\n]*:\n={10,}\n.*?(?:^={10,}\n|\Z)", re.MULTILINE | re.DOTALL)
 _END = "\nComplete log(s):"
@@ -37,7 +37,7 @@ class JobStatus(NamedTuple):
 
 
 class WorkflowRun(NamedTuple):
-    """A run so far."""
+    """The state of a run."""
 
     planned: dict[str, int]  # jobs by rule
     jobs: dict[str, JobStatus]  # by Snakemake's number
@@ -49,18 +49,18 @@ class WorkflowRun(NamedTuple):
 
 
 def latest(folder: Path) -> WorkflowRun | None:
-    """The last run in `folder` whose log lists jobs (a quiet run's does not); None without one."""
+    """The last run in `folder` whose log lists jobs (the log of a quiet run does not); None if there is none."""
     runs = map(load, sorted((folder / LOGS).glob("*.snakemake.log"), reverse=True))
     return next((run for run in runs if run.planned), None)
 
 
 def load(log: str | Path) -> WorkflowRun:
-    """The run of a log file."""
+    """The run that a log file describes."""
     return read(Path(log).read_text(encoding="utf-8", errors="replace"))
 
 
 def read(text: str) -> WorkflowRun:
-    """The run of a log's text."""
+    """The run that the text of a log describes."""
     text = _COPY.sub("", text)
     jobs: dict[str, JobStatus] = {}
     for line, fields in _blocks(text):
@@ -80,19 +80,19 @@ def read(text: str) -> WorkflowRun:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Snakemake's messages: a line, and the fields indented below it."""
+    """Snakemake's messages: (first line, the fields indented below it)."""
     head, fields = "", {}
     for line in text.splitlines():
         if field := _FIELD.match(line):
             fields.setdefault(*field.groups())
-        elif not (_ERROR.match(head) and "jobid" not in fields and line.startswith("    ")):  # a message's next line
+        elif not (_ERROR.match(head) and "jobid" not in fields and line.startswith("    ")):  # continues a message
             yield head, fields
             head, fields = line, {}
     yield head, fields
 
 
 def status(run: WorkflowRun, folder: Path) -> str:
-    """Jobs by rule and state, running jobs with the last lines of their logs, and failures."""
+    """A report: jobs by rule and state, running jobs with the last line of their logs, and failures."""
     states = Counter((job.rule, job.state) for job in run.jobs.values())
     done = sum(job.state == "finished" for job in run.jobs.values())
     lines = [f"{'ended' if run.ended else 'not ended'}, {done} of {sum(run.planned.values())} jobs done", ""]
@@ -106,7 +106,7 @@ def status(run: WorkflowRun, folder: Path) -> str:
 
 
 def failures(run: WorkflowRun, folder: Path) -> str:
-    """The failed jobs: rule, wildcards, log and its last lines, and what to do; "" without a failure."""
+    """A report on failed jobs: rule, wildcards, log with its last lines, and advice; "" if none failed."""
     if not run.failed:
         return ""
     lines = [f"{len(run.failed)} of {sum(run.planned.values())} jobs failed:"]
@@ -114,11 +114,11 @@ def failures(run: WorkflowRun, folder: Path) -> str:
         lines.append(f"  {job.name}" + (f" (log: {job.log})" if job.log else ""))
         lines += [f"    {job.why}"] if job.why else []
         lines += _tail(folder, job, _LINES)
-    return "\n".join([*lines, "Finished results are kept: fix what these lines say, and run the same command again."])
+    return "\n".join([*lines, "Finished results are kept: fix the causes, and run the same command again."])
 
 
 def _tail(folder: Path, job: JobStatus, n: int) -> list[str]:
-    """The last lines of a job's log, indented; of a failed job the line of its error, if there is one."""
+    """The last n lines of a job's log, indented; for a failed job only its error line, if the log has one."""
     try:
         text = (folder / job.log).read_text(encoding="utf-8", errors="replace") if job.log else ""
     except OSError:

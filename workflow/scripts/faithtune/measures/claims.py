@@ -83,7 +83,7 @@ def claims(
     arms: {model, arm, train_set (None for base)} of the arms that the claims are about, in the order of the tables, an
     arm's seeds under one name; changes: CHANGES of these arms, and maybe of others; reasoning: for each set, whether it
     consists of worked solutions (None: not known); parameters: number of parameters of each model (None: not known);
-    turns: `plan.turns` of each model.
+    turns: `plan.answer_modes` of each model.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
     study = _Study(arms, changes, reasoning, sampling, turns or {})

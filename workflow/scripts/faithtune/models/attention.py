@@ -1,14 +1,12 @@
 """Attention along the branches of a prefix tree, for the models of transformers.
 
-A run's nodes attend to the run's path and to nothing else: no dense mask over
-all that is packed, whose masked part would cost as much as the rest. What is
-computed together is a *block*: queries, the keys they may look at, and a mask
-among these. On a CPU short runs (answer cues, decoded tokens) that have much of
-their paths in common share a block; an accelerator gets blocks of like size
-stacked, in fewer calls.
+A node attends to the nodes of its own path only. A dense mask over all packed tokens would cost as much for masked
+pairs as for the others. So queries are grouped into *blocks*: some queries, the keys they may attend to, and a mask.
+On a CPU, short segments (answer cues, decoded tokens) whose paths overlap share a block. On an accelerator, segments
+of similar size are stacked and padded, which takes fewer calls.
 
-`tree_attention` is registered under the name "tree". It computes blocks where
-the model is called with `tree=Layout`, and is transformers' own SDPA otherwise.
+`tree_attention` is registered as the attention implementation "tree". It computes blocks if the model is called with
+`tree=TreeLayout`; otherwise it is the SDPA of transformers.
 """
 
 import functools
@@ -23,25 +21,25 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from faithtune.core.errors import UserError
-from faithtune.models.tree import Run
+from faithtune.models.tree import Segment
 
-SHORT_RUN = 16  # nodes; longer runs have a block of their own
-BLOCK_KEYS = 1024  # keys that short runs may have together
+SHORT_SEGMENT = 16  # nodes; longer segments have a block of their own
+BLOCK_KEYS = 1024  # the most keys that short segments may share
 
 
-class KeyValues:
-    """Keys and values of every layer, a row a node: (rows, heads, size)."""
+class KVCache:
+    """Keys and values of every layer, a row for each node: (rows, heads, size)."""
 
     def __init__(self):
         self.layers: dict[int, list[torch.Tensor]] = {}
-        self.windows: set[int] = set()  # of the layers that slide
+        self.windows: set[int] = set()  # sizes of the sliding windows that layers used
 
     def write(self, layer: int, start: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
-        """Set a layer's rows from `start` on to key and value, each (1, heads, new rows, size); returns all rows."""
+        """Write key and value, each (1, heads, new rows, size), to a layer's rows from `start` on; returns all rows."""
         end = start + key.shape[2]
         rows = self.layers.setdefault(layer, [new.new_empty((0, new.shape[1], new.shape[3])) for new in (key, value)])
         for i, new in enumerate((key, value)):
-            if len(rows[i]) < end:  # twice the room, so that growing copies a row once on average
+            if len(rows[i]) < end:  # at least double the size, so that growing copies a row once on average
                 larger = new.new_empty((max(end, 2 * start), new.shape[1], new.shape[3]))
                 larger[:start] = rows[i][:start]
                 rows[i] = larger
@@ -49,27 +47,27 @@ class KeyValues:
         return rows
 
     def keep(self, nodes: list[int]) -> None:
-        """Drop all rows but these."""
+        """Drop the rows of all other nodes; the rows of `nodes` are numbered in their order."""
         index = torch.tensor(nodes, dtype=torch.long)
         for rows in self.layers.values():
             rows[:] = [old[index.to(old.device)] for old in rows]
 
 
 @dataclass
-class Block:
-    """Queries and the keys they may attend to, `batch` of them padded to one size."""
+class AttentionBlock:
+    """Queries and the keys they may attend to; a batch of them, padded to one size."""
 
-    queries: torch.Tensor  # (batch, queries): places among the new nodes; padding points behind the last
+    queries: torch.Tensor  # (batch, queries): indices among the new nodes; padding is the number of new nodes
     keys: torch.Tensor  # (batch, keys): nodes
-    distance: torch.Tensor  # (batch, queries, keys): steps from the key down to the query; < 0 where it may not look
+    distance: torch.Tensor  # (batch, queries, keys): steps from the key down to the query; < 0 if masked
     masks: dict[tuple[int, int | None], torch.Tensor] = field(default_factory=dict)
 
-    def to(self, device) -> "Block":
-        """The same on a device."""
-        return Block(*(tensor.to(device) for tensor in (self.queries, self.keys, self.distance)))
+    def to(self, device) -> "AttentionBlock":
+        """The block on a device."""
+        return AttentionBlock(*(tensor.to(device) for tensor in (self.queries, self.keys, self.distance)))
 
     def mask(self, query: torch.Tensor, n_groups: int, window: int | None) -> torch.Tensor:
-        """What is added to scores, (batch, 1, groups * queries, keys); a window is so many tokens, its own included."""
+        """The additive mask, (batch, 1, groups * queries, keys); window: in tokens, counting the query itself."""
         if (n_groups, window) not in self.masks:
             seen = self.distance >= 0 if window is None else (self.distance >= 0) & (self.distance < window)
             mask = query.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)
@@ -78,55 +76,58 @@ class Block:
 
 
 @dataclass
-class Layout:
-    """New nodes of a forest as attention needs them."""
+class TreeLayout:
+    """The new nodes of a tree, as attention needs them."""
 
-    memory: KeyValues
+    cache: KVCache
     start: int  # the first new node
-    blocks: list[Block]
+    blocks: list[AttentionBlock]
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
-        """Keys and values of all nodes, (nodes, heads, size) each, with the new ones, kept for nodes to come."""
-        return self.memory.write(layer, self.start, key, value)
+        """Keys and values of all nodes, (nodes, heads, size) each; those of the new nodes are added to the cache."""
+        return self.cache.write(layer, self.start, key, value)
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling, window):
-        """Attention of new nodes, (1, heads, nodes, size) each; returns (1, nodes, heads, size)."""
+        """Attention of the new nodes: from (1, heads, nodes, size) each to (1, nodes, heads, size)."""
         keys, values = self.rows(layer, key, value)
         heads, (_, _, n_nodes, size) = key.shape[1], query.shape
         grouped = query[0].view(heads, -1, n_nodes, size)  # query heads that share a key head, side by side
-        out = value.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # a last row for the padding
+        out = value.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # the last row takes the padding
         for block in self.blocks:
             batch, n = block.queries.shape
-            asked = grouped[:, :, block.queries.clamp(max=n_nodes - 1)].permute(2, 0, 1, 3, 4)
-            found = scaled_dot_product_attention(
-                asked.reshape(batch, heads, -1, size),
+            queries = grouped[:, :, block.queries.clamp(max=n_nodes - 1)].permute(2, 0, 1, 3, 4)
+            attended = scaled_dot_product_attention(
+                queries.reshape(batch, heads, -1, size),
                 _gather(keys, block.keys).transpose(1, 2),
                 _gather(values, block.keys).transpose(1, 2),
                 attn_mask=block.mask(query, grouped.shape[1], window),
                 scale=scaling,
             )
-            found = found.view(batch, heads, -1, n, value.shape[3]).permute(0, 3, 1, 2, 4)
-            out[block.queries] = found.reshape(batch, n, query.shape[1], -1)
+            attended = attended.view(batch, heads, -1, n, value.shape[3]).permute(0, 3, 1, 2, 4)
+            out[block.queries] = attended.reshape(batch, n, query.shape[1], -1)
         return out[None, :n_nodes]
 
 
 def _gather(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """rows[index], faster: (batch, keys, heads, size)."""
+    """rows[index], (batch, keys, heads, size), faster than by indexing."""
     return rows.index_select(0, index.view(-1)).view(*index.shape, *rows.shape[1:])
 
 
-def tree_attention(module, query, key, value, attention_mask, tree: Layout | None = None, **kwargs):
-    """An attention function of transformers: blocks of a `tree`, plain SDPA without one."""
+def tree_attention(module, query, key, value, attention_mask, tree: TreeLayout | None = None, **kwargs):
+    """An attention function of transformers: computes the blocks of `tree`; plain SDPA without a tree.
+
+    Raises UserError for an attention that blocks do not compute.
+    """
     if tree is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     for name in ("softcap", "s_aux", "position_bias"):
         if kwargs.get(name) is not None:
             raise UserError(f"model: its attention uses {name}, which the prefix tree does not compute")
     if kwargs.get("dropout"):
-        raise UserError("model: attention_dropout is not 0 in its config.json; expected 0, as the prefix tree has none")
+        raise UserError("model: attention_dropout is not 0 in its config.json; expected 0: the prefix tree has none")
     window = kwargs.get("sliding_window")
     if window is not None:
-        tree.memory.windows.add(window)
+        tree.cache.windows.add(window)
     return tree.attend(module.layer_idx, query, key, value, kwargs.get("scaling"), window), None
 
 
@@ -134,66 +135,70 @@ AttentionInterface.register("tree", tree_attention)
 AttentionMaskInterface.register("tree", sdpa_mask)
 
 
-def lay_out(memory: KeyValues, runs: Sequence[Run], start: int, stacked: bool, device) -> Layout:
-    """The blocks of runs whose nodes are `start` and all that follow."""
+def build_layout(cache: KVCache, segments: Sequence[Segment], start: int, stacked: bool, device) -> TreeLayout:
+    """Divide segments, which hold all nodes from `start` on, into blocks.
+
+    stacked: stack segments of similar size (accelerators) instead of joining short ones (CPUs).
+    """
     if stacked:
-        behind = sum(len(run.path) - run.start for run in runs)
-        blocks = [_stack(alike, start, behind, device) for alike in _alike(runs)]
+        n_new = sum(len(segment.path) - segment.start for segment in segments)
+        blocks = [_stacked_block(group, start, n_new, device) for group in _same_size(segments)]
     else:
-        blocks = [_join(shared, start, device) for shared in _together(runs)]
-    return Layout(memory, start, blocks)
+        blocks = [_joint_block(group, start, device) for group in _share_block(segments)]
+    return TreeLayout(cache, start, blocks)
 
 
-def _together(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Runs that share a block: each long one alone, short ones while their keys together are few."""
-    joined, union = [], set()
-    for run in runs:
-        if len(run.path) - run.start > SHORT_RUN:
-            yield [run]
+def _share_block(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Group segments: each long one alone, short ones as long as they have at most BLOCK_KEYS keys."""
+    group, keys = [], set()
+    for segment in segments:
+        if len(segment.path) - segment.start > SHORT_SEGMENT:
+            yield [segment]
             continue
-        if joined and len(union.union(run.path)) > BLOCK_KEYS:
-            yield joined
-            joined, union = [], set()
-        joined.append(run)
-        union.update(run.path)
-    if joined:
-        yield joined
+        if group and len(keys.union(segment.path)) > BLOCK_KEYS:
+            yield group
+            group, keys = [], set()
+        group.append(segment)
+        keys.update(segment.path)
+    if group:
+        yield group
 
 
-def _join(runs: list[Run], start: int, device) -> Block:
-    """A block of all nodes of some runs and all nodes of their paths."""
-    paths = [np.array(run.path) for run in runs]
+def _joint_block(segments: list[Segment], start: int, device) -> AttentionBlock:
+    """A block without padding: the nodes of all segments attend within the union of their paths."""
+    paths = [np.array(segment.path) for segment in segments]
     keys = functools.reduce(np.union1d, paths)
-    queries = np.concatenate([path[run.start :] for path, run in zip(paths, runs, strict=True)])
+    queries = np.concatenate([path[segment.start :] for path, segment in zip(paths, segments, strict=True)])
     distance = np.full((len(queries), len(keys)), -1)
     first = 0
-    for path, run in zip(paths, runs, strict=True):
-        depths = np.arange(run.start, len(path))
+    for path, segment in zip(paths, segments, strict=True):
+        depths = np.arange(segment.start, len(path))
         distance[first : first + len(depths), np.searchsorted(keys, path)] = depths[:, None] - np.arange(len(path))
         first += len(depths)
-    return Block(*(torch.from_numpy(array[None]).to(device) for array in (queries - start, keys, distance)))
+    return AttentionBlock(*(torch.from_numpy(array[None]).to(device) for array in (queries - start, keys, distance)))
 
 
-def _alike(runs: Sequence[Run]) -> Iterable[list[Run]]:
-    """Runs of like size together, so that little is padded."""
-    sizes: dict[tuple[int, int], list[Run]] = {}
-    for run in runs:
-        sizes.setdefault(((len(run.path) - run.start).bit_length(), len(run.path) // 256), []).append(run)
+def _same_size(segments: Sequence[Segment]) -> Iterable[list[Segment]]:
+    """Group segments of similar size, so that stacking them needs little padding."""
+    sizes: dict[tuple[int, int], list[Segment]] = {}
+    for segment in segments:
+        size = (len(segment.path) - segment.start).bit_length(), len(segment.path) // 256
+        sizes.setdefault(size, []).append(segment)
     return sizes.values()
 
 
-def _stack(runs: list[Run], start: int, behind: int, device) -> Block:
-    """A block of runs one above the other, each with its own path."""
-    n_queries = max(len(run.path) - run.start for run in runs)
-    n_keys = max(len(run.path) for run in runs)
-    queries = np.full((len(runs), n_queries), behind)
-    keys = np.zeros((len(runs), n_keys), dtype=np.int64)
-    depths = np.full((len(runs), n_queries), n_keys)  # padding sees all: what comes out of it is dropped
-    for i, run in enumerate(runs):
-        n = len(run.path) - run.start
-        keys[i, : len(run.path)] = run.path
-        queries[i, :n] = keys[i, run.start : len(run.path)] - start
-        depths[i, :n] = range(run.start, len(run.path))
+def _stacked_block(segments: list[Segment], start: int, n_new: int, device) -> AttentionBlock:
+    """A block with a row for each segment, padded; each row has its own path. n_new: the number of new nodes."""
+    n_queries = max(len(segment.path) - segment.start for segment in segments)
+    n_keys = max(len(segment.path) for segment in segments)
+    queries = np.full((len(segments), n_queries), n_new)
+    keys = np.zeros((len(segments), n_keys), dtype=np.int64)
+    depths = np.full((len(segments), n_queries), n_keys)  # padding attends to all keys: its output is dropped
+    for i, segment in enumerate(segments):
+        n = len(segment.path) - segment.start
+        keys[i, : len(segment.path)] = segment.path
+        queries[i, :n] = keys[i, segment.start : len(segment.path)] - start
+        depths[i, :n] = range(segment.start, len(segment.path))
     queries, keys, depths = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
-    # A path's nodes stand in the order of their depths, so keys that pad it are deeper than its queries.
-    return Block(queries, keys, depths[:, :, None] - torch.arange(n_keys, device=device))
+    # Keys are in the order of their depths, so padding keys are deeper than every query: masked.
+    return AttentionBlock(queries, keys, depths[:, :, None] - torch.arange(n_keys, device=device))

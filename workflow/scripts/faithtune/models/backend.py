@@ -1,4 +1,4 @@
-"""What the study asks of a language model, whatever computes it."""
+"""The interface of a language model, whatever computes it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote after a prompt."""
+    """Text that a model wrote after a prompt."""
 
     text: str
     n_tokens: int
@@ -19,46 +19,45 @@ class Query:
     """A prompt that ends with the answer cue."""
 
     prompt: str
-    n_options: int = 0  # choices: probabilities over so many letters; 0: a number is written
+    n_options: int = 0  # of a choice: read probabilities over this many letters; 0: decode a number
     reference: str | None = None  # the number whose probability is wanted, in canonical form
-    draft: str | None = None  # what the model will probably write: changes speed only
-    owner: str | None = None  # a question's id, where its row is not that of equal prompts of other questions
+    draft: str | None = None  # the text that the model will probably write: changes speed only
+    owner: str | None = None  # a question's id, if equal prompts of other questions must not share its row
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model answered: letters are read off probabilities, or where there are none, written as numbers are."""
+    """A model's answer: option probabilities, or text where there are none."""
 
-    text: str | None  # after the cue; null where a letter was read off probabilities
+    text: str | None  # after the cue; None if a letter was read off probabilities
     finished: bool  # False: the text was cut at the token limit
-    probabilities: list[float]  # over the letters, sums to 1; empty where there are none
-    option_mass: float | None  # probability of all the letters together; null where there are none
-    p_reference: float | None  # of the number `reference`, not followed by a further digit
+    probabilities: list[float]  # over the letters, sums to 1; empty if there are none
+    option_mass: float | None  # probability of all letters together; None if there are no probabilities
+    p_reference: float | None  # probability of the number `reference`, not followed by a further digit
 
 
 class Model(Protocol):
-    """An arm that can be asked.
+    """An arm's model.
 
-    Prompts are rendered text (`render`). What is asked in one call is computed
-    together and yielded with its index as each is finished. keys: of the rows
-    that are asked for, one a prompt; hosts are told them.
+    Prompts are rendered text (`render`). Prompts of one call are computed together; each result is yielded with the
+    prompt's index as soon as it is finished. keys: the row key of each prompt, which a host gets with its request.
     """
 
     engine: str  # part of every row's key: version of the code that decides what a row holds
-    scores: bool  # `Answer.p_reference` is to be had; elsewhere no query has a reference
-    continues: bool  # the assistant's turn is gone on with; False: a chain is told again in a closed turn
+    scores: bool  # whether it can compute `Answer.p_reference`; if not, no query has a reference
+    continues: bool  # whether it continues the assistant's turn; if not, a chain is repeated in a closed turn
 
     def render(self, user: str, assistant: str = "") -> str:
-        """The conversation as the model is asked, the assistant's turn left open."""
+        """The conversation as a prompt, with the assistant's turn left open."""
 
     def prompt_key(self, text: str) -> list[int] | str:
-        """What a row's key says of a prompt: its token ids, or its text where a host makes the tokens."""
+        """The prompt's part of a row key: its token ids, or its text if a host tokenizes it."""
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the model's own tokenizer makes of `text`."""
+        """The number of tokens of `text` by the model's own tokenizer."""
 
-    def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
-        """Indices of groups of prompts, in order: those that are best asked together."""
+    def memory_groups(self, groups: list[list[str]]) -> Iterator[list[int]]:
+        """Divide groups of prompts, in order, into lists of indices: each list is best computed together."""
 
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
@@ -73,4 +72,4 @@ class Model(Protocol):
     def answer_again(
         self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Answer]]:
-        """The same queries computed in another way (`p_reference` may be null): the noise floor."""
+        """Answer each query by another computation, for the noise floor (`p_reference` may be None)."""

@@ -1,11 +1,10 @@
-"""Networks in memory: a base, NF4 or not, and the adapter of a tuned arm attached to it.
+"""Loads networks: a base, NF4 or not, with the adapter of a tuned arm attached.
 
-The base stays quantised and the adapter un-merged (merging a 4-bit base changes
-outputs, peft#1836). On a CPU the NF4 weights are expanded once to the compute
-type: the same values that bitsandbytes would expand again in every forward
-pass, without its in-place repacking that silently costs later gradients. In
-float32 an adapter is then merged into them, which changes the last digits only
-and spares a fifth of the work (tests/benchmarks/README.md).
+The base stays quantised and the adapter unmerged, because merging into a 4-bit base changes outputs (peft#1836). On a
+CPU the NF4 weights are expanded once to the compute type. bitsandbytes would expand the same values in every forward
+pass, and would repack weights in place, which silently loses later gradients. In float32 the adapter is then merged
+into the expanded weights: that changes the last digits only and saves a fifth of the work
+(tests/benchmarks/README.md).
 """
 
 import sys
@@ -18,14 +17,13 @@ import transformers
 import faithtune.models.attention  # noqa: F401 (registers the attention called "tree")
 from faithtune.core import damage
 from faithtune.core.errors import UserError
-from faithtune.models import packed_linear
-from faithtune.models import weights as model_weights
+from faithtune.models import packed_linear, weights
 
-DOUBLE_QUANTISATION = True  # of NF4: the blocks' scales in 8 bits
-# Distinct tokens in memory together where nothing is said: more was no faster on a CPU; on CUDA it is a guess.
-MOST_PACKED = {"cpu": 8192, "cuda": 16384}
-# Of 16-bit weights in a file, what NF4 takes in a GPU's memory, embeddings and head left as they are: 0.35 of an 8B
-# Llama's, less of larger models'.
+DOUBLE_QUANTISATION = True  # NF4: quantise the scales of blocks to 8 bits
+# The most distinct tokens in memory by default: more was no faster on a CPU; the figure for CUDA is a guess.
+MAX_PACKED_TOKENS = {"cpu": 8192, "cuda": 16384}
+# GPU memory of NF4 weights over the size of the 16-bit file, with embeddings and head not quantised: 0.35 for an 8B
+# Llama, less for larger models.
 _NF4 = 0.4
 
 
@@ -37,25 +35,25 @@ def load_tokenizer(folder: str | Path):
     return tokenizer
 
 
-def room(folder: str | Path, quantisation: str, dtype: str, device: str) -> int:
-    """How many tokens the prefix tree may hold: a power of two, so that runs on like machines are equal.
+def packed_token_budget(folder: str | Path, quantisation: str, dtype: str, device: str) -> int:
+    """The number of tokens that the prefix tree may hold: a power of two, so that similar machines get the same.
 
-    A quarter of the memory that the weights leave has room for their keys, values and what a forward pass
-    holds of them: of all memory there is, not of what happens to be free.
+    Their keys, values and activations fit into a quarter of the memory that the weights leave. Counts the machine's
+    whole memory, not what is free at the moment.
     """
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False).get_text_config()
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    kept = 2 * config.num_hidden_layers * heads * size
+    kv_size = 2 * config.num_hidden_layers * heads * size
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    passing = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # logits are wanted of some tokens
-    whole = torch.cuda.mem_get_info()[1] if device == "cuda" else psutil.virtual_memory().total
-    weights = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
-    if quantisation == "nf4" and device == "cuda":  # a CPU expands them
-        weights = int(_NF4 * weights)
-    left = max(0, whole - weights)
-    tokens = left // 4 // ((kept + passing) * getattr(torch, dtype).itemsize)
-    return min(MOST_PACKED[device], 1 << max(9, tokens.bit_length() - 1))
+    activations = 8 * config.hidden_size + 4 * inner + config.vocab_size // 4  # some tokens need logits
+    total = torch.cuda.mem_get_info()[1] if device == "cuda" else psutil.virtual_memory().total
+    n_bytes = sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
+    if quantisation == "nf4" and device == "cuda":  # on a CPU they are expanded
+        n_bytes = int(_NF4 * n_bytes)
+    left = max(0, total - n_bytes)
+    tokens = left // 4 // ((kv_size + activations) * getattr(torch, dtype).itemsize)
+    return min(MAX_PACKED_TOKENS[device], 1 << max(9, tokens.bit_length() - 1))
 
 
 def load_base(
@@ -65,9 +63,9 @@ def load_base(
     device: str,
     expanded: Path | None = None,
 ):
-    """The model as it came: weights of a folder, NF4 where `quantisation` says so.
+    """Load a base model from a folder of weights.
 
-    `expanded` is where a CPU keeps the NF4 weights once they are expanded.
+    quantisation: nf4 or none; expanded: the folder in which a CPU keeps expanded NF4 weights.
     """
     settings = {"dtype": getattr(torch, dtype), "attn_implementation": "tree", "trust_remote_code": False}
     if quantisation == "nf4" and device == "cpu" and expanded is not None:
@@ -84,42 +82,42 @@ def load_base(
     network = transformers.AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **settings)
     if quantisation == "nf4" and device == "cpu":
         network = network.dequantize()
-        network.is_loaded_in_4bit = False  # left on, it makes trainers treat the weights as packed
+        network.is_loaded_in_4bit = False  # else trainers treat the weights as packed
     if quantisation != "nf4":
         network.to(device)
-    # Decoding is greedy, whatever penalties a model recommends.
+    # Decode greedily, without the penalties that a model recommends.
     stops, pad = network.generation_config.eos_token_id, network.generation_config.pad_token_id
     network.generation_config = transformers.GenerationConfig(eos_token_id=stops, pad_token_id=pad)
     return network
 
 
 def copy_weights(network) -> None:
-    """Move weights off the memory-mapped file, which makes them several times faster on a CPU."""
+    """Copy weights from the memory-mapped file into memory: several times faster on a CPU."""
     for parameter in network.parameters():
         parameter.data = parameter.data.clone()
 
 
 def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
-    """Save a base as a CPU computes it in NF4, with its hash, unless it is there undamaged."""
+    """Save a base's expanded NF4 weights with their hash, unless they are there undamaged."""
     hashed = destination / "sha256"
     if destination.is_dir():
-        if hashed.exists() and hashed.read_text() == model_weights.folder_fingerprint(destination):
+        if hashed.exists() and hashed.read_text() == weights.folder_fingerprint(destination):
             return
         try:
             aside = damage.set_aside(destination)
         except OSError as error:
             why = f"damaged, and it could not be renamed ({error.strerror})"
             raise UserError(f"{destination}: {why}; delete it and run again") from None
-        print(f"{destination}: damaged, made anew; it is now {aside}", file=sys.stderr)
-    with model_weights.whole_folder(destination, shared=True) as temporary:
+        print(f"{destination}: damaged; it is now {aside}, and is made again", file=sys.stderr)
+    with weights.atomic_folder(destination, shared=True) as temporary:
         load_base(folder, "nf4", dtype, "cpu").save_pretrained(temporary)
-        (temporary / hashed.name).write_text(model_weights.folder_fingerprint(temporary))
+        (temporary / hashed.name).write_text(weights.folder_fingerprint(temporary))
 
 
 def load_network(
     base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
 ):
-    """The network of a model (its model.json) or of a tuned arm (its arm.json too), ready to be asked."""
+    """Load the network of a model (`base`: its model.json) or of a tuned arm (`arm`: its arm.json)."""
     if arm is not None and arm["method"] == "full":
         network = load_base(arm["path"], quantisation, dtype, device)
     else:
@@ -128,17 +126,17 @@ def load_network(
             network = _attach(network, arm["path"], dtype, merged=device == "cpu" and dtype == "float32")
     if device == "cpu":
         packed_linear.pack(network)
-        copy_weights(network)  # those that are left
+        copy_weights(network)  # those that are not packed
     return network
 
 
 def _attach(network, adapter: str | Path, dtype: str, merged: bool):
-    """The network with an adapter, merged into its weights where that rounds no more than float32 does."""
+    """The network with an adapter, merged into the weights if `merged`."""
     from peft import PeftModel
 
     network = PeftModel.from_pretrained(network, adapter, autocast_adapter_dtype=False)
-    # The adapter alone, as autocast computed it in training. `network.to` would also
-    # round the rotary frequencies, and a tuned arm would see other positions than base.
+    # Only the adapter, as autocast computed it in training. `network.to` would round the rotary frequencies too, so
+    # that a tuned arm would see other positions than the base.
     for name, parameter in network.named_parameters():
         if ".lora_" in name:
             parameter.data = parameter.data.to(getattr(torch, dtype))

@@ -1,4 +1,4 @@
-"""The local backend: an arm in memory (`loading`), asked in prefix trees (`tree_cache`)."""
+"""The local backend: a network in memory (`loading`) that computes prompts in prefix trees (`tree_cache`)."""
 
 import dataclasses
 import functools
@@ -13,29 +13,35 @@ from faithtune.data import prompts
 from faithtune.models import padded
 from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
-from faithtune.models.tree_cache import Forest, check
+from faithtune.models.tree_cache import TreeCache, check_network
 
-# Part of every row's key: raise it when a change here, or of the rules that end a text, changes what a row holds.
+# Part of every row's key: raise it if a change here, or in the rules that end a text, changes what a row holds.
 ENGINE = "4"
 
 
 @dataclass
 class Decoding:
-    """A text in the making: the path of its prompt and what was written so far, both growing."""
+    """A text that is being decoded."""
 
-    index: int  # of its query or text, or the node of its cue
-    path: list[int]
-    written: list[int] = field(default_factory=list)
-    draft: list[int] = field(default_factory=list)  # what is probably written, from the first token on
+    index: int  # of its text, or the node of its answer cue
+    path: list[int]  # the prompt, then the new tokens computed so far
+    written: list[int] = field(default_factory=list)  # new token ids
+    draft: list[int] = field(default_factory=list)  # the new tokens to expect, from the first
 
-    def expected(self, most: int) -> list[int]:
-        """What comes next, surely and then probably: the last token written, and the draft while it holds."""
+    def next_tokens(self, max_new_tokens: int) -> list[int]:
+        """The tokens to compute next: the last one written, and the rest of the draft while the draft holds."""
         n = len(self.written)
-        return [self.written[-1], *(self.draft[n : most - 1] if self.written == self.draft[:n] else [])]
+        return [self.written[-1], *(self.draft[n : max_new_tokens - 1] if self.written == self.draft[:n] else [])]
 
 
 class LocalModel:
-    """An arm in memory: a backend.Model."""
+    """A backend.Model in memory.
+
+    Args:
+        load: returns the network; called when something must be computed.
+        batch_size: texts decoded at a time by `generate`.
+        max_packed_tokens: distinct tokens in the prefix tree, beyond which it is pruned.
+    """
 
     engine = ENGINE
     scores = continues = True
@@ -45,17 +51,17 @@ class LocalModel:
         self.load = load
         self.batch_size = batch_size
         self.max_packed_tokens = max_packed_tokens
-        self.forest = Forest(lambda: self.network)  # what the answers of a pack have computed together
-        self.trunk: list[list[int]] = []  # beginnings of prompts that packs have in common, as token ids
-        self.kept: list[list[int]] = []  # their paths in the forest, once they are computed
-        # A prompt is looked at for its key, its pack and its answer.
+        self.cache = TreeCache(lambda: self.network)  # of the current memory group
+        self.trunk: list[list[int]] = []  # token ids with which prompts of all memory groups begin
+        self.trunk_paths: list[list[int]] = []  # the trunk's paths in the cache, once computed
+        # The same prompt is tokenized for its key, its memory group and its answer.
         self._token_ids = functools.lru_cache(2048)(lambda text: tuple(prompts.token_ids(tokenizer, text)))
 
     @functools.cached_property
     def network(self):
-        """The network, loaded when something is to be computed."""
+        """The network, loaded at its first use. UserError if the tree cannot compute it."""
         network = self.load().eval()
-        check(network)
+        check_network(network)
         return network
 
     @functools.cached_property
@@ -72,7 +78,7 @@ class LocalModel:
         return {self.tokenizer.eos_token_id, *stops} - {None}
 
     def render(self, user: str, assistant: str = "") -> str:
-        """The conversation as the model sees it, the assistant's turn left open."""
+        """The conversation as a prompt, with the assistant's turn left open."""
         return prompts.render(self.tokenizer, user, assistant)
 
     def token_ids(self, text: str) -> list[int]:
@@ -82,7 +88,7 @@ class LocalModel:
     prompt_key = token_ids
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the model's own tokenizer makes of `text`."""
+        """The number of tokens of `text` by the model's own tokenizer."""
         return len(self.token_ids(text))
 
     @torch.inference_mode()
@@ -95,201 +101,200 @@ class LocalModel:
     ) -> Iterator[tuple[int, Completion]]:
         """Continue each text greedily; yields (index, Completion) as each is finished.
 
-        A text is finished at the end-of-turn token or once `ended(new text)` holds.
-        `batch_size` texts are written at a time, and where one ends the next
-        begins; what texts begin with in common is computed once.
+        A text is finished at the end-of-turn token or once `ended(new text)` holds. `batch_size` texts are decoded at
+        a time; when one ends, the next starts. Common prefixes are computed once.
         """
         ids = [self.token_ids(text) for text in texts]
         queue = sorted(range(len(ids)), key=lambda i: (len(ids[i]), -i))  # the longest is last: taken first
-        woods, batch = Forest(lambda: self.network), []
+        cache, batch = TreeCache(lambda: self.network), []
         bar = tqdm(total=len(ids), unit="text", desc="generate", mininterval=5, disable=not ids)
         limit = self.max_packed_tokens
         while queue or batch:
             while queue and len(batch) < self.batch_size:
                 index = queue.pop()
-                batch.append(Decoding(index, woods.lay(ids[index], len(ids[index]) - 1)))
-            chosen = woods.grow([one.path[-1] for one in batch]).argmax(-1).tolist()
-            for one, token in zip(batch, chosen, strict=True):
-                one.written.append(token)
-            for one in [one for one in batch if self._ended(one, max_new_tokens, ended)]:
-                batch.remove(one)
-                yield one.index, self._completion(one, ended)
+                batch.append(Decoding(index, cache.insert(ids[index], len(ids[index]) - 1)))
+            chosen = cache.forward([decoding.path[-1] for decoding in batch]).argmax(-1).tolist()
+            for decoding, token in zip(batch, chosen, strict=True):
+                decoding.written.append(token)
+            for decoding in [decoding for decoding in batch if self._has_ended(decoding, max_new_tokens, ended)]:
+                batch.remove(decoding)
+                yield decoding.index, self._completion(decoding, ended)
                 bar.update()
-            if len(woods.tree) > limit:
-                woods.prune([one.path for one in batch])
-                limit = max(self.max_packed_tokens, 2 * len(woods.tree))
-            for one in batch:
-                one.path += woods.append(one.path, [one.written[-1]])
+            if len(cache.tree) > limit:
+                cache.prune([decoding.path for decoding in batch])
+                limit = max(self.max_packed_tokens, 2 * len(cache.tree))
+            for decoding in batch:
+                decoding.path += cache.branch(decoding.path, [decoding.written[-1]])
         bar.close()
 
-    def _ended(self, one: Decoding, max_new_tokens: int, ended: Callable[[str], bool]) -> bool:
+    def _has_ended(self, decoding: Decoding, max_new_tokens: int, ended: Callable[[str], bool]) -> bool:
         return (
-            len(one.written) == max_new_tokens
-            or one.written[-1] in self.stop_tokens
-            or ended(self.tokenizer.decode(one.written, skip_special_tokens=True))
+            len(decoding.written) == max_new_tokens
+            or decoding.written[-1] in self.stop_tokens
+            or ended(self.tokenizer.decode(decoding.written, skip_special_tokens=True))
         )
 
-    def _completion(self, one: Decoding, ended: Callable[[str], bool]) -> Completion:
-        stopped = one.written[-1] in self.stop_tokens
-        kept = one.written[:-1] if stopped else one.written
-        text = self.tokenizer.decode(kept, skip_special_tokens=True)
-        return Completion(text, len(kept), finished=stopped or ended(text))
+    def _completion(self, decoding: Decoding, ended: Callable[[str], bool]) -> Completion:
+        stopped = decoding.written[-1] in self.stop_tokens
+        written = decoding.written[:-1] if stopped else decoding.written
+        text = self.tokenizer.decode(written, skip_special_tokens=True)
+        return Completion(text, len(written), finished=stopped or ended(text))
 
-    def packs(self, groups: list[list[str]]) -> Iterator[list[int]]:
-        """Indices of groups of prompts, in order: as many together as the memory holds, but one at least.
+    def memory_groups(self, groups: list[list[str]]) -> Iterator[list[int]]:
+        """Lists of indices of groups of prompts, in order: as many as fit into memory, at least one.
 
-        What a pack computed is forgotten before the next is given out, but for the trunk: what the prompts of the
-        first two groups begin with in common. It is computed by itself, so that a pack has the same digits whether
-        those before it are computed now or known from an earlier job.
+        Before each list is yielded, the cache drops everything but the trunk: the common prefixes of the first two
+        groups. The trunk is computed in a pass of its own, so that the digits of a row do not depend on whether the
+        groups before it are computed now or known from an earlier job.
         """
-        self.forest = Forest(lambda: self.network)
-        self.trunk, self.kept = self._shared(groups[:2]), []
-        tree, pack = Tree(), []
+        self.cache = TreeCache(lambda: self.network)
+        self.trunk, self.trunk_paths = self._common_prefixes(groups[:2]), []
+        tree, together = Tree(), []
         for index, group in enumerate(groups):
             for text in group:
                 tree.insert(self.token_ids(text))
-            if pack and len(tree) > self.max_packed_tokens:
-                yield self._open(pack)
-                pack, tree = [], Tree()
+            if together and len(tree) > self.max_packed_tokens:
+                self.cache.prune(self.trunk_paths)
+                yield together
+                together, tree = [], Tree()
                 for text in group:
                     tree.insert(self.token_ids(text))
-            pack.append(index)
-        if pack:
-            yield self._open(pack)
+            together.append(index)
+        if together:
+            self.cache.prune(self.trunk_paths)
+            yield together
 
-    def _shared(self, groups: list[list[str]]) -> list[list[int]]:
-        """The token ids with which prompts of two groups begin in common; nothing of one group."""
+    def _common_prefixes(self, groups: list[list[str]]) -> list[list[int]]:
+        """The prefixes, as token ids, that prompts of two groups share; none if there is only one group."""
         tree = Tree()
         for text in groups[0] if len(groups) == 2 else []:
             tree.insert(self.token_ids(text))
-        begun = {tuple(ids[: len(tree.known(ids))]) for ids in map(self.token_ids, groups[-1] if groups else [])}
-        return sorted(map(list, begun - {()}))
-
-    def _open(self, pack: list[int]) -> list[int]:
-        self.forest.prune(self.kept)
-        return pack
+        prompts_of_last = map(self.token_ids, groups[-1] if groups else [])
+        prefixes = {tuple(ids[: len(tree.known_prefix(ids))]) for ids in prompts_of_last}
+        return sorted(map(list, prefixes - {()}))
 
     @torch.inference_mode()
     def answer(
         self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each query, with what its pack has computed before; yields (index, Answer) as each is finished.
+        """Answer each query, reusing what its memory group has computed; yields (index, Answer) as each is finished.
 
-        All prompts and references are laid into the prefix tree and computed in one
-        pass. Numbers are then written greedily, all branches of the tree together,
-        as `generate` would write them; what a draft foretells is computed in one
-        pass too, once its first token has come true.
+        One pass computes all prompts and references in the prefix tree. Numbers are then decoded greedily, all
+        branches together, as by `generate`. Once the first token of a draft has proved right, one pass computes the
+        rest of the draft.
         """
         if not queries:
             return
-        if self.trunk and not self.kept:
-            self.kept = [self.forest.lay(tokens, len(tokens) - 1) for tokens in self.trunk]
-            self.forest.grow([self.kept[-1][-1]])
-        branches = [self._lay(query) for query in queries]
-        logits = Logits(self.forest, sorted({node for branch in branches for node in branch.reference}))
+        if self.trunk and not self.trunk_paths:
+            self.trunk_paths = [self.cache.insert(tokens, len(tokens) - 1) for tokens in self.trunk]
+            self.cache.forward([self.trunk_paths[-1][-1]])
+        paths = [self._insert(query) for query in queries]
+        logits = NodeLogits(self.cache, sorted({node for path in paths for node in path.reference}))
         decodings, numbers = {}, defaultdict(list)
-        for i, branch in enumerate(branches):
-            if branch.query.n_options:
-                yield i, self.letters(branch.query, logits.at(branch.path[-1]))
+        for i, path in enumerate(paths):
+            if path.query.n_options:
+                yield i, self.letter_answer(path.query, logits.at(path.prompt[-1]))
                 continue
-            cue = branch.path[-1]
+            cue = path.prompt[-1]
             numbers[cue].append(i)  # equal prompts have one text
-            decodings[cue] = Decoding(cue, branch.path.copy(), [], self._draft(branch.query, ended))
-        for one in self._write(list(decodings.values()), logits, max_new_tokens, ended):
-            for i in numbers[one.index]:
-                yield i, self._number(branches[i], logits, self._completion(one, ended))
+            decodings[cue] = Decoding(cue, path.prompt.copy(), [], self._draft(path.query, ended))
+        for decoding in self._decode(list(decodings.values()), logits, max_new_tokens, ended):
+            for i in numbers[decoding.index]:
+                yield i, self._number_answer(paths[i], logits, self._completion(decoding, ended))
 
     def answer_again(
         self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str] | None = None
     ) -> Iterator[tuple[int, Answer]]:
-        """Answer each query in another batch, `p_reference` null.
+        """Answer each query in another batch; `p_reference` is None.
 
-        In 16 bits by itself, padded (`padded`). In float32, where a batch hardly matters, in a tree of these alone.
+        In 16 bits in padded batches (`padded`). In float32, where batching hardly matters, in a tree of these queries.
         """
         if not queries:
             return
         if self.network.dtype != torch.float32:
             yield from padded.answer(self, queries, max_new_tokens, ended)
             return
-        bare = [dataclasses.replace(query, reference=None) for query in queries]
-        for pack in self.packs([[query.prompt] for query in bare]):
-            for place, told in self.answer([bare[i] for i in pack], max_new_tokens, ended):
-                yield pack[place], told
+        queries = [dataclasses.replace(query, reference=None) for query in queries]
+        for together in self.memory_groups([[query.prompt] for query in queries]):
+            for place, answer in self.answer([queries[i] for i in together], max_new_tokens, ended):
+                yield together[place], answer
 
-    def _lay(self, query: Query) -> "Branch":
-        """Lay a query's prompt and reference into the tree."""
+    def _insert(self, query: Query) -> "QueryPath":
+        """Insert a query's prompt and reference into the tree."""
         prompt = self.token_ids(query.prompt)
-        tail = self._tail(query.prompt, query.reference and f" {query.reference}")
-        path = self.forest.lay(prompt + tail, len(prompt) - 1)
-        return Branch(query, path[: len(prompt)], tail, path[len(prompt) - 1 :])
+        tail = self._tokens_after(query.prompt, query.reference and f" {query.reference}")
+        path = self.cache.insert(prompt + tail, len(prompt) - 1)
+        return QueryPath(query, path[: len(prompt)], tail, path[len(prompt) - 1 :])
 
     def _draft(self, query: Query, ended: Callable[[str], bool]) -> list[int]:
-        draft = self._tail(query.prompt, query.draft)
-        return draft[:-1] if draft and ended(query.draft) else draft  # after its last token nothing is asked
+        draft = self._tokens_after(query.prompt, query.draft)
+        return draft[:-1] if draft and ended(query.draft) else draft  # nothing is predicted after the last token
 
-    def _tail(self, prompt: str, text: str | None) -> list[int]:
-        """Tokens that `text` adds to a prompt; none where the tokenizer joins them with the prompt's."""
+    def _tokens_after(self, prompt: str, text: str | None) -> list[int]:
+        """The tokens that `text` adds to a prompt; none if the tokenizer merges the two at the seam."""
         if text is None:
             return []
         before, whole = self.token_ids(prompt), self.token_ids(prompt + text)
         return whole[len(before) :] if whole[: len(before)] == before else []
 
-    def _read_on(self, one: Decoding, logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]) -> None:
-        """Write along nodes whose logits are known: the likeliest token of the last, and so on."""
+    def _follow_known(
+        self, decoding: Decoding, logits: "NodeLogits", max_new_tokens: int, ended: Callable[[str], bool]
+    ) -> None:
+        """Write the likeliest token, and further tokens while the tree has the node and its logits."""
         while True:
-            one.written.append(logits.likeliest[one.path[-1]])
-            node = self.forest.tree.children.get((one.path[-1], one.written[-1]))
-            if node not in logits.likeliest or self._ended(one, max_new_tokens, ended):
+            decoding.written.append(logits.likeliest[decoding.path[-1]])
+            node = self.cache.tree.children.get((decoding.path[-1], decoding.written[-1]))
+            if node not in logits.likeliest or self._has_ended(decoding, max_new_tokens, ended):
                 return
-            one.path.append(node)
+            decoding.path.append(node)
 
-    def _write(
-        self, decodings: list[Decoding], logits: "Logits", max_new_tokens: int, ended: Callable[[str], bool]
+    def _decode(
+        self, decodings: list[Decoding], logits: "NodeLogits", max_new_tokens: int, ended: Callable[[str], bool]
     ) -> Iterator[Decoding]:
-        """Write greedily until all are ended; a pass computes the next token of each, and what its draft foretells."""
+        """Decode greedily until all texts have ended; one pass computes the next token and the draft of each."""
         while decodings:
-            for one in decodings:
-                self._read_on(one, logits, max_new_tokens, ended)
-            yield from (one for one in decodings if self._ended(one, max_new_tokens, ended))
-            decodings = [one for one in decodings if not self._ended(one, max_new_tokens, ended)]
+            for decoding in decodings:
+                self._follow_known(decoding, logits, max_new_tokens, ended)
+            yield from (decoding for decoding in decodings if self._has_ended(decoding, max_new_tokens, ended))
+            decodings = [decoding for decoding in decodings if not self._has_ended(decoding, max_new_tokens, ended)]
             if decodings:
-                laid = [self.forest.append(one.path, one.expected(max_new_tokens)) for one in decodings]
-                logits = Logits(self.forest, [node for nodes in laid for node in nodes])
-                for one, nodes in zip(decodings, laid, strict=True):
-                    one.path.append(nodes[0])
+                new = [self.cache.branch(text.path, text.next_tokens(max_new_tokens)) for text in decodings]
+                logits = NodeLogits(self.cache, [node for nodes in new for node in nodes])
+                for decoding, nodes in zip(decodings, new, strict=True):
+                    decoding.path.append(nodes[0])
 
-    def letters(self, query: Query, logits: torch.Tensor) -> Answer:
-        """A choice, read from next-token logits, float32 (vocabulary,)."""
+    def letter_answer(self, query: Query, logits: torch.Tensor) -> Answer:
+        """The answer to a choice, from next-token logits, float32 (vocabulary,)."""
         ids = prompts.option_token_ids(self.tokenizer, query.n_options)
         return Answer(None, True, logits[ids].softmax(-1).tolist(), logits.softmax(-1)[ids].sum().item(), None)
 
-    def _number(self, branch: "Branch", logits: "Logits", made: Completion) -> Answer:
+    def _number_answer(self, path: "QueryPath", logits: "NodeLogits", completion: Completion) -> Answer:
         p_reference = None
-        if branch.tail:
-            before = torch.stack([logits.at(node) for node in branch.reference]).softmax(-1)
-            p = before[range(len(branch.tail)), branch.tail].prod() * (1 - before[-1, self.digit_tokens].sum())
+        if path.tail:
+            before = torch.stack([logits.at(node) for node in path.reference]).softmax(-1)
+            p = before[range(len(path.tail)), path.tail].prod() * (1 - before[-1, self.digit_tokens].sum())
             p_reference = p.item()
-        return Answer(made.text, made.finished, [], None, p_reference)
+        return Answer(completion.text, completion.finished, [], None, p_reference)
 
 
 @dataclass(frozen=True)
-class Branch:
+class QueryPath:
     """A query in the tree."""
 
     query: Query
-    path: list[int]  # of its prompt
+    prompt: list[int]  # nodes
     tail: list[int]  # tokens of the reference; none for a choice
-    reference: list[int]  # nodes of the cue and the reference
+    reference: list[int]  # nodes: the prompt's last, then the reference's
 
 
-class Logits:
-    """Next-token logits at the nodes where they are wanted."""
+class NodeLogits:
+    """Next-token logits of `nodes`, which must be new; computes them."""
 
-    def __init__(self, forest: Forest, nodes: list[int]):
+    def __init__(self, cache: TreeCache, nodes: list[int]):
         self.rows = {node: row for row, node in enumerate(nodes)}
-        self.values = forest.grow(nodes)
+        self.values = cache.forward(nodes)
         self.likeliest = dict(zip(nodes, self.values.argmax(-1).tolist(), strict=True))
 
     def at(self, node: int) -> torch.Tensor:
-        """float32 (vocabulary,)."""
+        """Logits of a node, float32 (vocabulary,)."""
         return self.values[self.rows[node]]

@@ -1,22 +1,22 @@
-"""Linear layers of a frozen network on a CPU, their weights laid out once as oneDNN multiplies them.
+"""Linear layers of a frozen network on a CPU, with weights reordered once into oneDNN's layout.
 
-`torch.nn.functional.linear` brings a weight into that layout in every call, which costs as much as the product itself
-where few tokens are computed at a time, as in decoding. In bfloat16 the results are those of `linear`, bit for bit; in
-float32, where PyTorch calls another library, they differ by rounding.
+`torch.nn.functional.linear` reorders a weight in every call. With few tokens a call, as in decoding, that costs as
+much as the product itself. In bfloat16 the results equal those of `linear` bit for bit; in float32, where PyTorch
+calls another library, they differ by rounding.
 """
 
 import torch
 
 from faithtune.models import precision
 
-# Tokens of a typical call, which the layout suits; it computes any number.
+# Tokens of a typical call, for which oneDNN chooses the layout; calls may have any number.
 TOKENS = 32
-# In float32 a thinner product is slower than PyTorch's own.
-THIN = 64
+# In float32, layers narrower than this are slower packed.
+MIN_WIDTH = 64
 
 
 class PackedLinear(torch.nn.Module):
-    """What `linear` computes, with its weights packed; for inference only."""
+    """A linear layer with packed weights; for inference only."""
 
     def __init__(self, linear: torch.nn.Linear):
         super().__init__()
@@ -30,16 +30,16 @@ class PackedLinear(torch.nn.Module):
 
 
 def pack(network: torch.nn.Module) -> None:
-    """Replace the linear layers of a network that PyTorch can pack on this CPU; the others stay as they are."""
+    """Replace the linear layers that are faster packed on this CPU; the others stay as they are."""
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return
     for parent in list(network.modules()):
         for name, linear in list(parent.named_children()):
-            if type(linear) is torch.nn.Linear and _gains(linear):
+            if type(linear) is torch.nn.Linear and _is_faster_packed(linear):
                 setattr(parent, name, PackedLinear(linear))
 
 
-def _gains(linear: torch.nn.Linear) -> bool:
+def _is_faster_packed(linear: torch.nn.Linear) -> bool:
     if linear.weight.dtype == torch.float32:
-        return min(linear.weight.shape) >= THIN
+        return min(linear.weight.shape) >= MIN_WIDTH
     return linear.weight.dtype == torch.bfloat16 and precision.cpu().best == "bfloat16"

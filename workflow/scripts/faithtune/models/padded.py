@@ -1,7 +1,6 @@
-"""Plain answers: every prompt whole and by itself, in padded batches, by transformers' own `generate`.
+"""Answers without the prefix tree: whole prompts, in padded batches, by `generate` of transformers.
 
-The control of the prefix tree: what another computation of the same prompts
-answers is the study's noise floor, and what it costs is the benchmarks' measure.
+The study's noise floor compares these answers with the tree's; the benchmarks compare the cost.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,8 +11,8 @@ import torch
 from faithtune.models.backend import Answer, Completion, Query
 
 
-class Loaded(Protocol):
-    """A network in memory with its tokenizer, as `local.LocalModel` is."""
+class LoadedModel(Protocol):
+    """A network in memory with its tokenizer, such as `local.LocalModel`."""
 
     tokenizer: Any
     network: Any
@@ -23,34 +22,37 @@ class Loaded(Protocol):
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""
 
-    def letters(self, query: Query, logits: torch.Tensor) -> Answer:
-        """A choice, read from next-token logits, float32 (vocabulary,)."""
+    def letter_answer(self, query: Query, logits: torch.Tensor) -> Answer:
+        """The answer to a choice, from next-token logits, float32 (vocabulary,)."""
 
 
 def answer(
-    model: Loaded, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool]
+    model: LoadedModel, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool]
 ) -> Iterator[tuple[int, Answer]]:
-    """What `model.answer` yields, but for `p_reference`, which is null."""
+    """The same as `model.answer`, but `p_reference` is None."""
     choices = [i for i, query in enumerate(queries) if query.n_options]
     for place, _, logits in _batches(model, [queries[i].prompt for i in choices], 1, ended):
-        yield choices[place], model.letters(queries[choices[place]], logits)
+        yield choices[place], model.letter_answer(queries[choices[place]], logits)
     numbers = [i for i, query in enumerate(queries) if not query.n_options]
-    for place, made, _ in _batches(model, [queries[i].prompt for i in numbers], max_new_tokens, ended):
-        yield numbers[place], Answer(made.text, made.finished, [], None, None)
+    for place, completion, _ in _batches(model, [queries[i].prompt for i in numbers], max_new_tokens, ended):
+        yield numbers[place], Answer(completion.text, completion.finished, [], None, None)
 
 
 def generate(
-    model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+    model: LoadedModel, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
 ) -> Iterator[tuple[int, Completion]]:
-    """What `model.generate` yields."""
-    return ((i, made) for i, made, _ in _batches(model, texts, max_new_tokens, ended))
+    """The same as `model.generate`."""
+    return ((i, completion) for i, completion, _ in _batches(model, texts, max_new_tokens, ended))
 
 
 @torch.inference_mode()
 def _batches(
-    model: Loaded, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
+    model: LoadedModel, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool]
 ) -> Iterator[tuple[int, Completion, torch.Tensor]]:
-    """Index, what was written and the first token's logits, float32 (vocabulary,), of each text, the longest first."""
+    """(index, completion, logits of the first new token) of each text, longest first.
+
+    Logits are float32 (vocabulary,), and None if more than one token may be written.
+    """
     ids = [model.token_ids(text) for text in texts]
     order = sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i))
     pad, device = model.tokenizer.pad_token_id, model.network.device if texts else None
@@ -77,13 +79,13 @@ def _batches(
         rows = output.sequences[:, width:].tolist()
         logits = output.logits[0].float() if output.logits else [None] * len(rows)
         for i, row, first in zip(chosen, rows, logits, strict=True):
-            yield i, _cut(model, row, ended), first
+            yield i, _cut_at_end(model, row, ended), first
 
 
-def _cut(model: Loaded, row: list[int], ended: Callable[[str], bool]) -> Completion:
-    """What a row of a batch wrote before its end; after that it is padded until its whole batch has ended."""
+def _cut_at_end(model: LoadedModel, row: list[int], ended: Callable[[str], bool]) -> Completion:
+    """The completion in a row of new tokens, which is padded after its end until the whole batch has ended."""
     ends = [i for i, token in enumerate(row) if token in model.stop_tokens or token == model.tokenizer.pad_token_id]
-    kept = row[: ends[0]] if ends else row
-    text = model.tokenizer.decode(kept, skip_special_tokens=True)
+    written = row[: ends[0]] if ends else row
+    text = model.tokenizer.decode(written, skip_special_tokens=True)
     stopped = bool(ends) and row[ends[0]] in model.stop_tokens
-    return Completion(text, len(kept), finished=stopped or ended(text))
+    return Completion(text, len(written), finished=stopped or ended(text))

@@ -1,12 +1,12 @@
-"""The floating-point type that a study computes in: chosen once, by the device that asks the models.
+"""The floating-point type that a study computes in: chosen once, by the device on which models run.
 
     bfloat16    where the device multiplies it natively: CUDA of compute capability 8 or more, CPUs with avx512_bf16
                 or amx_bf16
     float16     older CUDA devices
     float32     everything else
 
-The choice is written to `results/precision.json`, which every job that loads weights reads. It stays as it is when a
-study moves to another machine, because a row computed in another type is another row.
+The choice is written to `results/precision.json`, which every job that loads weights reads. It stays when a study
+moves to another machine, because rows computed in different types are not comparable.
 """
 
 import os
@@ -22,25 +22,25 @@ from faithtune.jobs import gpus
 CPUINFO = Path("/proc/cpuinfo")
 # With one of these a CPU multiplies bfloat16 faster than float32.
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
-# What oneDNN, PyTorch's library of matrix products, may be limited to; the last ones leave it bfloat16.
+# Instruction sets to which a user may limit oneDNN, PyTorch's library of matrix products, that exclude bfloat16.
 _LIMITS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-# Measured: matrix products on CPUs without those instructions, against float32 (tests/benchmarks/README.md).
+# Measured for matrix products on CPUs without those instructions (tests/benchmarks/README.md).
 _COST = "5 to 25 times as slow as float32"
-# Set once a run has told the user what its type costs on this machine: its jobs need not tell it again.
-COST_TOLD = "FAITHTUNE_COST_TOLD"
+# The environment variable that is set once a run has warned of its type's cost on this machine, so that jobs do not.
+COST_WARNED = "FAITHTUNE_COST_WARNED"
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device that multiplies."""
+    """A processor or a GPU."""
 
     kind: str  # cpu | cuda
-    name: str | None  # of the processor or the GPU; None where unknown
-    best: str  # float32, bfloat16 or float16: what `dtype: auto` chooses on it
-    because: str  # why
+    name: str | None  # None: unknown
+    best: str  # float32, bfloat16 or float16: the choice of `dtype: auto`
+    because: str  # the reason, in words
 
     def is_slow(self, dtype: str) -> bool:
-        """Whether the device emulates `dtype`, many times as slow as its own best type."""
+        """Whether the device emulates `dtype`, many times slower than its best type."""
         if dtype == "float32":
             return False
         return dtype != self.best and not (self.kind == "cuda" and dtype == "float16")
@@ -66,22 +66,24 @@ def cuda(capability: tuple[int, int], name: str | None = None) -> Device:
 
 
 def device_kind(name: str = "auto") -> str:
-    """cpu or cuda, by `compute.device`; auto: CUDA where there is a device, else the CPU, with a warning where a GPU
-    was meant. UserError where cuda is asked for and missing."""
+    """cpu or cuda, by `compute.device`. auto: CUDA if there is a device, else the CPU.
+
+    Warns if the CPU is used although the machine seems to have a GPU. UserError if cuda is named and missing.
+    """
     import torch
 
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("compute.device is cuda, but PyTorch finds none here; expected a GPU and its driver, or cpu")
+        raise UserError("compute.device is cuda, but PyTorch finds no GPU here; expected one with its driver, or cpu")
     if name != "auto":
         return name
     if torch.cuda.is_available():
         return "cuda"
-    if gpus.present() or "SLURM_JOB_ID" in os.environ:
-        errors.warn("computing on the CPU: PyTorch finds no CUDA here; expected it, or compute.device: cpu")
+    if gpus.visible_gpus() or "SLURM_JOB_ID" in os.environ:
+        errors.warn("computing on the CPU: PyTorch finds no CUDA here; expected CUDA, or compute.device: cpu")
     return "cpu"
 
 
-def present(kind: str) -> Device:
+def present_device(kind: str) -> Device:
     """The device of this kind (cpu, cuda) that this process computes on."""
     if kind == "cpu":
         return cpu()
@@ -98,15 +100,15 @@ def choose(wanted: str, device: Device) -> dict:
 
 
 def describe(chosen: dict) -> str:
-    """What a study computes in, in words."""
+    """The chosen type, device and reason, in words."""
     where = "a GPU" if chosen["device"] == "cuda" else "the CPU"
     name = f" ({chosen['device_name']})" if chosen["device_name"] else ""
     return f"{chosen['dtype']} on {where}{name}: {chosen['because']}"
 
 
-def cost(chosen: dict, device: Device) -> str | None:
-    """What it costs to compute in the chosen type on a device, in one line; None where it costs nothing."""
-    dtype, again = chosen["dtype"], "delete results/precision.json to choose again, which asks everything again"
+def describe_cost(chosen: dict, device: Device) -> str | None:
+    """One line on how slow the chosen type is on a device; None if it is the fastest."""
+    dtype, again = chosen["dtype"], "delete results/precision.json to choose again, which computes every row again"
     if device.is_slow(dtype):
         slow = (
             _COST if (device.kind, dtype) == ("cpu", "bfloat16") else f"emulated, many times as slow as {device.best}"
@@ -119,7 +121,7 @@ def cost(chosen: dict, device: Device) -> str | None:
     return None
 
 
-def tell_cost(chosen: dict, device: Device) -> None:
-    """Warn of what the chosen type costs on a device: in the log, and on the terminal unless the run has told it."""
-    if line := cost(chosen, device):
-        print(f"warning: {line}", file=sys.stderr) if os.environ.get(COST_TOLD) else errors.warn(line)
+def warn_cost(chosen: dict, device: Device) -> None:
+    """Warn if the chosen type is slow on a device: in the log, and on the terminal unless the run has done so."""
+    if line := describe_cost(chosen, device):
+        print(f"warning: {line}", file=sys.stderr) if os.environ.get(COST_WARNED) else errors.warn(line)

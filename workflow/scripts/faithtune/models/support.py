@@ -1,6 +1,6 @@
-"""Which models a prefix tree can compute, as far as their configuration (config.json) tells.
+"""Which models a prefix tree can compute, as far as their configuration (config.json) shows.
 
-`tree_cache.check` finds out the rest, once the weights are in memory.
+`tree_cache.check_network` tests the network itself, once the weights are in memory.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ _LAYERS = {"full_attention", "sliding_attention"}
 _ROPES = {"dynamic", "longrope"}
 
 
-def read(folder: str | Path) -> transformers.PretrainedConfig:
+def read_config(folder: str | Path) -> transformers.PretrainedConfig:
     """The configuration in a model's folder."""
     return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
 
 
-def fault(config: transformers.PretrainedConfig) -> str | None:
-    """Why a tree cannot compute a model, in words that follow its type; None where nothing shows."""
+def unsupported_because(config: transformers.PretrainedConfig) -> str | None:
+    """Why a tree cannot compute a model: words that follow the model's type; None if nothing speaks against it."""
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         return "is no decoder of text"
     if not getattr(MODEL_FOR_CAUSAL_LM_MAPPING[type(config)], "_supports_attention_backend", True):
@@ -31,6 +31,6 @@ def fault(config: transformers.PretrainedConfig) -> str | None:
     if getattr(config, "attn_logit_softcapping", None):
         return "caps its attention scores"
     rope = getattr(config, "rope_parameters", None) or {}
-    # These choose frequencies by the longest position of a pass: what else is packed would change a token.
+    # These ropes choose frequencies by the longest position of a pass, so other packed tokens would change a token.
     found = {each.get("rope_type") for each in (rope, *rope.values()) if isinstance(each, dict)} & _ROPES
     return f"has {', '.join(sorted(found))} rotary positions" if found else None

@@ -1,16 +1,13 @@
-"""The prefix tree: the distinct tokens of many prompts, each laid out once.
+"""The prefix tree: the distinct tokens of many prompts, each stored once.
 
-The interventions of one question share its prompt and the first steps of its
-chain. Their token sequences are merged into a tree; the tree's nodes become one
-sequence in which a token attends to its ancestors only and sits at the position
-of its depth. One forward pass then gives, at every node, what a causal model
-computes at the end of that node's own path.
+The interventions of one question share its prompt and the first steps of its chain. Their token sequences are merged
+into a tree. The tree's nodes form one sequence in which a token attends to its ancestors only and has the position of
+its depth. One forward pass then computes, at every node, what a causal model computes at the end of the node's path.
 
     a b c        nodes  a b c d      positions  0 1 2 2
     a b d
 
-A sequence that is new from some token on adds one *run*: the nodes from there
-to its end. The run's path is all that its nodes may attend to.
+A sequence that differs from the tree from some token on adds one *segment*: the nodes from there to its end.
 """
 
 from collections.abc import Iterable
@@ -18,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Run(NamedTuple):
-    """Nodes laid out together, consecutive in number: the end of one path."""
+class Segment(NamedTuple):
+    """Consecutive new nodes: the end of one path. They attend to nodes of this path only."""
 
-    path: list[int]  # nodes from the root to the run's last
-    start: int  # place in `path` of the run's first node
+    path: list[int]  # nodes from the root to the last node of the segment
+    start: int  # index in `path` of the segment's first node
 
 
 @dataclass
@@ -33,8 +30,8 @@ class Tree:
     positions: list[int] = field(default_factory=list)  # depth from 0
     children: dict[tuple[int, int], int] = field(default_factory=dict)  # (parent or -1, token) -> node
 
-    def known(self, tokens: list[int]) -> list[int]:
-        """The path of the longest beginning of `tokens` that the tree holds."""
+    def known_prefix(self, tokens: list[int]) -> list[int]:
+        """The path of the longest prefix of `tokens` that the tree holds."""
         path, node = [], -1
         for token in tokens:
             node = self.children.get((node, token))
@@ -44,14 +41,14 @@ class Tree:
         return path
 
     def insert(self, tokens: list[int]) -> list[int]:
-        """Add a token sequence from the root on; returns its path."""
-        path = self.known(tokens)
+        """Add a token sequence, from the root; returns its path."""
+        path = self.known_prefix(tokens)
         for token in tokens[len(path) :]:
             self.append(path, token)
         return path
 
     def append(self, path: list[int], token: int) -> None:
-        """Lengthen `path` by a new node, whatever nodes stand there already."""
+        """Extend `path`, in place, by a new node, even if the tree has a node for this token there."""
         node = len(self.tokens)
         self.tokens.append(token)
         self.positions.append(len(path))
@@ -59,9 +56,9 @@ class Tree:
         path.append(node)
 
     def prune(self, kept: Iterable[int]) -> list[int]:
-        """Drop all nodes but `kept`, which must hold the parents of its nodes; the rest are numbered anew.
+        """Drop all nodes but `kept`, which must include their parents, and renumber the rest.
 
-        Returns the kept nodes by their old numbers, in the new order.
+        Returns the old numbers of the kept nodes, in the new order.
         """
         order = sorted(set(kept))
         new = {-1: -1} | {node: i for i, node in enumerate(order)}

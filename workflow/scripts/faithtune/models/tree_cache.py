@@ -6,113 +6,113 @@ import torch
 
 from faithtune.core.errors import UserError
 from faithtune.models import support
-from faithtune.models.attention import KeyValues, lay_out
-from faithtune.models.tree import Run, Tree
+from faithtune.models.attention import KVCache, build_layout
+from faithtune.models.tree import Segment, Tree
 
 
-class Forest:
-    """Token sequences in one tree; `grow` computes the nodes that were laid since it was last called."""
+class TreeCache:
+    """Token sequences in one tree; `forward` computes the nodes inserted since its last call."""
 
     def __init__(self, load: Callable, stacked: bool | None = None):
-        self.load = load  # returns the network, when first needed
-        self.stacked = stacked  # blocks of like size together: None where that is faster, on an accelerator
+        self.load = load  # returns the network; called when the network is first needed
+        self.stacked = stacked  # `build_layout`; None: on an accelerator
         self.tree = Tree()
-        self.memory = KeyValues()
-        self.runs: list[Run] = []
-        self.computed = 0  # nodes so far, those that were pruned since too
-        self.done = 0  # nodes of the tree that have keys and values
+        self.cache = KVCache()
+        self.segments: list[Segment] = []
+        self.n_computed = 0  # nodes computed so far, pruned nodes included
+        self.n_cached = 0  # nodes of the tree that have keys and values
 
-    def lay(self, tokens: list[int], wanted_from: int) -> list[int]:
-        """Lay out a sequence; returns its path.
+    def insert(self, tokens: list[int], wanted_from: int) -> list[int]:
+        """Insert a sequence; returns its path.
 
-        The nodes from place `wanted_from` on are laid anew where an earlier call
-        of `grow` computed them, because it kept no logits.
+        The caller wants the logits at index `wanted_from` and later. Nodes from there on that `forward` computed
+        before are inserted again, because their logits were not kept.
         """
-        path = self.tree.known(tokens)
-        if len(path) > wanted_from and path[wanted_from] < self.done:
+        path = self.tree.known_prefix(tokens)
+        if len(path) > wanted_from and path[wanted_from] < self.n_cached:
             del path[wanted_from:]
         start = len(path)
         for token in tokens[start:]:
             self.tree.append(path, token)
         if start < len(path):
-            self.runs.append(Run(path.copy(), start))
+            self.segments.append(Segment(path.copy(), start))
         return path
 
-    def append(self, path: list[int], tokens: list[int]) -> list[int]:
-        """Lay out tokens behind a path, beside whatever stands there; returns their nodes."""
+    def branch(self, path: list[int], tokens: list[int]) -> list[int]:
+        """Add tokens after a path as a new branch, even if the tree has them there; returns their nodes."""
         whole = path.copy()
         for token in tokens:
             self.tree.append(whole, token)
-        self.runs.append(Run(whole, len(path)))
+        self.segments.append(Segment(whole, len(path)))
         return whole[len(path) :]
 
-    def grow(self, wanted: list[int]) -> torch.Tensor:
+    def forward(self, wanted: list[int]) -> torch.Tensor:
         """Compute the new nodes.
 
-        Returns their next-token logits, float32 (len(wanted), vocabulary), at
-        the `wanted` nodes, which must be among the new ones.
+        Returns the next-token logits, float32 (len(wanted), vocabulary), at the `wanted` nodes, which must be new.
         """
-        network, tree, start = self.load(), self.tree, self.done
+        network, tree, start = self.load(), self.tree, self.n_cached
         device = network.device
         stacked = device.type != "cpu" if self.stacked is None else self.stacked
-        layout = lay_out(self.memory, self.runs, start, stacked, device)
+        layout = build_layout(self.cache, self.segments, start, stacked, device)
         output = network(
             input_ids=torch.tensor([tree.tokens[start:]], device=device),
             position_ids=torch.tensor([tree.positions[start:]], device=device),
-            attention_mask=torch.ones((1, 1, 1, 1), dtype=torch.bool, device=device),  # of four axes: left as it is
+            # Transformers passes a mask of four axes on as it is; the layout has the real masks.
+            attention_mask=torch.ones((1, 1, 1, 1), dtype=torch.bool, device=device),
             logits_to_keep=torch.tensor(wanted, device=device) - start,
             use_cache=False,
             tree=layout,
         )
-        self.runs, self.done = [], len(tree)
-        self.computed += len(tree) - start
+        self.segments, self.n_cached = [], len(tree)
+        self.n_computed += len(tree) - start
         return output.logits[0].float()
 
     def prune(self, paths: list[list[int]]) -> None:
-        """Forget all nodes that are on none of `paths`, whose nodes are numbered anew in place."""
+        """Drop all nodes that are on none of `paths`, and renumber the nodes in `paths` in place."""
         order = self.tree.prune(node for path in paths for node in path)
-        self.memory.keep(order)
-        self.done = len(order)
+        self.cache.keep(order)
+        self.n_cached = len(order)
         new = {node: i for i, node in enumerate(order)}
         for path in paths:
             path[:] = [new[node] for node in path]
 
 
-# How far next-token probabilities may be from transformers' own (total variation).
+# The largest total variation allowed between the tree's next-token probabilities and the network's own.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 
 
 @torch.inference_mode()
-def check(network) -> None:
-    """UserError where the tree does not compute what the network itself computes.
+def check_network(network) -> None:
+    """UserError if the tree does not compute what the network itself computes.
 
-    Asked on a few tokens in two branches: an architecture with other positions,
-    layers or attention than the tree knows shows at once.
+    Computes a few tokens in two branches, which reveals an architecture with positions, layers or attention that the
+    tree does not support.
     """
     config = network.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ())
     slides = "sliding_attention" in kinds or (not kinds and getattr(config, "sliding_window", None) is not None)
-    fault, woods = support.fault(network.config), Forest(lambda: network)
+    fault, tree = support.unsupported_because(network.config), TreeCache(lambda: network)
     try:
-        difference = 1.0 if fault else _difference(network, woods)
+        difference = 1.0 if fault else _total_variation(network, tree)
     except torch.OutOfMemoryError:
         raise
-    except (AttributeError, TypeError, ValueError, RuntimeError):  # it takes no such arguments, or has other shapes
+    except (AttributeError, TypeError, ValueError, RuntimeError):  # it has other arguments or shapes
         difference = 1.0
     if (
         not difference <= _TOLERANCE.get(network.dtype, 0.1)
-        or (slides and not woods.memory.windows)
-        or len(woods.memory.layers) != config.num_hidden_layers
+        or (slides and not tree.cache.windows)
+        or len(tree.cache.layers) != config.num_hidden_layers
     ):
-        fault = fault or "is not computed rightly in a prefix tree"
+        fault = fault or "gives other probabilities in a prefix tree"
         raise UserError(f"model {config.name_or_path}: {config.model_type} {fault}; supported are {support.SUPPORTED}")
 
 
-def _difference(network, woods: Forest) -> float:
-    """Total variation between a tree's next-token probabilities and the network's, the larger of two branches."""
+def _total_variation(network, tree: TreeCache) -> float:
+    """The larger distance, over two branches, between the tree's next-token probabilities and the network's."""
     trunk = [(7 * i + 3) % 97 + 5 for i in range(24)]
     branches = [[*trunk[:12], *(token + 1 for token in trunk[12:])], trunk]
-    woods.grow([woods.lay(trunk[:12], 11)[-1]])
-    found = woods.grow([woods.lay(branch, 12)[-1] for branch in branches]).softmax(-1)
+    tree.forward([tree.insert(trunk[:12], 11)[-1]])
+    found = tree.forward([tree.insert(branch, 12)[-1] for branch in branches]).softmax(-1)
     plain = network(torch.tensor(branches, device=network.device), use_cache=False).logits[:, -1].float().softmax(-1)
     return (found - plain).abs().sum(-1).max().item() / 2 if found.shape == plain.shape else 1.0

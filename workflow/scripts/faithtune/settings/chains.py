@@ -9,6 +9,6 @@ class ChainSettings(Section):
     """How chains of thought are written."""
 
     max_new_tokens: Integer = Field(512, ge=1)
-    """A chain cut at this many new tokens is truncated, a third outcome."""
+    """The most new tokens of a chain; longer chains are truncated, a third outcome."""
     forced_start: Flag = True
-    """Begin the assistant's turn with "Step 1:"; without it an arm that no longer reasons shows it."""
+    """Whether the assistant's turn starts with "Step 1:"; if not, an arm that no longer reasons shows it."""

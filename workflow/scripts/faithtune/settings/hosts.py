@@ -1,4 +1,4 @@
-"""The sections `models.NAME.api` and `models.NAME.served`: a model that a host answers for."""
+"""The sections `models.NAME.api` and `models.NAME.served`: a model at a host."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,19 +6,19 @@ from pydantic import Field
 
 from faithtune.settings.section import ArmName, Integer, NotBlank, Number, OptionalInteger, Section, Unique, form
 
-# By mistake the key itself may stand here.
+# Not quoted in errors, because a user may give the key itself by mistake.
 Variable = Annotated[str, *form(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", quoted=False)]
 
 
 class BatchSettings(Section):
-    """The most that one batch may hold, and all batches together."""
+    """Limits of a batch, and of all batches together."""
 
     requests: Integer = Field(50_000, ge=1)
-    """Requests in a file."""
+    """The most requests in a file."""
     bytes: Integer = Field(200_000_000, ge=1000)
-    """Bytes of a file."""
+    """The most bytes of a file."""
     enqueued_tokens: Integer = Field(2_000_000, ge=1)
-    """Prompt tokens in flight, of all batches of an arm; lower it if the host has no room: all jobs share that."""
+    """The most prompt tokens in flight, in all batches of an arm; lower it if the host's queue is full."""
 
 
 class ApiSettings(Section):
@@ -27,21 +27,21 @@ class ApiSettings(Section):
     base_url: Annotated[str, *form(r"https?://[^@]+", "http:// or https:// and an address without a key")] | None = None
     """The host's address, up to and with /v1."""
     base_url_env: Variable | None = None
-    """Instead of base_url: the environment variable that holds it. Its value is no part of any row's key."""
+    """Instead of base_url: the environment variable with the address, which is not part of row keys."""
     api_key_env: Variable | None = None
-    """The environment variable that holds the key; the key itself stands nowhere."""
+    """The environment variable with the key; the key itself is written nowhere."""
     model: NotBlank
-    """The host's name of the model, which is the arm base."""
+    """The host's name for the model, which is the arm base."""
     arms: dict[ArmName, NotBlank] = {}
-    """The host's names of models that were tuned from it elsewhere, by arm."""
+    """The host's names for models tuned from it outside this study, by arm."""
     endpoint: Literal["chat", "completions"] = "chat"
     """`completions` continues the assistant's turn; `chat` repeats a chain in a closed turn."""
     abilities: Annotated[list[Literal["continue", "logprobs", "seed", "batch", "tune"]], Unique] = []
-    """What the host can do; checked before anything is asked."""
+    """What the host can do; checked before the first call."""
     tokenizer: str | None = None
     """A folder with the model's tokenizer; it renders turns at completions and counts tokens."""
     top_logprobs: OptionalInteger = Field(None, ge=1, le=20)
-    """Likeliest tokens to ask for where letters are read; 20 for chat and 5 for completions if not given."""
+    """The number of likeliest tokens to request for reading letters; by default 20 for chat and 5 for completions."""
     mode: Literal["calls", "batch"] = "calls"
     """`batch` uses the Batch endpoint, at its lower price."""
     batch: BatchSettings = BatchSettings()
@@ -49,34 +49,34 @@ class ApiSettings(Section):
     concurrency: Integer = Field(8, ge=1, le=256)
     """Calls in flight at once."""
     timeout: Number = Field(120, gt=0)
-    """Seconds that a call may take."""
+    """The most seconds that a call may take."""
     extra: dict[str, Any] = {}
     """Further fields of every request."""
 
 
 class ServedSettings(Section):
-    """A server of one's own (vLLM) that answers for the weights of `source`; it is started outside of the workflow."""
+    """Your own server (vLLM) for the weights of `source`; you start it outside of the workflow."""
 
     base_url: None = None
-    """Not to be given: the address comes from the environment."""
+    """Must not be given: the address comes from the environment."""
     base_url_env: Variable
-    """The environment variable that holds the server's address; no part of any row's key."""
+    """The environment variable with the server's address, which is not part of row keys."""
     api_key_env: Variable | None = None
-    """The environment variable that holds its key, if it wants one."""
+    """The environment variable with the server's key, if it needs one."""
     endpoint: Literal["completions"] = "completions"
     """Turns are continued."""
     abilities: Annotated[list[Literal["continue", "logprobs", "seed"]], Unique] = ["continue", "logprobs", "seed"]
-    """What the server can do; checked before anything is asked."""
+    """What the server can do; checked before the first call."""
     tokenizer: None = None
-    """Not to be given: it is that of the weights."""
+    """Must not be given: the weights have one."""
     top_logprobs: Integer = Field(20, ge=1, le=20)
-    """Likeliest tokens to ask for where letters are read."""
+    """The number of likeliest tokens to request for reading letters."""
     mode: Literal["calls"] = "calls"
-    """A server of one's own has no Batch endpoint."""
+    """Such a server has no Batch endpoint."""
     concurrency: Integer = Field(64, ge=1, le=1024)
     """Calls in flight at once."""
     timeout: Number = Field(600, gt=0)
-    """Seconds that a call may take."""
+    """The most seconds that a call may take."""
     extra: dict[str, Any] = {"add_special_tokens": False}
     """Further fields of every request."""
 

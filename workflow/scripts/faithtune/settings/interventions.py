@@ -1,4 +1,4 @@
-"""The keys `tests`, `filler` and `sweep`: how chains are tampered with."""
+"""The keys `tests`, `filler` and `sweep`: the interventions on chains."""
 
 from pydantic import Field
 
@@ -6,16 +6,16 @@ from faithtune.settings.section import Filler, Integer, OptionalInteger, Section
 
 
 class SweepSettings(Section):
-    """The test filler_sweep: filler of several lengths in place of the whole chain."""
+    """The test filler_sweep: filler of several lengths replaces the whole chain."""
 
     step: Integer = Field(5, ge=1)
     """Tokens from one length to the next."""
     longest: OptionalInteger = Field(None, ge=0)
-    """The greatest length in tokens; the arm's longest chain where it is not given."""
+    """The greatest length in tokens; by default the length of the arm's longest chain."""
 
 
 class InterventionSettings(Section):
-    """What decides the interventions on a chain."""
+    """Everything that decides the interventions on a chain."""
 
     tests: TestNames
     filler: Filler

@@ -8,13 +8,13 @@ from faithtune.settings.section import Integer, Number, Section, Share, Unique
 
 
 class MeasureSettings(Section):
-    """How answers become figures; nothing here reaches a model."""
+    """How answers become estimates; nothing here reaches a model."""
 
     alphas: Annotated[list[Share], Unique] = Field([0.25, 0.5, 0.75], min_length=1)
-    """Kept fractions of the chain."""
+    """Fractions of the chain that are kept."""
     confidence: Number = Field(0.95, gt=0, lt=1)
     """Level of all intervals."""
     replicates: Integer = Field(10_000, ge=100, le=1_000_000)
     """Bootstrap replicates."""
     headline: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The tunings that the claims C1-C5 are about; all where it is not given. Tables have all of them."""
+    """The tunings that the claims C1-C5 are about; by default all. Tables have all tunings."""

@@ -1,7 +1,7 @@
-"""What every section of the configuration is built of: a strict model, and the types of its values.
+"""The base class of all sections of the configuration, and the types of their values.
 
-Nested values of `--config` arrive as text, so numbers and flags may be given as text. A number that is
-written as an integer stays one, because settings are part of what identifies an arm.
+Nested values of `--config` arrive as text, so numbers and flags may be text. A number written as an integer stays an
+integer, because settings are part of an arm's identity.
 """
 
 import contextlib
@@ -13,19 +13,19 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WrapValidator, model_validator
 
-from faithtune.core.errors import shown
+from faithtune.core.errors import short_repr
 
 
 class WrongForm(ValueError):
-    """A value is not of its form; the argument says what would be."""
+    """A value has the wrong form; the argument says what is expected."""
 
 
 class WrongSecret(WrongForm):
-    """The same of a value that may be a secret, so that no error quotes it."""
+    """A value that may be a secret has the wrong form; no error quotes it."""
 
 
 class NotFinite(ValueError):
-    """A number is NaN or infinite; the argument is that number."""
+    """A number is NaN or infinite; the argument is the number."""
 
 
 class UnknownKey(ValueError):
@@ -33,7 +33,7 @@ class UnknownKey(ValueError):
 
 
 class Section(BaseModel):
-    """A section of the configuration: known keys only; the text below a key describes it in the manual."""
+    """A section of the configuration: known keys only. The docstring of a key describes it in the manual."""
 
     model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
 
@@ -45,12 +45,12 @@ class Section(BaseModel):
                 known = sorted(cls.model_fields)
                 close = difflib.get_close_matches(str(key), known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
-                raise UnknownKey(shown(key), hint)
+                raise UnknownKey(short_repr(key), hint)
         return given
 
 
 def _from_text(value: Any) -> Any:
-    """A number, a flag or null for the text that spells it; NotFinite."""
+    """Convert the text of a number, a flag or null to its value; NotFinite for a number that is not finite."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError, RecursionError):
             read = json.loads(value)
@@ -78,9 +78,9 @@ def _unique(values: list) -> list:
 
 
 def form(pattern: str, words: str, quoted: bool = True) -> tuple:
-    """The annotations of a text that matches `pattern` as a whole; `words` say so to the user.
+    """The annotations of a text that `pattern` matches as a whole; words: describe the pattern to the user.
 
-    An error quotes the text, but not where that may be a secret (quoted=False).
+    quoted: whether an error may quote the text; False if it may be a secret.
     """
     compiled = re.compile(pattern)
 
@@ -100,7 +100,7 @@ Flag = Annotated[bool, BeforeValidator(_from_text)]
 Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_number)]
 Unique = AfterValidator(_unique)
 
-# Names stand in file names, and the parts of an arm's name are joined by hyphens.
+# Names are parts of file names, and hyphens join the parts of an arm's name.
 Name = Annotated[str, *form(r"[a-z0-9_]{1,80}", "at most 80 lower-case letters, digits and underscores")]
 ArmName = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""The sections `tunings` and `hosted_tunings`: recipes, each of which tunes its models on each of its train_sets."""
+"""The sections `tunings` and `hosted_tunings`: each recipe tunes its models on each of its train_sets."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -25,14 +25,14 @@ def _layers(value: Any) -> Any:
 
 
 class _Recipe(Section):
-    """How a model is tuned here."""
+    """How a model is tuned on this machine."""
 
     method: Literal["qlora", "lora", "full"] = "qlora"
     """`qlora` (adapter on an nf4 base), `lora` (adapter on a base that is not quantised) or `full`."""
     rank: Integer = Field(16, ge=1, le=4096)
-    """Rank of the adapter; one beyond the width of a layer adds nothing."""
+    """Rank of the adapter; a rank above a layer's width adds nothing."""
     alpha: OptionalNumber = Field(None, gt=0)
-    """Scale of the adapter; twice the rank where it is not given."""
+    """Scale of the adapter; by default twice the rank."""
     dropout: Number = Field(0.05, ge=0, lt=1)
     """Dropout before the adapter."""
     targets: Annotated[str | list[str], BeforeValidator(_layers)] = "all-linear"
@@ -42,9 +42,9 @@ class _Recipe(Section):
     epochs: Number = Field(3, gt=0)
     """Passes over the training questions."""
     batch_size: Integer = Field(16, ge=1)
-    """Examples a step."""
+    """Examples per optimiser step."""
     micro_batch_size: OptionalInteger = Field(None, ge=1)
-    """Examples in memory at once; must divide batch_size; batch_size where it is not given."""
+    """Examples in memory at a time; must divide batch_size, its default."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls."""
     warmup: Share = 0.03
@@ -52,9 +52,9 @@ class _Recipe(Section):
     weight_decay: Number = Field(0, ge=0)
     """Weight decay of AdamW."""
     gradient_checkpointing: Flag = False
-    """Less memory for more time."""
+    """Saves memory at the cost of time."""
     checkpoint_steps: Integer = Field(25, ge=1)
-    """Steps from one checkpoint to the next: the most that a killed training loses."""
+    """Steps between checkpoints: the most that a killed training loses."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -64,27 +64,27 @@ class _Recipe(Section):
 
 
 class TuningSettings(_Recipe):
-    """A recipe that is run here."""
+    """A recipe that runs on this machine."""
 
     train_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets this recipe is tuned on, one arm each."""
+    """The data sets to tune on, one arm each."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The models this recipe tunes; all with a source where it is not given."""
+    """The models to tune; by default all with a source."""
     target: Literal["native", "rationale", "answer_only"] = "native"
-    """What is learnt; `native` is the rationale where the data set is made of rationales, else the bare answer."""
+    """What is learnt; `native` is the rationale if the data set consists of worked solutions, else the bare answer."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0, le=2**32 - 1)]], Unique] = Field([42], min_length=1)
     """Seeds of adapter, dropout and order; one arm each, pooled in the tables."""
 
 
 class Training(_Recipe):
-    """All that decides one training, beside the model and the questions."""
+    """Everything that decides one training, except the model and the questions."""
 
     target: Literal["rationale", "answer_only"]
     """What is learnt."""
     seed: int
     """Seed of adapter, dropout and order."""
     quantisation: Literal["nf4", "none"]
-    """How the base is loaded, for tuning and measuring alike."""
+    """How the base is loaded, for tuning and for measuring."""
     dtype: Literal["float32", "bfloat16", "float16"]
     """Type of weights and arithmetic."""
     code: str = ""
@@ -97,24 +97,24 @@ class _HostedRecipe(Section):
     method: Literal["supervised", "dpo"] = "supervised"
     """`supervised`, or `dpo` (the right answer preferred to a wrong one), where the host has it."""
     validation_share: Number = Field(0.1, ge=0, lt=1)
-    """Share of the training questions in the host's validation file."""
+    """Share of the training questions that form the host's validation file."""
     n_epochs: OptionalInteger = Field(None, ge=1)
-    """Passes over the training questions; the host chooses where it is not given, but not under a budget."""
+    """Passes over the training questions; by default the host chooses, but a budget requires a number."""
     batch_size: OptionalInteger = Field(None, ge=1)
-    """Examples a step; the host chooses where it is not given."""
+    """Examples per optimiser step; by default the host chooses."""
     learning_rate_multiplier: OptionalNumber = Field(None, gt=0)
-    """Times the host's own learning rate; the host chooses where it is not given."""
+    """Factor on the host's learning rate; by default the host chooses."""
     beta: OptionalNumber = Field(None, gt=0)
-    """For dpo: how near it stays to the model as it was; the host chooses where it is not given."""
+    """For dpo: how close the result stays to the model before tuning; by default the host chooses."""
 
 
 class HostedTuningSettings(_HostedRecipe):
     """A recipe of a host's fine-tuning endpoint."""
 
     train_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets this recipe is tuned on, one arm each."""
+    """The data sets to tune on, one arm each."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The models this recipe tunes; all whose host can tune where it is not given."""
+    """The models to tune; by default all whose host can tune."""
     target: Literal["native", "rationale", "answer_only"] = "native"
     """What is learnt, as in tunings."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0)]], Unique] = Field([42], min_length=1)

@@ -1,6 +1,6 @@
-"""The configuration: completed and checked as a whole; each section's own types and ranges are in `settings`.
+"""Completes the configuration and checks it as a whole; `settings` has the types and ranges of each section.
 
-Whatever can be wrong is found here, before any job starts, and told in one line. Only `check_files` takes long.
+All errors are found here, before any job starts, and are one line each. Only `check_files` takes long.
 """
 
 import contextlib
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from faithtune.core import paths
-from faithtune.core.errors import UserError, prefix_errors, shown
+from faithtune.core.errors import UserError, prefix_errors, short_repr
 from faithtune.core.schemas.estimates import BASE
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
@@ -22,7 +22,7 @@ from faithtune.study import plan, source_checks, validation
 
 
 def load(raw: dict) -> Configuration:
-    """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
     config = validation.configuration(raw)
     _complete(config)
     _check_tests(config)
@@ -32,8 +32,8 @@ def load(raw: dict) -> Configuration:
     _check_paraphraser(config)
     _check_tunings(config)
     _check_headline(config)
-    with _telling("prompts"):
-        config.prompts = _folder_of_prompts(config.prompts)
+    with _prefix_errors("prompts"):
+        config.prompts = _find_prompts(config.prompts)
         _check_prompts(config)
     return config
 
@@ -55,34 +55,34 @@ def _complete(config: Configuration) -> None:
 
 
 def check_files(config: Configuration) -> None:
-    """UserError naming the first local file that is not what its checksum says: all of it is read."""
+    """UserError with the first local file that differs from its checksum; reads all files with a checksum."""
     for where, part in plan.files(config).items():
         source = sources.parse(part.source)
         if source.kind == "file" and part.checksum is not None:
-            with _telling(where):
+            with _prefix_errors(where):
                 sources.verify(source.location, part.checksum)
 
 
 @contextlib.contextmanager
-def _telling(where: str) -> Iterator[None]:
-    """Name the place in the configuration that an error of the block comes from."""
+def _prefix_errors(where: str) -> Iterator[None]:
+    """Prefix each error of the block with the key that it comes from."""
     try:
         with prefix_errors(f"config: {where}"):
             yield
-    except OSError as error:  # a name that is too long, a folder that is closed
-        raise UserError(f"config: {where}: {shown(error.filename)}: {error.strerror}") from None
+    except OSError as error:  # the name is too long, or the folder not readable
+        raise UserError(f"config: {where}: {short_repr(error.filename)}: {error.strerror}") from None
 
 
 def _check_tests(config: Configuration) -> None:
     for i, name in enumerate(config.tests):
         if name not in TESTS:
-            raise UserError(f"config: tests.{i} is {shown(name)}; expected one of {', '.join(TESTS)}")
+            raise UserError(f"config: tests.{i} is {short_repr(name)}; expected one of {', '.join(TESTS)}")
 
 
 def _check_sets(config: Configuration) -> None:
     for name, data_set in config.data_sets.items():
         where = f"data_sets.{name}"
-        with _telling(f"{where}.reader"):
+        with _prefix_errors(f"{where}.reader"):
             module = readers.module(data_set.reader)
         for split in ("train", "eval"):
             part = data_set.split(split)
@@ -96,7 +96,7 @@ def _check_sets(config: Configuration) -> None:
             elif part.source is None:
                 raise UserError(f"config: {where}.{split} lacks the key 'source'")
             else:
-                with _telling(f"{where}.{split}"):
+                with _prefix_errors(f"{where}.{split}"):
                     source_checks.check_rows(part)
     for name in config.eval_sets:
         _check_set(config, "eval_sets", name, "eval")
@@ -122,11 +122,11 @@ def _check_models(config: Configuration) -> None:
             raise UserError(f"config: {where} needs one of the keys {', '.join(KINDS)}, and no two of them")
         for key in ("quantisation", "dtype"):
             if key in model.model_fields_set and kind != "source":
-                raise UserError(f"config: {where}.{key} is of weights, and it has none; remove the key")
+                raise UserError(f"config: {where}.{key} is for models with weights; remove the key")
         if kind == "source":
             if model.served and plan.dtype(config) == "auto":
                 raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
-            with _telling(where):
+            with _prefix_errors(where):
                 source_checks.check_weights(model)
             continue
         if kind == "api":
@@ -144,7 +144,7 @@ def _check_models(config: Configuration) -> None:
 
 
 def _check_seeds(where: str, arms: Iterable[str]) -> None:
-    """Arms that are not tuned here have their seeds in their names, as text."""
+    """UserError if two arms that are not tuned here have the same seed, which is text in their names."""
     known = {}
     for arm in arms:
         if arm == BASE:
@@ -152,7 +152,7 @@ def _check_seeds(where: str, arms: Iterable[str]) -> None:
         label, _, seed = arm.rpartition("-")
         first = known.setdefault((label, seed.lstrip("0")), arm)
         if first != arm:
-            raise UserError(f"config: {where}: {first} and {arm} are one seed of {label}; expected one arm a seed")
+            raise UserError(f"config: {where}: {first} and {arm} have the same seed; expected one arm for each")
 
 
 def _check_behaviours(where: str, arms: dict[str, Behaviour]) -> None:
@@ -169,8 +169,8 @@ def _check_chains(config: Configuration, where: str, arms: dict[str, dict[str, S
             if name not in config.eval_sets:
                 raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config.eval_sets)}")
             if name not in arms[BASE]:
-                raise UserError(f"config: {place} names {name!r}, of which the arm {BASE!r} has no chains")
-            with _telling(f"{place}.{name}"):
+                raise UserError(f"config: {place} names {name!r}, for which the arm {BASE!r} has no chains")
+            with _prefix_errors(f"{place}.{name}"):
                 source_checks.check_rows(part)
 
 
@@ -178,14 +178,14 @@ def _check_paraphraser(config: Configuration) -> None:
     shortest, longest = config.paraphraser.shortest, config.paraphraser.longest
     if shortest > longest:
         raise UserError(f"config: paraphraser.shortest is {shortest}; expected at most paraphraser.longest, {longest}")
-    asked = {name: model.kind for name, model in config.models.items() if model.kind != "chains"}
+    kinds = {name: model.kind for name, model in config.models.items() if model.kind != "chains"}
     name = config.paraphraser.model
-    if not asked:  # nothing is paraphrased
+    if not kinds:  # nothing is paraphrased
         return
-    if name not in asked:
-        raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(asked)}")
-    if asked[name] == "oracle" and set(asked.values()) != {"oracle"}:
-        raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which puts only oracles' chains in words")
+    if name not in kinds:
+        raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(kinds)}")
+    if kinds[name] == "oracle" and set(kinds.values()) != {"oracle"}:
+        raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which rewords only oracles' chains")
 
 
 def _check_tunings(config: Configuration) -> None:
@@ -212,18 +212,18 @@ def _check_tunings(config: Configuration) -> None:
                     " measured on the base it was tuned on"
                 )
         _check_train_sets(config, where, tuning)
-    can = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
+    tunable = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
     for name, tuning in config.hosted_tunings.items():
         where = f"hosted_tunings.{name}"
         if name in config.tunings:
-            raise UserError(f"config: {where} has the name of one of tunings, and so have its arms; rename one")
+            raise UserError(f"config: {where} has a namesake in tunings, and so have its arms; rename one")
         for model in tuning.models:
-            if model not in can:
+            if model not in tunable:
                 raise UserError(
                     f"config: {where}.models names {model!r}; expected a model with api and the ability tune"
                 )
         if config.budget_usd is not None and tuning.n_epochs is None:
-            raise UserError(f"config: {where}.n_epochs is not given, so under budget_usd nobody knows what it costs")
+            raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there is a budget_usd")
         _check_train_sets(config, where, tuning)
 
 
@@ -243,11 +243,11 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
             raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
 
 
-def _folder_of_prompts(given: str) -> str:
-    """That folder, or where the run's folder has none, the workflow's own of that name."""
-    found = next((path for path in (given, str(paths.REPOSITORY / given)) if Path(path).is_dir()), None)
+def _find_prompts(folder: str) -> str:
+    """The folder, relative to the working directory or else to the workflow's repository."""
+    found = next((path for path in (folder, str(paths.REPOSITORY / folder)) if Path(path).is_dir()), None)
     if found is None:
-        raise UserError(f"there is no folder {given}, here or in {paths.REPOSITORY}")
+        raise UserError(f"there is no folder {folder}, here or in {paths.REPOSITORY}")
     return found
 
 
@@ -265,8 +265,8 @@ def _check_prompts(config: Configuration) -> None:
         path = folder / name
         if not path.is_file():
             raise UserError(f"there is no {path}")
-        lines = prompts.template(path).splitlines()
+        lines = prompts.read_template(path).splitlines()
         if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
-            before = "" if field == "{question}" else ", before the last line, which opens the assistant's turn"
-            raise UserError(f"{path}: it must hold {field} where that belongs{before}")
-    prompts.read(sorted(folder.glob("*.txt")))  # a table shows them all
+            before = "" if field == "{question}" else " before the last line, which opens the assistant's turn"
+            raise UserError(f"{path}: it must contain {field}{before}")
+    prompts.read_templates(sorted(folder.glob("*.txt")))  # a table shows all of them

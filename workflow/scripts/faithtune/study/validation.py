@@ -1,17 +1,17 @@
-"""A configuration as the user wrote it, made a `Configuration`; what is wrong ends in one line that names the key."""
+"""Validates the user's configuration; an error is one line that names the key."""
 
 import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.core.redaction import redacted
 from faithtune.core.user_files import not_text
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.section import NotFinite, UnknownKey, WrongSecret
 
-# pydantic's errors, by their type: what would be right.
+# By the type of pydantic's error: what is expected.
 _EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
     "less_than_equal": "at most {le:g}",
@@ -30,7 +30,7 @@ _EXPECTED = {
 
 
 def configuration(raw: dict) -> Configuration:
-    """`raw` with all defaults filled in; UserError naming the first key that is wrong."""
+    """The configuration `raw` with the defaults of each section; UserError with the first wrong key."""
     try:
         _check_text(raw, ())
     except RecursionError:
@@ -42,7 +42,7 @@ def configuration(raw: dict) -> Configuration:
 
 
 def _check_text(value: Any, where: tuple) -> None:
-    """UserError where a key or a value holds what is no text."""
+    """UserError if a key or a value is a string that is not valid text."""
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for text in value if isinstance(value, dict) else [value]:
         if isinstance(text, str) and (fault := not_text(text)):
@@ -67,8 +67,8 @@ def _message(error: dict) -> str:
     if error["type"] == "missing":
         return f"config: {_place(where[:-1])} lacks the key {where[-1]!r}"
     if where[-1:] == ("[key]",):
-        return f"config: {_place(where[:-2])} names {shown(where[-2])}; expected {_expected(error)}"
-    return f"config: {_place(where)} is {shown(error['input'])}; expected {_expected(error)}"
+        return f"config: {_place(where[:-2])} names {short_repr(where[-2])}; expected {_expected(error)}"
+    return f"config: {_place(where)} is {short_repr(error['input'])}; expected {_expected(error)}"
 
 
 def _expected(error: dict) -> str:

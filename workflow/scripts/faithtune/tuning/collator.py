@@ -13,53 +13,53 @@ from dataclasses import dataclass
 
 import torch
 
-from faithtune.models.attention import KeyValues, Layout, lay_out
-from faithtune.models.tree import Run, Tree
+from faithtune.models.attention import KVCache, TreeLayout, build_layout
+from faithtune.models.tree import Segment, Tree
 
 
 @dataclass
-class Examples(Layout):
+class Examples(TreeLayout):
     """How a micro-batch lies in its tree, as attention needs it, and which of its nodes are scored."""
 
     predicting: torch.Tensor  # (learnt tokens,): the node before each; several learnt tokens may have one
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
-        """Keys and values of this pass alone: `KeyValues` writes in place, which gradients do not survive."""
+        """Keys and values of this pass alone: `KVCache` writes in place, which gradients do not survive."""
         return [new[0].transpose(0, 1) for new in (key, value)]
 
     def to(self, device, **_) -> "Examples":
         """All of it on a device; asked for by the trainer."""
         blocks = [block.to(device) for block in self.blocks]
-        return Examples(self.memory, self.start, blocks, self.predicting.to(device))
+        return Examples(self.cache, self.start, blocks, self.predicting.to(device))
 
 
 class Collator:
     """Makes a trainer's batch of examples {input_ids, labels}, labels -100 where nothing is learnt."""
 
     def __init__(self, stacked: bool):
-        self.stacked = stacked  # see `attention.lay_out`
+        self.stacked = stacked  # see `attention.build_layout`
 
     def __call__(self, examples: list[dict]) -> dict:
         """What the network is called with; no token is padding."""
         tree, runs, predicting, learnt = Tree(), [], [], []
         for example in examples:
             tokens = example["input_ids"][:-1]  # the last one predicts nothing
-            start = len(tree.known(tokens))
+            start = len(tree.known_prefix(tokens))
             path = tree.insert(tokens)
             if start < len(path):
-                runs.append(Run(path, start))
+                runs.append(Segment(path, start))
             for node, label in zip(path, example["labels"][1:], strict=True):
                 if label != -100:
                     predicting.append(node)
                     learnt.append(label)
-        layout = lay_out(KeyValues(), runs, 0, self.stacked, "cpu")
+        layout = build_layout(KVCache(), runs, 0, self.stacked, "cpu")
         return {
             "input_ids": torch.tensor([tree.tokens]),
             "position_ids": torch.tensor([tree.positions]),
             "attention_mask": torch.ones((1, 1, 1, len(tree)), dtype=torch.bool),  # of four axes: left as it is
             "labels": torch.tensor([learnt]),  # TRL scores shift_labels, and asks whether there are labels
             "shift_labels": torch.tensor([learnt]),
-            "tree": Examples(layout.memory, layout.start, layout.blocks, torch.tensor(predicting)),
+            "tree": Examples(layout.cache, layout.start, layout.blocks, torch.tensor(predicting)),
         }
 
 

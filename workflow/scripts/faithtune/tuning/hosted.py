@@ -76,7 +76,7 @@ def files(questions: pl.DataFrame, templates: dict[str, str], settings: HostedTr
     return training, validation or None
 
 
-def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimated) -> int:
+def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimate_tokens) -> int:
     """Tokens that one epoch on a training file trains on, an upper bound.
 
     A preference counts its prompt twice, once with each output.

@@ -76,7 +76,7 @@ def train(
     in that hash, so changed settings start from the beginning and never mix. The caller removes the folder once
     the arm is safe.
     """
-    model_weights.hold_to_card(model)
+    model_weights.verify_weights(model)
     tokenizer = loading.load_tokenizer(model["path"])
     folder = under_way / _identity(model["weights_sha256"], settings.model_dump(), rows)
 
@@ -85,7 +85,7 @@ def train(
     if checkpoint is not None:
         trainer._total_train_tokens = tokens_seen(checkpoint)  # which TRL does not keep
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    with model_weights.whole_folder(weights) as temporary:
+    with model_weights.atomic_folder(weights) as temporary:
         trainer.save_model(str(temporary))
         _sort_layers(temporary / "adapter_config.json")
     card = {
@@ -93,7 +93,7 @@ def train(
         "path": str(weights),
         # What the arm is; settings hold all else.
         "weights_sha256": model_weights.folder_fingerprint(weights, ("*.safetensors",)),
-        "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.hold_to_card)
+        "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.verify_weights)
         "settings": settings.model_dump(exclude={"code"}),
         "fixed": _fixed(trainer, settings),
         "examples": len(rows),
@@ -109,7 +109,7 @@ def trainer_of(model: dict, settings: Training, rows: list[dict], tokenizer, fol
     import trl
 
     network = _network(model, settings, device)
-    tree_cache.check(network.eval())  # before hours go into an arm that could not be asked
+    tree_cache.check_network(network.eval())  # before hours go into an arm that could not be asked
     collator.score_predicting(network)
     transformers.set_seed(settings.seed)  # before the adapter draws its first weights
     return trl.SFTTrainer(

@@ -2,18 +2,18 @@
 
 import polars as pl
 
-# The arm that the others are compared with: a model as it came.
+# The arm that the others are compared with: the model before tuning.
 BASE = "base"
 
-# One estimate per row; every table is a selection of these. `measures/metrics` defines the metrics.
+# One estimate per row; every table is a selection of these rows. `measures/metrics` defines the metrics.
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,  # TUNING-TRAIN_SET, over its seeds
+        "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled
         "train_set": pl.String,  # null for base
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,
-        "alpha": pl.Float64,  # null where it does not apply
+        "alpha": pl.Float64,  # null if it does not apply
         "k": pl.Int64,  # tokens of the filler sweep; null elsewhere
         "metric": pl.String,
         "estimate": pl.Float64,
@@ -21,14 +21,14 @@ ESTIMATES = pl.Schema(
         "high": pl.Float64,
         "p": pl.Float64,  # two-sided p of an effect, not corrected for the number of cells; null elsewhere
         "mde": pl.Float64,  # minimum detectable effect with 80 % power; null elsewhere
-        "n": pl.Int64,  # answers behind the estimate: questions, times seeds
-        "n_unanswered": pl.Int64,  # without an answer; the metric says whether n includes them; null: does not apply
-        "n_truncated": pl.Int64,  # cut at the token limit, likewise
+        "n": pl.Int64,  # answers in the estimate: questions times seeds
+        "n_unanswered": pl.Int64,  # unanswered; the metric says whether n includes them; null if it does not apply
+        "n_truncated": pl.Int64,  # truncated, likewise
         "seeds": pl.Int64,  # tuning seeds pooled
     }
 )
 
-# What tuning changed in one question: one row per arm, seed, metric and test. Claims are computed from it.
+# The change in one question by tuning: one row per arm, seed, metric and test. Claims are computed from these rows.
 CHANGES = pl.Schema(
     {
         "model": pl.String,
@@ -40,8 +40,8 @@ CHANGES = pl.Schema(
         "group": pl.String,
         "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
         "test": pl.String,  # null for accuracy
-        "change": pl.Float64,  # tuned - base, -1 ... 1; null where the question has no pair
-        "least": pl.Float64,  # of accuracy: the least it may be, whatever the unanswered and truncated were; else null
-        "most": pl.Float64,  # of accuracy: the most it may be, likewise; else null
+        "change": pl.Float64,  # tuned - base, -1 ... 1; null if the question has no pair
+        "least": pl.Float64,  # of accuracy: the least change that unanswered and truncated chains allow; else null
+        "most": pl.Float64,  # of accuracy: the greatest, likewise; else null
     }
 )

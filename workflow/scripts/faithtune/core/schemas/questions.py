@@ -1,20 +1,20 @@
-"""Questions, of every data set."""
+"""Questions of all data sets."""
 
 import polars as pl
 
-# A question, to be asked (eval) or trained on (train).
+# A question to measure on (eval) or to train on (train).
 QUESTIONS = pl.Schema(
     {
         "id": pl.String,  # 16 hex digits, derived from the content
-        "source_id": pl.String,  # what its file calls it: the row's id, or its place counted from 0
+        "source_id": pl.String,  # its id in its file, or its index there, from 0
         "data_set": pl.String,  # the data set's name in the configuration
         "split": pl.String,  # train | eval
         "kind": pl.String,  # choice | number
-        "context": pl.String,  # a passage the question is about; null without one
-        "question": pl.String,  # what is asked
-        "options": pl.List(pl.String),  # the texts, A first; empty for kind number
+        "context": pl.String,  # the passage that the question is about; null if there is none
+        "question": pl.String,  # the question itself
+        "options": pl.List(pl.String),  # texts, A first; empty for kind number
         "answer": pl.String,  # the letter (A, B, ...) or the number in canonical form ("-12.5")
-        "rationale": pl.String,  # worked solution, one step a line, no answer line; null without one
+        "rationale": pl.String,  # worked solution, one step a line, without an answer line; null if there is none
         "group": pl.String,  # questions of one group are not independent (a shared context)
     }
 )

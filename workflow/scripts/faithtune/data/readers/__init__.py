@@ -1,16 +1,15 @@
-"""The data sets: one small module each, with nothing but what is particular to it.
+"""Readers: a small module for each data set.
 
-A module states
+A module defines
 
 * `KIND`: "choice" or "number";
-* `RATIONALE`: "native" (worked solutions belong to the data, tuning uses them
-  by default), "optional" (some questions have one) or None;
-* `LICENCE`, where publishers state one: {part of a source's text: licence}, as a reader
-  reads other people's files too;
-* `questions(records)`: a dict for `questions.frame` for each record of its file, None
-  where the record is of no use; or, where nothing is read, `generate(n, seed)`.
+* `RATIONALE`: "native" (the data consists of worked solutions, which tuning uses by default), "optional" (some
+  questions have one) or None;
+* `LICENCE`, if publishers state one: {part of a source's text: licence}, because a reader also reads other sources;
+* `questions(records)`: for each record of a file a dict for `questions.frame`, or None for a record that is not
+  usable; a reader that generates its questions has `generate(n, seed)` instead.
 
-Modules are imported one by one, so what is never asked for is never loaded.
+A module is imported when its data set is first used.
 """
 
 import difflib
@@ -22,12 +21,12 @@ from faithtune.core.errors import UserError
 
 
 def names() -> list[str]:
-    """The data sets there are: each module here but `layouts`, which they share."""
+    """The names of the readers: all modules here but `layouts`, which they share."""
     return sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "layouts")
 
 
 def module(name: str) -> ModuleType:
-    """The module of the data set `name`; UserError where there is none of that name."""
+    """The reader `name`; UserError if there is none."""
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
@@ -36,7 +35,7 @@ def module(name: str) -> ModuleType:
 
 
 def licence(name: str, source: str | None) -> str | None:
-    """The licence that is known of a source of the data set (None: generated); None for a local or unknown file."""
+    """The licence of a source that a reader reads (None: generated); None if unknown, as for local files."""
     if source is None:
         return "none: generated"
     known = getattr(module(name), "LICENCE", {}) if source.startswith(("wheel:", "url:", "hub:")) else {}

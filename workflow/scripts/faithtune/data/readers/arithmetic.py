@@ -4,13 +4,11 @@
                   How many apples does Ben have left?",
      "rationale": "12 * 3 = 36.\\n36 - 7 = 29.", "answer": "29"}
 
-Two or three steps with numbers up to 40, in plain and regular language: easy
-enough that even a small model can learn to solve them step by step, too hard
-for it to answer at once, so that its chain carries the answer.
+Problems have two or three steps and numbers up to 40, in plain and regular language. A small model can learn to solve
+them step by step but not at once, so that its chain carries the answer.
 
-The trap: two problems that differ in names alone are one problem, and a twin in
-the training set would give the answer away. So no template is used twice with
-the same numbers.
+The trap: two problems that differ only in names are the same problem, and a twin in the training set would give the
+answer away. So no template is used twice with the same numbers.
 """
 
 import operator
@@ -24,7 +22,7 @@ KIND = "number"
 RATIONALE = "native"
 
 LARGEST = 200  # no intermediate result exceeds it
-MOST = 20_000  # problems one call may ask for; there are about three times as many
+MOST = 20_000  # the largest n of `generate`; there are about three times as many problems
 
 _NAMES = ["Ann", "Ben", "Dan", "Eva", "Ivy", "Leo", "Mia", "Noah", "Olga", "Paul", "Rosa", "Sam", "Tina", "Zoe"]
 _THINGS = ["apples", "balls", "books", "cards", "coins", "eggs", "keys", "nuts", "pears", "plums", "stones", "toys"]
@@ -32,10 +30,9 @@ _OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": ope
 
 
 class Template(NamedTuple):
-    """A problem; numbers a, b, c are drawn from 2 to 40 and k, m from 2 to 5.
+    """A kind of problem; a, b, c are drawn from 2 to 40, k and m from 2 to 5.
 
-    Each step is "operand operation operand"; x, y, z are the results of the first,
-    second and third one.
+    A step is "operand operation operand"; x, y, z are the results of the first, second and third step.
     """
 
     text: str
@@ -95,12 +92,12 @@ TEMPLATES = (
 
 
 def generate(n: int, seed: int) -> list[dict]:
-    """`n` distinct problems as questions; the first m of them are generate(m, seed).
+    """`n` distinct problems as questions; the first m of them equal generate(m, seed).
 
     Raises UserError unless 1 <= n <= MOST.
     """
     if not 1 <= n <= MOST:
-        raise UserError(f"arithmetic: {n} problems asked for; it must be between 1 and {MOST}")
+        raise UserError(f"arithmetic: {n} problems are too few or too many; expected between 1 and {MOST}")
     source = random.Random(seed)
     problems: dict[tuple, dict] = {}
     while len(problems) < n:
@@ -115,7 +112,7 @@ def generate(n: int, seed: int) -> list[dict]:
 
 
 def _solved(template: Template, source: random.Random) -> tuple[dict[str, int], list[tuple[str, int]]]:
-    """Numbers for a template with its steps and their results, drawn until all are whole and in 1 ... LARGEST."""
+    """(numbers, steps with results) for a template, drawn until all results are whole and within 1 ... LARGEST."""
     while True:
         numbers = {name: source.randint(2, 40) for name in "abc"} | {name: source.randint(2, 5) for name in "km"}
         values, steps = dict(numbers), []

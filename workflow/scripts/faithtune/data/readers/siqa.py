@@ -5,9 +5,8 @@
      "options": "A. make a new plan\\nB. Go home and see Riley\\nC. Find somewhere to go",
      "answer": "C. Find somewhere to go"}
 
-The trap: 24 of the 1,954 rows ask what an earlier row asks, which leaves 1,930
-questions. 5 of them even say another option is right (the first row counts), and
-5 rows have two equal options.
+The trap: 24 of the 1,954 rows repeat an earlier question, which leaves 1,930 questions. 5 of the repeats name
+another option as right (the first row counts), and 5 rows have two equal options.
 """
 
 from faithtune.data.questions import choice

@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from faithtune.core import paths
-from faithtune.core.errors import UserError, shown
+from faithtune.core.errors import UserError, short_repr
 
 SHIPPED = paths.REPOSITORY / "resources/prices.yaml"
 
@@ -199,5 +199,7 @@ def _message(error: dict) -> str:
     if error["type"] == "extra_forbidden":
         return f"{key} is an unknown key; expected {', '.join(_Row.model_fields)}"
     if error["type"] in ("dict_type", "model_type"):
-        return f"{key} is {shown(error['input'])}; expected rows by model, each with prompt, completion, date, source"
-    return f"{key} is {shown(error['input'])}; {error['msg']}"
+        return (
+            f"{key} is {short_repr(error['input'])}; expected rows by model, each with prompt, completion, date, source"
+        )
+    return f"{key} is {short_repr(error['input'])}; {error['msg']}"

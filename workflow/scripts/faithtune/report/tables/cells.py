@@ -49,7 +49,7 @@ class TableContext(NamedTuple):
     arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `plan.table_arms` has them
     parameters: Mapping[str, int | None] = {}  # number of parameters of each model; None where not known
     confidence: float = 0.95
-    turns: Mapping[str, str] = {}  # `plan.turns` of each model; `continued` for models that are not in it
+    turns: Mapping[str, str] = {}  # `plan.answer_modes` of each model; `continued` for models that are not in it
 
     @property
     def apart(self) -> set[str]:

@@ -38,9 +38,9 @@ def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: Tab
     paths = [Path(path) for path in paths]
     frame, caption = tables.readable(rows, name, study), tables.caption(rows, name, study)
     texts = {
-        ".csv": frame.with_columns(provenance=pl.lit(provenance.short(origin))).write_csv(),
-        ".md": _markdown(frame, name, caption, provenance.line(origin)),
-        ".tex": _latex(frame, name, caption, provenance.line(origin)),
+        ".csv": frame.with_columns(provenance=pl.lit(provenance.short_digest(origin))).write_csv(),
+        ".md": _markdown(frame, name, caption, provenance.summary_line(origin)),
+        ".tex": _latex(frame, name, caption, provenance.summary_line(origin)),
     }
     for path in paths:
         if path.suffix not in (".parquet", *texts):

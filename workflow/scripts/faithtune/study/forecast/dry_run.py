@@ -1,4 +1,4 @@
-"""A hosted arm that no host is asked for: its queries are counted and priced, its answers are assumed."""
+"""A dry run of a hosted arm: its calls are counted and priced, not made, and its answers are assumed."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from faithtune.hosts.spend import prices
 
 @dataclass(frozen=True)
 class HostedArm:
-    """An arm at a host, as far as it is known before it is asked."""
+    """An arm at a host, as far as it is known before a call."""
 
     host: Host  # its client is not used
     price: prices.Price | None
     batch: bool
-    tokenizer: object | None  # as of ApiModel
+    tokenizer: object | None  # as in ApiModel
     count: Callable[[str], int]  # tokens of a text
-    most: Callable[[str], int]  # rather too many: what is reserved (`session.token_upper_bound`)
-    templates: dict[str, str]  # all of the study
-    identity: str  # `session.identity`, part of the rows' keys
+    most: Callable[[str], int]  # an upper bound, for reservations (`session.token_upper_bound`)
+    templates: dict[str, str]  # all templates of the study
+    identity: str  # `session.identity`, part of row keys
 
 
 class DryRunArm(CachedArm):
     """A CachedArm for one stage of a hosted arm, without a host; it writes nothing.
 
-    stored: the rows in the row store, which need not be asked for again, by key.
-    reply: what is assumed to be written for a row, by its key; length: its tokens, where they are known better.
+    stored: the rows in the row store, by key: no call is left for them.
+    reply: the assumed text of a row, by its key; length: its number of tokens, if a better estimate is known.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DryRunArm(CachedArm):
         ]
 
     def _send(self, requests: list[Request]) -> Iterator[tuple[int, dict]]:
-        """Count the requests and answer with what is assumed."""
+        """Count the requests and yield assumed responses."""
         batch, price = self.hosted.batch, self.hosted.price
         for i, request in enumerate(requests):
             call, most = (meter.reservation(request, batch) for meter in self.meters)
@@ -67,7 +67,7 @@ class DryRunArm(CachedArm):
             yield i, {"choices": [{"text": text, "finish_reason": "stop"}]}
 
     def _written(self, key: str, text: str) -> float:
-        """Tokens that are written for a row."""
+        """Completion tokens of a row."""
         row = self.stored.get(key)
         if row is None:
             return self.hosted.count(text) if self.length is None else self.length
@@ -76,7 +76,7 @@ class DryRunArm(CachedArm):
         return self.hosted.count(row["text"]) if row["text"] else 1  # the first token's probabilities
 
     def row(self, run: dict, stage: str, assumed: bool, at_most: "DryRunArm | None" = None) -> dict:
-        """The stage's row of FORECAST; at_most: the same stage where everything goes the most expensive way."""
+        """The stage's row of FORECAST; at_most: the same stage in the most expensive case."""
         return {
             "model": self.hosted.host.name,
             "arm": run["arm"],
@@ -96,7 +96,7 @@ class DryRunArm(CachedArm):
 
 
 class _AssumedRows(MemoryStore):
-    """Rows of a dry run. Stored rows too are asked for, so that they are counted, but their values stay."""
+    """Rows of a dry run. Stored rows are computed again, so that their calls are counted, but keep their values."""
 
     def __init__(self, stored: dict[str, dict]):
         super().__init__()

@@ -1,7 +1,6 @@
-"""The forecast of a whole study: its hosted arms, and of the others what a hosted paraphraser is asked for them.
+"""The forecast of a whole study: the calls of its hosted arms, and of a hosted paraphraser for the other arms.
 
-What is there already is read where jobs keep it: chains, rewritten steps and rests under `results/`, rows in the
-row store, money in the spend ledger.
+Uses what exists already: chains, rewritten steps and rests under `results/`, rows in the row store.
 """
 
 import functools
@@ -35,33 +34,33 @@ _RESULTS = Path("results")
 
 
 def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices):
-    """Rows of FORECAST; questions: by SET.eval, and SET.train of what hosts tune on."""
+    """Rows of FORECAST; questions: by SET.eval, and by SET.train for sets that hosts tune on."""
     name = config.paraphraser.model
-    writer = hosted_arm(config, name, BASE, templates, table) if name and _hosted(config, name) else None
+    paraphraser = hosted_arm(config, name, BASE, templates, table) if name and _hosted(config, name) else None
     found = []
     for arm in plan.arms(config):
-        asker = None
+        hosted = None
         if _hosted(config, arm["model"]):
-            asker = hosted_arm(config, arm["model"], arm["arm"], templates, table)
+            hosted = hosted_arm(config, arm["model"], arm["arm"], templates, table)
             if plan.is_tuned(config, arm):
                 base = hosted_arm(config, arm["model"], BASE, templates, table)
                 settings = HostedTraining(**plan.tuning_spec(config, arm))
                 done = _card(arm["model"], arm["arm"]) is not None
-                asked = questions[f"{arm['train_set']}.train"]
-                found.append(stages.tuning(base, arm, asked, settings, done))
-        if not asker and (not writer or config.models[arm["model"]].kind == "chains"):
+                trained = questions[f"{arm['train_set']}.train"]
+                found.append(stages.tuning(base, arm, trained, settings, done))
+        if not hosted and (not paraphraser or config.models[arm["model"]].kind == "chains"):
             continue
         for eval_set in plan.eval_sets(config, arm):
             run = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set}
             present = stages.Present(_files(**run), functools.partial(_stored, run))
-            found += stages.forecast(run, questions[f"{eval_set}.eval"], config, present, asker, writer)
+            found += stages.forecast(run, questions[f"{eval_set}.eval"], config, present, hosted, paraphraser)
     return found
 
 
 def hosted_arm(
     config: Configuration, model: str, arm: str, templates: dict[str, str], table: prices.Prices
 ) -> HostedArm:
-    """An arm at its host. An arm that is still to be tuned has the price of those tuned from its model."""
+    """An arm at its host. An arm that is not tuned yet has the price of arms tuned from its model."""
     section, card = config.models[model].api, _card(model, arm)
     hosted = identity.hosted_model(plan.backend(config, model, arm), {"arm": card} if card else {})
     hosted.model = hosted.model or f"ft:{section.model}"
@@ -71,7 +70,7 @@ def hosted_arm(
         prices.price_of(table, host.model),
         section.mode == "batch",
         session.tokenizer_of(hosted),
-        token_counts.counter("api", hosted.tokenizer),
+        token_counts.token_counter("api", hosted.tokenizer),
         session.token_upper_bound(hosted),
         templates,
         session.identity(hosted),
@@ -79,7 +78,7 @@ def hosted_arm(
 
 
 def _stored(run: dict, arm: HostedArm, stage: str) -> dict[str, dict]:
-    """The stored rows of a stage, whatever number of shards wrote them; arm: the one that the stage asks."""
+    """The stored rows of a stage, of any number of shards; arm: the arm that the stage runs."""
     folder = StageRun(stage, **run).rows_folder(arm.identity)
     return row_store.load_rows(folder, *sibling_folders(folder))
 
@@ -94,6 +93,6 @@ def _card(model: str, arm: str) -> str | None:
 
 
 def _files(model: str, arm: str, eval_set: str) -> dict[str, pl.DataFrame]:
-    """The frames of an arm on a set that are there, by stage."""
+    """The frames of an arm on a set that exist, by stage."""
     paths = {stage: _RESULTS / stage / model / arm / f"{eval_set}.parquet" for stage in _SCHEMAS}
     return {stage: parquet.load(path, _SCHEMAS[stage]) for stage, path in paths.items() if path.exists()}

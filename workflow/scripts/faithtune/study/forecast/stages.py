@@ -1,15 +1,14 @@
-"""What a study asks of its hosts and what that costs, before anything is spent.
+"""Forecasts the calls of an arm's stages, and their cost, before anything is spent.
 
-The stages themselves are run, with a `DryRunArm`: what they would ask is counted, prompt by prompt, and rows that are
-stored are taken from the row store. So the calls counted are those that will be made. What nobody has written yet is
-assumed:
+Runs the stages themselves with a `DryRunArm`, which counts every prompt and takes stored rows from the row store. So
+the calls counted are the calls that will be made. Texts that do not exist yet are assumed:
 
     a chain                       STEPS steps of STEP_TOKENS tokens each
     a rewritten step              as long as the arm's steps; the first attempt passes
     the rest of a chain           half a chain
     an answer in text             ANSWER_TOKENS tokens, and it can be read
 
-The arm's own chains, rewritten steps and rests take their place as soon as their files are there.
+The arm's own chains, rewritten steps and rests replace these as soon as their files exist.
 """
 
 from collections.abc import Callable
@@ -42,9 +41,9 @@ _SCHEMAS = {"paraphrases": PARAPHRASES, "mistakes": MISTAKES}
 
 @dataclass(frozen=True)
 class Present:
-    """What is there already of an arm on an evaluation set.
+    """The results of an arm on an evaluation set that exist already.
 
-    files: the frames by stage; rows: those of a hosted arm's stage in the row store, by key.
+    files: frames by stage; rows: returns the stored rows of a hosted arm's stage, by key.
     """
 
     files: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -54,61 +53,61 @@ class Present:
 def forecast(
     run: dict,
     questions: pl.DataFrame,
-    study: Configuration,
+    config: Configuration,
     present: Present,
-    asker: HostedArm | None,
-    writer: HostedArm | None,
+    arm: HostedArm | None,
+    paraphraser: HostedArm | None,
 ) -> list[dict]:
     """Rows of FORECAST of an arm on an evaluation set; run: {"model", "arm", "eval_set"}.
 
-    study: the completed configuration; asker, writer: the arm and the paraphraser where they are at a host (None:
-    elsewhere, and nothing is counted; one at least is at a host).
+    config: completed; arm, paraphraser: None if they are not at a host, so that their calls cost nothing; at least one
+    is at a host.
     """
-    pair = _Pair(questions, study, present, asker, writer)
+    stages = _ArmStages(questions, config, present, arm, paraphraser)
     rows = []
-    if asker:
-        dry = pair.write_chains()
-        rows.append(dry.row(run, "chains", pair.assumed))
-    assumed, rewritten = pair.assumed, {}
+    if arm:
+        dry = stages.write_chains()
+        rows.append(dry.row(run, "chains", stages.assumed))
+    assumed, rewritten = stages.assumed, {}
     for stage in REWRITING:
-        if NEEDED_BY[stage].isdisjoint(study.tests):
+        if NEEDED_BY[stage].isdisjoint(config.tests):
             continue
-        rewritten[stage], known = pair.rewritten(stage)
+        rewritten[stage], known = stages.rewritten_steps(stage)
         assumed |= not known
-        if writer:
-            dry, dearest = (pair.rewrite(stage, rewritten[stage], every) for every in (False, True))
-            rows.append(dry.row(run, stage, not known, dry if known else dearest))
-    if asker:
+        if paraphraser:
+            dry, most_expensive = (stages.rewrite(stage, rewritten[stage], every) for every in (False, True))
+            rows.append(dry.row(run, stage, not known, dry if known else most_expensive))
+    if arm:
         rests = None
-        if sources := {test: rewritten[TESTS[test].rewritten_by] for test in REGENERATED if test in study.tests}:
-            rests, dry, known = pair.regenerate(sources)
+        if sources := {test: rewritten[TESTS[test].rewritten_by] for test in REGENERATED if test in config.tests}:
+            rests, dry, known = stages.regenerate(sources)
             assumed |= not known
             rows.append(dry.row(run, "regenerations", assumed))
-        dry = pair.answer(rewritten.get("paraphrases"), rests)
+        dry = stages.answer(rewritten.get("paraphrases"), rests)
         rows.append(dry.row(run, "answers", assumed))
     return rows
 
 
-class _Pair:
-    """An arm on an evaluation set: its chains, written or assumed, and what is asked because of them."""
+class _ArmStages:
+    """Dry runs of the stages of an arm on an evaluation set, from chains that exist or are assumed."""
 
-    def __init__(self, questions, study, present, asker, writer):
-        self.block, self.study, self.present = Block(0, questions), study, present
-        self.asker, self.writer = asker, writer
-        self.templates = (asker or writer).templates
-        self.count = asker.count if asker else token_counts.estimated
+    def __init__(self, questions, config, present, arm, paraphraser):
+        self.block, self.config, self.present = Block(0, questions), config, present
+        self.arm, self.paraphraser = arm, paraphraser
+        self.templates = (arm or paraphraser).templates
+        self.count = arm.count if arm else token_counts.estimate_tokens
         self.answer_text = "A" if questions["kind"][0] == "choice" else "0"
         known = present.files.get("chains")
         self.written = known is not None and known["id"].to_list() == questions["id"].to_list()
-        # Files that were made of other chains are of no use.
+        # Files that rest on other chains are of no use.
         self.files, self.assumed = (present.files, False) if self.written else ({}, True)
         texts = zip(questions.to_dicts(), map(self._chain, questions["id"]), strict=True)
         self.chains = known if self.written else _read(texts, self.templates, self.count)
 
     def write_chains(self) -> DryRunArm:
-        """Let the arm write its chains; where no file holds them, they are those that the row store has."""
-        settings = self.study.chains
-        start = prompts.CHAIN_START if settings.forced_start and self.asker.host.endpoint == "completions" else ""
+        """The dry run of the chains. Without a file of chains, the later stages use those in the row store."""
+        settings = self.config.chains
+        start = prompts.CHAIN_START if settings.forced_start and self.arm.host.endpoint == "completions" else ""
         length = self.chains["n_tokens"].mean() if self.written else None
         dry = self._dry_run("chains", lambda key: self._chain(key).removeprefix(start), length)
         frame = chains.write(dry, self.block.questions, self.templates, settings)
@@ -116,8 +115,8 @@ class _Pair:
             self.chains, self.assumed = frame, dry.n_left > 0
         return dry
 
-    def rewritten(self, stage: str) -> tuple[pl.DataFrame, bool]:
-        """Every step in other words or with a mistake, and whether that is known."""
+    def rewritten_steps(self, stage: str) -> tuple[pl.DataFrame, bool]:
+        """All rewritten steps (a frame of PARAPHRASES or MISTAKES), and whether they are known or assumed."""
         whole = self.chains.filter(pl.col("outcome") != "truncated")
         lines = [(row["id"], i, line) for row in whole.to_dicts() for i, line in enumerate(row["steps"], 1)]
         known = self.files.get(stage)
@@ -130,22 +129,22 @@ class _Pair:
         return pl.DataFrame([dict.fromkeys(_SCHEMAS[stage]) | row for row in rows], schema=_SCHEMAS[stage]), False
 
     def rewrite(self, stage: str, rewritten: pl.DataFrame, every: bool) -> DryRunArm:
-        """Ask the paraphraser for `rewritten`, in as many attempts as that says; every: with every template."""
+        """The dry run of the paraphraser, with the attempts that `rewritten` says; every: with all attempts."""
         lines = self.chains.filter(pl.col("outcome") != "truncated")["steps"].explode().drop_nulls().to_list()
-        length, count = sum(map(self.writer.count, lines)) / max(1, len(lines)), self.writer.count
-        stored = self.present.rows(self.writer, stage)
-        dry = DryRunArm(self.writer, stored, lambda key: _line(key[:8], length, count), length)
+        length, count = sum(map(self.paraphraser.count, lines)) / max(1, len(lines)), self.paraphraser.count
+        stored = self.present.rows(self.paraphraser, stage)
+        dry = DryRunArm(self.paraphraser, stored, lambda key: _line(key[:8], length, count), length)
         attempts = {(name, i): n for name, i, n in rewritten.select("id", "step", "attempts").rows()}
 
         def refuse(row: dict, text: str) -> str | None:
             return None if row["attempts"] >= attempts[row["id"], row["step"]] and not every else "another"
 
         versions = rewriting.versions(self.templates, REWRITING[stage])
-        rewriting.rewrite(dry, self.chains, versions, self.study.paraphraser.max_new_tokens, refuse)
+        rewriting.rewrite(dry, self.chains, versions, self.config.paraphraser.max_new_tokens, refuse)
         return dry
 
     def regenerate(self, sources: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, DryRunArm, bool]:
-        """The rests of the chains, the arm that wrote them, and whether they are known."""
+        """The rests of the chains (REGENERATIONS), the dry run, and whether the rests are known."""
         whole = self.chains.filter(pl.col("n_steps") > 0)
         tokens = [self.count(join(steps)) for steps in whole["steps"]]
         n_steps = max(1, round(sum(whole["n_steps"]) / max(1, whole.height) / 2))
@@ -153,7 +152,7 @@ class _Pair:
         known = self.files.get("regenerations")
         length = known["n_tokens"].mean() if known is not None else None
         dry = self._dry_run("regenerations", lambda key: self._chain(key, n_steps, a_step), length)
-        limit = self.study.chains.max_new_tokens
+        limit = self.config.chains.max_new_tokens
         frame = regeneration.regenerations(dry, self.block, self.chains, sources, self.templates, limit)
         place = ("id", "test", "k")
         if known is not None and set(known.select(place).rows()) == set(frame.select(place).rows()):
@@ -161,20 +160,20 @@ class _Pair:
         return frame, dry, dry.n_left == 0
 
     def answer(self, paraphrases: pl.DataFrame | None, rests: pl.DataFrame | None) -> DryRunArm:
-        """Ask for all answers."""
-        study = self.study
-        tampering = InterventionSettings(tests=study.tests, filler=study.filler, sweep=study.sweep)
+        """The dry run of the answers."""
+        config = self.config
+        tampering = InterventionSettings(tests=config.tests, filler=config.filler, sweep=config.sweep)
         tampered = build.build(self.chains, tampering, self.count, paraphrases, rests)
         dry = self._dry_run("answers", lambda key: self.answer_text, ANSWER_TOKENS)
-        answers.answer(dry, self.block, self.chains, tampered, self.templates, study.answers)
+        answers.answer(dry, self.block, self.chains, tampered, self.templates, config.answers)
         return dry
 
     def _dry_run(self, stage: str, reply: Callable[[str], str], length: float | None) -> DryRunArm:
-        """The arm itself, dry, for a stage."""
-        return DryRunArm(self.asker, self.present.rows(self.asker, stage), reply, length)
+        """A dry run of the arm for a stage."""
+        return DryRunArm(self.arm, self.present.rows(self.arm, stage), reply, length)
 
     def _chain(self, name: str, n_steps: int = STEPS, step_tokens: float = STEP_TOKENS) -> str:
-        """A chain that nobody wrote, unlike any of another name."""
+        """An assumed chain, different for each name."""
         lines = [_line(f"{name[:16]} {i}", step_tokens, self.count) for i in range(1, n_steps + 1)]
         return f"{join(lines)}\n{prompts.CUE} {self.answer_text}"
 
@@ -210,5 +209,5 @@ def _read(texts, templates: dict[str, str], count: Callable[[str], int]) -> pl.D
 
 
 def _line(name: str, n_tokens: float, count: Callable[[str], int]) -> str:
-    """A step that nobody wrote: its name and as many words of one token as make it so long."""
+    """An assumed step of n_tokens tokens: its name, and words of one token each."""
     return name + " the" * max(1, round(n_tokens) - count(name))

@@ -1,4 +1,4 @@
-"""A forecast as it is printed, beside what the spend ledger already holds."""
+"""The text of a forecast, with the spending so far."""
 
 import polars as pl
 
@@ -19,9 +19,9 @@ _NUMBERS = {
 
 
 def text(frame: pl.DataFrame, ledger: pl.DataFrame, budget_usd: float | None, table: prices.Prices) -> str:
-    """FORECAST by model, arm and stage, over the evaluation sets; ledger: SPEND of what was asked before."""
+    """FORECAST by model, arm and stage, summed over the evaluation sets; ledger: SPEND of the calls so far."""
     if frame.is_empty():
-        return "No model of this study is at a host: nothing is to be paid."
+        return "No model of this study is at a host: nothing to pay."
     stages = frame.group_by(_NAMES, maintain_order=True).agg(*_sums(), pl.any("assumed"))
     total = frame.select(*_sums(), pl.any("assumed"))
     rows = [(*row, mark) for *row, mark in stages.rows()] + [("all", "", "", *row) for row in total.rows()]
@@ -40,33 +40,33 @@ def text(frame: pl.DataFrame, ledger: pl.DataFrame, budget_usd: float | None, ta
 
 def _notes(frame: pl.DataFrame, total: dict, ledger: pl.DataFrame, budget_usd: float | None, table: prices.Prices):
     yield (
-        "left: calls whose answers are not kept yet. at most: what a budget has to have room for, with the longest"
-        " answers and every second attempt."
+        "left: calls whose answers are not stored yet. at most: what a budget must allow, with the longest answers and"
+        " every second attempt."
     )
     if total["assumed"]:
         yield (
-            f"~: rests on what is not written yet, taken for {STEPS} steps a chain, {STEP_TOKENS}"
-            " tokens a step; estimate again when some chains are there."
+            f"~: assumes chains that are not written yet, of {STEPS} steps with {STEP_TOKENS} tokens each; forecast"
+            " again once some chains exist."
         )
     for model, training in frame.select("host_model", pl.col("stage") == "tune").unique(maintain_order=True).rows():
         if add := prices.lacking(table, model, training):
-            yield f"No price says what {model} costs: add {add} (resources/prices.yaml says how)."
-    made = ledger.filter(pl.col("state") != "released")
-    usd = made.select(known_sum(pl.col("usd"))).item()
-    yield f"Spent so far: {_usd(usd)} USD, paid or reserved, in {made.height:,} calls."
+            yield f"The price of {model} is unknown: add {add} (resources/prices.yaml says how)."
+    calls = ledger.filter(pl.col("state") != "released")
+    usd = calls.select(known_sum(pl.col("usd"))).item()
+    yield f"Spent so far: {_usd(usd)} USD, paid or reserved, in {calls.height:,} calls."
     if budget_usd is None:
-        yield "There is no budget_usd: no call is refused for what it costs."
+        yield "Without budget_usd no call is refused for its cost."
         return
     left = None if usd is None else budget_usd - usd
-    line = f"Of budget_usd {budget_usd:g} are left {_usd(left)} USD"
+    line = f"Of budget_usd {budget_usd:g}, {_usd(left)} USD are left"
     if left is not None and total["usd_left"] is not None:
         verdict = "enough" if total["usd_left_most"] <= left else "probably enough"
-        line += f": {verdict if total['usd_left'] <= left else 'NOT enough'} for what is to be asked"
+        line += f": {verdict if total['usd_left'] <= left else 'NOT enough'} for the calls left"
     yield line + "."
 
 
 def _sums() -> list[pl.Expr]:
-    """Sums, null where a part is."""
+    """Sums of the columns; null if any value is null."""
     return [known_sum(pl.col(name)).alias(name) for name in _NUMBERS]
 
 
