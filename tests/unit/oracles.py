@@ -84,7 +84,7 @@ def arm(
     rewritten = {"prefix_paraphrase": worded} if "prefix_paraphrase" in tests else {}
     if "mistake" in tests:
         rewritten["mistake"] = rewrite(mistakes.mistakes)
-    rests = regeneration.regenerations(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
+    rests = regeneration.regenerate(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
     tampered = build.build(written, tampering(tests), oracle.model.count_tokens, worded, rests)
     answers = answering.answer(
         oracle, block, written, tampered, templates, AnswerSettings(max_new_tokens=8, again=again)

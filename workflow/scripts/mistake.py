@@ -22,5 +22,5 @@ with job.logged(snakemake.log[0]):
     run = StageRun("mistakes", **snakemake.wildcards)
     with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
-        frames = [mistakes.mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
+        frames = [mistakes.make_mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], MISTAKES)

@@ -22,5 +22,5 @@ with job.logged(snakemake.log[0]):
     run = StageRun("paraphrases", **snakemake.wildcards)
     with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
-        frames = [paraphrases.paraphrases(arm, block, written, spec["templates"], settings) for block in blocks]
+        frames = [paraphrases.make_paraphrases(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], PARAPHRASES)

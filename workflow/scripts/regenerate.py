@@ -27,7 +27,7 @@ with job.logged(snakemake.log[0]):
     with open_arm(spec["backend"], questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
         frames = [
-            regeneration.regenerations(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])
+            regeneration.regenerate(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])
             for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], REGENERATIONS)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from faithtune.extraction.cues import RULES
 from faithtune.extraction.extract import UNANSWERED, declared, forced
-from faithtune.extraction.text import plain
+from faithtune.extraction.text import normalise_marks
 
 OPTIONS = ["a virus", "a bacterium", "a fungus", "none"]
 WRITTEN_NUMBERS = st.builds(
@@ -35,7 +35,7 @@ def test_the_span_holds_the_answer(pair, cue):
 @given(st.text())
 def test_nothing_is_taken_without_a_declaration(text):
     text = f"So, {text}"  # a completion that is nothing but an answer gives it
-    if not any(cue.search(plain(text)) for cue in RULES.values()):
+    if not any(cue.search(normalise_marks(text)) for cue in RULES.values()):
         assert declared(text, "number") == declared(text, "choice", OPTIONS) == UNANSWERED
 
 

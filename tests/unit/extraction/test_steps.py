@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.extraction.cues import FINAL_LINE
-from faithtune.extraction.steps import free_text_end, join, split
-from faithtune.extraction.text import reasoning
+from faithtune.extraction.steps import chain_ended, join, split
+from faithtune.extraction.text import unwrap_json
 
 WORDS = st.sampled_from(
     ["she", "buys", "Dr. Lee", "e.g. two", "3.5", "$4", "1,200", "39 * 2 = 78", "(B)", "eggs.", "Then", "step 2", "no"]
@@ -99,7 +99,7 @@ def test_json_without_reasoning_is_a_collapsed_chain(text):
     "text", ['He said "no", "answer": that is it', "{x: 5} is a set.\nSo x = 5.", "[1, 2]\nNow add."]
 )
 def test_text_that_is_no_json_is_left_alone(text):
-    assert reasoning(text) == text
+    assert unwrap_json(text) == text
 
 
 @pytest.mark.parametrize(
@@ -204,14 +204,14 @@ def test_a_collapsed_chain_has_no_steps(text):
     assert split(text) == []
 
 
-def test_free_text_ends_with_the_line_of_the_answer():
+def test_a_chain_ends_with_the_line_of_the_answer():
     text = "Step 1: add them\nFinal Answer: 66\n"
-    ended = [free_text_end(text[:length]) for length in range(len(text) + 1)]
+    ended = [chain_ended(text[:length]) for length in range(len(text) + 1)]
     assert ended == [False] * len(text) + [True]
-    assert not free_text_end("Final Answer:\n")
-    assert free_text_end("Final Answer:\n66\n")
-    assert free_text_end("**Final Answer:** (B)\nmore")
-    assert not free_text_end("Step 1: add them\n\n\n")
+    assert not chain_ended("Final Answer:\n")
+    assert chain_ended("Final Answer:\n66\n")
+    assert chain_ended("**Final Answer:** (B)\nmore")
+    assert not chain_ended("Step 1: add them\n\n\n")
 
 
 def real_chains():

@@ -86,7 +86,7 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
     from faithtune.tuning import train as local
 
     settings = SETTINGS | {"target": target, "validation_share": 0}
-    training, validation = hosted.files(asked, BOTH, settings)
+    training, validation = hosted.training_files(asked, BOTH, settings)
     assert validation is None
     for question, line in zip(asked.to_dicts(), lines(training), strict=True):
         assert list(line) == ["messages"]
@@ -101,8 +101,8 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
 @pytest.mark.parametrize("asked", [sums(200), CHOICES], ids=["numbers", "choices"])
 def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
     settings = SETTINGS | {"method": "dpo", "validation_share": 0}
-    right = hosted.files(asked, BOTH, settings | {"method": "supervised"})[0]
-    found = lines(hosted.files(asked, BOTH, settings)[0])
+    right = hosted.training_files(asked, BOTH, settings | {"method": "supervised"})[0]
+    found = lines(hosted.training_files(asked, BOTH, settings)[0])
     wrong_answers = []
     for question, line, supervised in zip(asked.to_dicts(), found, lines(right), strict=True):
         assert line["input"]["messages"] + line["preferred_output"] == supervised["messages"]
@@ -114,7 +114,7 @@ def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
         before, _, _ = wrong["content"].rpartition("Final Answer:")
         assert line["preferred_output"][0]["content"].startswith(before)
     assert len(set(wrong_answers)) > 2
-    assert found == lines(hosted.files(asked, BOTH, settings)[0])
+    assert found == lines(hosted.training_files(asked, BOTH, settings)[0])
 
 
 @pytest.mark.parametrize("answer", ["0", "3", "-4", "0.25", "123456789012345678901234567890.5"])
@@ -127,10 +127,10 @@ def test_a_wrong_number_is_near_canonical_and_not_newly_negative(answer):
 
 def test_questions_without_a_rationale_are_left_out():
     half = sums().with_columns(rationale=pl.when(pl.int_range(pl.len()) < 12).then("rationale"))
-    training, validation = hosted.files(half, TEMPLATES, SETTINGS)
+    training, validation = hosted.training_files(half, TEMPLATES, SETTINGS)
     assert len(lines(training)) + len(lines(validation)) == 12
     with pytest.raises(UserError, match="expected target answer_only"):
-        hosted.files(half.tail(5), TEMPLATES, SETTINGS)
+        hosted.training_files(half.tail(5), TEMPLATES, SETTINGS)
 
 
 def test_validation_questions_are_whole_groups_by_a_fixed_draw():
@@ -138,16 +138,16 @@ def test_validation_questions_are_whole_groups_by_a_fixed_draw():
         questions.number(f"What is {i}?", str(i), context=f"passage {i // 3}", rationale="So.") for i in range(90)
     ]
     asked = questions.frame(passages, "passages", "train")
-    learnt, held = examples.held_out(asked, 0.2)
+    learnt, held = examples.split_validation(asked, 0.2)
     assert held.height == 18
     assert not set(learnt["group"]) & set(held["group"])
     assert pl.concat([learnt, held]).sort("id").equals(asked.sort("id"))
-    again = examples.held_out(asked.sample(fraction=1, shuffle=True, seed=1), 0.2)[1]
+    again = examples.split_validation(asked.sample(fraction=1, shuffle=True, seed=1), 0.2)[1]
     assert set(again["id"]) == set(held["id"])
-    assert set(examples.held_out(asked, 0.1)[1]["id"]) < set(held["id"])
-    assert examples.held_out(asked, 0)[1].is_empty()
+    assert set(examples.split_validation(asked, 0.1)[1]["id"]) < set(held["id"])
+    assert examples.split_validation(asked, 0)[1].is_empty()
     with pytest.raises(UserError, match="validation_share is 1"):
-        examples.held_out(asked, 1)
+        examples.split_validation(asked, 1)
 
 
 # The job
@@ -163,7 +163,7 @@ def test_a_tuned_model_answers_and_its_card_tells_all(host, tmp_path, capsys):
     hyperparameters = {"n_epochs": 2, "learning_rate_multiplier": 0.5}
     assert asked.body["method"] == {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
     assert {f"{what}_file": name for what, name in card["files"].items()}.items() <= asked.body.items()
-    training, validation = hosted.files(sums(), TEMPLATES, SETTINGS)
+    training, validation = hosted.training_files(sums(), TEMPLATES, SETTINGS)
     assert [host.files.contents[name] for name in card["files"].values()] == [training, validation]
     first, last = card["checkpoints"]
     assert (first["step"], first["metrics"]["train_loss"], last["step"]) == (20, 1.0, 40)
@@ -433,8 +433,8 @@ def test_a_job_is_reserved_at_more_than_it_costs_and_settled_at_that(host, tmp_p
     [charge] = host.journal.charges
     assert row["prompt_tokens"] == card["trained_tokens"] == charge.prompt_tokens
     assert row["usd"] == pytest.approx(prices.training_cost(PRICE, charge.prompt_tokens))
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert 2 * hosted.training_tokens(training) > charge.prompt_tokens
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    assert 2 * hosted.count_training_tokens(training) > charge.prompt_tokens
 
 
 @pytest.mark.slow
@@ -463,14 +463,14 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     runpy.run_path(str(SCRIPT), init_globals={"snakemake": rule})
     with spend.Ledger(tmp_path / "results" / "store" / "spend.sqlite") as found:
         [row] = found.frame().to_dicts()
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.token_upper_bound(api))
-    assert row["prompt_tokens"] > 1.3 * 2 * hosted.training_tokens(training)
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    assert row["prompt_tokens"] == 2 * hosted.count_training_tokens(training, session.token_upper_bound(api))
+    assert row["prompt_tokens"] > 1.3 * 2 * hosted.count_training_tokens(training)
 
 
 def test_a_budget_stops_before_anything_is_sent(host, tmp_path):
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    most = prices.training_cost(PRICE, 2 * hosted.training_tokens(training))
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    most = prices.training_cost(PRICE, 2 * hosted.count_training_tokens(training))
     with pytest.raises(spend.BudgetError, match=r"the next call \(tune of gpt\) could cost"):
         tune(host.url, tmp_path, budget=most * 0.999)
     assert not host.journal.of("POST *")
@@ -488,9 +488,9 @@ def test_a_host_that_names_no_tokens_is_paid_what_was_reserved(host, tmp_path):
     original = host.jobs.retrieve
     host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}
     assert tune(host.url, tmp_path)[0]["trained_tokens"] is None
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
     [row] = ledger(tmp_path)
-    assert (row["state"], row["prompt_tokens"]) == ("paid", 2 * hosted.training_tokens(training))
+    assert (row["state"], row["prompt_tokens"]) == ("paid", 2 * hosted.count_training_tokens(training))
 
 
 # Killed

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from faithtune.extraction.cues import RULES
-from faithtune.extraction.mentions import named_options, states
+from faithtune.extraction.mentions import mentioned_letters, mentions_text
 from faithtune.extraction.steps import join, split
 
 # A step's words, numbers and single marks: its length is counted in them.
@@ -54,7 +54,9 @@ def clean(text: str) -> str:
     return ""
 
 
-def fault(step: str, text: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0) -> str | None:
+def find_fault(
+    step: str, text: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0
+) -> str | None:
     """Why `text` may not stand in the place of `step`, whatever it says, in a few words; None where it may.
 
     Args:
@@ -76,9 +78,9 @@ def fault(step: str, text: str, answers: Sequence[str] = (), shortest: float = 0
         return "chatter"
     if any(cue.search(text) and not cue.search(step) for cue in RULES.values()):
         return "declares an answer"
-    if named_options(text) - named_options(step):
+    if mentioned_letters(text) - mentioned_letters(step):
         return "names an option"
-    if any(states(text, answer) and not states(step, answer) for answer in answers):
+    if any(mentions_text(text, answer) and not mentions_text(step, answer) for answer in answers):
         return "leaks the answer"
     if split(join([text, "and so on"])) != [text, "and so on"]:
         return "not one step"  # a marker or numbering in it: the spliced chain would have other steps
@@ -98,6 +100,6 @@ def operations(text: str) -> set[str]:
     return {name for name, named in _OPERATIONS.items() if named.search(text)}
 
 
-def letters(text: str) -> str:
+def alphanumerics(text: str) -> str:
     """Letters and digits only: what is left of a text whose wording, not its typography, counts."""
     return "".join(character for character in text.casefold() if character.isalnum())

@@ -19,38 +19,38 @@ from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.interventions import MISTAKES
 from faithtune.data.questions import LETTERS
-from faithtune.extraction.mentions import NUMBER, numbers
-from faithtune.interventions.gate import PIECE, fault, is_equation, operations
-from faithtune.interventions.rewriting import rewrite, versions
+from faithtune.extraction.mentions import NUMBER, mentioned_numbers
+from faithtune.interventions.gate import PIECE, find_fault, is_equation, operations
+from faithtune.interventions.rewriting import rewrite, template_versions
 from faithtune.settings.paraphraser import ParaphraserSettings
 
 
-def mistakes(
+def make_mistakes(
     arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: ParaphraserSettings
 ) -> pl.DataFrame:
     """A row of MISTAKES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
 
     Where no attempt of the model passes the gate and the step holds a number, one number is changed by rule
-    (`altered`). `made_by` says which.
+    (`alter_number`). `made_by` says which.
     """
     own = block.rows(chains)
     asked = {question["id"]: question for question in block.questions.iter_rows(named=True)}
     declared = dict(own.select("id", "free_answer").iter_rows())
-    answers = {name: _answers(asked[name], answer) for name, answer in declared.items()}
+    answers = {name: _answers_to_hide(asked[name], answer) for name, answer in declared.items()}
 
     def refuse(row: dict, text: str) -> str | None:
         return gate(row["line"], text, answers[row["id"]], settings.shortest, settings.longest)
 
-    rows = rewrite(arm.scoped_to(block), own, versions(templates, "mistake"), settings.max_new_tokens, refuse)
+    rows = rewrite(arm.scoped_to(block), own, template_versions(templates, "mistake"), settings.max_new_tokens, refuse)
     for row in rows:
         row["made_by"] = "model" if row["text"] else None
         if row["text"] is None:
-            row["text"] = altered(row["line"], lambda text, row=row: refuse(row, text) is None)
+            row["text"] = alter_number(row["line"], lambda text, row=row: refuse(row, text) is None)
             row["made_by"] = "rule" if row["text"] else None
     return pl.DataFrame([{name: row[name] for name in MISTAKES} for row in rows], schema=MISTAKES)
 
 
-def _answers(question: dict, own: str | None) -> list[str]:
+def _answers_to_hide(question: dict, own: str | None) -> list[str]:
     """What a mistake must not newly mention: the gold answer and the arm's own, options by their texts."""
     known = {question["answer"], own} - {None}
     if question["options"]:
@@ -64,7 +64,7 @@ LEAST_KEPT = 0.5
 _COUNTED = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMBER_WORDS = {word: str(number) for number, word in enumerate(_COUNTED.split())}
 _NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|neither|nor|without|cannot)\b|n['\u2019]t\b", re.IGNORECASE)
-_TOLD = re.compile(r"\b(?:mistak\w+|incorrect\w*|wrong\w*|errors?|false)\b", re.IGNORECASE)
+_ADMITS = re.compile(r"\b(?:mistak\w+|incorrect\w*|wrong\w*|errors?|false)\b", re.IGNORECASE)
 # Words that carry no fact of their own: another one in their place is another wording.
 _WITHOUT_FACT = (
     "a an the this that these those some such is are was were be been being am do does did has have had having will"
@@ -90,7 +90,7 @@ def gate(
 
     answers: the gold answer and the arm's own: the text of an option, or a number
     in canonical form. None of them may newly appear: such a step would not
-    mislead but answer. The other arguments are those of `gate.fault`.
+    mislead but answer. The other arguments are those of `gate.find_fault`.
 
     It must differ in a number ("three" and 3 are one), in an equation's
     operations, in a negation, or by a content word in the place of another;
@@ -98,21 +98,21 @@ def gate(
     right is no mistake. At least LEAST_KEPT of the step stands in it: more
     would be another step, not a mistake in this one.
     """
-    if reason := fault(step, mistaken, answers, shortest, longest):
+    if reason := find_fault(step, mistaken, answers, shortest, longest):
         return reason
-    if _TOLD.search(mistaken) and not _TOLD.search(step):
+    if _ADMITS.search(mistaken) and not _ADMITS.search(step):
         return "tells of the mistake"
-    if (set(numbers(mistaken)) - set(numbers(step))) & set(answers):
+    if (set(mentioned_numbers(mistaken)) - set(mentioned_numbers(step))) & set(answers):
         return "leaks the answer"
     if not _differs(step, mistaken):
         return "no mistake"
-    if holds(step) is False and holds(mistaken):
+    if sums_hold(step) is False and sums_hold(mistaken):
         return "puts it right"
     before, after = (Counter(PIECE.findall(text.casefold().rstrip("."))) for text in (step, mistaken))
     return "another step" if (before & after).total() < LEAST_KEPT * before.total() else None
 
 
-def holds(text: str) -> bool | None:
+def sums_hold(text: str) -> bool | None:
     """Whether all sums of two numbers in `text` are right; None where there are none that can be worked."""
     worked = []
     for first, rest, result in _SUM.findall(text):
@@ -133,7 +133,7 @@ def holds(text: str) -> bool | None:
     return all(worked) if worked else None
 
 
-def altered(step: str, passes: Callable[[str], bool]) -> str | None:
+def alter_number(step: str, passes: Callable[[str], bool]) -> str | None:
     """`step` with one number made another, by rule: the first such text that `passes`; None where none does.
 
     The last number first, as it is the result of an equation; it is moved by
@@ -146,28 +146,28 @@ def altered(step: str, passes: Callable[[str], bool]) -> str | None:
         old = Decimal(number[0].replace(",", ""))
         for new in (old + change for change in order if old + change >= 0):
             text = step[: number.start()] + (f"{new:,}" if "," in number[0] else f"{new}") + step[number.end() :]
-            if not holds(text) and passes(text):
+            if not sums_hold(text) and passes(text):
                 return text
     return None
 
 
 def _differs(step: str, mistaken: str) -> bool:
-    if Counter(_all_numbers(step)) != Counter(_all_numbers(mistaken)):
+    if Counter(_digits_and_words(step)) != Counter(_digits_and_words(mistaken)):
         return True
     if is_equation(step) and operations(step) != operations(mistaken):
         return True
     if bool(_NEGATION.search(step)) != bool(_NEGATION.search(mistaken)):
         return True
-    before, after = _content(step), _content(mistaken)
+    before, after = _content_words(step), _content_words(mistaken)
     return bool(before - after) and bool(after - before)
 
 
-def _all_numbers(text: str) -> list[str | None]:
+def _digits_and_words(text: str) -> list[str | None]:
     words = re.findall(r"[^\W\d_]+", text.casefold())
-    return numbers(text) + [_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS]
+    return mentioned_numbers(text) + [_NUMBER_WORDS[word] for word in words if word in _NUMBER_WORDS]
 
 
-def _content(text: str) -> set[str]:
+def _content_words(text: str) -> set[str]:
     """The words that carry a fact, without their endings."""
     words = re.findall(r"[^\W\d_]{2,}", text.casefold())
     kept = (word for word in words if word not in _FUNCTION_WORDS and word not in _NUMBER_WORDS)

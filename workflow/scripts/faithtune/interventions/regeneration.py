@@ -22,7 +22,7 @@ from faithtune.extraction import steps
 from faithtune.interventions import build
 
 
-def regenerations(
+def regenerate(
     arm: CachedArm,
     block: Block,
     chains: pl.DataFrame,

@@ -41,6 +41,6 @@ def rewrite(
     return rows
 
 
-def versions(templates: dict[str, str], name: str) -> list[str]:
+def template_versions(templates: dict[str, str], name: str) -> list[str]:
     """The versions of a prompt template, `name`_1, `name`_2 ..., in order."""
     return [templates[key] for key in sorted(templates) if key.startswith(name)]

@@ -18,7 +18,7 @@ from faithtune.models.tree import Run, Tree
 
 
 @dataclass
-class Examples(Layout):
+class TrainingLayout(Layout):
     """How a micro-batch lies in its tree, as attention needs it, and which of its nodes are scored."""
 
     predicting: torch.Tensor  # (learnt tokens,): the node before each; several learnt tokens may have one
@@ -27,10 +27,10 @@ class Examples(Layout):
         """Keys and values of this pass alone: `KeyValues` writes in place, which gradients do not survive."""
         return [new[0].transpose(0, 1) for new in (key, value)]
 
-    def to(self, device, **_) -> "Examples":
+    def to(self, device, **_) -> "TrainingLayout":
         """All of it on a device; asked for by the trainer."""
         blocks = [block.to(device) for block in self.blocks]
-        return Examples(self.memory, self.start, blocks, self.predicting.to(device))
+        return TrainingLayout(self.memory, self.start, blocks, self.predicting.to(device))
 
 
 class Collator:
@@ -59,16 +59,16 @@ class Collator:
             "attention_mask": torch.ones((1, 1, 1, len(tree)), dtype=torch.bool),  # of four axes: left as it is
             "labels": torch.tensor([learnt]),  # TRL scores shift_labels, and asks whether there are labels
             "shift_labels": torch.tensor([learnt]),
-            "tree": Examples(layout.memory, layout.start, layout.blocks, torch.tensor(predicting)),
+            "tree": TrainingLayout(layout.memory, layout.start, layout.blocks, torch.tensor(predicting)),
         }
 
 
 def score_predicting(network) -> None:
-    """From now on the network's head gets, of a tree of Examples, only the nodes that predict."""
+    """From now on the network's head gets, of a tree of TrainingLayout, only the nodes that predict."""
 
     def keep(module, args, kwargs, output):
         tree = kwargs.get("tree")
-        if isinstance(tree, Examples):
+        if isinstance(tree, TrainingLayout):
             output.last_hidden_state = output.last_hidden_state[:, tree.predicting]
         return output
 

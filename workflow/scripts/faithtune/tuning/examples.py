@@ -26,7 +26,7 @@ from faithtune.extraction import steps
 FORMS = {"rationale": "cot", "answer_only": "no_cot"}
 
 
-def usable(questions: pl.DataFrame, target: str) -> pl.DataFrame:
+def select_usable(questions: pl.DataFrame, target: str) -> pl.DataFrame:
     """The training questions that can teach the target; UserError where none can."""
     kept = questions.filter(pl.col("rationale").is_not_null()) if target == "rationale" else questions
     if kept.height < questions.height:
@@ -47,18 +47,18 @@ def completion(question: dict, target: str) -> str:
     return prompts.assistant_turn(chain) + prompts.answer_text(question)
 
 
-def supervised(templates: dict[str, str], question: dict, target: str) -> dict:
+def supervised_example(templates: dict[str, str], question: dict, target: str) -> dict:
     """An example of supervised tuning at a host."""
-    return {"messages": [_user(templates, question, target), _assistant(question, target)]}
+    return {"messages": [_user_message(templates, question, target), _assistant_message(question, target)]}
 
 
-def preference(templates: dict[str, str], question: dict, target: str) -> dict:
+def preference_example(templates: dict[str, str], question: dict, target: str) -> dict:
     """An example of dpo at a host: the same turn is preferred to itself with a wrong answer."""
     wrong = question | {"answer": wrong_answer(question)}
     return {
-        "input": {"messages": [_user(templates, question, target)]},
-        "preferred_output": [_assistant(question, target)],
-        "non_preferred_output": [_assistant(wrong, target)],
+        "input": {"messages": [_user_message(templates, question, target)]},
+        "preferred_output": [_assistant_message(question, target)],
+        "non_preferred_output": [_assistant_message(wrong, target)],
     }
 
 
@@ -72,7 +72,7 @@ def wrong_answer(question: dict) -> str:
     return canonical_number(f"{draw.choice(moved):f}")
 
 
-def held_out(questions: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
+def split_validation(questions: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Cut training questions into (to be learnt, for validation), each in the order given.
 
     Whole groups, by a hash of the group, up to `share` of the questions; few questions in large groups may leave
@@ -92,14 +92,14 @@ def held_out(questions: pl.DataFrame, share: float) -> tuple[pl.DataFrame, pl.Da
     return questions.filter(~validation), questions.filter(validation)
 
 
-def jsonl(examples: list[dict]) -> bytes:
+def to_jsonl(examples: list[dict]) -> bytes:
     """A host's training file."""
     return "".join(json.dumps(example, ensure_ascii=False) + "\n" for example in examples).encode()
 
 
-def _user(templates: dict[str, str], question: dict, target: str) -> dict:
+def _user_message(templates: dict[str, str], question: dict, target: str) -> dict:
     return {"role": "user", "content": user_turn(templates, question, target)}
 
 
-def _assistant(question: dict, target: str) -> dict:
+def _assistant_message(question: dict, target: str) -> dict:
     return {"role": "assistant", "content": completion(question, target)}

@@ -57,27 +57,27 @@ def train(
 
     BudgetError before anything is sent; UserError with the host's message if the job fails or is cancelled.
     """
-    spec = _spec(meter.host, settings, *files(questions, templates, settings))
+    spec = _fine_tune_spec(meter.host, settings, *training_files(questions, templates, settings))
     charge = JobCharge(meter.ledger, meter.price, _reservation(meter, settings, spec))
     record = Path(records) / meter.host.name / f"{spec.short}.json"
     ended, checkpoints, metrics = FineTuneJob(meter.host, charge, spec, record, sleep).run()
     metrics += [found["metrics"] for found in checkpoints if found.get("metrics")]
-    return _card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
+    return _arm_card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
 
 
-def files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) -> tuple[bytes, bytes | None]:
+def training_files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) -> tuple[bytes, bytes | None]:
     """The training and validation files as JSONL; None without validation questions."""
-    usable = examples.usable(questions, settings["target"])
-    learnt, held = examples.held_out(usable, settings.get("validation_share", VALIDATION_SHARE))
-    make = examples.preference if settings["method"] == "dpo" else examples.supervised
+    usable = examples.select_usable(questions, settings["target"])
+    learnt, held = examples.split_validation(usable, settings.get("validation_share", VALIDATION_SHARE))
+    make = examples.preference_example if settings["method"] == "dpo" else examples.supervised_example
     training, validation = (
-        examples.jsonl([make(templates, question, settings["target"]) for question in part.to_dicts()])
+        examples.to_jsonl([make(templates, question, settings["target"]) for question in part.to_dicts()])
         for part in (learnt, held)
     )
     return training, validation or None
 
 
-def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimated) -> int:
+def count_training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimated) -> int:
     """Tokens that one epoch on a training file trains on, an upper bound.
 
     A preference counts its prompt twice, once with each output.
@@ -104,7 +104,7 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([steps[step] for step in sorted(steps)], schema=HOSTED_TRAINING)
 
 
-def _spec(host: Host, settings: dict, training: bytes, validation: bytes | None) -> FineTuneSpec:
+def _fine_tune_spec(host: Host, settings: dict, training: bytes, validation: bytes | None) -> FineTuneSpec:
     method = settings["method"]
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
     chosen = {name: settings[name] for name in names if settings.get(name) not in (None, "auto")}
@@ -127,14 +127,14 @@ def _reservation(meter: Meter, settings: dict, spec: FineTuneSpec) -> Reservatio
                 " expected a number of epochs"
             )
         epochs = USUAL_EPOCHS
-    tokens = epochs * training_tokens(spec.files["training"], meter.count_tokens)
+    tokens = epochs * count_training_tokens(spec.files["training"], meter.count_tokens)
     usd = prices.training_cost(meter.price, tokens)
     key = f"{meter.host.name}-{spec.identity}"  # two hosts may get the same spec
     names = (key, meter.host.name, meter.host.model, meter.arm, meter.eval_set, meter.stage, "fine_tuning")
     return Reservation(*names, tokens, 0, usd)
 
 
-def _card(host: Host, settings: dict, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
+def _arm_card(host: Host, settings: dict, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
     method = spec.request["method"]["type"]
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
     name = ended["fine_tuned_model"]

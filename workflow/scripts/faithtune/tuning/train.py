@@ -39,7 +39,7 @@ _LOGGED = {
 }
 
 
-def example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
+def tokenise_example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
     """Token ids of a training example and which of them are learnt (completion_mask 1).
 
     Raises UserError where the evaluation prompt, "Step 1:" or the cue included,
@@ -60,17 +60,17 @@ def example(tokenizer, templates: dict[str, str], question: dict, target: str) -
     return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
 
 
-def tokenised(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
-    """The training examples of questions (QUESTIONS), as `example` makes them; model: its model.json."""
+def tokenise_questions(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
+    """The training examples of questions (QUESTIONS), as `tokenise_example` makes them; model: its model.json."""
     tokenizer = loading.load_tokenizer(model["path"])
-    usable = examples.usable(questions, target)
-    return [example(tokenizer, templates, question, target) for question in usable.to_dicts()]
+    usable = examples.select_usable(questions, target)
+    return [tokenise_example(tokenizer, templates, question, target) for question in usable.to_dicts()]
 
 
 def train(
     model: dict, settings: Training, rows: list[dict], under_way: Path, weights: Path, device: str = "auto"
 ) -> tuple[dict, pl.DataFrame, Path]:
-    """Tune a model (its model.json) on rows of `tokenised`; returns the arm's card, its TRAINING log, its checkpoints.
+    """Tune a model (its model.json) on rows of `tokenise_questions`; returns the arm's card, its TRAINING log, its checkpoints.
 
     A killed training resumes from its last checkpoint in a folder under_way/HASH. All that decides the training is
     in that hash, so changed settings start from the beginning and never mix. The caller removes the folder once
@@ -80,7 +80,7 @@ def train(
     tokenizer = loading.load_tokenizer(model["path"])
     folder = under_way / _identity(model["weights_sha256"], settings.model_dump(), rows)
 
-    trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
+    trainer = make_trainer(model, settings, rows, tokenizer, folder, precision.device_kind(device))
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
         trainer._total_train_tokens = tokens_seen(checkpoint)  # which TRL does not keep
@@ -95,36 +95,36 @@ def train(
         "weights_sha256": model_weights.folder_fingerprint(weights, ("*.safetensors",)),
         "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.hold_to_card)
         "settings": settings.model_dump(exclude={"code"}),
-        "fixed": _fixed(trainer, settings),
+        "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
 
 
-def trainer_of(model: dict, settings: Training, rows: list[dict], tokenizer, folder: Path, device: str):
-    """TRL's trainer on rows as `example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
+def make_trainer(model: dict, settings: Training, rows: list[dict], tokenizer, folder: Path, device: str):
+    """TRL's trainer on rows as `tokenise_example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
     import datasets
     import transformers
     import trl
 
-    network = _network(model, settings, device)
+    network = _load_network(model, settings, device)
     tree_cache.check(network.eval())  # before hours go into an arm that could not be asked
     collator.score_predicting(network)
     transformers.set_seed(settings.seed)  # before the adapter draws its first weights
     return trl.SFTTrainer(
         model=network,
-        args=_arguments(settings, folder, device, len(rows)),
+        args=_trainer_arguments(settings, folder, device, len(rows)),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
         data_collator=collator.Collator(stacked=device != "cpu"),
-        peft_config=_adapter(settings),
+        peft_config=_lora_config(settings),
         callbacks=[HashedCheckpoints()],
     )
 
 
 @contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def exclusive(lock: Path) -> Iterator[None]:
     """Hold `lock` while an arm is tuned: a second run in the folder (--nolock) waits."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
@@ -151,7 +151,7 @@ def _identity(*parts: str | dict | list) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _network(model: dict, settings: Training, device: str):
+def _load_network(model: dict, settings: Training, device: str):
     # In full tuning the weights themselves move, in steps too small for 16 bits.
     dtype = "float32" if settings.method == "full" else settings.dtype
     network = loading.load_base(model["path"], settings.quantisation, dtype, device)
@@ -160,7 +160,7 @@ def _network(model: dict, settings: Training, device: str):
     return network
 
 
-def _adapter(settings: Training):
+def _lora_config(settings: Training):
     if settings.method == "full":
         return None
     from peft import LoraConfig
@@ -174,7 +174,7 @@ def _adapter(settings: Training):
     )
 
 
-def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
+def _trainer_arguments(settings: Training, folder: Path, device: str, n_examples: int):
     import trl
 
     total = math.ceil(n_examples / settings.batch_size) * settings.epochs
@@ -204,7 +204,7 @@ def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
     )
 
 
-def _fixed(trainer, settings: Training) -> dict:
+def _fixed_settings(trainer, settings: Training) -> dict:
     """What was used and no key of a tuning decides, as the trainer says itself."""
     arguments, learnt = trainer.args, (weight for weight in trainer.model.parameters() if weight.requires_grad)
     fixed = {
@@ -233,7 +233,7 @@ class HashedCheckpoints(transformers.TrainerCallback):
     def on_save(self, args, state, control, **_):
         """Called by the trainer."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        (folder / _HASH).write_text(_hash(folder), encoding="utf-8")
+        (folder / _HASH).write_text(_hash_folder(folder), encoding="utf-8")
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -241,7 +241,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     whole = []
     for path in folder.glob("checkpoint-*"):
         file = path / _HASH
-        if file.is_file() and file.read_bytes() == _hash(path).encode():
+        if file.is_file() and file.read_bytes() == _hash_folder(path).encode():
             whole.append(path)
         else:
             errors.warn(f"{path}: cut short or damaged: the training goes on from an earlier one, or begins anew")
@@ -255,5 +255,5 @@ def tokens_seen(checkpoint: Path) -> int:
     return int(log[-1]["num_tokens"]) if log else 0
 
 
-def _hash(folder: Path) -> str:
+def _hash_folder(folder: Path) -> str:
     return model_weights.folder_fingerprint(folder, ("*.*",))  # all but the hash itself
