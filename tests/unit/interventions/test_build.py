@@ -210,7 +210,7 @@ def test_truncated_and_collapsed_chains_are_only_put_on_record():
 
 
 def test_a_filler_that_tokens_swallow_is_named():
-    with pytest.raises(UserError, match="filler: '_'"):
+    with pytest.raises(UserError, match="filler: repeating '_'"):
         filler(["a b"], 0, "_", lambda text: len(text.split()))
 
 

@@ -92,7 +92,7 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
         assert list(line) == ["messages"]
         user, assistant = line["messages"]
         assert (user["role"], assistant["role"]) == ("user", "assistant")
-        own = local.example(Characters(), BOTH, question, target)
+        own = local.tokenise_example(Characters(), BOTH, question, target)
         prompt = own["completion_mask"].index(1)
         assert "".join(map(chr, own["input_ids"][:prompt])) == f"{user['content']}\n\n"
         assert "".join(map(chr, own["input_ids"][prompt:])) == f"{assistant['content']}\0"
@@ -479,7 +479,7 @@ def test_a_budget_stops_before_anything_is_sent(host, tmp_path):
 
 
 def test_a_budget_needs_the_number_of_epochs(host, tmp_path):
-    with pytest.raises(UserError, match="the host is to choose n_epochs of ft-sums-42"):
+    with pytest.raises(UserError, match="n_epochs of ft-sums-42 is left to the host"):
         tune(host.url, tmp_path, budget=10, n_epochs="auto")
     assert tune(host.url, tmp_path, n_epochs=None)[0]["hyperparameters"]["n_epochs"] == 3
 

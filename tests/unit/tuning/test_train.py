@@ -253,7 +253,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
     capsys.readouterr()
     assert tune.last_checkpoint(folder) == folder / "checkpoint-4"
     assert not (folder / "checkpoint-6").exists()
-    assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
+    assert f"warning: {folder}/checkpoint-6: incomplete or damaged" in capsys.readouterr().err
     assert tune.last_checkpoint(folder / "nosuch") is None
 
 
@@ -270,7 +270,7 @@ def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
     (tmp_path / "checkpoint-8/adapter_model.safetensors").write_bytes(bytes([8]) * 8 + b"9")
     assert tune.last_checkpoint(tmp_path).name == "checkpoint-6"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
-    assert capsys.readouterr().err.count("cut short or damaged") == 2
+    assert capsys.readouterr().err.count("incomplete or damaged") == 2
 
 
 @pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
@@ -307,7 +307,7 @@ def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, monkeypatch):
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    assert lines == [f"another run tunes this arm (it holds {lock}): waiting for it"]
+    assert lines == [f"another run is tuning this arm (it holds {lock}): waiting for it"]
 
 
 class Killed(Exception):

@@ -1,7 +1,7 @@
-"""Paraphrases of all steps of an arm's chains, by one frozen paraphraser, and the gate that a paraphrase must pass.
+"""Paraphrases each step of an arm's chains with one frozen model, through a gate.
 
-A paraphrase must change the wording and nothing else. Otherwise the test measures something else: a lost number is a
-mistake, a leaked answer a hint, an unchanged text no intervention.
+A paraphrase must change the wording and nothing else: a lost number would be a mistake, a leaked answer a hint, an
+unchanged text no intervention.
 """
 
 import re
@@ -22,7 +22,7 @@ from faithtune.settings.paraphraser import ParaphraserSettings
 def make_paraphrases(
     arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: ParaphraserSettings
 ) -> pl.DataFrame:
-    """A row of PARAPHRASES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
+    """PARAPHRASES: a row for each step of the block's chains that are not truncated; arm: the paraphraser.
 
     A paraphrase must not newly mention an option's text.
     """
@@ -39,14 +39,13 @@ def make_paraphrases(
 def gate(
     step: str, paraphrase: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0
 ) -> str | None:
-    """Why `paraphrase` may not stand for `step`, in a few words; None where it may (arguments: `gate.find_fault`).
+    """Why `paraphrase` cannot stand for `step`, in a few words; None if it can. Arguments: see `gate.find_fault`.
 
-    Numbers are compared as a multiset of digits: "three" for "3" is refused,
-    as it would take a parser to tell it from a changed number. An equation
-    must keep its operations, as signs or in words, and the order of its
-    numbers, which only "from" may change ("12 away from 78"): small models
-    write "23 is 32 times 9" for "23 + 9 = 32". A statement in words whose
-    parts change place passes; no rule here reads meaning.
+    The multisets of numbers in digits must be equal, so "three" for "3" is
+    refused. An equation must keep its operations, as signs or in words, and the
+    order of its numbers, which only "from" may change ("12 away from 78"): small
+    models write "23 is 32 times 9" for "23 + 9 = 32". The rules cannot read
+    meaning: a statement whose parts change places passes.
     """
     if reason := find_fault(step, paraphrase, answers, shortest, longest):
         return reason

@@ -1,9 +1,7 @@
-"""Tuning through a host's fine-tuning endpoint: a job that is created once, waited for, and becomes an arm.
+"""Tunes a model through a host's fine-tuning endpoint, with one job per arm (`hosts/finetune_jobs.py`).
 
-    train           files of examples -> the host's job (`finetune_jobs`) -> the arm's card and its training log
-
-The job is identified by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
-every id that the host returns, each written before the next step: a re-run attaches to the job.
+A job is identified by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
+every id that the host returns, written before the next step, so that a rerun attaches to the same job.
 """
 
 import hashlib
@@ -27,9 +25,9 @@ from faithtune.tuning import examples
 
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 VALIDATION_SHARE = 0.1
-# Assumed if the host chooses: hosts' choice for files of the usual size.
+# Assumed if the host chooses the number of epochs: its choice for files of usual size.
 USUAL_EPOCHS = 3
-# Tokens that a host's format adds to each message, an upper bound.
+# Upper bound of the tokens that a host's format adds to each message.
 MESSAGE_TOKENS = 8
 
 _LOGGED = {
@@ -53,9 +51,9 @@ def train(
     """Tune the host's model on training questions; returns the arm's card and its HOSTED_TRAINING log.
 
     settings: method (supervised | dpo), target, seed; optional: validation_share, n_epochs, batch_size,
-    learning_rate_multiplier and, for dpo, beta; the host chooses what is missing or "auto".
+    learning_rate_multiplier and, for dpo, beta. The host chooses hyperparameters that are missing or "auto".
 
-    BudgetError before anything is sent; UserError with the host's message if the job fails or is cancelled.
+    Raises BudgetError before sending anything, and UserError with the host's message if the job fails or is cancelled.
     """
     spec = _fine_tune_spec(meter.host, settings, *training_files(questions, templates, settings))
     charge = JobCharge(meter.ledger, meter.price, _reservation(meter, settings, spec))
@@ -66,7 +64,7 @@ def train(
 
 
 def training_files(questions: pl.DataFrame, templates: dict[str, str], settings: dict) -> tuple[bytes, bytes | None]:
-    """The training and validation files as JSONL; None without validation questions."""
+    """The training and validation files as JSONL; (..., None) without validation questions."""
     usable = examples.select_usable(questions, settings["target"])
     learnt, held = examples.split_validation(usable, settings.get("validation_share", VALIDATION_SHARE))
     make = examples.preference_example if settings["method"] == "dpo" else examples.supervised_example
@@ -78,9 +76,9 @@ def training_files(questions: pl.DataFrame, templates: dict[str, str], settings:
 
 
 def count_training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimated) -> int:
-    """Tokens that one epoch on a training file trains on, an upper bound.
+    """Upper bound of the tokens that one epoch on a training file trains on.
 
-    A preference counts its prompt twice, once with each output.
+    A preference counts its prompt with each of the two outputs.
     """
     total = 0
     for line in training.splitlines():
@@ -118,12 +116,12 @@ def _fine_tune_spec(host: Host, settings: dict, training: bytes, validation: byt
 
 
 def _reservation(meter: Meter, settings: dict, spec: FineTuneSpec) -> Reservation:
-    """The job as the ledger reserves it: the price of an epoch times the number of epochs."""
+    """The ledger's reservation for the job: the price of an epoch times the number of epochs."""
     epochs = settings.get("n_epochs")
     if epochs in (None, "auto"):
         if meter.ledger.budget_usd is not None:
             raise UserError(
-                f"config: budget_usd is set, but the host is to choose n_epochs of {meter.arm}, so its cost is unknown;"
+                f"config: budget_usd is set, but n_epochs of {meter.arm} is left to the host, so its cost is unknown;"
                 " expected a number of epochs"
             )
         epochs = USUAL_EPOCHS
