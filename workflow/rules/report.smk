@@ -156,9 +156,9 @@ rule items:
     """The item viewer of one evaluation set: every question, chain, intervention and answer, for people to look at."""
     input:
         questions="results/questions/{eval_set}.eval.parquet",
-        chains=lambda wc: per_pair("chains", wc.eval_set),
-        interventions=lambda wc: per_pair("interventions", wc.eval_set, kinds=ASKED),
-        answers=lambda wc: per_pair("answers", wc.eval_set),
+        chains=lambda wc: get_stage_files("chains", wc.eval_set),
+        interventions=lambda wc: get_stage_files("interventions", wc.eval_set, kinds=ASKED),
+        answers=lambda wc: get_stage_files("answers", wc.eval_set),
     output:
         directory("results/report/items/{eval_set}"),
     log:
