@@ -67,7 +67,7 @@ def test_a_package_that_snakemake_lacks_is_named_in_one_line(folder, tmp_path):
     (tmp_path / "lacking/polars.py").write_text("raise ModuleNotFoundError(\"No module named 'polars'\")")
     done = snakemake(folder, "-n", PYTHONPATH=str(tmp_path / "lacking"))
     assert done.returncode != 0
-    assert "faithtune: No module named 'polars': install what envs/analysis.yaml names" in done.stdout
+    assert "faithtune: No module named 'polars': install the packages of envs/analysis.yaml" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -1,5 +1,5 @@
 rule estimates:
-    """Answers read at each kept fraction alpha, and every figure of the study with its interval, one a row."""
+    """Answers at each kept fraction alpha, and every estimate of the study with its interval, one per row."""
     input:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY.eval_sets),
         chains=get_stage_files("chains"),

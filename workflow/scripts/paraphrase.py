@@ -1,4 +1,4 @@
-"""Put each step of an arm's chains in other words."""
+"""Paraphrase each step of an arm's chains."""
 
 from faithtune.jobs import job
 

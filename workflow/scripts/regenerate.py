@@ -1,4 +1,4 @@
-"""Let an arm write the rest of its chains after tampered steps."""
+"""Have an arm regenerate the rest of its chains after tampered steps."""
 
 from faithtune.jobs import job
 
