@@ -1,4 +1,4 @@
-"""faithtune as a module of another workflow: the manual's Snakefile, run in a folder of its own."""
+"""faithtune as a module of another workflow: the manual's Snakefile, run in its own folder."""
 
 import os
 import re
@@ -24,7 +24,7 @@ PATH = '"faithtune/workflow/Snakefile"'
 
 
 def snakefile() -> str:
-    """As the manual has it."""
+    """The manual's Snakefile."""
     manual = (ROOT / "docs/running.md").read_text()
     return re.search(r"## As a module.*?```python\n(.*?)```", manual, re.DOTALL)[1]
 
@@ -83,7 +83,7 @@ def test_a_prefix_keeps_a_study_apart(folder):
 
 
 def test_a_module_on_github(folder, tmp_path_factory):
-    """The repository lies here: git is told so, and Snakemake clones it as it would any."""
+    """git redirects the address to the local repository, and Snakemake clones it as usual."""
     origin = tmp_path_factory.mktemp("github")
     repository = origin / "owner/faithtune"
     for name in ("workflow", "resources", "envs"):
