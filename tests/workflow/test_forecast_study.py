@@ -113,5 +113,5 @@ def test_the_ledger_is_a_table(study):
     assert not study.snakemake("-n", "--quiet", "rules", "--", *TARGETS).stdout.count("spend ")
 
 
-def test_an_estimate_is_made_anew_whenever_it_is_asked_for(study):
+def test_a_forecast_is_made_again_whenever_it_is_a_target(study):
     assert "estimate" in study.snakemake("-n", "--", "estimate").stdout.split("Job stats:")[1]

@@ -16,7 +16,7 @@ from study import ROOT, Study
 
 # An arm that differs from a faithful oracle in three respects; test_oracle_configuration.py tests each alone.
 STRAINED = {"strained-boxes-0": {"noise": 0.2, "collapse": 0.4, "truncated": 0.3}}
-# How often two answers agree, with the same and with different intents; noise agrees with one of three options by chance.
+# How often two answers agree, with the same and with different intents; noise agrees by chance, one of three options.
 SAME = {"arithmetic": 0.8**2, "colours": 0.8**2 + 0.2**2 / 2}
 DIFFER = {"arithmetic": 0.0, "colours": (1 - SAME["colours"]) / 2}
 # (arm, test, metric) -> truth, at α = 0.5 for tests with α. Chains have at least 3 steps, so α = 0.5 removes a step.
@@ -104,7 +104,7 @@ def test_seeds_are_pooled(finished):
     assert counts == {"base": (150, 1), "tuned-boxes": (450, 3)} | {arm[:-2]: (150, 1) for arm in STRAINED}
 
 
-def test_the_unanswered_are_told(finished):
+def test_unanswered_questions_are_reported(finished):
     row = estimates(finished).filter(model="oracle", arm="tuned-boxes", eval_set="arithmetic", test="cot")
     row = row.filter(metric="accuracy").row(0, named=True)
     assert 0 < row["n_unanswered"] < 90

@@ -105,7 +105,7 @@ def test_how_a_server_is_asked_makes_nothing_stale(served, monkeypatch):
     assert "Nothing to be done" in told
 
 
-def test_a_server_that_does_not_know_an_arm_is_told(served, monkeypatch):
+def test_a_server_that_does_not_know_an_arm_is_reported(served, monkeypatch):
     """A server started before the arm was tuned must not answer with another model."""
     _, tuned = served.peer.networks
     with server(served, without=tuned) as standin:

@@ -53,7 +53,7 @@ def test_an_oracle_added_leaves_all_others_alone(study):
     assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
 
 
-def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_anew(study):
+def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):
     study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
     asked = dict.fromkeys(PER_SET, 4)
     assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}

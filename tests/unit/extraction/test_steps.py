@@ -16,7 +16,7 @@ WORDS = st.sampled_from(
     ["she", "buys", "Dr. Lee", "e.g. two", "3.5", "$4", "1,200", "39 * 2 = 78", "(B)", "eggs.", "Then", "step 2", "no"]
 )
 CLEAN_STEP = st.lists(WORDS, min_size=1, max_size=6).map(lambda words: "Now " + " ".join(words) + " left.")
-# Pieces that trip splitters, glued at random.
+# Pieces that confuse splitters, joined at random.
 PIECES = st.sampled_from(
     [
         "Step 1:",
@@ -70,7 +70,7 @@ def test_steps_are_clean_and_splitting_again_changes_nothing(text):
     steps = split(text)
     assert all(step.strip() == step and len(step.splitlines()) == 1 for step in steps)
     assert not any(cue.search(step) for step in steps for cue in FINAL_LINE.values())
-    if len(steps) > 1:  # one sentence out of a text may be seen as two without its context
+    if len(steps) > 1:  # a sentence may be split differently without its context
         assert split(join(steps)) == steps
 
 
@@ -121,7 +121,7 @@ def test_text_that_is_no_json_is_left_alone(text):
             "It costs $3.5 each, e.g. for Dr. Lee. So two cost 7.",
             ["It costs $3.5 each, e.g. for Dr. Lee.", "So two cost 7."],
         ),
-        # one marked step says nothing of how the model divides its reasoning
+        # a single marked step does not show how the model divides its reasoning
         ("Step 1: add them\nhalve it", ["add them", "halve it"]),
         ("Step 1: Add them. Halve it. The answer is 66.\nFinal Answer: 66", ["Add them.", "Halve it."]),
     ],
@@ -242,7 +242,7 @@ def test_real_chains():
         assert split(join(steps)) == steps
         if text.startswith("{"):
             n_json += 1
-            with contextlib.suppress(ValueError):  # some are no valid JSON
+            with contextlib.suppress(ValueError):  # some completions are invalid JSON
                 assert steps == split(json.loads(text, strict=False)["step_by_step_thinking"])
             assert not any("answer_choice" in step or "step_by_step" in step for step in steps), text
     # 2 x 1,319 solutions and 3,273 completions

@@ -1,4 +1,4 @@
-"""The rest of a chain after tampered steps, on the tiny model; mistakes through the gate."""
+"""Regenerates the rest of chains after tampered steps on the tiny model, and makes mistakes through the gate."""
 
 import polars as pl
 import pytest
@@ -43,7 +43,7 @@ def arm(model) -> CachedArm:
 
 
 def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
-    """Every step of the chains, edited."""
+    """A frame with every step of the chains, edited."""
     rows = [
         {"id": chain["id"], "step": i, "text": edit(step), "attempts": 1}
         for chain in frame.to_dicts()
@@ -53,12 +53,12 @@ def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
 
 
 def test_after_untouched_steps_an_arm_writes_its_own_chain_again(arm, asked, written, templates):
-    """Steps said in the same words: it goes on as its chain did, to the letter, and may stop where that did."""
+    """After its own steps an arm continues exactly as in its chain, and may stop where that stopped."""
     same = rewritten(written, PARAPHRASES, str)
     untouched = same.with_columns(made_by=pl.lit("rule")).select(MISTAKES.names())
     both = {"prefix_paraphrase": same, "mistake": untouched}
     made = regeneration.regenerate(arm, Block(0, asked), written, both, templates, 96)
-    # A chain that miscounts its markers is rendered otherwise: the arm then goes on behind other words.
+    # A chain that miscounts its markers is rendered differently, so the arm would continue other text.
     own = {chain["id"]: chain for chain in written.to_dicts() if chain["text"].startswith(steps.join(chain["steps"]))}
     assert made.schema == REGENERATIONS
     kept = made.filter(pl.col("id").is_in(list(own)))
@@ -78,7 +78,7 @@ def test_only_what_the_tests_need_is_written_and_equal_prompts_once(arm, asked, 
     made = regeneration.regenerate(arm, Block(0, asked), written, both, templates, 96)
     assert made.filter(test="prefix_paraphrase").height == sum(count - 1 for count in n.values())
     assert made.filter(test="mistake").height == sum(n.values())
-    # A mistake that changed nothing in step k + 1 and k + 1 steps in the same words are one prompt.
+    # A mistake that changed nothing in step k + 1, and k + 1 unchanged steps, are the same prompt.
     assert arm.rows.computed == sum(n.values())
 
 
@@ -123,7 +123,7 @@ def test_steps_of_the_whole(begun, text, expected):
 
 
 def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
-    """It sees the prompt that asks for a chain, the kept steps, the tampered one and no marker of the next."""
+    """The prompt asks for a chain and holds the kept steps and the tampered step, without the next marker."""
 
     class Listener(Parrot):
         def generate(self, texts, max_new_tokens, ended, keys):
@@ -147,7 +147,7 @@ def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
 
 
 class Parrot:
-    """A model of known mistakes: what it writes after each step, in the order of the attempts."""
+    """A model with fixed replies to each step, in the order of the attempts."""
 
     engine = "parrot"
 
@@ -167,7 +167,7 @@ class Parrot:
 
 
 def test_mistakes_say_who_made_them(asked):
-    """The model's where one passes; else a changed number; else none. The answer in sight is refused."""
+    """The model's mistake if one passes, else a changed number, else none; a leaked answer is refused."""
     wording = {
         "2 + 3 = 5.": [" 2 + 3 = 5.", " 2 + 3 = 6.\n"],
         "5 * 2 = 10.": [" 5 * 2 = 12.", " 5 * 2 = 10."],  # 12 is the arm's answer

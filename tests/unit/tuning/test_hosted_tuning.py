@@ -1,4 +1,4 @@
-"""Tuning at a host: the same examples as here, a job made and paid once whatever happens, its end told."""
+"""Tuning at a host: the same examples as here, and one job that is paid once, whatever happens."""
 
 import json
 import os
@@ -72,7 +72,7 @@ BOTH = TEMPLATES | {f"{form}_choice": f"Choose ({form}).\n\n{{question}}" for fo
 
 
 class Characters:
-    """A tokenizer of one token a character, so that equal ids are equal texts."""
+    """A tokenizer with one token per character, so that equal ids mean equal texts."""
 
     chat_template, bos_token, eos_token = None, None, "\0"
 
@@ -224,7 +224,7 @@ def test_a_method_the_host_lacks_is_refused_in_its_words(host, tmp_path):
     assert len(host.journal.of(FILES)) == 2
 
 
-def test_files_that_are_gone_are_uploaded_anew(host, tmp_path):
+def test_missing_files_are_uploaded_again(host, tmp_path):
     host.script(JOBS, Fault("status", 401))
     with pytest.raises(UserError):
         tune(host.url, tmp_path)
@@ -236,7 +236,7 @@ def test_files_that_are_gone_are_uploaded_anew(host, tmp_path):
 
 
 @pytest.mark.parametrize("at, tokens", [("validating_files", 0), ("running", None)])
-def test_a_failed_job_is_told_and_made_anew_only_on_demand(host, tmp_path, at, tokens):
+def test_a_failed_job_is_reported_and_repeated_only_on_demand(host, tmp_path, at, tokens):
     host.fail_job(f"Bad\nluck, said {KEY}.", at)
     for _ in range(2):
         with pytest.raises(UserError, match=r"the tuning job ftjob-1 failed: Bad luck, said .*remove .*\.json") as told:
@@ -247,7 +247,7 @@ def test_a_failed_job_is_told_and_made_anew_only_on_demand(host, tmp_path, at, t
     record(tmp_path).unlink()
     assert tune(host.url, tmp_path)[0]["job"] == "ftjob-2"
     assert [len(host.journal.of(endpoint)) for endpoint in (JOBS, FILES)] == [2, 2]
-    # The host does not say what the first one cost: it is counted at what it may have.
+    # The host does not report the first job's cost, so its upper bound is counted.
     assert [row["state"] for row in ledger(tmp_path)] == ["paid", "paid"]
 
 
@@ -258,15 +258,15 @@ def test_refused_files_cost_nothing(host, tmp_path):
     assert [(row["state"], row["usd"]) for row in ledger(tmp_path)] == [("released", 0)]
 
 
-def test_a_cancelled_job_is_told(host, tmp_path):
+def test_a_cancelled_job_is_reported(host, tmp_path):
     host.set(by_hand=True)
     with pytest.raises(UserError, match="the tuning job ftjob-1 cancelled; to create another, remove"):
         client = hosted_tunings.connect(host.url).client
         tune(host.url, tmp_path, sleep=lambda _: client.fine_tuning.jobs.cancel("ftjob-1"))
 
 
-def test_a_job_that_failed_unseen_is_not_made_anew(host, tmp_path):
-    """Killed with its answer on the way: the record knows of no job, but the host of one that failed since."""
+def test_a_job_that_failed_unseen_is_not_repeated(host, tmp_path):
+    """Killed before the answer arrived: the record has no job, but the host has a job that has failed since."""
     tune(host.url, tmp_path)
     kept = json.loads(record(tmp_path).read_text())
     record(tmp_path).write_text(json.dumps({key: value for key, value in kept.items() if key != "job"}))
@@ -307,7 +307,7 @@ def test_faults_of_every_call_make_nothing_twice(host, tmp_path, kind):
     for endpoint in (JOBS, FILES, "GET /fine_tuning/jobs", "GET /fine_tuning/jobs/*", "GET /files"):
         host.script(endpoint, Fault(kind), Fault(kind))
     card, _ = tune(host.url, tmp_path)
-    assert (len(host.jobs.jobs), len(host.files.contents)) == (1, 3)  # with the host's own file of results
+    assert (len(host.jobs.jobs), len(host.files.contents)) == (1, 3)  # with the host's file of results
     assert len(host.journal.charges) == 1
     assert [row["state"] for row in ledger(tmp_path)] == ["paid"]
     assert card["job"] == "ftjob-1"
@@ -393,7 +393,7 @@ def test_files_are_processed_before_a_job_is_made(host, tmp_path):
     assert pauses[:3] == [1.0, 1.5, 2.25]
 
 
-def test_files_that_the_host_cannot_use_are_told_and_uploaded_anew(host, tmp_path):
+def test_unusable_files_are_reported_and_uploaded_again(host, tmp_path):
     host.set(file_fault=f"Line 1 is\nno example, {KEY}.")
     with pytest.raises(UserError, match=r"models\.gpt\.api: .* cannot use file file-1: Line 1 is no example") as told:
         tune(host.url, tmp_path)
@@ -440,7 +440,7 @@ def test_a_job_is_reserved_at_more_than_it_costs_and_settled_at_that(host, tmp_p
 @pytest.mark.slow
 def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, monkeypatch):
     original = host.jobs.retrieve
-    host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands
+    host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # the reservation stands
     monkeypatch.chdir(tmp_path)
     parquet.write(sums(), tmp_path / "questions.parquet", QUESTIONS)
     api = {"base_url": host.url, "model": MODEL, "endpoint": "chat", "abilities": ["tune"], "tokenizer": None}

@@ -1,4 +1,4 @@
-"""Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training goes on."""
+"""Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training resumes."""
 
 import json
 import shutil
@@ -43,12 +43,12 @@ SETTINGS = Training(
 
 
 def changed(**settings) -> Training:
-    """SETTINGS with these in place of its own."""
+    """SETTINGS with some of them replaced."""
     return SETTINGS.model_copy(update=settings)
 
 
 def trained(model: dict, folder: Path, settings: Training, asked: pl.DataFrame, templates: dict, run: str = ""):
-    """What a training leaves, on the CPU: its checkpoints in c, its weights in w."""
+    """Train on the CPU, with checkpoints in folder c and weights in folder w; returns the result of `train`."""
     rows = tune.tokenise_questions(model, asked, templates, settings.target)
     return tune.train(model, settings, rows, folder / f"c{run}", folder / f"w{run}", "cpu")
 
@@ -109,7 +109,7 @@ class Begun(Exception):
 
 @pytest.fixture
 def folder_of(sums, templates, tmp_path, monkeypatch):
-    """Where a training of these settings goes on from its last checkpoint; nothing is trained."""
+    """The checkpoint from which a training with these settings would resume; nothing is trained."""
     found = []
 
     def trainer(model, settings, rows, tokenizer, folder, device):
@@ -188,13 +188,13 @@ def gradients(network, ids) -> dict[str, torch.Tensor]:
 
 
 def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
-    """bitsandbytes repacks 4-bit weights in place in an eval forward on some CPUs, and training learns nothing more."""
+    """On some CPUs an eval forward of bitsandbytes repacks 4-bit weights in place, which stops learning."""
     import bitsandbytes
     from peft import get_peft_model
 
     torch.manual_seed(0)
     network = tune._load_network(card(tiny_model), changed(dtype="bfloat16"), "cpu")
-    # On a CPU no packed layer is left that could be repacked, whatever the processor.
+    # On a CPU no packed layer is left that could be repacked.
     assert not [layer for layer in network.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
     network = get_peft_model(network, tune._lora_config(changed(dropout=0.0)))
     ids = torch.randint(5, 100, (2, 30))
@@ -258,7 +258,7 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
 
 
 def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
-    """Checkpoint 10 is cut short, its hash never written; of 8 a byte is another; 6 is newer than 4."""
+    """Checkpoint 10 has no hash, as if interrupted; 8 has a changed byte; 6 is newer than 4."""
     for step in (4, 6, 8, 10):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -275,7 +275,7 @@ def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
 
 @pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
 def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
-    """The steps of full tuning are too small for 16 bits; a base under an adapter stays as it is measured."""
+    """The steps of full tuning are too small for 16 bits; the base under an adapter keeps its dtype."""
     loaded = []
     network = SimpleNamespace(config=SimpleNamespace(use_cache=True), parameters=list)
     monkeypatch.setattr(loading, "load_base", lambda *how, **more: loaded.append(how) or network)
@@ -315,7 +315,7 @@ class Killed(Exception):
 
 
 def killed_after(monkeypatch, step):
-    """Training ends, as by a kill, when `step` is done and its checkpoint written."""
+    """End the training like a kill, after `step` and its checkpoint."""
     original = tune.HashedCheckpoints.on_save
 
     def save(self, args, state, control, **named):
