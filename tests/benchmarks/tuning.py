@@ -139,7 +139,7 @@ def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=train._adapter(settings),
+        peft_config=train._lora_config(settings),
     )
 
 

@@ -109,7 +109,7 @@ class Begun(Exception):
 
 @pytest.fixture
 def folder_of(sums, templates, tmp_path, monkeypatch):
-    """The checkpoint from which a training with these settings would resume; nothing is trained."""
+    """A function that returns the checkpoint folder of a training with given settings, without training."""
     found = []
 
     def trainer(model, settings, rows, tokenizer, folder, device):
