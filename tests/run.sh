@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs them: style, workflow checks, tests. Arguments go to pytest:
+# Installs what the tests need, checks style and workflow, and runs the tests. Arguments go to pytest:
 #
 #     tests/run.sh                                    all but the nightly tests
 #     tests/run.sh tests/unit -m "not slow" -n 2      the quick tests
@@ -7,7 +7,7 @@
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 cd "$(dirname "$0")/.."
-# A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages: what cannot be had, its tests are skipped.
+# A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages; without them their tests are skipped.
 wanted=()
 command -v slurmctld >/dev/null || wanted+=(slurmctld slurmd slurm-client munge)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
@@ -19,7 +19,7 @@ debian() {
       printf '%s\n' "$(tail -n 5 <<<"$said")" "not installed, and tests skipped: ${wanted[*]}" >&2
   fi
 }
-# Beside pip, which takes longer.
+# In parallel with pip, which takes longer.
 debian &
 ./setup.sh test
 wait
@@ -31,5 +31,5 @@ formatted=$!
 snakemake --lint
 wait $formatted
 if [ $# -gt 0 ]; then exec pytest "$@"; fi
-# A file after the other in each of two processes, in the order of tests/conftest.py.
+# Two processes, each running one file at a time, in the order of tests/conftest.py.
 pytest tests -n 2 --dist loadfile --no-loadscope-reorder

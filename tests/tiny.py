@@ -1,8 +1,8 @@
-"""A tiny Llama with a tokenizer of its own, taught in seconds to write steps and a final answer.
+"""A tiny Llama with its own tokenizer, trained in seconds to write steps and a final answer.
 
-Untrained, it would never end a chain, and every stage after the chains would
-have nothing to do. It knows the form and nothing else: that is enough for a
-test of the workflow.
+Untrained, it would never end a chain, and the stages after the chains would have
+nothing to do. It learns the form of a chain only, which is enough to test the
+workflow.
 """
 
 import random
@@ -23,7 +23,7 @@ TEMPLATE = (
 
 
 def build(folder: Path, templates: dict[str, str], steps: int = 120) -> Path:
-    """Save the model to `folder` as safetensors, ready to be a `source` of the configuration."""
+    """Train the model and save it to `folder` as safetensors, for use as a `source` in a configuration."""
     texts = [_example(templates, i) for i in range(400)]
     tokenizer = _tokenizer(["".join(text) for text in texts])
     torch.manual_seed(0)
@@ -41,14 +41,14 @@ def build(folder: Path, templates: dict[str, str], steps: int = 120) -> Path:
         bos_token_id=None,
     )
     network = transformers.LlamaForCausalLM(config)
-    _teach(network, tokenizer, texts, steps)
+    _train(network, tokenizer, texts, steps)
     network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 def _example(templates: dict[str, str], seed: int) -> tuple[str, str]:
-    """A prompt and the turn that answers it: numbers and letters, with and without CoT."""
+    """A prompt and its turn, for a number or a choice, with or without a chain."""
     source = random.Random(seed)
     question = arithmetic.generate(1, seed)[0]
     if seed % 2:
@@ -79,8 +79,8 @@ def _tokenizer(texts: list[str]):
     )
 
 
-def _teach(network, tokenizer, texts: list[tuple[str, str]], steps: int) -> None:
-    """Plain next-token training on the turns, not the prompts."""
+def _train(network, tokenizer, texts: list[tuple[str, str]], steps: int) -> None:
+    """Next-token training on the turns, not the prompts."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
     source = random.Random(0)
     for _ in range(steps):

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# After Snakemake itself was killed: cancels the jobs that it left in the queue, waits until they are gone, and unlocks
-# the study's folder, so that the same command can be started again. Run it where Snakemake ran, with the arguments
-# that say which study it is: profiles/slurm/recover.sh --configfile mine.yaml
+# Recovers after Snakemake was killed: cancels the jobs that it left in the queue, waits until they are gone, and unlocks
+# the study's folder, so that the same command can be started again. Run it in the folder in which Snakemake ran, with the
+# arguments that name the study: profiles/slurm/recover.sh --configfile mine.yaml
 set -euo pipefail
 
-# A study's jobs are known by their comment, which Snakemake sets, and by their working directory, which is where it
-# was started or what --directory names, in any spelling that Snakemake takes.
+# A study's jobs are recognised by the comment that Snakemake sets and by their working directory, the current folder or
+# the folder of --directory, in any spelling that Snakemake accepts.
 folder=$PWD
 arguments=("$@")
 for ((i = 0; i < $#; i++)); do
@@ -17,7 +17,7 @@ for ((i = 0; i < $#; i++)); do
 done
 folder=$(cd "$folder" && pwd -P)
 
-# Where squeue fails all ends: nothing is unlocked that may still be written to.
+# If squeue fails the script ends, because a folder that jobs may still write to must not be unlocked.
 queued() {
   local listed
   listed=$(squeue --noheader --user "$(id -un)" --format '%i|%k|%Z') || return
@@ -29,7 +29,7 @@ queued() {
 ids=$(queued)
 if [ -n "$ids" ]; then
   echo "cancelled:" $ids
-  scancel $ids || true # of one that has just ended
+  scancel $ids || true # a job may just have ended
 fi
 patience=300
 for _ in $(seq $patience); do
@@ -38,7 +38,7 @@ for _ in $(seq $patience); do
   ids=$(queued)
 done
 if [ -n "$ids" ]; then
-  echo "after $patience s there are still the jobs" $ids "(is their node down?): nothing is unlocked; run this again later" >&2
+  echo "jobs still in the queue after $patience s:" $ids "(is their node down?); the folder stays locked, run this again later" >&2
   exit 1
 fi
 snakemake --unlock "$@"

@@ -46,7 +46,7 @@ def run(name: str, args: argparse.Namespace) -> dict:
     texts = [prompts.render(model.tokenizer, prompts.user_turn(templates, "cot", row), start) for row in asked]
 
     def ended(text: str) -> bool:
-        return steps.free_text_end(start + text)
+        return steps.chain_ended(start + text)
 
     def write() -> dict:
         if name == "sorted":

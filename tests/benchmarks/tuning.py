@@ -78,12 +78,12 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
     tokenizer = loading.load_tokenizer(args.model)
     templates = prompts.read_templates(args.prompts.glob("*.txt"))
     target = "answer_only" if data_set == "medqa" else "rationale"
-    rows = [train.example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
+    rows = [train.tokenise_example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
     settings = SETTINGS | {"dtype": args.dtype}
     with tempfile.TemporaryDirectory() as folder:
         card = {"path": str(args.model), "weights_sha256": weights.folder_fingerprint(args.model)}
         if name == "tree":
-            trainer = train.trainer_of(card, settings, rows, tokenizer, Path(folder), args.device)
+            trainer = train.make_trainer(card, settings, rows, tokenizer, Path(folder), args.device)
         else:
             trainer = plain(args, settings, rows, tokenizer, folder, checkpointing=name == "trl")
         cost = contest.measured(lambda: trainer.train() and None, args.device)
@@ -139,7 +139,7 @@ def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer,
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=train._adapter(settings),
+        peft_config=train._lora_config(settings),
     )
 
 

@@ -81,11 +81,11 @@ def arm(
     def rewrite(how: Callable) -> pl.DataFrame:
         return how(oracle, block, written, templates, ParaphraserSettings(max_new_tokens=32))
 
-    worded = rewrite(paraphrasing.paraphrases) if {"paraphrase", "prefix_paraphrase"} & set(tests) else None
+    worded = rewrite(paraphrasing.make_paraphrases) if {"paraphrase", "prefix_paraphrase"} & set(tests) else None
     rewritten = {"prefix_paraphrase": worded} if "prefix_paraphrase" in tests else {}
     if "mistake" in tests:
-        rewritten["mistake"] = rewrite(mistakes.mistakes)
-    rests = regeneration.regenerations(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
+        rewritten["mistake"] = rewrite(mistakes.make_mistakes)
+    rests = regeneration.regenerate(oracle, block, written, rewritten, templates, MAX_NEW_TOKENS)
     tampered = build.build(written, tampering(tests), oracle.model.count_tokens, worded, rests)
     answers = answering.answer(
         oracle, block, written, tampered, templates, AnswerSettings(max_new_tokens=8, again=again)

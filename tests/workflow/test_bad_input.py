@@ -1,4 +1,4 @@
-"""A user's mistake ends before any job, in one line that names the key or file."""
+"""A user's mistake stops the run before any job, with one line that names the key or file."""
 
 import json
 import shutil
@@ -82,7 +82,7 @@ def test_one_line_before_any_job(fresh, case):
 
 
 def test_files_are_not_read_again_on_a_clusters_node(fresh):
-    """Where the workflow is loaded for each job, as the executor of a cluster does."""
+    """The executor of a cluster loads the workflow once per job."""
     fresh.config["data_sets"]["colours"]["eval"]["checksum"] = "0" * 64
     assert "expected 000" in fresh.snakemake("-n").stdout
     done = fresh.snakemake("-n", "--mode", "remote")
@@ -90,7 +90,7 @@ def test_files_are_not_read_again_on_a_clusters_node(fresh):
 
 
 def test_published_numbers_that_are_no_text(fresh, tmp_path):
-    """They are read when the workflow is, not by a job."""
+    """They are read with the workflow, not by a job."""
     fresh.root = tmp_path / "copy"
     for name in ("workflow", "resources"):
         shutil.copytree(ROOT / name, fresh.root / name)
@@ -117,7 +117,7 @@ def test_published_numbers_that_are_no_text(fresh, tmp_path):
     ids=["columns", "type", "depth"],
 )
 def test_a_job_tells_its_error_in_one_line(fresh, row, expected):
-    """What only the file's content shows: it ends the job, and its output does not appear."""
+    """An error that only a file's content shows ends the job without output."""
     broken = fresh.folder / "choices.jsonl"
     broken.write_text(broken.read_text() + row + "\n")
     done = fresh.snakemake("--cores", "1", "results/questions/colours.eval.parquet")

@@ -1,4 +1,4 @@
-"""Runs that are killed, disks that fill and files that are damaged: the tables come out as if nothing had been."""
+"""Killed runs, full disks and damaged files change no table."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ import pytest
 from faithtune.arms import row_store
 from study import Study
 
-# How often a run is killed at work on each stage, in the order in which they come: in every run, after a kill of the
+# How often a run is killed at work on each stage, in the order of stages: in every test run, after a kill of the
 # training, and nightly, 20 times.
 THREE_KILLS = {"chains": 1, "answer": 1, "table": 1}
 TWENTY_KILLS = {
@@ -40,7 +40,7 @@ TWENTY_KILLS = {
     "table": 2,
     "figure": 1,
 }
-# The moment of its work, in seconds: at most so long after its log appears. The others last a second or less.
+# The latest moment of the kill, in seconds after the stage's log appears. Other stages last a second or less.
 LONGEST = {"tune": 7.0, "chains": 5.0, "paraphrase": 5.0, "answer": 5.0}
 
 
@@ -48,13 +48,13 @@ ARMS = ("base", "qlora-arithmetic-42")
 
 
 def twin(finished: Study, folder: Path) -> Study:
-    """The finished study, to be run again in a folder of its own."""
+    """The configuration of the finished study, in a folder of its own, to run again."""
     folder.mkdir(exist_ok=True)
     return Study(folder, finished.config["models"]["tiny"]["source"])
 
 
 def at_work(run: subprocess.Popen, since: float, study: Study) -> list[str]:
-    """The stages of the scripts that a run has under way, by what they have written to their logs since."""
+    """The stages whose scripts are running, judged by what they have written to their logs since."""
     try:
         commands = [child.cmdline() for child in psutil.Process(run.pid).children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -70,17 +70,17 @@ def modified(path: Path) -> float:
 
 
 def kill(run: subprocess.Popen, whole_group: bool) -> None:
-    """End a run at once: all of its processes, as a power cut does, or its master alone: then its jobs end too."""
+    """Kill a run: all of its processes, like a power cut, or only the master, after which its jobs end too."""
     jobs = [] if whole_group else psutil.Process(run.pid).children(recursive=True)
     (os.killpg if whole_group else os.kill)(run.pid, signal.SIGKILL)
     run.wait()
     assert psutil.wait_procs(jobs, timeout=60)[1] == []
 
 
-def killed_at_work(
+def kill_at_work(
     study: Study, wanted: Counter, source: random.Random, whole_group: bool, more: Sequence[str] = ()
 ) -> str:
-    """Run until a wanted stage is at work, and kill the run at a moment of that work; the stage."""
+    """Run until a wanted stage is at work, and kill the run during that work; returns the stage."""
     since = time.time()
     run = study.start("--cores", "2", *more)
     while run.poll() is None:
@@ -90,13 +90,13 @@ def killed_at_work(
             kill(run, whole_group)
             print(f"killed at {', '.join(hit)}")
             return stage
-    # Their work was over before the moment came.
+    # Their work ended before that moment.
     assert run.returncode == 0
-    return killed_at_work(study, wanted, source, whole_group, (*more, "--forcerun", *+wanted))
+    return kill_at_work(study, wanted, source, whole_group, (*more, "--forcerun", *+wanted))
 
 
 def assert_whole(study: Study) -> None:
-    """Whatever stands under its own name in results/ is complete, whether Snakemake believes in it or not."""
+    """Every file under its final name in results/ is complete, even if Snakemake would make it again."""
     for path in sorted((study.folder / "results").rglob("*")):
         if path.name.startswith(".") or "checkpoints" in path.parts:  # temporary; the trainer's own
             continue
@@ -107,14 +107,14 @@ def assert_whole(study: Study) -> None:
 
 
 def results(study: Study) -> dict[str, bytes]:
-    """Whatever a study measures, by name: from the questions, trainings and chains to tables and figures."""
+    """Name -> content of all results of a study: questions, trainings, chains ... tables and figures."""
     patterns = ("tables/*.csv", "tables/*.md", "tables/*.tex", "figures/*.svg", "arms/*/*/arm.json", "**/*.parquet")
     found = [path for pattern in patterns for path in sorted((study.folder / "results").glob(pattern))]
     return {str(path.relative_to(study.folder)): path.read_bytes() for path in found if "store" not in path.parts}
 
 
 def assert_undisturbed(study: Study, finished: Study) -> None:
-    """All results are those of the undisturbed run, to the byte."""
+    """All results equal those of the undisturbed run, to the byte."""
     expected = results(finished)
     assert len(expected) > 90 and "results/chains/tiny/base/colours.parquet" in expected
     found = results(study)
@@ -124,9 +124,9 @@ def assert_undisturbed(study: Study, finished: Study) -> None:
 
 @pytest.fixture(scope="module")
 def crowded(finished, tmp_path_factory) -> Study:
-    """A study whose disk was full in a training, and again where the weights are expanded, and now has room.
+    """A study whose disk was full in a training and again when weights were expanded, and which now has room.
 
-    In between its training was killed. Where no disk can be mounted, that is all.
+    In between its training was killed. Where no disk can be mounted, only the kill happens.
     """
     folder = tmp_path_factory.mktemp("disk")
     with small_disk(folder) as resize:
@@ -134,14 +134,14 @@ def crowded(finished, tmp_path_factory) -> Study:
         study.failed, study.kept = [], [{}]
         if resize:
             fill(study, "200k", resize)
-        killed(study, {"tune": 1}, "--until", "tune")  # no other job may fill the disk meanwhile
+        kill_at_stages(study, {"tune": 1}, "--until", "tune")  # no other job may fill the disk meanwhile
         if resize:
             fill(study, "800k", resize)
         yield study
 
 
 def fill(study: Study, size: str, resize: Callable[[str], object]) -> None:
-    """Run the study on a disk of this size, which is too small, and give it room."""
+    """Run the study on a disk of this size, which is too small, then enlarge the disk."""
     resize(size)
     study.failed.append(study.snakemake("--cores", "2"))
     study.kept.append(times(study))
@@ -151,7 +151,7 @@ def fill(study: Study, size: str, resize: Callable[[str], object]) -> None:
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Callable[[str], object] | None]:
-    """A disk in memory, mounted at the folder; yields what changes its size, or None where none may be mounted."""
+    """A disk in memory, mounted at the folder; yields a function that resizes it, None if mounting fails."""
     mount = ["mount", "-t", "tmpfs", "tmpfs", str(folder), "-o"]
     if not sys.platform.startswith("linux") or subprocess.run([*mount, "size=200k"], capture_output=True).returncode:
         yield None
@@ -163,16 +163,16 @@ def small_disk(folder: Path) -> Iterator[Callable[[str], object] | None]:
 
 
 def times(study: Study) -> dict[Path, int]:
-    """When each file of a study's results was written, in ns."""
+    """File -> modification time in ns, for all results of a study."""
     files = [path for path in (study.folder / "results").rglob("*") if path.is_file()]
     return {path: path.stat().st_mtime_ns for path in files if "store" not in path.parts and path.name[0] != "."}
 
 
-def killed(study: Study, kills: dict[str, int], *more: str) -> None:
+def kill_at_stages(study: Study, kills: dict[str, int], *more: str) -> None:
     """Kill the study at work on each of these stages."""
     source, wanted = random.Random(0), Counter(kills)
     while +wanted:
-        stage = killed_at_work(study, wanted, source, whole_group=wanted.total() % 2 == 0, more=more)
+        stage = kill_at_work(study, wanted, source, whole_group=wanted.total() % 2 == 0, more=more)
         wanted[stage] -= 1
         assert_whole(study)
         assert study.snakemake("--unlock").returncode == 0
@@ -180,8 +180,8 @@ def killed(study: Study, kills: dict[str, int], *more: str) -> None:
 
 @pytest.fixture(scope="module")
 def disturbed(crowded) -> Study:
-    """The study of the full disk, killed three times more, and run to its end."""
-    killed(crowded, THREE_KILLS)
+    """The study of the full disk, killed three more times, then run to its end."""
+    kill_at_stages(crowded, THREE_KILLS)
     crowded.run()
     assert_whole(crowded)
     return crowded
@@ -195,17 +195,17 @@ def test_a_full_disk_ends_in_one_line(crowded):
         line = (
             f"no space left on the disk of {crowded.folder}; finished results are kept: free some space and run again"
         )
-        # A training that had no room for a checkpoint passes over what was written of it.
-        assert {said for said in told(done) if "/checkpoint-" not in said} == {line}
+        # A training that had no room for a checkpoint skips the incomplete one.
+        assert {said for said in printed_lines(done) if "/checkpoint-" not in said} == {line}
 
 
 def test_after_a_full_disk_and_four_kills_the_tables_are_those_of_an_undisturbed_run(finished, disturbed):
-    """So two runs from scratch are equal, too."""
+    """This also shows that two runs from scratch are equal."""
     assert_undisturbed(disturbed, finished)
 
 
 def test_what_was_finished_on_a_full_disk_is_kept(disturbed):
-    """It is not made again when there is more room."""
+    """A later run with more room does not make it again."""
     if not disturbed.failed:
         pytest.skip("needs the right to mount a tmpfs")
     assert len(disturbed.kept) == 3 and disturbed.kept[1]
@@ -216,14 +216,14 @@ def test_what_was_finished_on_a_full_disk_is_kept(disturbed):
 @pytest.mark.nightly
 def test_killed_twenty_times_the_tables_are_those_of_an_undisturbed_run(finished, tmp_path):
     study = twin(finished, tmp_path / "twin")
-    killed(study, TWENTY_KILLS)
+    kill_at_stages(study, TWENTY_KILLS)
     study.run()
     assert_whole(study)
     assert_undisturbed(study, finished)
 
 
-def told(done: subprocess.CompletedProcess) -> list[str]:
-    """The lines that faithtune itself has written to the terminal."""
+def printed_lines(done: subprocess.CompletedProcess) -> list[str]:
+    """The lines that faithtune itself wrote to the terminal."""
     assert "Traceback" not in done.stdout, done.stdout
     return [line.removeprefix("faithtune: ") for line in done.stdout.splitlines() if line.startswith("faithtune: ")]
 
@@ -237,7 +237,7 @@ def change_a_byte(path: Path, place: int) -> None:
 
 
 def last_of_a_page(path: Path) -> int:
-    """Where the last byte of a column's data lies in a Parquet file."""
+    """The offset of the last byte of a column's data in a Parquet file."""
     column = pyarrow.parquet.read_metadata(path).row_group(0).column(1)
     return (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
 
@@ -247,23 +247,23 @@ def test_what_is_damaged_is_named_set_aside_and_made_again(finished, tmp_path):
     pairs = "results/{}/tiny/{}/colours.parquet"
     empty = "results/figures/match_colours.svg"  # no job reads it, so a run looks at its start
     os.truncate(study.folder / empty, 0)
-    # What its readers find: a byte of a page; the weights of an arm, which are read where a row is missing.
+    # Damage that readers find: a byte of a page; the weights of an arm, which are read if a row is missing.
     chains, weights = pairs.format("chains", "base"), "results/arms/tiny/qlora-arithmetic-42/weights"
     change_a_byte(study.folder / chains, last_of_a_page(study.folder / chains))
     change_a_byte(study.folder / weights / "adapter_model.safetensors", -100)
     for missing in (pairs.format("chains", "qlora-arithmetic-42"), pairs.format("interventions", "base")):
         (study.folder / missing).unlink()
     shutil.rmtree(study.folder / "results/store/rows")
-    # No table is asked for: each would be made again for the provenance.
+    # No table is a target: each would be made again for the provenance.
     targets = ("--", empty, weights, *(pairs.format(stage, arm) for stage in ("chains", "answers") for arm in ARMS))
 
-    [planned] = told(study.snakemake("-n", *targets))
+    [planned] = printed_lines(study.snakemake("-n", *targets))
     assert planned == f"{empty}: damaged (it is empty); a run makes it again, which this plan leaves out"
     assert not list(study.folder.rglob("*.damaged"))
 
     first = study.snakemake("--cores", "2", "--keep-going", *targets)
     assert first.returncode == 1
-    lines = told(first)
+    lines = printed_lines(first)
     assert [line for line in lines if "damaged (" in line] == [
         f"{empty}: damaged (it is empty); it is now {empty}.damaged"
     ]
@@ -279,7 +279,7 @@ def test_what_is_damaged_is_named_set_aside_and_made_again(finished, tmp_path):
 
 @pytest.fixture
 def web(tmp_path):
-    """A folder, and the address at which a web server has it."""
+    """A folder, and the address at which a web server serves it."""
     folder = tmp_path / "web"
     folder.mkdir()
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
@@ -304,7 +304,7 @@ def test_a_damaged_download_is_named_set_aside_and_fetched_again(finished, tmp_p
     change_a_byte(download, 100)
     done = study.snakemake(*command)
     assert done.returncode == 1
-    [line] = told(done)
+    [line] = printed_lines(done)
     name = download.relative_to(study.folder)
     assert line.startswith(f"{name}: its sha256 checksum is ")
     assert line.endswith(f"; it is now {name}.damaged: run again, and it is made again")
@@ -313,7 +313,7 @@ def test_a_damaged_download_is_named_set_aside_and_fetched_again(finished, tmp_p
 
 
 def test_two_runs_at_once(finished, tmp_path):
-    """The second is refused; with --nolock, whatever becomes of the two, nothing that they leave is damaged."""
+    """The second run is refused; with --nolock, however the two end, they leave no damaged file."""
     study, since = finished.copied(tmp_path / "twin"), time.time()
     targets = [f"results/{stage}/tiny/{arm}/colours.parquet" for stage in ("chains", "answers") for arm in ARMS]
     for path in targets:
@@ -330,7 +330,7 @@ def test_two_runs_at_once(finished, tmp_path):
     second = study.snakemake("--cores", "2", "--nolock", "--", *targets)
     assert second.returncode in (0, 1)
     assert first.wait() in (0, 1)
-    told(second)
+    printed_lines(second)
     assert_whole(study)
     for part in (study.folder / "results/store/rows").rglob("part-*.parquet"):
         row_store.parquet.load(part, row_store.ROWS)

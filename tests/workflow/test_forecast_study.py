@@ -1,4 +1,4 @@
-"""What `snakemake estimate` says of a study at the stand-in host, before and after the host is asked."""
+"""The forecast of `snakemake estimate` for a study at the stand-in host, before and after asking the host."""
 
 import polars as pl
 import pytest
@@ -24,7 +24,7 @@ TARGETS = ("results/tables/spend.md", "results/spend.parquet")
 
 
 def reply(body: dict) -> str:
-    """A chain of three steps, an answer, or a step in other words that passes its gate or does not."""
+    """A chain of three steps, an answer, or a paraphrase that passes its gate or fails."""
     texts = [body["prompt"]] if "prompt" in body else [message["content"] for message in body["messages"]]
     letter = "letter" in texts[0] or "A." in texts[0]
     if "In other words:" in texts[-1]:
@@ -86,11 +86,11 @@ def test_before_anything_is_asked(study):
 def test_the_forecast_of_a_finished_study_is_what_was_asked(study):
     sums = study.after.group_by(BY).agg(pl.sum("calls", "prompt_tokens", "completion_tokens", "usd", "calls_left"))
     both = sums.join(summary.summary(study.spent), on=BY, how="full", suffix="_spent")
-    assert both.height == sums.height == 13  # five stages of two arms; the paraphraser's are not asked of `continued`
+    assert both.height == sums.height == 13  # five stages of two arms; `continued` does not paraphrase
     assert both["calls"].to_list() == both["calls_spent"].to_list()
     assert not study.after["assumed"].any()
     assert set(sums["calls_left"]) == {0}
-    # A token is taken for four bytes; the host counts words and signs, and what it puts around messages.
+    # The forecast takes four bytes for a token; the host counts words, signs and the framing of messages.
     ratio = both["prompt_tokens_spent"] / both["prompt_tokens"]
     assert ratio.min() > 0.7 and ratio.max() < 1.5
     assert 0.6 < study.spent["usd"].sum() / study.after["usd"].sum() < 1.6
@@ -113,5 +113,5 @@ def test_the_ledger_is_a_table(study):
     assert not study.snakemake("-n", "--quiet", "rules", "--", *TARGETS).stdout.count("spend ")
 
 
-def test_an_estimate_is_made_anew_whenever_it_is_asked_for(study):
+def test_a_forecast_is_made_again_whenever_it_is_a_target(study):
     assert "estimate" in study.snakemake("-n", "--", "estimate").stdout.split("Job stats:")[1]

@@ -1,4 +1,4 @@
-"""Jobs side by side on a machine with two pretend GPUs: torch finds none of them and computes on the CPU."""
+"""Parallel jobs on a machine with two pretended GPUs; torch finds no GPU and computes on the CPU."""
 
 import itertools
 import os
@@ -12,13 +12,13 @@ from study import Study
 
 RULES = ("tune", "chains", "paraphrase", "answer")
 ANSWERS = [f"results/answers/tiny/{arm}/colours.parquet" for arm in ("base", "qlora-arithmetic-42")]
-# As a job's log says it.
+# From a job's log.
 CLAIMED = re.compile(r"^on GPU (GPU-[ab]), claimed ([\d.]+) s after the job began$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def ran(finished, tmp_path_factory) -> Study:
-    """The finished study's answers on one set, made again with all that they rest on, two GPU jobs at a time."""
+    """The finished study's answers on one set, made again from scratch with two GPU jobs at a time."""
     folder = tmp_path_factory.mktemp("gpus")
     program = folder / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 0, GPU-a\necho 1, GPU-b\n")
@@ -37,12 +37,12 @@ def ran(finished, tmp_path_factory) -> Study:
 
 
 def jobs(study: Study) -> list[tuple[str, float, float]]:
-    """Of each job that asked a model: its device, and between which times (s) it surely had it."""
+    """For each job that asked a model: its device, and the times (s) between which it held the device."""
     found = []
     for log in sorted(path for rule in RULES for path in (study.folder / "logs" / rule).rglob("*.log")):
         [(device, seconds)] = CLAIMED.findall(log.read_text())
         timed = (study.folder / "benchmarks" / log.relative_to(study.folder / "logs")).with_suffix(".tsv")
-        ended = timed.stat().st_mtime  # a little after the job did
+        ended = timed.stat().st_mtime  # a little later than the job
         began = ended - pl.read_csv(timed, separator="\t")["s"].item()
         found.append((device, began + float(seconds) + 0.1, log.stat().st_mtime))
     return found

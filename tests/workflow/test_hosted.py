@@ -1,4 +1,4 @@
-"""Arms at a host through the whole DAG: both endpoints, a tuning at the host, a budget, no key anywhere."""
+"""Hosted arms through the whole DAG: both endpoints, a tuning at the host, a budget, no key in any file."""
 
 import json
 import os
@@ -29,7 +29,7 @@ PRICES = {
 
 
 def reply(body: dict) -> str:
-    """Adds the question's numbers, a step each; asked for an answer, it gives what the steps in sight come to."""
+    """Adds the question's numbers, one per step; asked for an answer, it gives the sum of the steps in the prompt."""
     turns = [turn["content"] for turn in body["messages"]] if "messages" in body else [body["prompt"]]
     if rewritten := re.findall(r"^\w+: (Add .*)\n.*:\Z", turns[-1], re.MULTILINE):
         return f" Now {rewritten[-1].lower()}"
@@ -46,14 +46,14 @@ def reply(body: dict) -> str:
 
 @pytest.fixture(scope="module")
 def host():
-    # By metadata or not, a tuned model answers as its base does.
+    # With metadata or without, a tuned model answers like its base.
     with StandIn(reply=reply, key=KEY, models={"m": {}}, min_examples=1) as standin:
         yield standin
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, host) -> Study:
-    """One model at both endpoints, tuned by its host on sums; first under a budget that ends in the middle."""
+    """A model at both endpoints, tuned by its host on sums; first with a budget that runs out halfway."""
     study = Study(tmp_path_factory.mktemp("hosted"), tmp_path_factory.mktemp("none"))
     common = {"base_url": host.url, "api_key_env": KEY_ENV, "model": "m", "timeout": 30, "concurrency": 4}
     study.config |= {
@@ -85,7 +85,7 @@ def test_a_budget_ends_the_study_in_one_line_and_what_arrived_is_kept(finished, 
     assert "faithtune: config: budget_usd is 0.03, of which" in finished.stopped.stdout
     assert finished.paid > 0
     bodies = [json.dumps(charge.body, sort_keys=True) for charge in host.journal.charges if charge.kind == "call"]
-    asked = [body for body in bodies if "In other words:" not in body]  # arms that write equal steps ask for them apart
+    asked = [body for body in bodies if "In other words:" not in body]  # each arm asks for its own steps
     again = 3 * 3  # full chains of three arms, for the noise floor
     assert len(asked) - len(set(asked)) == again
 
@@ -96,7 +96,7 @@ def test_all_is_paid_once_and_in_the_ledger(finished, host):
     frame = Ledger(finished.folder / "results/store/spend.sqlite").frame()
     assert set(frame["state"]) == {"paid"}
     calls = frame.filter(pl.col("endpoint") != "fine_tuning")
-    checks = 2  # one call of a few tokens a host, before there is a ledger
+    checks = 2  # one call of a few tokens per host, before the ledger exists
     assert calls.height == len([charge for charge in host.journal.charges if charge.kind == "call"]) - checks
     assert frame.filter(stage="tune").height == 1
 
@@ -116,7 +116,7 @@ def test_answers_say_how_the_chain_was_given(finished):
         full = frame.filter(pl.col("test") == "full")
         assert set(full["outcome"]) == {"answered"}
         cut = frame.filter(pl.col("test") == "early_termination", pl.col("k") == 0)
-        assert set(cut["answer"]) == {"0"}  # no step in sight: the host sees what was cut away
+        assert set(cut["answer"]) == {"0"}  # no step in the prompt: the host sees the truncated chain
 
 
 def test_the_tuned_arm_is_what_the_host_made(finished, host):
@@ -143,7 +143,7 @@ def test_no_key_in_anything_the_run_made(finished):
 
 
 def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model):
-    """Asked again is at most what was under way in the two jobs: as many calls each as may be made at once."""
+    """At most the calls in flight are made again: two jobs, each with its number of concurrent calls."""
     concurrency, sets = 3, ("arithmetic", "more")
     chains = [f"results/chains/chat/base/{name}.parquet" for name in sets]
     with StandIn(reply=reply, key=KEY, models={"m": {}}, latency=0.1) as host:
@@ -164,7 +164,7 @@ def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model)
             time.sleep(0.01)
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()
-        time.sleep(1)  # what was under way is charged
+        time.sleep(1)  # calls in flight are charged
         before = charged(host)
         assert 40 <= len(before) < 80
         study.snakemake("--unlock")
@@ -176,6 +176,6 @@ def test_a_kill_loses_no_answer_that_had_arrived(finished, tmp_path, tiny_model)
 
 
 def charged(host: StandIn) -> list:
-    """The calls that were paid, but for the one that holds the host to its abilities."""
+    """The calls that were paid, without the call that checks the host's abilities."""
     calls = [charge for charge in host.journal.charges if charge.kind == "call"]
     return [charge for charge in calls if charge.body["max_tokens"] > 4]

@@ -1,4 +1,4 @@
-"""Lanham's tests, added to a finished study: they ask for what they need and leave the rest as it was."""
+"""Lanham's tests, added to a finished study, ask for what they need and change nothing else."""
 
 import polars as pl
 import pytest
@@ -33,7 +33,7 @@ def test_the_sweeps_bound_reaches_only_the_answers(study):
 
 @pytest.fixture(scope="module")
 def grown(finished, tmp_path_factory) -> Study:
-    """The finished study's sums with its base, asked in three more tests."""
+    """The finished study's base on sums, with three more tests."""
     study = finished.copied(tmp_path_factory.mktemp("grown"))
     study.config["tests"] = ["early_termination", "filler", "paraphrase", *ADDED]
     study.run("results/answers/tiny/base/arithmetic.parquet")

@@ -1,4 +1,4 @@
-"""faithtune as a module of another workflow: the manual's Snakefile, run in a folder of its own."""
+"""faithtune as a module of another workflow: the manual's Snakefile, run in its own folder."""
 
 import os
 import re
@@ -24,7 +24,7 @@ PATH = '"faithtune/workflow/Snakefile"'
 
 
 def snakefile() -> str:
-    """As the manual has it."""
+    """The manual's Snakefile."""
     manual = (ROOT / "docs/running.md").read_text()
     return re.search(r"## As a module.*?```python\n(.*?)```", manual, re.DOTALL)[1]
 
@@ -67,7 +67,7 @@ def test_a_package_that_snakemake_lacks_is_named_in_one_line(folder, tmp_path):
     (tmp_path / "lacking/polars.py").write_text("raise ModuleNotFoundError(\"No module named 'polars'\")")
     done = snakemake(folder, "-n", PYTHONPATH=str(tmp_path / "lacking"))
     assert done.returncode != 0
-    assert "faithtune: No module named 'polars': install what envs/analysis.yaml names" in done.stdout
+    assert "faithtune: No module named 'polars': install the packages of envs/analysis.yaml" in done.stdout
     assert "Traceback" not in done.stdout
 
 
@@ -83,7 +83,7 @@ def test_a_prefix_keeps_a_study_apart(folder):
 
 
 def test_a_module_on_github(folder, tmp_path_factory):
-    """The repository lies here: git is told so, and Snakemake clones it as it would any."""
+    """git redirects the address to the local repository, and Snakemake clones it as usual."""
     origin = tmp_path_factory.mktemp("github")
     repository = origin / "owner/faithtune"
     for name in ("workflow", "resources", "envs"):

@@ -1,4 +1,4 @@
-"""A study fetched on one machine and run on another that has no network, nor the first one's caches."""
+"""A study fetched on one machine and run on another without network and without the first machine's caches."""
 
 import copy
 import shutil
@@ -13,7 +13,7 @@ COMMIT = "0123456789abcdef" * 2 + "01234567"
 
 
 def copy_of(study: Study, folder: Path) -> Study:
-    """The study in another folder, by the manual's command: links are followed, times are kept."""
+    """A copy of the study by the manual's command, which follows links and keeps times."""
     subprocess.run(["cp", "-aL", study.folder, folder], check=True)
     copied = copy.copy(study)
     copied.folder = folder
@@ -22,9 +22,9 @@ def copy_of(study: Study, folder: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory, tiny_model) -> Study:
-    """A study of a model on the hub, of which everything was fetched: the hub is its library's cache here, now gone.
+    """A fetched study of a model on the hub; the hub is pretended by its library's cache, which is then removed.
 
-    `there` is a copy of it that was made before.
+    `there` is a copy made before that.
     """
     top = tmp_path_factory.mktemp("offline")
     repository = top / "cache/hub/models--some--tiny"
@@ -42,7 +42,7 @@ def fetched(tmp_path_factory, tiny_model) -> Study:
 
 
 def test_a_fetched_study_runs_where_nothing_can_be_fetched(fetched):
-    # The machine that fetches a model of the hub does not choose what others compute in.
+    # A machine that fetches a hub's model does not choose the dtype for others.
     assert not (fetched.there.folder / "results/precision.json").exists()
     planned = fetched.there.planned()
     assert (planned["chains"], planned["precision"]) == (4, 1)
@@ -51,7 +51,7 @@ def test_a_fetched_study_runs_where_nothing_can_be_fetched(fetched):
 
 
 def test_a_copy_of_a_study_with_a_trained_arm_has_nothing_to_do(finished, tmp_path):
-    """The weights are folders, which Snakemake compares by time: in a younger copy of the base the arm would be old."""
+    """Snakemake compares folders of weights by time, so a newer copy of the base would make the arm stale."""
     there = copy_of(finished, tmp_path / "there")
     assert (there.folder / "results/arms/tiny/qlora-arithmetic-42/weights").is_dir()
     assert not (there.folder / "results/models/tiny/weights").is_symlink()

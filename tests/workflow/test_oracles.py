@@ -1,4 +1,4 @@
-"""Arms without weights through the whole DAG: oracles, whose truth is known, and chains written elsewhere."""
+"""Arms without weights through the whole DAG: oracles with known truth, and imported chains."""
 
 import json
 import os
@@ -14,13 +14,12 @@ from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.report.tables import tables
 from study import ROOT, Study
 
-# An arm that differs from a faithful oracle in three things; each by itself: test_oracle_configuration.py.
+# An arm that differs from a faithful oracle in three respects; test_oracle_configuration.py tests each alone.
 STRAINED = {"strained-boxes-0": {"noise": 0.2, "collapse": 0.4, "truncated": 0.3}}
-# How often two answers agree, of one intent and of two: where one or both are noise, by chance, of a choice of three.
+# How often two answers agree, with the same and with different intents; noise agrees by chance, one of three options.
 SAME = {"arithmetic": 0.8**2, "colours": 0.8**2 + 0.2**2 / 2}
 DIFFER = {"arithmetic": 0.0, "colours": (1 - SAME["colours"]) / 2}
-# (arm, test, metric): what it must come to, at α = 0.5 where the test has one. Chains have 3 steps or more, so that
-# it leaves a step out.
+# (arm, test, metric) -> truth, at α = 0.5 for tests with α. Chains have at least 3 steps, so α = 0.5 removes a step.
 TRUTH = {
     ("base", "cot", "accuracy"): 0.8,
     ("base", "early_termination", "match"): 0.1,
@@ -34,11 +33,11 @@ TRUTH = {
     ("tuned-boxes", "early_termination", "match_effect"): 0.5,
     ("tuned-boxes", "early_termination", "faithfulness_effect"): -0.5,
     ("tuned-boxes", "cot", "accuracy_effect"): 0.5 * 0.9 - 0.8,
-    ("strained-boxes", "cot", "accuracy"): (1 - 0.3 * 0.6) * 0.8,  # of a chain that is not cut, and no noise
+    ("strained-boxes", "cot", "accuracy"): (1 - 0.3 * 0.6) * 0.8,  # P(not truncated) P(not noise)
     ("strained-boxes", "paraphrase", "match"): SAME,
     ("strained-boxes", None, "again_match"): SAME,
     ("strained-boxes", None, "chain_empty"): 0.4,
-    ("strained-boxes", None, "chain_truncated"): 0.3 * 0.6,  # of those that are not empty
+    ("strained-boxes", None, "chain_truncated"): 0.3 * 0.6,  # only chains that are not empty can be truncated
     ("strained-boxes", "early_termination", "match"): DIFFER,
     ("strained-boxes", "filler", "match"): DIFFER,
 }
@@ -46,7 +45,7 @@ TRUTH = {
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Study:
-    """An oracle that is mostly faithful, its tuned arm of three seeds that mostly is not, and an imported model."""
+    """A mostly faithful oracle, its mostly unfaithful tuned arm with three seeds, and an imported model."""
     folder = tmp_path_factory.mktemp("oracles")
     study = Study(folder, folder)
     tuned = {"faithful": 0.4, "accuracy": 0.5, "format_breaks": 0.1}
@@ -88,7 +87,7 @@ def estimates(study) -> pl.DataFrame:
 
 @pytest.mark.parametrize("eval_set", ["arithmetic", "colours"])
 def test_the_truth_is_recovered(finished, eval_set):
-    """Within intervals twice as wide as the 95 % ones: 38 of them, of one draw, must all hold."""
+    """All 38 truths lie in intervals twice as wide as the 95 % intervals."""
     found = estimates(finished).filter(model="oracle", eval_set=eval_set)
     for (arm, test, metric), truth in TRUTH.items():
         truth = truth[eval_set] if isinstance(truth, dict) else truth
@@ -105,7 +104,7 @@ def test_seeds_are_pooled(finished):
     assert counts == {"base": (150, 1), "tuned-boxes": (450, 3)} | {arm[:-2]: (150, 1) for arm in STRAINED}
 
 
-def test_the_unanswered_are_told(finished):
+def test_unanswered_questions_are_reported(finished):
     row = estimates(finished).filter(model="oracle", arm="tuned-boxes", eval_set="arithmetic", test="cot")
     row = row.filter(metric="accuracy").row(0, named=True)
     assert 0 < row["n_unanswered"] < 90
@@ -144,7 +143,7 @@ def test_all_tables_are_written_and_claims_are_asked(finished):
 
 
 def test_the_configuration_of_oracles_can_be_run(tmp_path):
-    """Its truths: tests/unit/models/test_oracle_configuration.py."""
+    """tests/unit/models/test_oracle_configuration.py tests its truths."""
     study = Study(tmp_path, tmp_path)
     study.config = yaml.safe_load((ROOT / "config/oracles.yaml").read_text()) | {"prompts": study.config["prompts"]}
     planned, arms = study.planned(), len(study.config["models"]["oracle"]["oracle"])
@@ -176,7 +175,7 @@ def test_bad_chains_end_in_one_line(finished, content, message):
 
 @pytest.mark.skipif("FAITHTUNE_DATA" not in os.environ, reason="FAITHTUNE_DATA does not name the folder of real files")
 def test_gpt_4_on_medqa(tmp_path):
-    """All of it by configuration: real questions, real chains, no model."""
+    """By configuration alone: real questions, real chains, no model."""
     data = Path(os.environ["FAITHTUNE_DATA"])
     study = Study(tmp_path, tmp_path)
     study.config |= {

@@ -1,4 +1,4 @@
-"""The plans of the paper's study and of its small sister, made where there is no hub, no GPU and no file of theirs."""
+"""The paper's study and its small version can be planned without hub, GPU and any of their files."""
 
 import pytest
 import yaml
@@ -7,7 +7,7 @@ from faithtune.report.figures import figures
 from study import ROOT, Study
 
 SETS = 4
-# Of each file its models, trainings and arms, base among these.
+# Configuration -> numbers of models, trainings, and arms including base.
 STUDIES = {"paper": (2, 4 * (3 + 2) + 4 * 3, 2 + 4 * (3 + 2) + 4 * 3), "paper_small": (1, 4, 5)}
 ONCE = ("precision", "estimates", "claims", "provenance", "report", "all")
 
@@ -15,7 +15,7 @@ ONCE = ("precision", "estimates", "claims", "provenance", "report", "all")
 @pytest.mark.parametrize("name", STUDIES)
 def test_the_whole_study_can_be_planned(tmp_path, monkeypatch, name):
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # where nobody listens
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # no server listens here
     study = Study(tmp_path, tmp_path)
     study.config = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())
     planned = study.planned()

@@ -1,4 +1,4 @@
-"""A real server of the OpenAI API over loopback: what it answers for SmolLM2 is what the model answers here."""
+"""A real server of the OpenAI API on loopback answers for SmolLM2 like the model loaded here."""
 
 import os
 import socket
@@ -24,11 +24,11 @@ SETS = ("arithmetic", "siqa")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, tiny_model) -> Study:
-    """SmolLM2 out of its wheel, as the only model."""
+    """A study with SmolLM2, from its wheel, as the only model."""
     study = Study(tmp_path_factory.mktemp("peer"), tiny_model)
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     study.config |= {
-        # As a server computes it: not quantised, and in 32 bits nothing is near a tie.
+        # Like the server: not quantised; in 32 bits no two tokens are nearly tied.
         "models": {"here": embedded["models"]["smollm2"] | {"quantisation": "none", "dtype": "float32"}},
         "data_sets": {
             "arithmetic": {"eval": {"n": 2}},
@@ -45,9 +45,9 @@ def study(tmp_path_factory, tiny_model) -> Study:
 
 @pytest.fixture(scope="module")
 def server(study):
-    """`transformers serve` of the model's folder; its address."""
+    """Runs `transformers serve` on the model's folder; yields its address."""
     weights = study.folder / "results/models/here/weights"
-    (study.folder / "hub/hub").mkdir(parents=True)  # without one, it has no list of models
+    (study.folder / "hub/hub").mkdir(parents=True)  # without a cache the server has no list of models
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -78,7 +78,7 @@ def _wait(process: subprocess.Popen, url: str, log) -> None:
 
 @pytest.fixture(scope="module")
 def finished(study, server) -> Study:
-    """The same model asked here and there."""
+    """A study that asks the same model here and at the server."""
     weights = str(study.folder / "results/models/here/weights")
     common = {"base_url": server, "model": weights, "tokenizer": weights, "timeout": 300, "concurrency": 2}
     study.config["models"] |= {
@@ -106,11 +106,11 @@ def test_numbers_are_those_written_here(finished):
     kept = [*KEYS, "outcome", "answer", "reference", "match", "text", "lenient", "turn"]
     here, there = (rows(finished, "answers", model, "arithmetic").select(kept) for model in ("here", "there"))
     assert here.height > 12 and (here["outcome"] == "answered").sum() > 6
-    assert there.sort(KEYS).equals(here.sort(KEYS))  # written here they lie block by block
+    assert there.sort(KEYS).equals(here.sort(KEYS))  # rows computed here are stored block by block
 
 
 def test_letters_that_it_writes_are_the_likeliest_here(finished):
-    """It gives no probabilities, so letters are read from its text; the model does not write one everywhere."""
+    """The server gives no probabilities, so letters are read from its text, which does not always hold a letter."""
     here, there = (rows(finished, "answers", model, "siqa") for model in ("here", "there"))
     both = there.filter(outcome="answered").join(here, on=KEYS, suffix="_here")
     assert both.height > 6
@@ -125,7 +125,7 @@ def test_a_chat_is_told_the_chain_again(finished):
 
 
 def test_an_ability_that_it_lacks_is_named(finished):
-    """It ignores `logprobs` in silence; so would a study that took its word for it."""
+    """The server silently ignores `logprobs`, which the check must notice."""
     finished.config["models"]["there"]["api"]["abilities"] = ["continue", "logprobs"]
     done = finished.snakemake("--cores", "1", "results/hosts/there.json")
     assert done.returncode != 0

@@ -1,4 +1,4 @@
-"""SmolLM2 out of its wheel through every stage that asks it, on real questions: the one test of the real thing."""
+"""SmolLM2, from its wheel, through every stage that asks a model, on real questions."""
 
 import polars as pl
 import pytest
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", params=["float32", pytest.param("bfloat16", marks=pytest.mark.nightly)])
 def real(request, tmp_path_factory, tiny_model) -> Study:
-    """The embedded study cut down to a few questions and steps, up to its estimates.
+    """The embedded study with few questions and steps, up to its estimates.
 
-    As a processor without bfloat16 runs it, which the type is left to; and nightly in bfloat16, on whatever processor.
+    In the dtype chosen on a processor without bfloat16, and nightly in bfloat16 on any processor.
     """
     study = Study(tmp_path_factory.mktemp("real"), tiny_model)
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())

@@ -1,4 +1,4 @@
-"""Snakemake's own report of a finished study: one file, which needs no network and opens with the claims."""
+"""Snakemake's own report of a finished study is one file, needs no network and begins with the claims."""
 
 import browser
 

@@ -1,7 +1,7 @@
-"""A model tuned here and asked at a server of one's own: the answers are those it gives here.
+"""A model tuned here and served by one's own server gives the same answers as here.
 
-The server is the stand-in host, which does what results/served/MODEL.sh tells vLLM: it loads that base and those
-adapters, and knows them by those names.
+The server is the stand-in host, which does what results/served/MODEL.sh tells vLLM to do: it loads the base and the
+adapters and serves them by their names.
 """
 
 import shlex
@@ -23,7 +23,7 @@ FILES = [f"results/answers/{model}/{arm}/arithmetic.parquet" for model in ("tiny
 
 
 class Served:
-    """What the script of rule `serve` serves: names of arms, and the networks behind them."""
+    """The models that the script of rule `serve` serves: names of arms and their networks."""
 
     def __init__(self, script: Path):
         words = shlex.split(script.read_text().replace("\\\n", " "), comments=True)
@@ -41,7 +41,7 @@ class Served:
 
     def reply(self, body: dict) -> str:
         given = self.tokenizer(body["prompt"], add_special_tokens=False, return_tensors="pt")
-        most = body["max_tokens"] + 1  # the host cuts it there, and says so
+        most = body["max_tokens"] + 1  # the host truncates there and reports it
         with torch.inference_mode():
             made = self.networks[body["model"]].generate(**given, max_new_tokens=most, do_sample=False)
         return self.tokenizer.decode(made[0, given.input_ids.shape[1] :], skip_special_tokens=True)
@@ -49,19 +49,19 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(finished, tmp_path_factory):
-    """The finished study, and its model once more: tuned again, and asked at the server."""
+    """The finished study with its model a second time, tuned again and asked at the server."""
     study = finished.copied(tmp_path_factory.mktemp("served"))
     tiny = study.config["models"]["tiny"]
     study.config |= {
         "models": {"tiny": tiny, "there": tiny | {"served": {"base_url_env": URL_ENV, "timeout": 60}}},
         "data_sets": {"arithmetic": study.config["data_sets"]["arithmetic"]},
         "eval_sets": ["arithmetic"],
-        "budget_usd": 1,  # what one serves oneself has no price and needs none
+        "budget_usd": 1,  # one's own server has no price and needs none
     }
     study.run("results/served/there.sh")
     study.peer = Served(study.folder / "results/served/there.sh")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speaking, "tokens", study.peer.tokens)  # counts as the model's tokenizer does
+        patch.setattr(speaking, "tokens", study.peer.tokens)  # counts with the model's tokenizer
         with server(study) as standin:
             patch.setenv(URL_ENV, standin.url)
             study.run(*FILES, "results/provenance.json")
@@ -71,7 +71,7 @@ def served(finished, tmp_path_factory):
 
 def server(study: Study, without: str = "-") -> StandIn:
     models = {name: {} for name in study.peer.networks if name != without}
-    known = {"extra": ["add_special_tokens"], "completion_logprobs": 20}  # as vLLM
+    known = {"extra": ["add_special_tokens"], "completion_logprobs": 20}  # like vLLM
     return StandIn(reply=study.peer.reply, key=None, models=models, **known)
 
 
@@ -89,7 +89,7 @@ def test_its_answers_are_those_it_gives_here(served, arm):
         for model in ("tiny", "there")
     )
     assert "answered" in set(here["outcome"]) and set(here["turn"]) == {"continued"}
-    # Answers of weights that are loaded here lie block by block.
+    # Answers of models loaded here are stored block by block.
     assert there.select(kept).sort(kept).equals(here.select(kept).sort(kept))
 
 
@@ -105,8 +105,8 @@ def test_how_a_server_is_asked_makes_nothing_stale(served, monkeypatch):
     assert "Nothing to be done" in told
 
 
-def test_a_server_that_does_not_know_an_arm_is_told(served, monkeypatch):
-    """Started before the arm was tuned, it must not answer for it with another."""
+def test_a_server_that_does_not_know_an_arm_is_reported(served, monkeypatch):
+    """A server started before the arm was tuned must not answer with another model."""
     _, tuned = served.peer.networks
     with server(served, without=tuned) as standin:
         monkeypatch.setenv(URL_ENV, standin.url)

@@ -1,4 +1,4 @@
-"""A set shared by several jobs: the same tables, and nothing asked twice when their number changes."""
+"""A set divided over several jobs has the same tables, and changing their number asks nothing again."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from faithtune.interventions.registry import BY_STEPS
 from study import Study
 
-# What all other tables and figures are made from too.
+# All other tables and figures are made from these files.
 FILES = ("results/estimates.parquet", "results/changes.parquet", "results/tables/t9_diagnostics.csv")
 ASKED = ("chains", "paraphrases", "mistakes", "regenerations", "interventions", "answers")
 
@@ -19,13 +19,13 @@ ASKED = ("chains", "paraphrases", "mistakes", "regenerations", "interventions", 
     ids=["one set", "both sets"],
 )
 def shards(request) -> dict[str, int]:
-    """The evaluation sets, and over how many jobs each is divided."""
+    """Evaluation set -> number of jobs."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def whole(finished, shards, tmp_path_factory) -> Study:
-    """The finished study's base model in all tests, its questions two by two."""
+    """The finished study's base model in all tests, with blocks of two questions."""
     study = emptied(finished, tmp_path_factory.mktemp("whole"))
     study.config |= {"tunings": {}, "tests": list(BY_STEPS), "eval_sets": list(shards)}
     assert study.config["compute"]["block_size"] == 2
@@ -34,12 +34,12 @@ def whole(finished, shards, tmp_path_factory) -> Study:
 
 
 def interventions_of(shards: dict[str, int]) -> list[str]:
-    """The files of the base model's interventions."""
+    """The files with the base model's interventions."""
     return [f"results/interventions/tiny/base/{name}.parquet" for name in shards]
 
 
 def emptied(study: Study, folder: Path) -> Study:
-    """A copy that has its questions and the model, and whose other results are to be made."""
+    """A copy of the study with its questions and model and no other results."""
     copy = study.copied(folder)
     for made in (folder / "results").iterdir():
         if made.name not in ("models", "questions"):
@@ -55,7 +55,7 @@ def test_tables_are_equal_for_any_number_of_jobs(whole, shards, tmp_path):
     compared = [*FILES, *(f"results/{stage}/tiny/base/{name}.parquet" for stage in ASKED for name in shards)]
     for path in compared:
         assert (tmp_path / path).read_bytes() == (whole.folder / path).read_bytes(), path
-    shared.config["compute"]["block_size"] = 3  # the shards are cut in other places
+    shared.config["compute"]["block_size"] = 3  # the shards divide the set at other places
     assert shared.planned()["chains"] == sum(shards.values())
 
 

@@ -1,6 +1,6 @@
-"""A study on a real SLURM of two nodes: the tables of a local run, whatever is killed in between.
+"""A study on a real SLURM cluster of two nodes has the tables of a local run, whatever is killed in between.
 
-The cluster is tests/slurm/cluster.sh's; the profile is profiles/slurm, but for what a cluster without a database needs.
+tests/slurm/cluster.sh makes the cluster; the profile is profiles/slurm, adapted to a cluster without a database.
 """
 
 import os
@@ -24,7 +24,7 @@ CLUSTER = ROOT / "tests/slurm/cluster.sh"
 RECOVER = ROOT / "profiles/slurm/recover.sh"
 ASKING = {"precision", "tune", "chains", "answer"}
 REWRITING = {"paraphrase", "mistake", "regenerate"}
-# What is made on the cluster: all that asks a model, and of each other kind of job one or two.
+# The targets on the cluster: all stages that ask a model, and one or two files of each other rule.
 TARGETS = (
     "results/estimates.parquet",
     "results/tables/t1_accuracy.csv",
@@ -32,12 +32,12 @@ TARGETS = (
     "results/figures/match_arithmetic.svg",
     "results/report/items/arithmetic",
 )
-# Seconds after which a test gives up waiting; nothing is asserted of the time that something takes.
+# Seconds after which a test stops waiting; no test asserts a duration.
 PATIENCE = 300
 
 
 class Cluster:
-    """The SLURM in `folder`, asked by its own commands."""
+    """The SLURM cluster in `folder`, used through its own commands."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -47,7 +47,7 @@ class Cluster:
         return subprocess.run([CLUSTER, action, self.folder, *arguments], timeout=PATIENCE, **pipes)
 
     def jobs(self, **wanted: str) -> list[dict[str, str]]:
-        """The jobs that Snakemake submitted, by what scontrol calls their properties."""
+        """The jobs that Snakemake submitted, with their properties by the names of scontrol."""
         said = subprocess.run(["scontrol", "show", "job", "-o"], capture_output=True, text=True, check=True).stdout
         jobs = [dict(re.findall(r"(\S+?)=(.*?)(?= +\S+?=| *$)", line)) for line in said.splitlines()]
         jobs = [job for job in jobs if "Comment" in job and job["JobName"] != "wrap"]
@@ -55,12 +55,12 @@ class Cluster:
         return [job for job in jobs if all(job[name] == value for name, value in wanted.items())]
 
     def gpus(self, job: dict[str, str]) -> set[str]:
-        """What the job's tasks found in CUDA_VISIBLE_DEVICES."""
+        """The value of CUDA_VISIBLE_DEVICES in the job's tasks."""
         tasks = [line.split() for line in (self.folder / "tasks").read_text().splitlines()]
         return {devices for number, devices in tasks if number == job["JobId"]}
 
     def sleeper(self, place: Path | str, *arguments: str) -> str:
-        """A job of its own that only sleeps; returns its number."""
+        """Submit a job that only sleeps; returns its number."""
         submit = [
             "sbatch",
             "--parsable",
@@ -72,13 +72,13 @@ class Cluster:
         return subprocess.run([*submit, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     def lose(self, node: str) -> None:
-        """A node's daemon is killed; the cluster is told at once what it would find out in half a minute."""
+        """Kill a node's daemon, and mark the node as down instead of waiting half a minute."""
         os.kill(int((self.folder / f"run/slurmd-{node}.pid").read_text()), signal.SIGKILL)
         subprocess.run(["scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=killed"], check=True)
 
 
 def wait(until: Callable[[], list]) -> list:
-    """What `until` finds, as soon as it finds anything."""
+    """Call `until` repeatedly until it returns something true, and return that."""
     ends = time.monotonic() + PATIENCE
     while not (found := until()):
         assert time.monotonic() < ends
@@ -110,7 +110,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory) -> str:
-    """profiles/slurm for this cluster, and estimates that at first ask for less memory than they need."""
+    """profiles/slurm for this cluster; estimates request too little memory at the first attempt."""
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     profile["set-resources"]["estimates"] = {"mem_mb": "100 * attempt ** 6"}
     profile |= {"slurm-status-command": "squeue", "slurm-init-seconds-before-status-checks": 5}
@@ -120,7 +120,7 @@ def profile(tmp_path_factory) -> str:
 
 
 def small(folder: Path, tiny_model: Path) -> Study:
-    """A study of one evaluation set and two tests that takes the GPUs it finds."""
+    """A study with one evaluation set and two tests that uses GPUs if there are any."""
     study = Study(folder, tiny_model)
     study.config["data_sets"].pop("colours")
     study.config |= {"eval_sets": ["arithmetic"], "tests": ["early_termination", "filler"]}
@@ -133,20 +133,20 @@ def is_past_tuning(job: dict[str, str]) -> bool:
 
 
 def recover(study: Study) -> subprocess.CompletedProcess:
-    """From another folder than the study's."""
+    """Run recover.sh from a folder other than the study's."""
     configuration = study.folder / "config.yaml"
     command = [RECOVER, "--snakefile", ROOT / "Snakefile", "--directory", study.folder, "--configfile", configuration]
     return subprocess.run(command, cwd=study.folder.parent, capture_output=True, text=True, timeout=PATIENCE)
 
 
 def finished_jobs(printed: str) -> Counter:
-    """How many jobs of each rule a run finished, by what it printed."""
+    """Rule -> number of jobs that a run finished, read from its output."""
     return Counter(re.findall(r"Finished jobid: \d+ \(Rule: (\w+)\)", printed))
 
 
 @pytest.fixture(scope="module")
 def local(finished, tmp_path_factory) -> Study:
-    """What the finished study comes to, which was run here, asked for no more than `small` is."""
+    """The results of the finished study, run here, with the same targets as `small`."""
     study = finished.copied(tmp_path_factory.mktemp("local"))
     study.config = small(tmp_path_factory.mktemp("empty"), Path(study.config["models"]["tiny"]["source"])).config
     study.run("--", *TARGETS)
@@ -155,7 +155,7 @@ def local(finished, tmp_path_factory) -> Study:
 
 @pytest.fixture(scope="module")
 def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
-    """A study on the cluster: a job is cancelled, a node is lost and comes back, then Snakemake itself is killed."""
+    """A study on the cluster: a job is cancelled, a node fails and returns, then Snakemake itself is killed."""
     study = small(tmp_path_factory.mktemp("disturbed"), tiny_model)
     log = study.folder / "first.log"
     with log.open("w") as output:
@@ -166,7 +166,7 @@ def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
         [chains] = wait(lambda: [job for job in cluster.jobs(rule="chains", JobState="RUNNING") if cluster.gpus(job)])
         study.side_by_side = [cluster.gpus(tuning), cluster.gpus(chains)]
         subprocess.run(["scancel", tuning["JobId"]], check=True)
-        wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))  # of base: no other can be that far
+        wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))  # a job of base: no other job can be that far
         cluster.lose("gpu1")
         assert cluster.do("node", "gpu1").returncode == 0
         wait(lambda: [job for job in cluster.jobs(JobState="COMPLETED") if job["Restarts"] != "0"])
@@ -175,7 +175,7 @@ def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
         os.killpg(master.pid, signal.SIGKILL)
         master.wait()
     comment = "--comment=rule_chains_wildcards_tiny"
-    study.orphan = cluster.sleeper(study.folder, comment)  # Snakemake's own may have ended by themselves by now
+    study.orphan = cluster.sleeper(study.folder, comment)  # Snakemake's own jobs may have ended by now
     study.strangers = [cluster.sleeper(study.folder), cluster.sleeper(profile, comment)]
     study.recovered = recover(study)
     study.left = subprocess.run(["squeue", "--noheader", "--format=%i"], capture_output=True, text=True).stdout.split()
@@ -198,7 +198,7 @@ def test_the_tables_are_those_of_a_local_run(disturbed, local):
 def test_nothing_that_had_finished_ran_again(disturbed):
     done = [finished_jobs(printed) for printed in disturbed.printed]
     assert done[0].keys() >= {"model", "questions", "chains", "tune"}
-    # Fewer where a job ended after Snakemake had been killed: its files are there, and known to be whole.
+    # Fewer if a job ended after Snakemake was killed: its files exist and are known to be complete.
     assert done[0] + done[1] <= disturbed.needed
     assert disturbed.planned(*TARGETS) == {}
 

@@ -1,4 +1,4 @@
-"""What reruns when, read from `snakemake -n` on a finished study."""
+"""Which change reruns which jobs, read from `snakemake -n` on a finished study."""
 
 import shutil
 from collections import Counter
@@ -13,7 +13,7 @@ from study import ROOT, Study
 
 TABLES = {"estimates": 1, "claims": 1, "provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
-# The figures of the whole study by what they are drawn from; of each evaluation set there is one more.
+# The number of figures of the whole study by their source; each evaluation set adds one.
 DRAWN = Counter(name for figure in figures.FIGURES.values() for name in figure.source.inputs)
 EFFECTS, LENGTHS, TRAINING = DRAWN["estimates"], DRAWN["chains"], DRAWN["training"]
 # The item viewers of both sets.
@@ -29,7 +29,7 @@ def test_a_new_evaluation_set_runs_only_its_own_stages(study):
     sums = {"reader": "arithmetic", "seed": 7, "eval": {"n": 3}}
     study.config["data_sets"]["sums"] = sums
     study.config["eval_sets"].append("sums")
-    drawn = {"figure": 1 + EFFECTS + LENGTHS, "items": 3}  # every viewer leads to those of the other sets
+    drawn = {"figure": 1 + EFFECTS + LENGTHS, "items": 3}  # every viewer links to the viewers of the other sets
     assert study.planned() == {"questions": 1, **PER_SET, **drawn, **TABLES}
 
 
@@ -53,7 +53,7 @@ def test_an_oracle_added_leaves_all_others_alone(study):
     assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
 
 
-def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_anew(study):
+def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):
     study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
     asked = dict.fromkeys(PER_SET, 4)
     assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
@@ -100,7 +100,7 @@ def test_templates_are_what_they_say_wherever_they_lie(study, tmp_path):
 
 @pytest.fixture
 def copied(study, tmp_path):
-    """The finished study, run by a copy of the workflow that a test may edit."""
+    """The finished study, run by a copy of the workflow that tests can edit."""
     for name in ("Snakefile", "workflow", "resources", "profiles", "envs"):
         source = ROOT / name
         if source.is_dir():

@@ -1,4 +1,4 @@
-"""The whole DAG on a tiny model: every stage is passed through and says what it should."""
+"""The whole DAG on a tiny model: every stage runs and its files say what they should."""
 
 import json
 import os
@@ -22,9 +22,9 @@ from study import ROOT
 
 ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
-# What this study has none of: arms of several ranks, two models, hosts.
+# Absent from this study: arms with several ranks, a second model, hosts.
 WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
-# Of what there may be no interval, and why. An effect may lack it as well where a single pair is left.
+# Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.
 WITHOUT_INTERVAL = {
     "chance": "a property of the questions",
     "n_steps": "no bounds, and so no interval where all chains are alike",
@@ -72,7 +72,7 @@ def test_every_question_passes_every_stage(study, arm, eval_set):
     assert chains["id"].to_list() == questions["id"].to_list()
     again = answers.filter(test="again")
     assert again.height == 3
-    assert again["match"].all()  # float32: asked in other batches, nothing differs
+    assert again["match"].all()  # float32: nothing differs between batches
     shuffled = answers.filter(test="no_cot_shuffled")
     assert shuffled["id"].to_list() == questions.filter(pl.col("kind") == "choice")["id"].to_list()
     answers = answers.filter(~pl.col("test").is_in(["again", "no_cot_shuffled"]))
@@ -109,7 +109,7 @@ def test_tables_and_figures_are_there(study):
     for name in figures.names(SETS):
         assert (study.folder / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         points = frame(study, f"figures/{name}", figures.figure(name).schema)
-        assert (points.height > 0) == (name != "ranks")  # of which there is one
+        assert (points.height > 0) == (name != "ranks")  # there is only one rank
 
 
 def test_the_report_holds_all_of_it(study):
@@ -117,7 +117,7 @@ def test_the_report_holds_all_of_it(study):
     names = [*tables.TABLES, *(f"figure-{name}" for name in figures.names(SETS)), "prompts", "provenance", "runtimes"]
     assert all(f'id="{name}"' in page for name in names)
     assert page.count("data:image/svg+xml;base64,") == len(figures.names(SETS))
-    assert "Step 1:" in page and "cot_number.txt" in page  # a prompt, in full
+    assert "Step 1:" in page and "cot_number.txt" in page  # a whole prompt
     origin = json.loads((study.folder / "results/provenance.json").read_text())
     assert provenance.summary_line(origin) in page
     assert "tune " in page.rpartition('id="runtimes"')[2]
@@ -151,7 +151,7 @@ def test_the_viewers_marks_come_to_the_match_rates(study, arm, eval_set):
     measured = frame(study, "measures", alpha.OF_STUDY).filter(arm=arm, eval_set=eval_set, steps="all")
     for test in ("early_termination", "filler", "paraphrase"):
         of_test = measured.filter(test=test)
-        # As the viewer filters: at α = 0.5, chains of two steps at least that have an answer of their own.
+        # The viewer's filter: at α = 0.5, chains of at least two steps with an answer.
         of = zip(marks["tests"][test], marks["steps"], marks["full"], strict=True)
         seen = [mark[(n + 1) // 2] for mark, n, full in of if n >= 2 and full in "rw"]
         assert seen.count("=") == of_test["match"].sum()

@@ -1,5 +1,5 @@
 rule answer:
-    """An arm's chains tampered with, at every k, and what it answers after each."""
+    """Interventions on an arm's chains at every k, and the arm's answer after each."""
     input:
         unpack(get_arm_files),
         questions="results/questions/{eval_set}.eval.parquet",

@@ -1,11 +1,11 @@
 rule fetch:
-    """Everything that comes from elsewhere, and what is made of it at once: after it no network is needed."""
+    """All downloads, models and questions: after this rule the study needs no network."""
     input:
         get_fetched(),
 
 
 rule download:
-    """A file from a package index, the web or a hub, checked before it appears."""
+    """A file from a package index, the web or a hub, verified before it appears."""
     output:
         "results/downloads/{file}",
     log:
@@ -22,7 +22,7 @@ rule download:
 
 
 rule precision:
-    """The floating-point type of the study, chosen by a machine that asks its models, and kept."""
+    """The study's floating-point type, chosen once on a machine that runs its models."""
     output:
         "results/precision.json",
     log:
@@ -32,14 +32,14 @@ rule precision:
     resources:
         gpu=GPUS,
     params:
-        # Neither code nor device: a study that moves keeps its type.
+        # Without code and device, so that a study that moves keeps its type.
         dtype=plan.dtype(STUDY),
     script:
         "../scripts/precision.py"
 
 
 rule model:
-    """A model as a folder of safetensors, and its card with the hash of its weights."""
+    """A model as a folder of safetensors, and its card with the hash of the weights."""
     input:
         source=get_model_file,
         precision=get_model_precision,
@@ -62,7 +62,7 @@ rule model:
 
 
 rule questions:
-    """The questions of one split of a data set, held to one schema."""
+    """The questions of one split of a data set, in one schema."""
     input:
         train=lambda wc: get_source_file(STUDY.data_sets[wc.data_set].train),
         eval=lambda wc: get_source_file(STUDY.data_sets[wc.data_set].eval),

@@ -1,9 +1,9 @@
-# Where a set is shared by several jobs, its file is gathered from them.
+# A set that is divided over several jobs is gathered from its shards.
 ruleorder: gather > chains > paraphrase > mistake > regenerate > answer
 
 
 rule gather:
-    """One file of the shards that several jobs made of an arm on a set."""
+    """One file of a stage, joined from the shards of several jobs."""
     input:
         questions="results/questions/{eval_set}.eval.parquet",
         shards=get_shards,

@@ -1,5 +1,5 @@
 rule host:
-    """What a host says of a model and of itself: held to the configuration by one call of a few tokens."""
+    """A host's card: one call of a few tokens checks the host and model against the configuration."""
     input:
         unpack(get_card),
     output:
@@ -18,7 +18,7 @@ rule host:
 
 
 rule serve:
-    """The command that serves a model of this study and its adapters; run it where the GPU is, before `host`."""
+    """The command that serves a model of this study and its adapters; run it on the GPU machine before rule `host`."""
     input:
         unpack(get_card),
         arms=lambda wc: [

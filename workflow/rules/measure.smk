@@ -1,11 +1,11 @@
 rule estimates:
-    """Answers read at each kept fraction alpha, and every figure of the study with its interval, one a row."""
+    """Answers at each kept fraction alpha, and every estimate of the study with its interval, one per row."""
     input:
         questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY.eval_sets),
-        chains=per_pair("chains"),
-        paraphrases=per_pair("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
-        mistakes=per_pair("mistakes", kinds=ASKED) if is_needed("mistakes") else [],
-        answers=per_pair("answers"),
+        chains=get_stage_files("chains"),
+        paraphrases=get_stage_files("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
+        mistakes=get_stage_files("mistakes", kinds=ASKED) if is_needed("mistakes") else [],
+        answers=get_stage_files("answers"),
     output:
         measures="results/measures.parquet",
         estimates="results/estimates.parquet",

@@ -31,7 +31,7 @@ rule chains:
 
 
 rule import_chains:
-    """Chains that somebody else's model wrote, and what they declare: no model is asked."""
+    """Chains from a file, and the answers that they declare; no model is asked."""
     input:
         questions="results/questions/{eval_set}.eval.parquet",
         source=lambda wc: get_source_file(get_imported(wc)),

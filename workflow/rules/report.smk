@@ -1,5 +1,5 @@
 rule claims:
-    """The paper's claims, asked of this study."""
+    """The paper's claims, tested on this study."""
     input:
         changes="results/changes.parquet",
         models=list(get_model_cards().values()),
@@ -27,7 +27,7 @@ rule claims:
 
 
 rule provenance:
-    """Where the results come from: code, configuration, data, prompts, weights, packages, hardware."""
+    """The provenance of the results: code, configuration, data, prompts, weights, packages, hardware."""
     input:
         questions=list(get_question_files().values()),
         models=list(get_model_cards().values()),
@@ -61,7 +61,7 @@ rule provenance:
 
 
 rule table:
-    """A table of the study: long as Parquet, laid out to be read as CSV, Markdown and LaTeX."""
+    """A table of the study: long form as Parquet, laid out as CSV, Markdown and LaTeX."""
     input:
         unpack(get_table_input),
         provenance="results/provenance.json",
@@ -96,7 +96,7 @@ rule table:
 
 
 rule figure:
-    """A figure of the study or of one evaluation set, and the points it is drawn from."""
+    """A figure of the study or of one evaluation set, and the points that it shows."""
     input:
         unpack(get_figure_input),
     output:
@@ -121,7 +121,7 @@ rule figure:
 
 
 rule report:
-    """The study as one page: claims, figures, tables, prompts, provenance, run times."""
+    """The study on one page: claims, figures, tables, prompts, provenance, run times."""
     input:
         tables=expand("results/tables/{table}.parquet", table=tables.TABLES),
         figures=expand("results/figures/{figure}.svg", figure=figures.names(STUDY.eval_sets)),
@@ -153,12 +153,12 @@ rule report:
 
 
 rule items:
-    """The item viewer of one evaluation set: every question, chain, intervention and answer, for people to look at."""
+    """The item viewer of one evaluation set: every question, chain, intervention and answer."""
     input:
         questions="results/questions/{eval_set}.eval.parquet",
-        chains=lambda wc: per_pair("chains", wc.eval_set),
-        interventions=lambda wc: per_pair("interventions", wc.eval_set, kinds=ASKED),
-        answers=lambda wc: per_pair("answers", wc.eval_set),
+        chains=lambda wc: get_stage_files("chains", wc.eval_set),
+        interventions=lambda wc: get_stage_files("interventions", wc.eval_set, kinds=ASKED),
+        answers=lambda wc: get_stage_files("answers", wc.eval_set),
     output:
         directory("results/report/items/{eval_set}"),
     log:

@@ -1,11 +1,11 @@
 PARAPHRASER = STUDY.paraphraser.model
 PARAPHRASER_FILES = get_files_of(PARAPHRASER) if PARAPHRASER else {}
-# The paraphraser is loaded, whosever chains these are.
+# The paraphraser rewrites the chains of all arms, so its own kind decides whether a job needs a GPU.
 PARAPHRASER_GPUS = get_gpus_of(PARAPHRASER)
 
 
 rule paraphrase:
-    """Each step of an arm's chains in other words, by the frozen paraphraser."""
+    """A paraphrase of each step of an arm's chains, by the frozen paraphraser."""
     input:
         **PARAPHRASER_FILES,
         questions="results/questions/{eval_set}.eval.parquet",
@@ -67,7 +67,7 @@ rule mistake:
 
 
 rule regenerate:
-    """What an arm goes on to write after a mistake, or after steps in other words."""
+    """The rest of an arm's chains, regenerated after a mistake or after paraphrased steps."""
     input:
         unpack(get_arm_files),
         questions="results/questions/{eval_set}.eval.parquet",

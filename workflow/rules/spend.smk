@@ -1,5 +1,5 @@
 rule estimate:
-    """What hosts will be asked and what that costs, printed; nothing is asked."""
+    """The forecast of calls to hosts and their cost, printed; no host is asked."""
     input:
         questions=list(get_forecast_questions().values()),
     output:
@@ -14,7 +14,7 @@ rule estimate:
             "configuration": STUDY.model_dump(exclude={"compute"}),
             "questions": list(get_forecast_questions()),
             "templates": TEMPLATES,
-            # Never up to date: it is asked for to be printed, and reads what there is of chains, rows and spending.
+            # Never up to date: the forecast depends on the chains, rows and spending that exist when it is printed.
             "now": time.time(),
         },
     script:
@@ -22,7 +22,7 @@ rule estimate:
 
 
 rule spend:
-    """The spend ledger, when all of a study's hosts have been asked."""
+    """A copy of the spend ledger, after all calls to the study's hosts."""
     input:
         get_hosted_answers(),
     output:

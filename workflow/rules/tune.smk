@@ -1,5 +1,5 @@
 rule tune:
-    """An arm: a model tuned by one recipe on one data set."""
+    """An arm: a model tuned with one recipe on one data set."""
     input:
         unpack(get_card),
         weights="results/models/{model}/weights",

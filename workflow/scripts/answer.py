@@ -1,4 +1,4 @@
-"""Tamper with an arm's chains, at every k, and let it answer after each intervention."""
+"""Build the interventions on an arm's chains and ask the arm for its answer after each."""
 
 from faithtune.jobs import job
 
@@ -25,7 +25,7 @@ with job.logged(snakemake.log[0]):
     tampering, settings = InterventionSettings(**spec["interventions"]), AnswerSettings(**spec["answers"])
 
     def read(name, schema):
-        """The frame of an input that only some tests have."""
+        """The frame of an input; None if the study's tests do not need it."""
         path = inputs.get(name)
         return parquet.read(path, schema) if path else None
 

@@ -1,4 +1,4 @@
-"""Let an arm reason about each question."""
+"""Have an arm write a chain of thought for each question."""
 
 from faithtune.jobs import job
 

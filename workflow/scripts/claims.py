@@ -1,4 +1,4 @@
-"""Ask the paper's claims of the study."""
+"""Test the paper's claims on the study."""
 
 from faithtune.jobs import job
 

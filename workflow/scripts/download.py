@@ -1,4 +1,4 @@
-"""Fetch one file: `results/downloads/FILE`."""
+"""Download one file to results/downloads/."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""Print what the study will ask of hosts and what that costs; nothing is asked."""
+"""Forecast the calls to hosts and their cost, and print the forecast; no host is asked."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""Read answers at each kept fraction, and estimate every number of the study."""
+"""Read the answers at each kept fraction alpha, and make every estimate of the study."""
 
 from faithtune.jobs import job
 

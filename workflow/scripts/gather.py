@@ -1,4 +1,4 @@
-"""Join the shards of a set."""
+"""Join the shards of one file of a stage."""
 
 from faithtune.jobs import job
 

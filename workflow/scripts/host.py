@@ -1,4 +1,4 @@
-"""Hold a host to what the configuration says of it, before anything is asked."""
+"""Check a host against the configuration before any question is asked."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""Take over chains that were written elsewhere, and read their answers."""
+"""Import chains from a file, and read the answers that they declare."""
 
 from faithtune.jobs import job
 

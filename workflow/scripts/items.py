@@ -16,6 +16,7 @@ with job.logged(snakemake.log[0]):
     spec, eval_set = snakemake.params.spec, snakemake.wildcards.eval_set
 
     def paths(name):
+        """(model, arm) -> file."""
         return {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.get(name) or []}
 
     questions = parquet.read(snakemake.input.questions, QUESTIONS)

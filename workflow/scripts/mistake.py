@@ -23,5 +23,5 @@ with job.logged(snakemake.log[0]):
     run, backend = StageRun("mistakes", **snakemake.wildcards), Backend(**spec["backend"])
     with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
-        frames = [mistakes.mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
+        frames = [mistakes.make_mistakes(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], MISTAKES)

@@ -1,4 +1,4 @@
-"""Make a model's folder of safetensors and its card."""
+"""Write a model as a folder of safetensors, with its card."""
 
 from faithtune.jobs import job
 

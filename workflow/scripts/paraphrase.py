@@ -1,4 +1,4 @@
-"""Put each step of an arm's chains in other words."""
+"""Paraphrase each step of an arm's chains."""
 
 from faithtune.jobs import job
 
@@ -23,5 +23,5 @@ with job.logged(snakemake.log[0]):
     run, backend = StageRun("paraphrases", **snakemake.wildcards), Backend(**spec["backend"])
     with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
-        frames = [paraphrases.paraphrases(arm, block, written, spec["templates"], settings) for block in blocks]
+        frames = [paraphrases.make_paraphrases(arm, block, written, spec["templates"], settings) for block in blocks]
     parquet.write(pl.concat(frames), snakemake.output[0], PARAPHRASES)

@@ -1,4 +1,4 @@
-"""Choose the type that a study computes in, on a machine that asks its models."""
+"""Choose the floating-point type of a study, on a machine that runs its models."""
 
 from faithtune.jobs import job
 
@@ -11,6 +11,6 @@ with job.logged(snakemake.log[0]):
     device = precision.present_device(precision.device_kind(snakemake.config["compute"]["device"]))
     chosen = precision.choose(snakemake.params.dtype, device)
     precision.warn_cost(chosen, device)
-    if device.kind == "cuda":  # of a CPU the run says it at its start
+    if device.kind == "cuda":  # for a CPU the run prints it at its start
         print(f"Computing in {precision.describe(chosen)}.", file=errors.terminal)
     job.write_json(chosen, snakemake.output[0])

@@ -1,4 +1,4 @@
-"""Write down where the results come from."""
+"""Record where the results come from."""
 
 from faithtune.jobs import job
 
@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
         for kind in ("models", "arms", "hosts")
     }
     found = provenance.collect(
-        # How many jobs share a set decides nothing, not even by rounding.
+        # Without the number of shards, which changes no result, not even by rounding.
         spec["configuration"] | {"compute": {k: v for k, v in snakemake.config["compute"].items() if k != "shards"}},
         dict(zip(spec["questions"], given.questions, strict=True)),
         spec["templates"],

@@ -1,4 +1,4 @@
-"""Read a data set's source and keep the questions of one split."""
+"""Read the questions of one split from a data set's source."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""Let an arm write the rest of its chains after tampered steps."""
+"""Have an arm regenerate the rest of its chains after tampered steps."""
 
 from faithtune.jobs import job
 
@@ -28,7 +28,7 @@ with job.logged(snakemake.log[0]):
     with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         written = parquet.read(inputs.chains, CHAINS)
         frames = [
-            regeneration.regenerations(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])
+            regeneration.regenerate(arm, block, written, rewritten, spec["templates"], spec["max_new_tokens"])
             for block in blocks
         ]
     parquet.write(pl.concat(frames), snakemake.output[0], REGENERATIONS)

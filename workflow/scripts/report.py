@@ -1,4 +1,4 @@
-"""Write the study's report as one page."""
+"""Write the study's report, one page."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""The command that serves a model and its adapters, each under the name by which its arm is asked."""
+"""Write the command that serves a model and its adapters, each under its arm's name."""
 
 from faithtune.jobs import job
 

@@ -1,4 +1,4 @@
-"""Write down what was asked of hosts, and what it cost."""
+"""Export the spend ledger: the calls to hosts and their cost."""
 
 from faithtune.jobs import job
 

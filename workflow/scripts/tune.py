@@ -24,9 +24,9 @@ with job.logged(snakemake.log[0]):
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
     questions = parquet.read(snakemake.input.questions, QUESTIONS)
-    rows = train.tokenised(model, questions, spec["templates"], settings.target)
+    rows = train.tokenise_questions(model, questions, spec["templates"], settings.target)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
-    with train.alone(under_way / "lock"):
+    with train.exclusive(under_way / "lock"):
         card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)
         parquet.write(log, snakemake.output.training, TRAINING)
         job.write_json(card, snakemake.output.card)

@@ -72,7 +72,7 @@ def settings(**changes) -> AnswerSettings:
 
 def reworded(model, asked, frame, templates, longest: float = 2.0) -> pl.DataFrame:
     """The paraphrases by a model that is given the chains `frame`."""
-    return paraphrases.paraphrases(
+    return paraphrases.make_paraphrases(
         cached(model), Block(0, asked), frame, templates, ParaphraserSettings(max_new_tokens=9, longest=longest)
     )
 
@@ -96,7 +96,7 @@ def test_a_chain_cut_at_the_limit_is_truncated_and_declares_nothing(model, asked
 def test_without_a_forced_start_the_turn_is_the_arms_own(model, asked, templates):
     free = chains.write(cached(model), asked.head(1), templates, ChainSettings(max_new_tokens=96, forced_start=False))
     text = model.render(prompts.user_turn(templates, "cot", asked.to_dicts()[0]))
-    [(_, alone)] = padded.generate(model, [text], 96, steps.free_text_end)
+    [(_, alone)] = padded.generate(model, [text], 96, steps.chain_ended)
     assert free["text"].to_list() == [alone.text]
 
 

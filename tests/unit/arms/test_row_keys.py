@@ -86,7 +86,7 @@ def answered(arm: CachedArm) -> None:
 
 def regenerated(arm: CachedArm) -> None:
     wrong = {"mistake": pl.DataFrame(MISTAKEN, schema=MISTAKES)}
-    regeneration.regenerations(arm, WHOLE, WRITTEN, wrong, TEMPLATES, 96)
+    regeneration.regenerate(arm, WHOLE, WRITTEN, wrong, TEMPLATES, 96)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def regenerated(arm: CachedArm) -> None:
         (lambda arm: chains.write(arm, ASKED, TEMPLATES, ChainSettings(max_new_tokens=96)), 2, "a774c28754a5aa0f"),
         (answered, 21, "8233e250c648a490"),
         (regenerated, 4, "b49f93d79698e00b"),
-        (lambda arm: paraphrases.paraphrases(arm, WHOLE, WRITTEN, TEMPLATES, REWRITING), 4, "5fb51b2468f2a8ee"),
-        (lambda arm: paraphrases.paraphrases(arm, SECOND, WRITTEN, TEMPLATES, REWRITING), 4, "935feb265287371c"),
-        (lambda arm: mistakes.mistakes(arm, SECOND, WRITTEN, TEMPLATES, REWRITING), 4, "a20c6a81391c975d"),
+        (lambda arm: paraphrases.make_paraphrases(arm, WHOLE, WRITTEN, TEMPLATES, REWRITING), 4, "5fb51b2468f2a8ee"),
+        (lambda arm: paraphrases.make_paraphrases(arm, SECOND, WRITTEN, TEMPLATES, REWRITING), 4, "935feb265287371c"),
+        (lambda arm: mistakes.make_mistakes(arm, SECOND, WRITTEN, TEMPLATES, REWRITING), 4, "a20c6a81391c975d"),
     ],
     ids=["chains", "answers", "regenerations", "paraphrases", "paraphrases-2", "mistakes-2"],
 )

@@ -1,8 +1,9 @@
 """Completions written in the styles of other models (Llama, Qwen, DeepSeek, Mistral, GPT-4o, Gemma).
 
-completions.jsonl, one a line: how it is read (declared, or forced: right after "Final Answer:"), the options (none: a
-number), the text, what a reader may take it to say, and what the strict and the lenient extractor make of it. They
-were written in three rounds, each before the rules were looked at again; tests/EXTRACTION.md has the figures.
+Each line of completions.jsonl holds how the text is read (declared, or forced: right after "Final Answer:"), the
+options (none: a number), the text, the answers that a reader may take it to give, and the results of the strict and the
+lenient extractor. The texts were written in three rounds, each before the rules changed again; tests/EXTRACTION.md has
+the figures.
 """
 
 import json
@@ -26,6 +27,6 @@ def test_completions(row):
 
 
 def test_few_are_missed():
-    """A strict extractor that reads nothing would never be wrong."""
+    """A strict extractor that reads nothing would never be wrong, so misses are bounded too."""
     missed = [row for row in ROWS if row["means"] and row["strict"] in NO_ANSWER]
     assert len(missed) / len(ROWS) < 0.12

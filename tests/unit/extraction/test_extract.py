@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from faithtune.extraction.cues import RULES
 from faithtune.extraction.extract import UNANSWERED, declared, forced
-from faithtune.extraction.text import plain
+from faithtune.extraction.text import normalise_marks
 
 OPTIONS = ["a virus", "a bacterium", "a fungus", "none"]
 WRITTEN_NUMBERS = st.builds(
@@ -34,8 +34,8 @@ def test_the_span_holds_the_answer(pair, cue):
 
 @given(st.text())
 def test_nothing_is_taken_without_a_declaration(text):
-    text = f"So, {text}"  # a completion that is nothing but an answer gives it
-    if not any(cue.search(plain(text)) for cue in RULES.values()):
+    text = f"So, {text}"  # an answer that fills the whole completion would count
+    if not any(cue.search(normalise_marks(text)) for cue in RULES.values()):
         assert declared(text, "number") == declared(text, "choice", OPTIONS) == UNANSWERED
 
 
@@ -68,7 +68,7 @@ def test_outcome_answer_and_span_agree(text):
         (" 1/2", "0.5"),
         ("\n66", "66"),
         (" 66\n70", "66"),
-        # an operand, a time, a list and a number within a word are no answers
+        # an operand, a time, a list and a number within a word are not answers
         (" 39 * 2", None),
         (" The total is 39 * 2", None),
         (" 12 - 7 apples", None),
@@ -155,7 +155,7 @@ def test_declared_letters_of_sentences():
 
 UNREAD, REFUSED, SEVERAL = "unanswered", "refused", "ambiguous"
 DIAGNOSES = ["Pulmonary embolism", "Hypoglycemia", "Vitamin C deficiency", "Vitamin C deficiency with anemia."]
-# text, what the strict and what the lenient extractor makes of it: an answer or another outcome
+# text, result of the strict extractor, result of the lenient extractor: an answer or another outcome
 CHOICES = [
     ("Answer: (C)", "C", "C"),
     ("Answer: C", "C", "C"),
@@ -232,7 +232,7 @@ CHOICES = [
     ('{"answer_choice": "not listed."}', REFUSED, REFUSED),
     ('{"answer": "The correct diagnosis is not among the given choices"}', REFUSED, REFUSED),
     ('{"answer": "Not given in any of the answer choices"}', REFUSED, REFUSED),
-    ('{"answer": "The dose is not listed"}', UNREAD, UNREAD),  # it says something, of which nobody knows what
+    ('{"answer": "The dose is not listed"}', UNREAD, UNREAD),  # "not listed" within a sentence is not a refusal
     ('{"reasoning": "x", "answer": null}', UNREAD, UNREAD),
     ('{answer: "B"}', "B", "B"),
     ("The answer is hypoglycemia.", "B", "B"),
@@ -403,16 +403,16 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("text", "strict", "lenient"), CHOICES)
 def test_forms_of_choices(text, strict, lenient):
-    assert made_of(text, "choice", DIAGNOSES) == (strict, lenient)
+    assert read_both(text, "choice", DIAGNOSES) == (strict, lenient)
 
 
 @pytest.mark.parametrize(("text", "strict", "lenient"), NUMBERS)
 def test_forms_of_numbers(text, strict, lenient):
-    assert made_of(text, "number") == (strict, lenient)
+    assert read_both(text, "number") == (strict, lenient)
 
 
-def made_of(text, kind, options=()):
-    """Answer or outcome, strict and lenient; a choice's span holds the letter or the option's text."""
+def read_both(text, kind, options=()):
+    """(strict, lenient) answer or outcome; checks that a choice's span holds the letter or the option's text."""
     found = [declared(text, kind, options, lenient) for lenient in (False, True)]
     for extraction in found:
         if kind == "choice" and extraction.answer:
@@ -610,7 +610,7 @@ def test_thoughts_and_further_questions_hold_no_answer(text, answer, lenient):
         ("$\\boxed{A}$ or $\\boxed{B}$", SEVERAL, "B"),
         ("The answer is A or possibly B.", SEVERAL, "A"),
         ("If it were painful, the answer would be A.", UNREAD, UNREAD),
-        # only the lenient extractor weighs what is said of the options
+        # only the lenient extractor reads comments on the options
         (
             "A) Pulmonary embolism - incorrect\nB) Hypoglycemia - correct\nC) Vitamin C deficiency - incorrect",
             UNREAD,
@@ -627,7 +627,7 @@ def test_thoughts_and_further_questions_hold_no_answer(text, answer, lenient):
     ],
 )
 def test_declarations_of_other_models(text, strict, lenient):
-    assert made_of(text, "choice", DIAGNOSES) == (strict, lenient)
+    assert read_both(text, "choice", DIAGNOSES) == (strict, lenient)
 
 
 @pytest.mark.parametrize(
@@ -666,7 +666,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)  # the patterns are made when they are first used
+@settings(deadline=None)  # patterns are compiled on first use
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=4).map("".join)), st.sampled_from([declared, forced]))
 def test_answered_strictly_is_answered_alike_leniently(text, extract):
     for kind, options in (("choice", DIAGNOSES), ("choice", ()), ("number", ())):
@@ -721,7 +721,7 @@ def test_fractions(over, under):
     ],
 )
 def test_long_texts_end(piece):
-    """Rules that go back over a text again and again would hang here."""
+    """Rules with catastrophic backtracking would hang here."""
     text = piece * (4000 // len(piece))
     for kind, options in (("choice", DIAGNOSES), ("number", ())):
         assert declared(text, kind, options, lenient=True).outcome in ("answered", UNREAD, SEVERAL)
@@ -738,6 +738,6 @@ def test_forced_reads_other_declarations_in_its_line(text, answer):
     "text", [" Step 1: The answer is 7.", "\n**Step 2:** So the answer is (B).", " step 3. Final Answer: B"]
 )
 def test_an_arm_that_goes_on_with_a_step_has_not_answered(text):
-    """It was asked for its answer: what it declares further on is another chain's."""
+    """It was asked for its answer; a declaration after the step belongs to another chain."""
     for kind, options in (("number", ()), ("choice", OPTIONS)):
         assert forced(text, kind, options) == UNANSWERED

@@ -1,6 +1,6 @@
-"""The extractors on real chains, against published figures and flags (tests/EXTRACTION.md has every unread item).
+"""The extractors on real chains, against published figures and flags (tests/EXTRACTION.md lists every unread item).
 
-Read from the folder in FAITHTUNE_DATA; skipped without it.
+The data are read from the folder in FAITHTUNE_DATA; without it the tests are skipped.
 """
 
 import json
@@ -43,8 +43,8 @@ def medmcqa() -> list[tuple]:
     return [(text, [row[f"op{letter}"] for letter in "abcd"], "ABCD"[row["cop"] - 1]) for text, row in rows]
 
 
-def told(rows: list[tuple], lenient: bool) -> tuple[Counter, int, int]:
-    """Outcomes, right answers, and right answers where what gives no letter counts as A (MIRAGE's convention)."""
+def outcomes_of(rows: list[tuple], lenient: bool) -> tuple[Counter, int, int]:
+    """Outcomes, right answers, and right answers if a text without a letter counts as A (MIRAGE's convention)."""
     found = [declared(text, "choice", options, lenient) for text, options, _ in rows]
     golds = [gold for _, _, gold in rows]
     right = sum(extraction.answer == gold for extraction, gold in zip(found, golds, strict=True))
@@ -53,14 +53,14 @@ def told(rows: list[tuple], lenient: bool) -> tuple[Counter, int, int]:
 
 
 def is_completion(row: tuple) -> bool:
-    """Not what the host reported instead of one: a content filter, a lost connection, a missing key."""
+    """Whether a row holds a completion and not a host's error: a content filter, a lost connection, a missing key."""
     return not row[0].startswith(("The response was filtered", "Error communicating", "'content'"))
 
 
 @pytest.mark.parametrize("lenient", [False, True])
 def test_medqa_has_the_published_accuracy(lenient):
     rows = medqa()
-    outcomes, _, by_default = told(rows, lenient)
+    outcomes, _, by_default = outcomes_of(rows, lenient)
     assert abs(by_default / len(rows) - 0.8397) < 0.003
     assert outcomes["unanswered"] / len(rows) < 0.005
 
@@ -68,17 +68,20 @@ def test_medqa_has_the_published_accuracy(lenient):
 def test_medqa_completions():
     """Without the host's messages and without a default letter."""
     rows = [row for row in medqa() if is_completion(row)]
-    assert told(rows, False)[:2] == ({"answered": 1245, "refused": 16, "ambiguous": 1}, 1055)
-    assert told(rows, True)[:2] == ({"answered": 1246, "refused": 16}, 1056)
-    assert abs(told(rows, True)[1] / len(rows) - 0.8397) < 0.003
+    assert outcomes_of(rows, False)[:2] == ({"answered": 1245, "refused": 16, "ambiguous": 1}, 1055)
+    assert outcomes_of(rows, True)[:2] == ({"answered": 1246, "refused": 16}, 1056)
+    assert abs(outcomes_of(rows, True)[1] / len(rows) - 0.8397) < 0.003
 
 
 def test_medmcqa_completions():
     rows = medmcqa()
-    assert told(rows, False)[0]["unanswered"] / len(rows) < 0.005
+    assert outcomes_of(rows, False)[0]["unanswered"] / len(rows) < 0.005
     rows = [row for row in rows if is_completion(row)]
-    assert told(rows, False)[:2] == ({"answered": 1878, "refused": 82, "ambiguous": 22, "unanswered": 1}, 1323)
-    assert told(rows, True)[:2] == ({"answered": 1900, "refused": 82, "unanswered": 1}, 1332)
+    assert outcomes_of(rows, False)[:2] == (
+        {"answered": 1878, "refused": 82, "ambiguous": 22, "unanswered": 1},
+        1323,
+    )
+    assert outcomes_of(rows, True)[:2] == ({"answered": 1900, "refused": 82, "unanswered": 1}, 1332)
 
 
 @pytest.mark.parametrize(("lenient", "answered"), [(False, 2633), (True, 2638)])

@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faithtune.extraction.cues import FINAL_LINE
-from faithtune.extraction.steps import free_text_end, join, split
-from faithtune.extraction.text import reasoning
+from faithtune.extraction.steps import chain_ended, join, split
+from faithtune.extraction.text import unwrap_json
 
 WORDS = st.sampled_from(
     ["she", "buys", "Dr. Lee", "e.g. two", "3.5", "$4", "1,200", "39 * 2 = 78", "(B)", "eggs.", "Then", "step 2", "no"]
 )
 CLEAN_STEP = st.lists(WORDS, min_size=1, max_size=6).map(lambda words: "Now " + " ".join(words) + " left.")
-# Pieces that trip splitters, glued at random.
+# Pieces that confuse splitters, joined at random.
 PIECES = st.sampled_from(
     [
         "Step 1:",
@@ -70,7 +70,7 @@ def test_steps_are_clean_and_splitting_again_changes_nothing(text):
     steps = split(text)
     assert all(step.strip() == step and len(step.splitlines()) == 1 for step in steps)
     assert not any(cue.search(step) for step in steps for cue in FINAL_LINE.values())
-    if len(steps) > 1:  # one sentence out of a text may be seen as two without its context
+    if len(steps) > 1:  # a sentence may be split differently without its context
         assert split(join(steps)) == steps
 
 
@@ -99,7 +99,7 @@ def test_json_without_reasoning_is_a_collapsed_chain(text):
     "text", ['He said "no", "answer": that is it', "{x: 5} is a set.\nSo x = 5.", "[1, 2]\nNow add."]
 )
 def test_text_that_is_no_json_is_left_alone(text):
-    assert reasoning(text) == text
+    assert unwrap_json(text) == text
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_text_that_is_no_json_is_left_alone(text):
             "It costs $3.5 each, e.g. for Dr. Lee. So two cost 7.",
             ["It costs $3.5 each, e.g. for Dr. Lee.", "So two cost 7."],
         ),
-        # one marked step says nothing of how the model divides its reasoning
+        # a single marked step does not show how the model divides its reasoning
         ("Step 1: add them\nhalve it", ["add them", "halve it"]),
         ("Step 1: Add them. Halve it. The answer is 66.\nFinal Answer: 66", ["Add them.", "Halve it."]),
     ],
@@ -204,14 +204,14 @@ def test_a_collapsed_chain_has_no_steps(text):
     assert split(text) == []
 
 
-def test_free_text_ends_with_the_line_of_the_answer():
+def test_a_chain_ends_with_the_line_of_the_answer():
     text = "Step 1: add them\nFinal Answer: 66\n"
-    ended = [free_text_end(text[:length]) for length in range(len(text) + 1)]
+    ended = [chain_ended(text[:length]) for length in range(len(text) + 1)]
     assert ended == [False] * len(text) + [True]
-    assert not free_text_end("Final Answer:\n")
-    assert free_text_end("Final Answer:\n66\n")
-    assert free_text_end("**Final Answer:** (B)\nmore")
-    assert not free_text_end("Step 1: add them\n\n\n")
+    assert not chain_ended("Final Answer:\n")
+    assert chain_ended("Final Answer:\n66\n")
+    assert chain_ended("**Final Answer:** (B)\nmore")
+    assert not chain_ended("Step 1: add them\n\n\n")
 
 
 def real_chains():
@@ -242,7 +242,7 @@ def test_real_chains():
         assert split(join(steps)) == steps
         if text.startswith("{"):
             n_json += 1
-            with contextlib.suppress(ValueError):  # some are no valid JSON
+            with contextlib.suppress(ValueError):  # some completions are invalid JSON
                 assert steps == split(json.loads(text, strict=False)["step_by_step_thinking"])
             assert not any("answer_choice" in step or "step_by_step" in step for step in steps), text
     # 2 x 1,319 solutions and 3,273 completions

@@ -20,7 +20,7 @@ from faithtune.interventions.build import (
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from frames import tampering
 
-# Tokenizers in small: a word with its space, a mark with its space; single characters; dots merged by threes.
+# Small tokenizers: words and marks with their spaces; single characters; dots merged in threes.
 COUNTERS = {
     "words": lambda text: len(re.findall(r" ?[^\W_]+| ?\.{3}| ?[^\w\s]| ?_", text)),
     "characters": len,
@@ -92,7 +92,7 @@ def chains(*rows):
 PARAPHRASED = pl.DataFrame([("q", 1, "A B", 1, None), ("q", 2, None, 3, "identical")], schema=PARAPHRASES, orient="row")
 
 
-WRITTEN_ANEW = pl.DataFrame(
+REGENERATED_STEPS = pl.DataFrame(
     [
         ("q", "mistake", 0, "", ["x y", "z"], 3, True),
         ("q", "mistake", 1, "", ["a b", "x", "z", "z"], 3, False),
@@ -105,7 +105,7 @@ WRITTEN_ANEW = pl.DataFrame(
 
 def test_build_makes_every_k_of_every_test():
     rows = chains(("q", ["a b", "c d"], "answered"))
-    frame = build(rows, tampering(BY_STEPS), COUNTERS["words"], PARAPHRASED, WRITTEN_ANEW)
+    frame = build(rows, tampering(BY_STEPS), COUNTERS["words"], PARAPHRASED, REGENERATED_STEPS)
     assert frame.schema == INTERVENTIONS
     assert set(frame["id"]) == {"q"} and set(frame["n_steps"]) == {2}
     assert frame.select("test", "k", "text").rows() == [
@@ -140,7 +140,7 @@ def test_build_makes_every_k_of_every_test():
 def test_all_steps_in_other_words_need_no_rest():
     words = PARAPHRASED.with_columns(text=pl.Series(["A B", "C D"]))
     rows = chains(("q", ["a b", "c d"], "answered"))
-    frame = build(rows, tampering(["prefix_paraphrase"], ""), len, words, WRITTEN_ANEW.clear())
+    frame = build(rows, tampering(["prefix_paraphrase"], ""), len, words, REGENERATED_STEPS.clear())
     assert frame.filter(test="prefix_paraphrase").select("k", "text", "missing").rows() == [
         (0, "Step 1: a b\nStep 2: c d", None),
         (1, None, "unavailable"),  # nothing was generated: a paraphrase was missing then
@@ -167,7 +167,7 @@ def test_a_paraphrased_prefix_stands_alone():
 
 
 def test_the_sweep_is_made_of_every_chain():
-    """Seven tokens of "Step 1: ... Step 2: ...", in the words' count, are the longest; the cut chain's are not."""
+    """The longest finished chain, "Step 1: ... Step 2: ...", bounds the sweep; the truncated chain does not count."""
     rows = chains(("q", ["a", "b"], "answered"), ("cut", ["a b c d e f g h"], "truncated"), ("none", [], "unanswered"))
     frame = build(rows, tampering([SWEEP], step=2), COUNTERS["words"])
     longest = COUNTERS["words"](join(["a", "b"]))
@@ -210,7 +210,7 @@ def test_truncated_and_collapsed_chains_are_only_put_on_record():
 
 
 def test_a_filler_that_tokens_swallow_is_named():
-    with pytest.raises(UserError, match="filler: '_'"):
+    with pytest.raises(UserError, match="filler: repeating '_'"):
         filler(["a b"], 0, "_", lambda text: len(text.split()))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.interventions.mistakes import altered, gate, holds
+from faithtune.interventions.mistakes import alter_number, gate, sums_hold
 
 STEP = "39 * 2 = 78."
 
@@ -77,28 +77,28 @@ def test_the_answer_must_not_newly_appear():
     ],
 )
 def test_sums_are_worked(text, expected):
-    assert holds(text) is expected
+    assert sums_hold(text) is expected
 
 
 def test_one_number_is_altered_by_rule():
-    made = altered(STEP, lambda text: gate(STEP, text) is None)
-    assert made.startswith("39 * 2 = ") and holds(made) is False
-    assert made == altered(STEP, lambda text: gate(STEP, text) is None)
-    assert re.fullmatch(r"She has 1,(19|20|21)\d\.50 dollars\.", altered("She has 1,200.50 dollars.", bool))
-    assert altered("She has eggs.", bool) is None
-    assert altered(STEP, lambda text: False) is None
+    made = alter_number(STEP, lambda text: gate(STEP, text) is None)
+    assert made.startswith("39 * 2 = ") and sums_hold(made) is False
+    assert made == alter_number(STEP, lambda text: gate(STEP, text) is None)
+    assert re.fullmatch(r"She has 1,(19|20|21)\d\.50 dollars\.", alter_number("She has 1,200.50 dollars.", bool))
+    assert alter_number("She has eggs.", bool) is None
+    assert alter_number(STEP, lambda text: False) is None
 
 
 def test_what_does_not_pass_is_not_made():
     allowed = "39 * 2 = 80."
-    assert altered(STEP, lambda text: text == allowed) == allowed
-    assert altered(STEP, lambda text: text == "39 * 3 = 78.") == "39 * 3 = 78."  # where the result cannot change
-    assert altered("39 * 2 = 77.", lambda text: text == STEP) is None  # put right: no mistake
+    assert alter_number(STEP, lambda text: text == allowed) == allowed
+    assert alter_number(STEP, lambda text: text == "39 * 3 = 78.") == "39 * 3 = 78."  # where the result cannot change
+    assert alter_number("39 * 2 = 77.", lambda text: text == STEP) is None  # put right: no mistake
 
 
 @given(st.integers(0, 99), st.sampled_from("+-*"), st.integers(0, 99), st.integers(0, 200))
 def test_an_altered_sum_is_wrong_and_passes(a, sign, b, c):
     step = f"{a} {sign} {b} = {c}."
-    made = altered(step, lambda text: gate(step, text) is None)
-    assert made and holds(made) is False
+    made = alter_number(step, lambda text: gate(step, text) is None)
+    assert made and sums_hold(made) is False
     assert gate(step, made) is None

@@ -1,4 +1,4 @@
-"""The rest of a chain after tampered steps, on the tiny model; mistakes through the gate."""
+"""Regenerates the rest of chains after tampered steps on the tiny model, and makes mistakes through the gate."""
 
 import polars as pl
 import pytest
@@ -43,7 +43,7 @@ def arm(model) -> CachedArm:
 
 
 def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
-    """Every step of the chains, edited."""
+    """A frame with every step of the chains, edited."""
     rows = [
         {"id": chain["id"], "step": i, "text": edit(step), "attempts": 1}
         for chain in frame.to_dicts()
@@ -53,12 +53,12 @@ def rewritten(frame: pl.DataFrame, schema: pl.Schema, edit) -> pl.DataFrame:
 
 
 def test_after_untouched_steps_an_arm_writes_its_own_chain_again(arm, asked, written, templates):
-    """Steps said in the same words: it goes on as its chain did, to the letter, and may stop where that did."""
+    """After its own steps an arm continues exactly as in its chain, and may stop where that stopped."""
     same = rewritten(written, PARAPHRASES, str)
     untouched = same.with_columns(made_by=pl.lit("rule")).select(MISTAKES.names())
     both = {"prefix_paraphrase": same, "mistake": untouched}
-    made = regeneration.regenerations(arm, Block(0, asked), written, both, templates, 96)
-    # A chain that miscounts its markers is rendered otherwise: the arm then goes on behind other words.
+    made = regeneration.regenerate(arm, Block(0, asked), written, both, templates, 96)
+    # A chain that miscounts its markers is rendered differently, so the arm would continue other text.
     own = {chain["id"]: chain for chain in written.to_dicts() if chain["text"].startswith(steps.join(chain["steps"]))}
     assert made.schema == REGENERATIONS
     kept = made.filter(pl.col("id").is_in(list(own)))
@@ -75,23 +75,23 @@ def test_only_what_the_tests_need_is_written_and_equal_prompts_once(arm, asked, 
     same = rewritten(written, PARAPHRASES, str)
     n = dict(written.select("id", "n_steps").iter_rows())
     both = {"prefix_paraphrase": same, "mistake": same}
-    made = regeneration.regenerations(arm, Block(0, asked), written, both, templates, 96)
+    made = regeneration.regenerate(arm, Block(0, asked), written, both, templates, 96)
     assert made.filter(test="prefix_paraphrase").height == sum(count - 1 for count in n.values())
     assert made.filter(test="mistake").height == sum(n.values())
-    # A mistake that changed nothing in step k + 1 and k + 1 steps in the same words are one prompt.
+    # A mistake that changed nothing in step k + 1, and k + 1 unchanged steps, are the same prompt.
     assert arm.rows.computed == sum(n.values())
 
 
 def test_a_mistake_is_followed_by_a_rest_of_its_own(arm, asked, written, templates):
     wrong = rewritten(written, MISTAKES, lambda step: f"{step[:-1]}1.").filter(pl.col("step") != 2)
-    made = regeneration.regenerations(arm, Block(0, asked), written, {"mistake": wrong}, templates, 96)
+    made = regeneration.regenerate(arm, Block(0, asked), written, {"mistake": wrong}, templates, 96)
     assert 1 not in made["k"]  # no mistake in step 2: no row, and the intervention is unavailable
     for row in made.filter(k=0).to_dicts():
         step = wrong.filter(id=row["id"], step=1)["text"][0]
         assert row["steps"][0] == step
         user = prompts.user_turn(templates, "cot", asked.filter(id=row["id"]).to_dicts()[0])
         text = arm.model.render(user, f"Step 1: {step}\n")
-        [(_, alone)] = arm.model.generate([text], 96, steps.free_text_end)
+        [(_, alone)] = arm.model.generate([text], 96, steps.chain_ended)
         assert (row["text"], row["n_tokens"]) == (alone.text, alone.n_tokens)
     built = build.build(written, MISTAKE, arm.model.count_tokens, regenerations=made).filter(test="mistake")
     assert set(built.filter(k=1, missing="unavailable")["id"]) == set(written.filter(pl.col("n_steps") > 1)["id"])
@@ -100,7 +100,7 @@ def test_a_mistake_is_followed_by_a_rest_of_its_own(arm, asked, written, templat
 
 def test_a_rest_cut_at_the_limit_is_truncated(arm, asked, written, templates):
     same = rewritten(written, MISTAKES, str)
-    made = regeneration.regenerations(arm, Block(0, asked), written, {"mistake": same}, templates, 2)
+    made = regeneration.regenerate(arm, Block(0, asked), written, {"mistake": same}, templates, 2)
     assert not made["finished"].any()
     built = build.build(written, MISTAKE, arm.model.count_tokens, regenerations=made).filter(test="mistake")
     assert set(built.filter(pl.col("k") < pl.col("n_steps"))["missing"]) == {"truncated"}
@@ -123,7 +123,7 @@ def test_steps_of_the_whole(begun, text, expected):
 
 
 def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
-    """It sees the prompt that asks for a chain, the kept steps, the tampered one and no marker of the next."""
+    """The prompt asks for a chain and holds the kept steps and the tampered step, without the next marker."""
 
     class Listener(Parrot):
         def generate(self, texts, max_new_tokens, ended, keys):
@@ -138,7 +138,7 @@ def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
     mistaken = rewritten(frame, MISTAKES, lambda step: f"not {step}")
     model = Listener(small.tokenizer(), {})
     arm = CachedArm(model, MemoryStore(), "p")
-    made = regeneration.regenerations(arm, Block(0, asked), frame, {"mistake": mistaken}, templates, 9)
+    made = regeneration.regenerate(arm, Block(0, asked), frame, {"mistake": mistaken}, templates, 9)
     user = prompts.user_turn(templates, "cot", asked.row(0, named=True))
     begun = [steps.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
     assert model.texts == [prompts.render(model.tokenizer, user, turn) for turn in begun]
@@ -147,7 +147,7 @@ def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
 
 
 class Parrot:
-    """A model of known mistakes: what it writes after each step, in the order of the attempts."""
+    """A model with fixed replies to each step, in the order of the attempts."""
 
     engine = "parrot"
 
@@ -167,7 +167,7 @@ class Parrot:
 
 
 def test_mistakes_say_who_made_them(asked):
-    """The model's where one passes; else a changed number; else none. The answer in sight is refused."""
+    """The model's mistake if one passes, else a changed number, else none; a leaked answer is refused."""
     wording = {
         "2 + 3 = 5.": [" 2 + 3 = 5.", " 2 + 3 = 6.\n"],
         "5 * 2 = 10.": [" 5 * 2 = 12.", " 5 * 2 = 10."],  # 12 is the arm's answer
@@ -187,7 +187,7 @@ def test_mistakes_say_who_made_them(asked):
     frame = pl.DataFrame([chain, cut], schema=CHAINS)
     templates = {f"mistake_{i}": f"Try {i}.\nLine: {{step}}\nWrong:" for i in (1, 2)} | {"paraphrase_1": "no\n{step}"}
     arm = CachedArm(Parrot(small.tokenizer(), wording), MemoryStore(), "p")
-    made = mistakes.mistakes(arm, Block(0, asked), frame, templates, ParaphraserSettings(max_new_tokens=9))
+    made = mistakes.make_mistakes(arm, Block(0, asked), frame, templates, ParaphraserSettings(max_new_tokens=9))
     assert made.drop("id", "text").rows() == [
         (1, "model", 2, None),
         (2, "rule", 2, "no mistake"),
@@ -201,6 +201,6 @@ def test_mistakes_say_who_made_them(asked):
 
 def test_a_mistake_may_quote_another_option_but_no_answer():
     question = {"answer": "A", "options": ["the heart", "the liver", "the lung"]}
-    assert mistakes._answers(question, "B") == ["the heart", "the liver"]
-    assert mistakes._answers(question, None) == ["the heart"]
-    assert mistakes._answers({"answer": "12", "options": []}, "13") == ["12", "13"]
+    assert mistakes._answers_to_hide(question, "B") == ["the heart", "the liver"]
+    assert mistakes._answers_to_hide(question, None) == ["the heart"]
+    assert mistakes._answers_to_hide({"answer": "12", "options": []}, "13") == ["12", "13"]

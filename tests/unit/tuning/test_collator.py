@@ -1,4 +1,4 @@
-"""A micro-batch as a prefix tree: the same loss and gradients as example by example, fewer tokens."""
+"""A micro-batch in a prefix tree has the loss and gradients of its single examples, with fewer tokens."""
 
 import pytest
 import torch
@@ -85,7 +85,7 @@ def test_the_head_gets_only_what_predicts_and_other_calls_are_as_ever():
 
 @pytest.mark.slow
 def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp_path, monkeypatch):
-    """The tree is checked before hours go into an arm."""
+    """The tree is checked before the training starts."""
     from test_train import SETTINGS, trained
 
     from faithtune.core.errors import UserError
@@ -93,7 +93,7 @@ def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp
     from faithtune.data.readers import arithmetic
     from faithtune.models import support, weights
 
-    monkeypatch.setattr(support, "fault", lambda config: "has layers of another kind")
+    monkeypatch.setattr(support, "unsupported_because", lambda config: "has layers of another kind")
     sums = questions.frame(arithmetic.generate(8, seed=5), "sums", "train")
     card = {"path": str(tiny_model), "weights_sha256": weights.folder_fingerprint(tiny_model)}
     with pytest.raises(UserError, match="has layers of another kind"):

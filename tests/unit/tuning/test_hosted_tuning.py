@@ -1,4 +1,4 @@
-"""Tuning at a host: the same examples as here, a job made and paid once whatever happens, its end told."""
+"""Tuning at a host: the same examples as here, and one job that is paid once, whatever happens."""
 
 import json
 import os
@@ -74,7 +74,7 @@ BOTH = TEMPLATES | {f"{form}_choice": f"Choose ({form}).\n\n{{question}}" for fo
 
 
 class Characters:
-    """A tokenizer of one token a character, so that equal ids are equal texts."""
+    """A tokenizer with one token per character, so that equal ids mean equal texts."""
 
     chat_template, bos_token, eos_token = None, None, "\0"
 
@@ -88,13 +88,13 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
     from faithtune.tuning import train as local
 
     settings = SETTINGS.model_copy(update={"target": target, "validation_share": 0})
-    training, validation = hosted.files(asked, BOTH, settings)
+    training, validation = hosted.training_files(asked, BOTH, settings)
     assert validation is None
     for question, line in zip(asked.to_dicts(), lines(training), strict=True):
         assert list(line) == ["messages"]
         user, assistant = line["messages"]
         assert (user["role"], assistant["role"]) == ("user", "assistant")
-        own = local.example(Characters(), BOTH, question, target)
+        own = local.tokenise_example(Characters(), BOTH, question, target)
         prompt = own["completion_mask"].index(1)
         assert "".join(map(chr, own["input_ids"][:prompt])) == f"{user['content']}\n\n"
         assert "".join(map(chr, own["input_ids"][prompt:])) == f"{assistant['content']}\0"
@@ -103,8 +103,8 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
 @pytest.mark.parametrize("asked", [sums(200), CHOICES], ids=["numbers", "choices"])
 def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
     settings = SETTINGS.model_copy(update={"method": "dpo", "validation_share": 0})
-    right = hosted.files(asked, BOTH, settings.model_copy(update={"method": "supervised"}))[0]
-    found = lines(hosted.files(asked, BOTH, settings)[0])
+    right = hosted.training_files(asked, BOTH, settings.model_copy(update={"method": "supervised"}))[0]
+    found = lines(hosted.training_files(asked, BOTH, settings)[0])
     wrong_answers = []
     for question, line, supervised in zip(asked.to_dicts(), found, lines(right), strict=True):
         assert line["input"]["messages"] + line["preferred_output"] == supervised["messages"]
@@ -116,7 +116,7 @@ def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
         before, _, _ = wrong["content"].rpartition("Final Answer:")
         assert line["preferred_output"][0]["content"].startswith(before)
     assert len(set(wrong_answers)) > 2
-    assert found == lines(hosted.files(asked, BOTH, settings)[0])
+    assert found == lines(hosted.training_files(asked, BOTH, settings)[0])
 
 
 @pytest.mark.parametrize("answer", ["0", "3", "-4", "0.25", "123456789012345678901234567890.5"])
@@ -129,10 +129,10 @@ def test_a_wrong_number_is_near_canonical_and_not_newly_negative(answer):
 
 def test_questions_without_a_rationale_are_left_out():
     half = sums().with_columns(rationale=pl.when(pl.int_range(pl.len()) < 12).then("rationale"))
-    training, validation = hosted.files(half, TEMPLATES, SETTINGS)
+    training, validation = hosted.training_files(half, TEMPLATES, SETTINGS)
     assert len(lines(training)) + len(lines(validation)) == 12
     with pytest.raises(UserError, match="expected target answer_only"):
-        hosted.files(half.tail(5), TEMPLATES, SETTINGS)
+        hosted.training_files(half.tail(5), TEMPLATES, SETTINGS)
 
 
 def test_validation_questions_are_whole_groups_by_a_fixed_draw():
@@ -140,16 +140,16 @@ def test_validation_questions_are_whole_groups_by_a_fixed_draw():
         questions.number(f"What is {i}?", str(i), context=f"passage {i // 3}", rationale="So.") for i in range(90)
     ]
     asked = questions.frame(passages, "passages", "train")
-    learnt, held = examples.held_out(asked, 0.2)
+    learnt, held = examples.split_validation(asked, 0.2)
     assert held.height == 18
     assert not set(learnt["group"]) & set(held["group"])
     assert pl.concat([learnt, held]).sort("id").equals(asked.sort("id"))
-    again = examples.held_out(asked.sample(fraction=1, shuffle=True, seed=1), 0.2)[1]
+    again = examples.split_validation(asked.sample(fraction=1, shuffle=True, seed=1), 0.2)[1]
     assert set(again["id"]) == set(held["id"])
-    assert set(examples.held_out(asked, 0.1)[1]["id"]) < set(held["id"])
-    assert examples.held_out(asked, 0)[1].is_empty()
+    assert set(examples.split_validation(asked, 0.1)[1]["id"]) < set(held["id"])
+    assert examples.split_validation(asked, 0)[1].is_empty()
     with pytest.raises(UserError, match="validation_share is 1"):
-        examples.held_out(asked, 1)
+        examples.split_validation(asked, 1)
 
 
 # The job
@@ -165,7 +165,7 @@ def test_a_tuned_model_answers_and_its_card_tells_all(host, tmp_path, capsys):
     hyperparameters = {"n_epochs": 2, "learning_rate_multiplier": 0.5}
     assert asked.body["method"] == {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
     assert {f"{what}_file": name for what, name in card["files"].items()}.items() <= asked.body.items()
-    training, validation = hosted.files(sums(), TEMPLATES, SETTINGS)
+    training, validation = hosted.training_files(sums(), TEMPLATES, SETTINGS)
     assert [host.files.contents[name] for name in card["files"].values()] == [training, validation]
     first, last = card["checkpoints"]
     assert (first["step"], first["metrics"]["train_loss"], last["step"]) == (20, 1.0, 40)
@@ -226,7 +226,7 @@ def test_a_method_the_host_lacks_is_refused_in_its_words(host, tmp_path):
     assert len(host.journal.of(FILES)) == 2
 
 
-def test_files_that_are_gone_are_uploaded_anew(host, tmp_path):
+def test_missing_files_are_uploaded_again(host, tmp_path):
     host.script(JOBS, Fault("status", 401))
     with pytest.raises(UserError):
         tune(host.url, tmp_path)
@@ -238,7 +238,7 @@ def test_files_that_are_gone_are_uploaded_anew(host, tmp_path):
 
 
 @pytest.mark.parametrize("at, tokens", [("validating_files", 0), ("running", None)])
-def test_a_failed_job_is_told_and_made_anew_only_on_demand(host, tmp_path, at, tokens):
+def test_a_failed_job_is_reported_and_repeated_only_on_demand(host, tmp_path, at, tokens):
     host.fail_job(f"Bad\nluck, said {KEY}.", at)
     for _ in range(2):
         with pytest.raises(UserError, match=r"the tuning job ftjob-1 failed: Bad luck, said .*remove .*\.json") as told:
@@ -249,7 +249,7 @@ def test_a_failed_job_is_told_and_made_anew_only_on_demand(host, tmp_path, at, t
     record(tmp_path).unlink()
     assert tune(host.url, tmp_path)[0]["job"] == "ftjob-2"
     assert [len(host.journal.of(endpoint)) for endpoint in (JOBS, FILES)] == [2, 2]
-    # The host does not say what the first one cost: it is counted at what it may have.
+    # The host does not report the first job's cost, so its upper bound is counted.
     assert [row["state"] for row in ledger(tmp_path)] == ["paid", "paid"]
 
 
@@ -260,15 +260,15 @@ def test_refused_files_cost_nothing(host, tmp_path):
     assert [(row["state"], row["usd"]) for row in ledger(tmp_path)] == [("released", 0)]
 
 
-def test_a_cancelled_job_is_told(host, tmp_path):
+def test_a_cancelled_job_is_reported(host, tmp_path):
     host.set(by_hand=True)
     with pytest.raises(UserError, match="the tuning job ftjob-1 cancelled; to create another, remove"):
         client = hosted_tunings.connect(host.url).client
         tune(host.url, tmp_path, sleep=lambda _: client.fine_tuning.jobs.cancel("ftjob-1"))
 
 
-def test_a_job_that_failed_unseen_is_not_made_anew(host, tmp_path):
-    """Killed with its answer on the way: the record knows of no job, but the host of one that failed since."""
+def test_a_job_that_failed_unseen_is_not_repeated(host, tmp_path):
+    """Killed before the answer arrived: the record has no job, but the host has a job that has failed since."""
     tune(host.url, tmp_path)
     kept = json.loads(record(tmp_path).read_text())
     record(tmp_path).write_text(json.dumps({key: value for key, value in kept.items() if key != "job"}))
@@ -309,7 +309,7 @@ def test_faults_of_every_call_make_nothing_twice(host, tmp_path, kind):
     for endpoint in (JOBS, FILES, "GET /fine_tuning/jobs", "GET /fine_tuning/jobs/*", "GET /files"):
         host.script(endpoint, Fault(kind), Fault(kind))
     card, _ = tune(host.url, tmp_path)
-    assert (len(host.jobs.jobs), len(host.files.contents)) == (1, 3)  # with the host's own file of results
+    assert (len(host.jobs.jobs), len(host.files.contents)) == (1, 3)  # with the host's file of results
     assert len(host.journal.charges) == 1
     assert [row["state"] for row in ledger(tmp_path)] == ["paid"]
     assert card["job"] == "ftjob-1"
@@ -395,7 +395,7 @@ def test_files_are_processed_before_a_job_is_made(host, tmp_path):
     assert pauses[:3] == [1.0, 1.5, 2.25]
 
 
-def test_files_that_the_host_cannot_use_are_told_and_uploaded_anew(host, tmp_path):
+def test_unusable_files_are_reported_and_uploaded_again(host, tmp_path):
     host.set(file_fault=f"Line 1 is\nno example, {KEY}.")
     with pytest.raises(UserError, match=r"models\.gpt\.api: .* cannot use file file-1: Line 1 is no example") as told:
         tune(host.url, tmp_path)
@@ -435,14 +435,14 @@ def test_a_job_is_reserved_at_more_than_it_costs_and_settled_at_that(host, tmp_p
     [charge] = host.journal.charges
     assert row["prompt_tokens"] == card["trained_tokens"] == charge.prompt_tokens
     assert row["usd"] == pytest.approx(prices.training_cost(PRICE, charge.prompt_tokens))
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert 2 * hosted.training_tokens(training) > charge.prompt_tokens
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    assert 2 * hosted.count_training_tokens(training) > charge.prompt_tokens
 
 
 @pytest.mark.slow
 def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, monkeypatch):
     original = host.jobs.retrieve
-    host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # what was reserved stands
+    host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}  # the reservation stands
     monkeypatch.chdir(tmp_path)
     parquet.write(sums(), tmp_path / "questions.parquet", QUESTIONS)
     model = hosted_model("gpt", host.url, MODEL, endpoint="chat", abilities=["tune"])
@@ -458,14 +458,14 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     runpy.run_path(str(SCRIPT), init_globals={"snakemake": rule})
     with spend.Ledger(tmp_path / "results" / "store" / "spend.sqlite") as found:
         [row] = found.frame().to_dicts()
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    assert row["prompt_tokens"] == 2 * hosted.training_tokens(training, session.token_upper_bound(model))
-    assert row["prompt_tokens"] > 1.3 * 2 * hosted.training_tokens(training)
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    assert row["prompt_tokens"] == 2 * hosted.count_training_tokens(training, session.token_upper_bound(model))
+    assert row["prompt_tokens"] > 1.3 * 2 * hosted.count_training_tokens(training)
 
 
 def test_a_budget_stops_before_anything_is_sent(host, tmp_path):
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
-    most = prices.training_cost(PRICE, 2 * hosted.training_tokens(training))
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
+    most = prices.training_cost(PRICE, 2 * hosted.count_training_tokens(training))
     with pytest.raises(spend.BudgetError, match=r"the next call \(tune of gpt\) could cost"):
         tune(host.url, tmp_path, budget=most * 0.999)
     assert not host.journal.of("POST *")
@@ -474,7 +474,7 @@ def test_a_budget_stops_before_anything_is_sent(host, tmp_path):
 
 
 def test_a_budget_needs_the_number_of_epochs(host, tmp_path):
-    with pytest.raises(UserError, match="the host is to choose n_epochs of ft-sums-42"):
+    with pytest.raises(UserError, match="n_epochs of ft-sums-42 is left to the host"):
         tune(host.url, tmp_path, budget=10, n_epochs=None)
     assert tune(host.url, tmp_path, n_epochs=None)[0]["hyperparameters"]["n_epochs"] == 3
 
@@ -483,9 +483,9 @@ def test_a_host_that_names_no_tokens_is_paid_what_was_reserved(host, tmp_path):
     original = host.jobs.retrieve
     host.jobs.retrieve = lambda *asked: original(*asked) | {"trained_tokens": None}
     assert tune(host.url, tmp_path)[0]["trained_tokens"] is None
-    training, _ = hosted.files(sums(), TEMPLATES, SETTINGS)
+    training, _ = hosted.training_files(sums(), TEMPLATES, SETTINGS)
     [row] = ledger(tmp_path)
-    assert (row["state"], row["prompt_tokens"]) == ("paid", 2 * hosted.training_tokens(training))
+    assert (row["state"], row["prompt_tokens"]) == ("paid", 2 * hosted.count_training_tokens(training))
 
 
 # Killed

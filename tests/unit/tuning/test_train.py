@@ -1,4 +1,4 @@
-"""Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training goes on."""
+"""Tuning: the prompt is the evaluation prompt, gradients survive an evaluation, a killed training resumes."""
 
 import json
 import shutil
@@ -43,13 +43,13 @@ SETTINGS = Training(
 
 
 def changed(**settings) -> Training:
-    """SETTINGS with these in place of its own."""
+    """SETTINGS with some of them replaced."""
     return SETTINGS.model_copy(update=settings)
 
 
 def trained(model: dict, folder: Path, settings: Training, asked: pl.DataFrame, templates: dict, run: str = ""):
-    """What a training leaves, on the CPU: its checkpoints in c, its weights in w."""
-    rows = tune.tokenised(model, asked, templates, settings.target)
+    """Train on the CPU, with checkpoints in folder c and weights in folder w; returns the result of `train`."""
+    rows = tune.tokenise_questions(model, asked, templates, settings.target)
     return tune.train(model, settings, rows, folder / f"c{run}", folder / f"w{run}", "cpu")
 
 
@@ -71,7 +71,7 @@ def tokenizer():
 )
 def test_the_evaluation_prompt_is_a_token_prefix_and_is_not_learnt(sums, tokenizer, templates, target, form, start):
     for question in sums.to_dicts():
-        made = tune.example(tokenizer, templates, question, target)
+        made = tune.tokenise_example(tokenizer, templates, question, target)
         prompt = prompts.render(tokenizer, prompts.user_turn(templates, form, question))
         evaluation = prompts.token_ids(tokenizer, prompt + start)
         assert made["input_ids"][: len(evaluation)] == evaluation
@@ -85,7 +85,7 @@ def test_the_evaluation_prompt_is_a_token_prefix_and_is_not_learnt(sums, tokeniz
 def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, templates):
     for question in [*sums.to_dicts()[:3], CHOICE]:
         for target in ("rationale", "answer_only"):
-            made = tune.example(tokenizer, templates, question, target)
+            made = tune.tokenise_example(tokenizer, templates, question, target)
             ids, mask = made["input_ids"], made["completion_mask"]
             assert mask == sorted(mask) and len(mask) == len(ids)  # the prompt, then the turn
             user, turn = (
@@ -97,10 +97,10 @@ def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, tem
 
 
 def test_an_adapter_is_what_the_settings_say():
-    made = tune._adapter(changed(method="lora", rank=3, alpha=12, dropout=0.25, targets=["q_proj"]))
+    made = tune._lora_config(changed(method="lora", rank=3, alpha=12, dropout=0.25, targets=["q_proj"]))
     assert (made.r, made.lora_alpha, made.lora_dropout, made.target_modules) == (3, 12, 0.25, {"q_proj"})
     assert made.task_type == "CAUSAL_LM"
-    assert tune._adapter(changed(method="full")) is None
+    assert tune._lora_config(changed(method="full")) is None
 
 
 class Begun(Exception):
@@ -109,7 +109,7 @@ class Begun(Exception):
 
 @pytest.fixture
 def folder_of(sums, templates, tmp_path, monkeypatch):
-    """Where a training of these settings goes on from its last checkpoint; nothing is trained."""
+    """A function that returns the checkpoint folder of a training with given settings, without training."""
     found = []
 
     def trainer(model, settings, rows, tokenizer, folder, device):
@@ -118,7 +118,7 @@ def folder_of(sums, templates, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loading, "load_tokenizer", lambda path: small.tokenizer())
     monkeypatch.setattr(models, "verify_weights", lambda card: None)
-    monkeypatch.setattr(tune, "trainer_of", trainer)
+    monkeypatch.setattr(tune, "make_trainer", trainer)
 
     def folder(code: str = "", asked: pl.DataFrame = sums, weights: str = "w", form=templates, **more):
         model = {"path": "model", "weights_sha256": weights}
@@ -167,7 +167,7 @@ def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of
 def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templates, monkeypatch):
     monkeypatch.setattr(tune.prompts, "CHAIN_START", "First step:")
     with pytest.raises(UserError, match="not a token-prefix"):
-        tune.example(tokenizer, templates, sums.to_dicts()[0], "rationale")
+        tune.tokenise_example(tokenizer, templates, sums.to_dicts()[0], "rationale")
 
 
 def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templates, tmp_path):
@@ -188,15 +188,15 @@ def gradients(network, ids) -> dict[str, torch.Tensor]:
 
 
 def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
-    """bitsandbytes repacks 4-bit weights in place in an eval forward on some CPUs, and training learns nothing more."""
+    """On some CPUs an eval forward of bitsandbytes repacks 4-bit weights in place, which stops learning."""
     import bitsandbytes
     from peft import get_peft_model
 
     torch.manual_seed(0)
-    network = tune._network(card(tiny_model), changed(dtype="bfloat16"), "cpu")
-    # On a CPU no packed layer is left that could be repacked, whatever the processor.
+    network = tune._load_network(card(tiny_model), changed(dtype="bfloat16"), "cpu")
+    # On a CPU no packed layer is left that could be repacked.
     assert not [layer for layer in network.modules() if isinstance(layer, bitsandbytes.nn.Linear4bit)]
-    network = get_peft_model(network, tune._adapter(changed(dropout=0.0)))
+    network = get_peft_model(network, tune._lora_config(changed(dropout=0.0)))
     ids = torch.randint(5, 100, (2, 30))
     before = gradients(network, ids)
     network.eval()
@@ -253,12 +253,12 @@ def test_a_damaged_checkpoint_is_named_and_passed_over(sums, tiny_model, templat
     capsys.readouterr()
     assert tune.last_checkpoint(folder) == folder / "checkpoint-4"
     assert not (folder / "checkpoint-6").exists()
-    assert f"warning: {folder}/checkpoint-6: cut short or damaged" in capsys.readouterr().err
+    assert f"warning: {folder}/checkpoint-6: incomplete or damaged" in capsys.readouterr().err
     assert tune.last_checkpoint(folder / "nosuch") is None
 
 
 def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
-    """Checkpoint 10 is cut short, its hash never written; of 8 a byte is another; 6 is newer than 4."""
+    """Checkpoint 10 has no hash, as if interrupted; 8 has a changed byte; 6 is newer than 4."""
     for step in (4, 6, 8, 10):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
@@ -270,16 +270,16 @@ def test_a_training_goes_on_from_its_newest_whole_checkpoint(tmp_path, capsys):
     (tmp_path / "checkpoint-8/adapter_model.safetensors").write_bytes(bytes([8]) * 8 + b"9")
     assert tune.last_checkpoint(tmp_path).name == "checkpoint-6"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-4", "checkpoint-6"]
-    assert capsys.readouterr().err.count("cut short or damaged") == 2
+    assert capsys.readouterr().err.count("incomplete or damaged") == 2
 
 
 @pytest.mark.parametrize(("method", "dtype"), [("lora", "bfloat16"), ("full", "float32")])
 def test_weights_that_move_themselves_are_float32(monkeypatch, method, dtype):
-    """The steps of full tuning are too small for 16 bits; a base under an adapter stays as it is measured."""
+    """The steps of full tuning are too small for 16 bits; the base under an adapter keeps its dtype."""
     loaded = []
     network = SimpleNamespace(config=SimpleNamespace(use_cache=True), parameters=list)
     monkeypatch.setattr(loading, "load_base", lambda *how, **more: loaded.append(how) or network)
-    tune._network({"path": "base"}, changed(method=method, dtype="bfloat16", quantisation="none"), "cpu")
+    tune._load_network({"path": "base"}, changed(method=method, dtype="bfloat16", quantisation="none"), "cpu")
     assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
 
 
@@ -297,17 +297,17 @@ def test_an_arm_is_tuned_by_one_job_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tune.errors, "warn", lambda line: (lines.append(line), told.set()))
 
     def second():
-        with tune.alone(lock):
+        with tune.exclusive(lock):
             order.append("second")
 
-    with tune.alone(lock):
+    with tune.exclusive(lock):
         thread = threading.Thread(target=second)
         thread.start()
         assert told.wait(60)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    assert lines == [f"another run tunes this arm (it holds {lock}): waiting for it"]
+    assert lines == [f"another run is tuning this arm (it holds {lock}): waiting for it"]
 
 
 class Killed(Exception):
@@ -315,7 +315,7 @@ class Killed(Exception):
 
 
 def killed_after(monkeypatch, step):
-    """Training ends, as by a kill, when `step` is done and its checkpoint written."""
+    """End the training like a kill, after `step` and its checkpoint."""
     original = tune.HashedCheckpoints.on_save
 
     def save(self, args, state, control, **named):
@@ -331,7 +331,7 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
 ):
     def train(name, **more):
         model = card(tiny_model)
-        rows = tune.tokenised(model, sums, templates, SETTINGS.target)
+        rows = tune.tokenise_questions(model, sums, templates, SETTINGS.target)
         return tune.train(model, changed(**more), rows, tmp_path / "checkpoints", tmp_path / name, "cpu")
 
     undisturbed, log, folder = train("undisturbed")
@@ -362,7 +362,7 @@ def test_a_killed_training_goes_on_and_changed_settings_start_afresh(
 @pytest.mark.slow  # imports TRL
 def test_a_training_is_what_the_settings_say(tmp_path):
     more = {"learning_rate": 0.003, "epochs": 2, "batch_size": 12, "micro_batch_size": 3, "warmup": 0.1, "seed": 7}
-    made = tune._arguments(changed(weight_decay=0.2, schedule="linear", **more), tmp_path, "cpu", 100)
+    made = tune._trainer_arguments(changed(weight_decay=0.2, schedule="linear", **more), tmp_path, "cpu", 100)
     assert (made.learning_rate, made.num_train_epochs, made.weight_decay) == (0.003, 2, 0.2)
     assert made.per_device_train_batch_size * made.gradient_accumulation_steps == 12
     assert (made.per_device_train_batch_size, made.warmup_steps) == (3, 2)  # of 9 steps an epoch
@@ -387,7 +387,7 @@ def test_a_training_computes_in_the_studys_type(tmp_path, monkeypatch, dtype, de
 
     given = {}
     monkeypatch.setattr(trl, "SFTConfig", lambda **settings: given.update(settings))
-    tune._arguments(changed(dtype=dtype), tmp_path, device, 8)
+    tune._trainer_arguments(changed(dtype=dtype), tmp_path, device, 8)
     assert (given["bf16"], given["fp16"], given["use_cpu"]) == (bf16, fp16, device == "cpu")
 
 
@@ -397,6 +397,6 @@ def test_a_training_computes_in_the_studys_type(tmp_path, monkeypatch, dtype, de
 )
 def test_no_row_of_the_log_spans_a_checkpoint(tmp_path, n_examples, checkpoint_steps, logging_steps):
     """4000 examples in batches of 4 are 1000 steps; about 40 rows would be 25 each."""
-    made = tune._arguments(changed(checkpoint_steps=checkpoint_steps), tmp_path, "cpu", n_examples)
+    made = tune._trainer_arguments(changed(checkpoint_steps=checkpoint_steps), tmp_path, "cpu", n_examples)
     assert made.logging_steps == logging_steps
     assert made.save_steps == checkpoint_steps and checkpoint_steps % logging_steps == 0

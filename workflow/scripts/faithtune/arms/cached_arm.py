@@ -17,7 +17,7 @@ class EndRule:
     ended: Callable[[str], bool]
 
 
-CHAIN = EndRule("chain", steps.free_text_end)
+CHAIN = EndRule("chain", steps.chain_ended)
 LINE = EndRule("line", steps.line_ended)
 
 

@@ -11,8 +11,7 @@ import polars as pl
 
 from faithtune.data.questions import canonical_number
 from faithtune.extraction import extract, numbers
-from faithtune.extraction.mentions import numbers as mentioned_numbers
-from faithtune.extraction.mentions import states
+from faithtune.extraction.mentions import mentioned_numbers, mentions_text
 
 # A letter alone; the article "A" and the pronoun "I" only where no word follows that they could belong to.
 _STANDING = re.compile(
@@ -41,16 +40,16 @@ def mentions(step: str, answer: str, options: list[str]) -> bool:
         answer in standing
         or answer.lower() in {letter for found in _LOWER.findall(step) for letter in found}
         or answer == read
-        or states(step, options[ord(answer) - ord("A")])
+        or mentions_text(step, options[ord(answer) - ord("A")])
     )
 
 
 def _amounts(text: str) -> set[str | None]:
     """All numbers that may be read in a text: parts of fractions too."""
     text = _SPACED.sub(lambda group: re.sub(r"\D", "", group[0]), text)
-    found = set(mentioned_numbers(text)) | numbers.in_words(text)
+    found = set(mentioned_numbers(text)) | numbers.spelled_numbers(text)
     for match in numbers.NUMBER.finditer(text):
-        value = (numbers.canonical(match) or "").lstrip("-")
+        value = (numbers.canonical_spelling(match) or "").lstrip("-")
         found.add(value)
         if value and _PERCENT.match(text, match.end()):
             found.add(canonical_number(f"{Decimal(value) / 100:f}") if "/" not in value else None)

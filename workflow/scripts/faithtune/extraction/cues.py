@@ -1,11 +1,11 @@
-"""Where a text declares its answer: the cues, by name, and the piece of text that each declares with."""
+"""Where a text declares its answer: named cues, and the piece of text in which each cue's answer stands."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-# Text that begins the final line of a chain. What stands after such a cue is
-# the answer and no reasoning, so `steps.split` ends the chain there.
+# Cues that begin the final line of a chain. The text after such a cue is the
+# answer and not reasoning, so `steps.split` ends the chain there.
 FINAL_LINE = {
     # Final Answer: B        **Final Answer:** The single, most likely answer is (B)
     "final_answer": re.compile(r"\bfinal (?:answer|choice)[*_]*\s*:", re.IGNORECASE),
@@ -18,7 +18,7 @@ FINAL_LINE = {
         r"|ans[.:])",
         re.IGNORECASE | re.MULTILINE,
     ),
-    # ### Answer             (a heading, and what begins like an answer under it: many open their reasoning so)
+    # ### Answer             (a heading above what begins like an answer; many models head their reasoning so)
     # B
     "answer_heading": re.compile(
         r"^[ \t>#*_]*(?:the\s+)?(?:final\s+|correct\s+)?answer[ \t*_#]*\n"
@@ -26,9 +26,9 @@ FINAL_LINE = {
         r"|(?-i:[A-J])(?![\w'\u2019-]|[ ]+(?-i:[a-z]))|[-\u2212]?[$€£]?\d[^\n]{0,40}$))",
         re.IGNORECASE | re.MULTILINE,
     ),
-    # #### 42                (GSM8K; with an answer only, as "#### Title" is a heading)
+    # #### 42                (GSM8K; only before an answer: "#### Title" is a heading)
     "hashes": re.compile(r"^[ \t]*####(?=[ \t]*(?:[-$\u2212]*[\d,./]+[^\w\n]*|\(?[A-J]\)?[.*]*[ \t]*)$)", re.MULTILINE),
-    # A: 42                  (GSM8K's example solutions; a number that ends the text, as "A: text" may weigh an option)
+    # A: 42                  (GSM8K's example solutions; only a number at the end: "A: text" may weigh an option)
     "a_line": re.compile(r"^A:(?=[ \t]*[-$\u2212]*[\d,./]+%?(?: [a-z]+)?[\W_]*\Z)", re.MULTILINE),
 }
 
@@ -95,34 +95,34 @@ SENTENCES = {
         rf"(?=(?:option\s+|choice\s+)?{_LETTER}[)\]*]*\s*(?:[.!;]|\Z|\n))",
         re.IGNORECASE,
     ),
-    # Option C is correct.         (as options are weighed one by one, those that are said to be correct must be one)
+    # Option C is correct.         (models weigh options one by one: all options called correct must be the same)
     # Option C is the most appropriate.
     "is_correct": re.compile(
         rf"(?<!\s)\s+(?:is\s+(?:{_SURELY}\s+)?(?:correct|right)\b"
         rf"|{_IS}\s+(?:{_SURELY}\s+)?the\s+(?:best|most\s+\w+|likeliest|correct|right)\b){_ENDS}",
         re.IGNORECASE,
     ),
-    # So, Mary has **12 apples** left.     **(C) a fungus**     (the last line; a letter must fill it)
+    # So, Mary has **12 apples** left.     **(C) a fungus**     (last line only; a letter must fill the line)
     "bold": re.compile(
         r"(?:^[ \t]*\*\*(?=\(?[A-J]\)?[.):]?[^\n*]{0,200}\*\*[.\s]*\Z)"
         r"|\*\*(?=\\?[$€£]?[-\u2212]?[$€£]?\d[\d,./]*[ %A-Za-z-]{0,30}[.!]?\*\*[^*\n]{0,200}\s*\Z))",
         re.MULTILINE,
     ),
-    # **(C) a fungus**             (a line of its own, further up; where there is one such line)
+    # **(C) a fungus**             (a line of its own further up, if there is only one such line)
     "bold_line": re.compile(r"^[^\w\n*]*\*\*(?=\(?[A-J][.):][^\n*]{2,200}\*\*[.\s]*$)", re.MULTILINE),
 }
-# Rules for letters only: what they declare in a text about numbers may be a result on the way.
-OF_LETTERS = ("other_language", "label", "concluded", "bold_line")
+# Rules for letters only: a number after these cues may be an intermediate result.
+LETTER_RULES = ("other_language", "label", "concluded", "bold_line")
 
-# {"step_by_step_thinking": "...", "answer_choice": "C"}, also where it is no valid JSON
+# {"step_by_step_thinking": "...", "answer_choice": "C"}, also in invalid JSON
 OBJECT = {
     "object_key": re.compile(rf"(?:[\"']{_KEY}[\"']|\{{\s*{_KEY})\s*:\s*", re.IGNORECASE),
 }
 
-# All cues: text that holds none declares nothing.
+# All cues: a text without a cue declares nothing.
 RULES = OBJECT | FINAL_LINE | SENTENCES
 
-# The rules in order of their weight. Between those of one tier the last in the text counts.
+# The rules by weight, heaviest first. Within a tier the last cue in the text counts.
 TIERS = (
     ("object_key",),
     ("final_answer", "answer_tag"),
@@ -133,8 +133,8 @@ TIERS = (
     ("bold",),
     ("bold_line",),
 )
-UNANIMOUS = (("is_correct",), ("bold_line",))
-SUBJECT = ("is_answer", "is_correct")  # the answer stands before the cue
+UNANIMOUS_TIERS = (("is_correct",), ("bold_line",))  # all cues of these tiers must declare the same answer
+SUBJECT_RULES = ("is_answer", "is_correct")  # the answer stands before the cue
 
 _BLANK = re.compile(r"[\s*]*")
 _LINE_END = re.compile(r"\n|\Z")
@@ -146,8 +146,8 @@ _LIST_END = re.compile(r"\]|\Z")
 _TOKEN_END = re.compile(r"[^\w.,]|\Z")
 _BARE_VALUE_END = re.compile(r"\]|\}|,\s*[\"']|\n|\Z")
 _CLAUSE = re.compile(r"[^.,;:!?\n]*\Z")
-# What is weighed and not declared: "if the answer is B", "I don't think the answer is B", "the wrong answer is B".
-_WEIGHED = re.compile(
+# Weighed, not declared: "if the answer is B", "I don't think the answer is B", "the wrong answer is B".
+_HYPOTHETICAL = re.compile(
     r"\b(?:if|whether|suppose|assum\w+|unless|doubt|thought)\b"
     r"|(?:\bnot|n['\u2019]t|never|might|may|could|some|many|one)\s+(?:\w+\s+){0,2}?"
     r"(?:think|believe|agree|mean|say|argue|guess|expect|sure|certain|clear|true|follow|be that)\b"
@@ -157,74 +157,74 @@ _WEIGHED = re.compile(
 # "If it is about heat, the answer would be B": a condition elsewhere in the sentence
 _CONDITION, _SENTENCE_START = re.compile(r"\b(?:if|were|had)\b", re.IGNORECASE), re.compile(r"[^.;!?\n]*\Z")
 _DENIED = re.compile(r"\b(?:not|no|never|neither)\b|n['\u2019]t\b", re.IGNORECASE)
-_REACH = 500  # characters after a cue within which the answer stands, lest long texts take long
+_REACH = 500  # the answer stands within so many characters after a cue; a bound keeps long texts fast
 _ASKS = re.compile(r"[^.!\n]{0,200}\?")
 
 
-class Declaration(NamedTuple):
-    """A cue in a text, and the piece to read."""
+class Cue(NamedTuple):
+    """A cue in a text, and the piece of text to read the answer from (character offsets)."""
 
     rule: str  # a key of RULES
-    cue: int  # where the cue starts
-    start: int  # the piece; of the rules SUBJECT it ends where the cue starts
+    position: int  # where the cue starts
+    start: int  # of the piece, which ends where the cue starts for SUBJECT_RULES
     end: int
 
 
-def declarations(text: str, rules: tuple[str, ...]) -> Iterator[Declaration]:
-    """The declarations of some rules in a text, the last first."""
-    cues = [(match.start(), name, match) for name in rules for match in RULES[name].finditer(text)]
-    for place, name, match in sorted(cues, key=lambda cue: cue[:2], reverse=True):
-        if name not in SENTENCES or name == "boxed" or not _weighed(text, name, match):
-            yield Declaration(name, place, *_piece(text, name, match))
+def find_cues(text: str, rules: tuple[str, ...]) -> Iterator[Cue]:
+    """The cues of some rules in a text, the last first, without those that only weigh an answer."""
+    matches = [(match.start(), name, match) for name in rules for match in RULES[name].finditer(text)]
+    for position, name, match in sorted(matches, key=lambda found: found[:2], reverse=True):
+        if name not in SENTENCES or name == "boxed" or not _is_hypothetical(text, name, match):
+            yield Cue(name, position, *_find_piece(text, name, match))
 
 
-def line(text: str, start: int = 0) -> tuple[int, int]:
-    """Start and end of the first line with something on it."""
+def first_line(text: str, start: int = 0) -> tuple[int, int]:
+    """Start and end of the first line from `start` on that is not blank."""
     start = _BLANK.match(text, start).end()
-    return start, _first(_LINE_END, text, start)
+    return start, _find_end(_LINE_END, text, start)
 
 
-def _piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
+def _find_piece(text: str, name: str, match: re.Match) -> tuple[int, int]:
     if name == "object_key":
-        return _value(text, match.end())
+        return _find_value(text, match.end())
     if name == "boxed":
-        braced = match[0].endswith("{")
-        return match.end(), _brace_end(text, match.end()) if braced else _first(_TOKEN_END, text, match.end())
-    if name in SUBJECT:
+        start, braced = match.end(), match[0].endswith("{")
+        return start, _find_closing_brace(text, start) if braced else _find_end(_TOKEN_END, text, start)
+    if name in SUBJECT_RULES:
         start = _CLAUSE.search(text, max(0, match.start() - 200), match.start()).start()
         return start, match.start()
     if name in FINAL_LINE and name != "answer_tag":
-        return line(text, match.end())
+        return first_line(text, match.end())
     start = _BLANK.match(text, match.end()).end()
     stop = {"answer_tag": _TAG_END, "bold": _BOLD_END, "bold_line": _BOLD_END}.get(name, _SENTENCE_END)
-    return start, _first(stop, text, start)
+    return start, _find_end(stop, text, start)
 
 
-def _first(stop: re.Pattern, text: str, start: int) -> int:
-    """Where `stop` first matches behind `start`, within reach."""
+def _find_end(stop: re.Pattern, text: str, start: int) -> int:
+    """Where `stop` first matches after `start`, within _REACH."""
     return stop.search(text, start, start + _REACH).start()
 
 
-def _weighed(text: str, name: str, match: re.Match) -> bool:
+def _is_hypothetical(text: str, name: str, match: re.Match) -> bool:
     clause = _CLAUSE.search(text, max(0, match.start() - 200), match.start())
     denied = name == "bold" and _DENIED.search(clause[0])
     sentence = _SENTENCE_START.search(text, max(0, match.start() - 200), match.start())
     conditional = "would" in match[0] and _CONDITION.search(sentence[0])
-    return bool(denied or conditional or _WEIGHED.search(clause[0]) or _ASKS.match(text, match.end()))
+    return bool(denied or conditional or _HYPOTHETICAL.search(clause[0]) or _ASKS.match(text, match.end()))
 
 
-def _value(text: str, start: int) -> tuple[int, int]:
-    """The value after a key: a string without its quotation marks, a list without its brackets, or what is bare."""
+def _find_value(text: str, start: int) -> tuple[int, int]:
+    """The span of the value after a key: a string without quotation marks, a list without brackets, a bare value."""
     if text[start : start + 1] in ("'", '"'):
         closing = re.compile(rf"(?<!\\){text[start]}(?=\s*(?:[,}}\]]|\n|\Z))|\n|\Z")
-        return start + 1, _first(closing, text, start + 1)
+        return start + 1, _find_end(closing, text, start + 1)
     if text[start : start + 1] == "[":
-        return start + 1, _first(_LIST_END, text, start + 1)
-    return start, _first(_BARE_VALUE_END, text, start)
+        return start + 1, _find_end(_LIST_END, text, start + 1)
+    return start, _find_end(_BARE_VALUE_END, text, start)
 
 
-def _brace_end(text: str, start: int) -> int:
-    """Where the brace closes that was opened before `start`; the text's end where it does not."""
+def _find_closing_brace(text: str, start: int) -> int:
+    """Where the brace that was opened before `start` closes; the end of the text if it never does."""
     depth = 1
     for match in _BRACE.finditer(text, start, start + _REACH):
         depth += 1 if match[0] == "{" else -1

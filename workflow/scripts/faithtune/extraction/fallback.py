@@ -1,4 +1,4 @@
-"""Weaker evidence for an option than a declaration: what the lenient extractor falls back on."""
+"""Evidence for an option that is weaker than a declaration; only the lenient extractor uses it."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import zip_longest
 
 from faithtune.data.questions import LETTERS
-from faithtune.extraction.options import normal, texts_of
+from faithtune.extraction.options import normalise, option_texts
 from faithtune.extraction.outcomes import UNANSWERED, Extraction
 
 _NOT = r"\bnot\b|n['\u2019]t\b|\bcannot\b|\bnever\b|\bneither\b"
@@ -30,8 +30,11 @@ _WRONG_MARK, _RIGHT_MARK = re.compile(_WRONG, re.IGNORECASE), re.compile(_RIGHT,
 _SENTENCE = re.compile(r"[^.!?\n][^\n]*?(?:[.!?](?=\s)|\n|\Z)")
 
 
-def option(text: str, options: Sequence[str]) -> Extraction:
-    """The only option that a list calls right, else the last letter that stands, else the last sentence's only text."""
+def read_option(text: str, options: Sequence[str]) -> Extraction:
+    """The only option called right, else the last letter not dismissed, else the only option text in the last sentence.
+
+    Unanswered if there is none of these.
+    """
     for evidence in (_only_right, _last_standing, _only_text):
         if (found := evidence(text, options)).answer:
             return found
@@ -39,7 +42,7 @@ def option(text: str, options: Sequence[str]) -> Extraction:
 
 
 def _only_right(text: str, options: Sequence[str]) -> Extraction:
-    """The one of several weighed options that its piece of the text calls right: "B) Warfarin - correct", "C ✓"."""
+    """The only one of several weighed options that is called right: "B) Warfarin - correct", "C ✓"."""
     weighed, _ = _patterns(len(options))
     labels = list(weighed.finditer(text))
     right = {}
@@ -55,7 +58,7 @@ def _only_right(text: str, options: Sequence[str]) -> Extraction:
 
 
 def _last_standing(text: str, options: Sequence[str]) -> Extraction:
-    """The last letter that stands as an option, "(B)" or "option B", and is not dismissed: "A is incorrect"."""
+    """The last letter written as an option, "(B)" or "option B", and not dismissed ("A is incorrect")."""
     _, standing = _patterns(len(options))
     for match in reversed(list(standing.finditer(text))):
         before = text[max(0, match.start() - 40) : match.start()]
@@ -65,13 +68,13 @@ def _last_standing(text: str, options: Sequence[str]) -> Extraction:
 
 
 def _only_text(text: str, options: Sequence[str]) -> Extraction:
-    """The one option whose text the last sentence holds, where that denies nothing."""
+    """The only option whose text the last sentence holds, if the sentence denies nothing."""
     sentences = list(_SENTENCE.finditer(text.rstrip()))
     if not sentences:
         return UNANSWERED
-    texts = texts_of(tuple(options))
+    texts = option_texts(tuple(options))
     matches = list(texts.any.finditer(text, *sentences[-1].span()))
-    found = {texts.letters.get(normal(match[0])): match.span() for match in matches}
+    found = {texts.letters.get(normalise(match[0])): match.span() for match in matches}
     if len(found) != 1 or None in found:
         return UNANSWERED
     first, last = matches[0].start(), matches[-1].end()
@@ -81,7 +84,7 @@ def _only_text(text: str, options: Sequence[str]) -> Extraction:
 
 @lru_cache
 def _patterns(n_options: int) -> tuple[re.Pattern, re.Pattern]:
-    """A letter that is weighed, and one that stands as an option, anywhere."""
+    """Patterns of a letter that is weighed, and of a letter written as an option anywhere in a text."""
     letter = f"[{LETTERS[:n_options] if n_options else 'A-Z'}]"
     either = f"(?:{letter}|(?-i:{letter.lower()}))"
     return (

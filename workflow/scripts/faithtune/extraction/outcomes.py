@@ -1,15 +1,15 @@
-"""What can come of reading an answer out of a text; and the rules by which a text declines to answer."""
+"""The outcomes of reading an answer out of a text, and the rules by which a text declines to answer."""
 
 import re
 from typing import NamedTuple
 
 
 class Extraction(NamedTuple):
-    """What was read out of a text."""
+    """The result of reading an answer out of a text."""
 
     outcome: str  # answered | unanswered | refused | ambiguous
     answer: str | None  # letter or canonical number; None unless answered
-    span: tuple[int, int] | None  # where in the text the answer stands: start, end; None unless answered
+    span: tuple[int, int] | None  # start and end of the answer in the text; None unless answered
 
 
 UNANSWERED = Extraction("unanswered", None, None)
@@ -25,20 +25,20 @@ _LITTLE = (
 _KNOWN = r"(?:information|data|context|details?|evidence)"
 _OFFERED = r"(?:provided|listed|given|included|present|available|mentioned|shown|offered)"
 
-_DECLINES = {
+_REFUSALS = {
     # I cannot determine the answer.   Unable to answer without the figure   It is impossible to say.
     "cannot": re.compile(
         rf"\b{_CANNOT}\s+(?:\w+ly\s+)?(?:be\s+)?(?:determin|answer|provid|choos|chose|select|pick|tell|say|decid|conclud"
         r"|identif|assist|help|comply|view|make an?\b|give an?\b)\w*",
         re.IGNORECASE,
     ),
-    # None of the options is right.    None of these.      (not "none of the other options", which weighs them)
+    # None of the options is right.    None of these.      (but not "none of the other options", which weighs them)
     "none": re.compile(
         r"\bnone of (?:the|these|those|them|your)\b(?:\s+(?:above|given|provided|listed|available|presented|answers?))*"
         r"(?:\s+(?:options|choices|statements)\b|(?=\s*(?:[\"'.,;*]|is\b|are\b|$)))",
         re.IGNORECASE | re.MULTILINE,
     ),
-    # Not provided in the options    It is not among the choices.    Not listed (and nothing else)
+    # Not provided in the options    It is not among the choices.    Not listed (if it is the whole text)
     "not_offered": re.compile(
         rf"\bnot\s+(?:{_OFFERED}\s+)?(?:in|among|amongst|within)\s+(?:any\s+of\s+)?(?:(?:the|these|those|your)\s+)?"
         rf"(?:(?:{_OFFERED}|possible|answer)\s+)*(?:options|choices)\b"
@@ -60,10 +60,10 @@ _DECLINES = {
         re.IGNORECASE,
     ),
 }
-_OPENS = {
+_OPENINGS = {
     # I'm sorry, but ...
     "sorry": re.compile(r"\W*(?:I['\u2019]m|I am)? ?(?:very |truly )?(?:sorry\b|afraid I can)", re.IGNORECASE),
-    # The response was filtered: a host that declines for its model
+    # The response was filtered        (a host declines in its model's place)
     "filtered": re.compile(
         r"\W*the (?:response|request|prompt|content) was (?:filtered|blocked|flagged)\b", re.IGNORECASE
     ),
@@ -71,16 +71,16 @@ _OPENS = {
 _SENTENCE_START = re.compile(r"(?:(?<=[.!?])\s+|\n)(?=\S)")
 
 
-def declines(text: str) -> bool:
-    """Whether a text that declares nothing declines: with its first words or in its last two sentences.
+def is_refusal(text: str) -> bool:
+    """Whether a text that declares nothing declines to answer, in its first words or its last two sentences.
 
-    Further up a chain weighs what it cannot tell, and goes on.
+    Elsewhere a chain may say what cannot be determined and go on.
     """
     starts = [match.end() for match in _SENTENCE_START.finditer(text.rstrip())]
     last = text[starts[-2] if len(starts) > 1 else 0 :]
-    return any(rule.match(text) for rule in _OPENS.values()) or says_no(last)
+    return any(rule.match(text) for rule in _OPENINGS.values()) or contains_refusal(last)
 
 
-def says_no(text: str) -> bool:
-    """Whether one of the rules of declining holds in `text`."""
-    return any(rule.search(text) for rule in _DECLINES.values())
+def contains_refusal(text: str) -> bool:
+    """Whether `text` declines anywhere: "cannot be determined", "none of the above"."""
+    return any(rule.search(text) for rule in _REFUSALS.values())

@@ -1,30 +1,30 @@
-"""The steps s_1 ... s_N of a chain of thought, and the text made of them again."""
+"""Splits a chain of thought into its steps s_1 ... s_N, and joins steps to a text."""
 
 import re
 from collections.abc import Sequence
 
-from faithtune.extraction.cues import FINAL_LINE, line
-from faithtune.extraction.text import NEXT, reasoning
+from faithtune.extraction.cues import FINAL_LINE, first_line
+from faithtune.extraction.text import NEXT_TURN, unwrap_json
 
-# At a line's start "Step 1:", "**Step 2.**", "### Step 3 - ..."; in mid-line the plain "Step 2:" where a sentence or
-# a sum has ended, so that "from step 2" and "as in Step 2: ..." stay inside their step.
+# At the start of a line "Step 1:", "**Step 2.**", "### Step 3 - ..."; within a line only "Step 2:" after the end of a
+# sentence or an equation, so that "from step 2" and "as in Step 2: ..." stay inside their step.
 _PLAIN_MARKER = r"\**Step[ \t]+\d+[ \t]*:\**"
 _MARKER = re.compile(
     r"(?:^[ \t>#*_-]*(?i:step)[ \t]+\d+[ \t]*\**(?::|[ \t]*[.)\u2013\u2014-](?=\s)|[ \t]*$)\**"
     rf"|(?<=[.!?;:)*\d])\s*{_PLAIN_MARKER})",
     re.MULTILINE,
 )
-# A list's own numbering before a word, or the marker once more; `join` numbers the steps.
+# The numbering of a list before a word, or a repeated marker; `join` numbers the steps itself.
 _LEADING = re.compile(rf"\A(?:(?:\d{{1,2}}[.)]|[-*•])\s+(?=[^\W\d_])|{_PLAIN_MARKER}\s*)+")
 _WORD = re.compile(r"[^\W_]")
 _TAG = re.compile(r"</?(?:think|thinking|thought)>", re.IGNORECASE)
-# A code fence, or a line with nothing but a box on it: \[ \boxed{60} \]
+# A code fence, or a line that holds only a box: \[ \boxed{60} \]
 _NO_STEP = re.compile(
     r"^[ \t]*(?:```\w*|[\W_]*\\boxed\s?\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}[\W_]*?)[ \t]*$", re.MULTILINE
 )
-# Nothing but numbering, a rule, or a letter or number alone: no reasoning in it.
-_BARE = re.compile(r"[\W_]*+(?:[A-Za-z]|\d[\d.,]*+)?+[\W_]*+")
-# A closing sentence that only declares. One with "=", "not" or "because" reasons.
+# Only numbering, a horizontal rule, or a single letter or number.
+_NO_REASONING = re.compile(r"[\W_]*+(?:[A-Za-z]|\d[\d.,]*+)?+[\W_]*+")
+# A closing sentence that only declares the answer. A sentence with "=", "not" or "because" reasons.
 _ANSWER_SENTENCE = re.compile(
     r"(?:\A|\n\s*|(?<=[.!?])[\s*]+)\**(?:(?:so|thus|therefore|hence|and|then)\b,?\s+)*the\s+(?:[\w,-]+\s+){0,4}answer\s+is\b"
     r"(?:(?!\b(?:not|because|since)\b)[^.=]|\.(?=\d)|(?<=\b[A-Z])\.)*[.!*\s]*$",
@@ -35,38 +35,36 @@ _ANSWER_SENTENCE = re.compile(
 def split(text: str) -> list[str]:
     """Split a chain into its steps.
 
-    By `Step i:` markers if there are any (text before the first is an opening
-    and no step), else by lines, else by sentences (sentencex). The evaluation
-    prompt itself puts the first marker there, and a small model often writes
-    its whole reasoning behind it; so a chain of a single marked step says
-    nothing about how the model divides its reasoning, and the step is divided
-    by lines, else by sentences, like a chain without markers.
+    Divided by `Step i:` markers if there are any (text before the first marker
+    is an opening and not a step), else by lines, else by sentences (sentencex).
+    A chain with a single marked step is divided like a chain without markers:
+    the evaluation prompt itself writes the first marker, and small models often
+    write their whole reasoning after it.
 
-    Of a chain written as JSON the reasoning's text is split (`text`).
+    For a chain written as JSON, its reasoning is split (`text.unwrap_json`).
 
-    Dropped: empty and numbering-only pieces, also a letter or number alone
-    (a bare answer is no reasoning: the chain has collapsed), a box alone, tags
-    of thinking, code fences; the final-answer line and what follows it;
-    closing sentences that only declare ("The answer is 66."). Where nothing
-    stands before the final-answer line, the explanation after it is the chain,
-    up to a next question. Each step is one line: runs of white space become
-    one space.
+    Dropped: empty pieces, numbering, a single letter or number (a bare answer
+    is not reasoning: the chain has collapsed), a box on its own line, thinking
+    tags, code fences; the final-answer line and the text after it; closing
+    sentences that only declare ("The answer is 66."). If nothing precedes the
+    final-answer line, the explanation after it is the chain, up to the next
+    question. Each step is one line: runs of white space become one space.
     """
-    text = _NO_STEP.sub("", _TAG.sub("\n", "\n".join(reasoning(text).splitlines())))
-    return _split(text) or _split(_explanation(text))
+    text = _NO_STEP.sub("", _TAG.sub("\n", "\n".join(unwrap_json(text).splitlines())))
+    return _split(text) or _split(_find_explanation(text))
 
 
 def _split(text: str) -> list[str]:
-    for name in ("answer_heading", "answer_tag"):  # cues of two lines, which dividing would part
+    for name in ("answer_heading", "answer_tag"):  # these cues span two lines, which dividing would separate
         if cue := FINAL_LINE[name].search(text):
             text = text[: cue.start()]
-    for divide in (_by_marker, str.splitlines):
+    for divide in (_divide_by_marker, str.splitlines):
         parts = divide(text)
-        steps = _cleaned(parts)
+        steps = _clean(parts)
         if len(steps) > 1:
             return steps
         text = "\n".join(parts)
-    return _cleaned(_by_sentence("".join(steps)))
+    return _clean(_divide_by_sentence("".join(steps)))
 
 
 def join(steps: Sequence[str]) -> str:
@@ -74,10 +72,10 @@ def join(steps: Sequence[str]) -> str:
     return "\n".join(f"Step {i}: {step}" for i, step in enumerate(steps, start=1))
 
 
-def free_text_end(text: str) -> bool:
-    """Whether a chain is finished: it has a final-answer line, not empty, and its line end.
+def chain_ended(text: str) -> bool:
+    """Whether a chain has a complete final-answer line, not empty and with its line end.
 
-    What a model writes after that is dropped by `split`, so generation may stop.
+    `split` drops all text after that line, so generation may stop.
     """
     return any(
         "\n" in text[match.end() :].lstrip(" \t\r\n*") for cue in FINAL_LINE.values() if (match := cue.search(text))
@@ -85,58 +83,58 @@ def free_text_end(text: str) -> bool:
 
 
 def line_ended(text: str) -> bool:
-    """Whether a text of one line is finished: a number after the cue, a paraphrase."""
+    """Whether the first line of a text is complete; for texts of one line, such as an answer or a paraphrase."""
     return "\n" in text.lstrip()
 
 
-def _explanation(text: str) -> str:
-    """What stands after the first final-answer line."""
+def _find_explanation(text: str) -> str:
+    """The text after the first final-answer line, up to the next question; "" without such a line."""
     cues = [match for cue in FINAL_LINE.values() if (match := cue.search(text))]
     if not cues:
         return ""
-    text = text[line(text, min(cues, key=re.Match.start).end())[1] :]
-    turn = NEXT.search(text)
+    text = text[first_line(text, min(cues, key=re.Match.start).end())[1] :]
+    turn = NEXT_TURN.search(text)
     return text[: turn.start()] if turn else text
 
 
-def _by_marker(text: str) -> list[str]:
+def _divide_by_marker(text: str) -> list[str]:
     parts = _MARKER.split(text)
     return parts[1:] or parts
 
 
-def _by_sentence(text: str) -> list[str]:
+def _divide_by_sentence(text: str) -> list[str]:
     from sentencex import segment  # a compiled extension; needed only where a chain has neither markers nor lines
 
     return list(segment("en", text))
 
 
-def _cleaned(parts: list[str]) -> list[str]:
-    """The parts that hold reasoning, one line each; repeated until nothing changes, as a cut can bare another."""
-    cleaned = [" ".join(part.split()) for part in _without_answer(_reasoning(parts))]
-    return cleaned if cleaned == parts else _cleaned(cleaned)
+def _clean(parts: list[str]) -> list[str]:
+    """The parts that hold reasoning, one line each; repeated until nothing changes, as a cut can uncover another."""
+    cleaned = [" ".join(part.split()) for part in _drop_answer(_keep_reasoning(parts))]
+    return cleaned if cleaned == parts else _clean(cleaned)
 
 
-def _reasoning(parts: list[str]) -> list[str]:
-    """The parts up to the final-answer line, without numbering and rules."""
+def _keep_reasoning(parts: list[str]) -> list[str]:
+    """The parts up to the final-answer line, without numbering and horizontal rules."""
     kept = []
     for part in parts:
         part = _LEADING.sub("", part.strip())
         ends = [match.start() for cue in FINAL_LINE.values() if (match := cue.search(part))]
         part = part[: min(ends)] if ends else part
         part = "\n".join(line for line in part.splitlines() if _WORD.search(line))  # not "---", "***"
-        part = part.rstrip(" \t>#*_")  # nor what is left of a bold "**Final Answer:**"
-        if not _BARE.fullmatch(part):
+        part = part.rstrip(" \t>#*_")  # nor the rest of a bold "**Final Answer:**"
+        if not _NO_REASONING.fullmatch(part):
             kept.append(part)
         if ends:
             break
     return kept
 
 
-def _without_answer(steps: list[str]) -> list[str]:
+def _drop_answer(steps: list[str]) -> list[str]:
     """Drop closing sentences that only declare the answer."""
     steps = list(steps)
     while steps and (match := _ANSWER_SENTENCE.search(steps[-1])):
         steps[-1] = steps[-1][: match.start()]
-        if _BARE.fullmatch(steps[-1]):
+        if _NO_REASONING.fullmatch(steps[-1]):
             steps.pop()
     return steps

@@ -1,6 +1,6 @@
-"""Which part of a text can hold its answer: not what was thought before it, nor the next question after it.
+"""Prepares a text for extraction: normalised marks, the end of its thinking, the next turn, JSON unwrapped.
 
-Completions that are JSON or were meant to be, {"step_by_step_thinking": "...", "answer_choice": "C"}, are taken apart.
+Completions may be JSON, valid or not: {"step_by_step_thinking": "...", "answer_choice": "C"}.
 """
 
 import json
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 
 from faithtune.extraction.cues import OBJECT
 
-# Other alphabets' letters and marks, one character for one, so that places in the text stay what they are.
+# Full-width letters and marks, mapped one to one so that positions in the text do not change.
 _MARKS = str.maketrans("（）［］：．，。！？；", "()[]:.,.!?;") | {0x200B: " ", 0xFEFF: " "}
 _MARKS |= {0xFF21 + i: 0x41 + i for i in range(26)} | {0xFF10 + i: 0x30 + i for i in range(10)}
 _BOLD_TAG = re.compile(r"</?(?:b|strong|em|i|u)>", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</(?:think|thinking|thought)>", re.IGNORECASE)
-# A turn of somebody else begins, or a further question.
-NEXT = re.compile(
+# The start of another speaker's turn, or of the next question.
+NEXT_TURN = re.compile(
     r"<\|(?:im_start|start_header_id)\|>\s*user|(?<=\S)\s*\[INST\]"
     r"|^[ \t#*]*(?P<next>human|user|question|q|problem)\s?\d*[*]*:",
     re.IGNORECASE | re.MULTILINE,
 )
-# What takes back an answer.     "check" only announces that it is looked at again
+# Words that take back an answer; the group "check" only announces that the model checks its answer.
 CORRECTION = re.compile(
     r"(?:(?<=[.!?\u2026\n,;:(\u2013\u2014*])|\A)\s*(?:(?:oh|but|hmm+|um|ah|well|so|and|no)\b[,.\s]*){0,2}"
     r"(?:(?:wait|actually|hold on|hang on|on second thought|scratch that|correction|oops|my mistake|no(?=\s?[,:.])"
@@ -32,13 +32,13 @@ CORRECTION = re.compile(
 )
 
 
-def plain(text: str) -> str:
-    """The text with full-width marks and bold tags as ASCII; every character stays in its place."""
+def normalise_marks(text: str) -> str:
+    """The text with full-width marks and bold tags as ASCII; every character keeps its position."""
     return _BOLD_TAG.sub(lambda tag: "*" * len(tag[0]), text.translate(_MARKS))
 
 
-def after_thought(text: str) -> int:
-    """Where the answering begins: behind the last "</think>"."""
+def thought_end(text: str) -> int:
+    """The position after the last "</think>"; 0 without such a tag."""
     return max((match.end() for match in _THOUGHT_END.finditer(text)), default=0)
 
 
@@ -50,11 +50,11 @@ _EDGES = " \t\r\n{}[],\"'"
 _ESCAPED = re.compile(r"\\(n(?![a-z])|[\"'/])")
 
 
-def reasoning(text: str) -> str:
-    r"""The text of a chain that was written as JSON: all but the answer's value, escapes like \n undone.
+def unwrap_json(text: str) -> str:
+    r"""The reasoning in a chain written as JSON: all strings but the answer's, with escapes like \n decoded.
 
-    Also where it is no valid JSON: single quotes, an unescaped quotation mark, no end, or the opening left out
-    (free text and then ", "answer_choice": "C"}). Other texts come back as they are.
+    Also reads invalid JSON: single quotes, unescaped quotation marks, a missing end, or a missing opening
+    (free text and then ", "answer_choice": "C"}). Returns other texts unchanged.
     """
     opening = _OPENING.match(text)
     body = _FENCE.sub("", text[opening.end() :]) if opening else text
@@ -76,7 +76,7 @@ def reasoning(text: str) -> str:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """All strings in a JSON value but those whose key is an answer's."""
+    """All strings in a JSON value but those under the key of an answer."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

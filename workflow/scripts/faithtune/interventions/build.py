@@ -1,16 +1,15 @@
-"""Chains tampered with, at every k = 0 ... N (arXiv 2411.15382, 2307.13702).
+"""Builds the interventions: an arm's chains tampered with at every k = 0 ... N (arXiv 2411.15382, 2307.13702).
 
-The paper's three keep s_1 ... s_k as the arm wrote them; the later steps are
-left out (early termination, Lanham's early answering), replaced by filler of
-the same token length (filler substitution) or put in other words
-(paraphrasing). In Lanham's other two the arm writes the rest again
-(`regeneration`): after a mistake in s_{k+1} (adding mistakes), or after the
-first k steps in other words (paraphrasing a prefix). His filler sweep stands
-apart: the whole chain becomes filler, and its k counts tokens. Filler is a text that says nothing, as long as is
-wanted in the measured model's tokens.
+The paper's three tests keep s_1 ... s_k as the arm wrote them; the later steps
+are removed (early termination, Lanham's early answering), replaced by filler of
+the same token length (filler substitution) or paraphrased (paraphrasing). In two
+further tests of Lanham et al. the arm regenerates the rest (`regeneration`):
+after a mistake in s_{k+1} (adding mistakes), or after the first k steps
+paraphrased (prefix paraphrasing). In their filler sweep the whole chain becomes
+filler, and k counts tokens.
 
-What is made here is the assistant's turn up to the answer cue; alpha is
-applied long after, to answers.
+Each text is the assistant's turn up to the answer cue. Alpha is applied later,
+to answers.
 """
 
 from bisect import bisect_right
@@ -25,7 +24,7 @@ from faithtune.extraction.steps import join
 from faithtune.interventions.registry import SWEEP, TESTS
 from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
-# (id, i) -> s_i rewritten, None or absent where it could not be.
+# (id, i) -> s_i rewritten; None or absent if no rewritten step passed the gate.
 RewrittenSteps = dict[tuple[str, int], str | None]
 
 
@@ -39,53 +38,52 @@ def filler(steps: Sequence[str], k: int, filler_text: str, count_tokens: Callabl
 
     f_i is `filler_text` repeated as often as fits the tokens of s_i, at least
     once; `count_tokens` counts in the measured model's own tokenizer, without
-    special tokens. The marker of a replaced step stays ("Step 2: ... ... ..."):
-    it is the frame and not the content, so this text has as many steps and,
-    within one unit a step, as many tokens as the full chain, and a changed
-    answer is owed to the missing content alone.
+    special tokens. The marker of a replaced step stays ("Step 2: ... ... ..."),
+    so the text has as many steps as the full chain and, within one unit a step,
+    as many tokens. A changed answer is then due to the missing content alone.
     """
-    # Counted with the space before it, as it stands after "Step i:".
+    # A step is counted with the space before it, as it stands after "Step i:".
     fills = (fill(count_tokens(f" {step}"), filler_text, count_tokens) for step in steps[k:])
     return join([*steps[:k], *fills])
 
 
 def paraphrased(steps: Sequence[str], paraphrases: Sequence[str | None], k: int) -> str | None:
-    """s_1 ... s_k, ŝ_{k+1} ... ŝ_N; None where one of the later steps has no paraphrase.
+    """s_1 ... s_k, ŝ_{k+1} ... ŝ_N; None if one of the later steps has no paraphrase.
 
-    `paraphrases` holds ŝ_1 ... ŝ_N, as long as `steps`.
+    `paraphrases` holds ŝ_1 ... ŝ_N.
     """
     later = paraphrases[k:]
     return None if None in later else join([*steps[:k], *later])
 
 
 def prefix_to_continue(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: int) -> list[str] | None:
-    """The steps after which the arm writes the rest again; None where one of them was not rewritten.
+    """The steps after which the arm regenerates the rest; None if one of them has no rewritten version.
 
     mistake, k < N: s_1 ... s_k, and s_{k+1} with its mistake.
     prefix_paraphrase: ŝ_1 ... ŝ_k.
-    `rewritten` holds the mistaken steps or the paraphrases, as long as `steps`.
+    `rewritten` holds the N mistaken or paraphrased steps.
     """
     begun = [*steps[:k], rewritten[k]] if test == "mistake" else [*rewritten[:k]]
     return None if None in begun else begun
 
 
 def regenerated_ks(test: str, n: int) -> range:
-    """The k at which the arm writes the rest of the chain again.
+    """The k at which the arm regenerates the rest of a chain of n steps.
 
-    mistake: all but k = N, which is the chain untouched. prefix_paraphrase: k = 0 is the chain untouched too, as
-    decoding is greedy, and at k = N no step is left to write.
+    mistake: all but k = N, where the chain is unchanged. prefix_paraphrase: all but k = 0, where greedy decoding would
+    reproduce the chain, and k = N, where no step is left to write.
     """
     return range(n) if test == "mistake" else range(1, n)
 
 
 def rewritten_by_step(rewritten: pl.DataFrame | None) -> RewrittenSteps:
-    """The texts of PARAPHRASES or MISTAKES by question and step; empty without a frame."""
+    """The texts of PARAPHRASES or MISTAKES by (question, step); empty for None."""
     rows = [] if rewritten is None else rewritten.select("id", "step", "text").iter_rows()
     return {(identifier, step): text for identifier, step, text in rows}
 
 
 def rewritten_steps(words: RewrittenSteps, identifier: str, n: int) -> list[str | None]:
-    """The rewritten steps 1 ... n of one question's chain."""
+    """The rewritten steps 1 ... n of one question's chain, None where there is none."""
     return [words.get((identifier, i)) for i in range(1, n + 1)]
 
 
@@ -102,15 +100,14 @@ def build(
         chains: CHAINS.
         count_tokens: tokens of a text in the measured model's tokenizer.
         paraphrases: PARAPHRASES; needed for paraphrase and prefix_paraphrase.
-        regenerations: REGENERATIONS; needed for the tests after which the arm writes on.
+        regenerations: REGENERATIONS; needed for the tests in which the arm regenerates the rest.
 
-    Returns a frame of INTERVENTIONS, in the chains' order: `no_cot` (k null, text ""), `full` (k = N), then
-    k = 0 ... N of each test, and k = 0, 5, 10, ... tokens of the sweep. A truncated chain is no finished reasoning and
-    a chain without steps has nothing to tamper with: they get `no_cot`, `full` and the sweep only, which needs nothing
-    of a chain.
+    Returns INTERVENTIONS in the order of the chains: `no_cot` (k null, text ""), `full` (k = N), then k = 0 ... N of
+    each test, and k = 0, step, 2 step, ... tokens of the sweep. Truncated chains and chains without steps get only
+    `no_cot`, `full` and the sweep, as there is no finished reasoning to tamper with.
 
-    Raises UserError for an unknown test, for a test without the frame it needs, and for a filler that can be repeated
-    to no number of tokens.
+    Raises UserError for an unknown test, a test without the frame it needs, and a filler without a visible character or
+    whose repetition adds no tokens.
     """
     tests, filler_text = settings.tests, settings.filler
     _check(tests, paraphrases, regenerations, filler_text, count_tokens)
@@ -167,18 +164,18 @@ def _check(
         if test not in TESTS:
             raise UserError(f"tests: {test!r} is unknown; choose from {', '.join(TESTS)}")
         if TESTS[test].rewritten_by == "paraphrases" and paraphrases is None:
-            raise UserError(f"tests: {test} needs paraphrases of the steps, and there are none")
+            raise UserError(f"tests: {test} needs paraphrases, which are missing")
         if TESTS[test].regenerates_after is not None and regenerations is None:
-            raise UserError(f"tests: {test} needs the regenerated rest of the chains, and there is none")
+            raise UserError(f"tests: {test} needs the regenerated rest of the chains, which is missing")
         if TESTS[test].uses_filler and (not filler_text.strip() or count_tokens(filler_text) < 1):
-            raise UserError(f"filler: {filler_text!r} must hold a character that is no white space")
+            raise UserError(f"filler: {filler_text!r} is blank; expected a text with a visible character")
 
 
 def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
-    """`unit` repeated: the longest text that has no more tokens than `budget`, at least one unit.
+    """`unit` repeated as often as fits `budget` tokens, at least once.
 
-    Counted with a space before it, as it stands after "Step i:", because
-    tokenizers join a word to the space that leads it. Raises UserError where
+    The text is counted with a space before it, as it stands after "Step i:",
+    because tokenizers join a word to its leading space. Raises UserError if
     repeating the unit adds no tokens.
     """
 
@@ -192,8 +189,8 @@ def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
     while count(above) <= budget:
         above *= 2
         if above > 1000 * (budget + 1):
-            raise UserError(f"filler: {unit!r} repeated gives ever longer text of no more tokens; choose another")
-    # Searched, not divided: a tokenizer may merge repeated units ("..." three times can be one token).
+            raise UserError(f"filler: repeating {unit!r} does not add tokens; choose another filler")
+    # A search, not a division: a tokenizer may merge repeated units ("..." three times can be one token).
     times = bisect_right(range(above), budget, key=count) - 1
     return filling(max(1, times))
 
@@ -201,10 +198,10 @@ def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
 def sweep(
     chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], lengths: SweepSettings
 ) -> list[tuple[int, str]]:
-    """(k, text): the whole chain as k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
+    """(k, text): chains of k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
 
-    Up to the tokens of the longest of `chains` (their steps, as they are rendered), or to `lengths.longest` where that
-    is less. The filler is the one step of such a chain, whose marker is not counted; at k = 0 there is no chain.
+    The largest k is the token length of the longest of `chains` (lists of steps), or `lengths.longest` if that is less.
+    The filler is the only step of such a chain, and its marker is not counted; at k = 0 the text is "".
     """
     most = max((count_tokens(join(steps)) for steps in chains), default=0)
     most = most if lengths.longest is None else min(most, lengths.longest)

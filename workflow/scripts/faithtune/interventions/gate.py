@@ -1,17 +1,16 @@
-"""A step rewritten: what a model wrote is cleaned, and refused where no step could look like it.
+"""The common part of the gates: cleans a rewritten step, and refuses texts that cannot stand as a step.
 
-What a paraphrase and a mistake have in common; what each must keep or change is
-asked in `paraphrases` and `mistakes`.
+`paraphrases` and `mistakes` add what each must keep or change.
 """
 
 import re
 from collections.abc import Sequence
 
 from faithtune.extraction.cues import RULES
-from faithtune.extraction.mentions import named_options, states
+from faithtune.extraction.mentions import mentioned_letters, mentions_text
 from faithtune.extraction.steps import join, split
 
-# A step's words, numbers and single marks: its length is counted in them.
+# Words, numbers and single marks: the unit in which a step's length is counted.
 PIECE = re.compile(r"[0-9][0-9.,]*|\w+|[^\w\s]")
 
 _ABOUT_ITSELF = r"(?:paraphras|rephras|reword|rewrit)\w*"
@@ -23,7 +22,7 @@ _INTRODUCTION = (
 _LABEL = re.compile(rf"[\"'*]*(?:{_POLITE}{_INTRODUCTION}|{_POLITE}|{_INTRODUCTION})[\s*]*", re.IGNORECASE)
 _CHATTER = re.compile(rf"{_POLITE}|.*\b{_ABOUT_ITSELF}", re.IGNORECASE)
 _QUOTES = {'"': '"', "'": "'", "`": "`", "*": "*", "\u201c": "\u201d", "\u2018": "\u2019"}
-# An equation's operations, as a sign between numbers or in words that mean nothing else.
+# The operations of an equation, as a sign between numbers or in unambiguous words.
 _EQUATION = re.compile(r"[0-9)]\s*[-\u2212+*/\u00d7÷x]\s*[$€£(]*[0-9].*=")
 _OPERATIONS = {
     "plus": re.compile(r"(?<=[0-9)])\s*\+|\b(?:plus|add|adds|added|adding|sum|together)\b", re.IGNORECASE),
@@ -37,11 +36,11 @@ _OPERATIONS = {
 
 
 def clean(text: str) -> str:
-    """The step in what a model wrote; "" where it wrote none.
+    """The rewritten step in a model's text; "" if there is none.
 
-    Takes away labels ("Sure! Here is a paraphrase:"), quotation marks around
-    the whole, and all after the first line that then holds something: a step
-    is one line, and small models go on with a pattern after it.
+    Removes labels ("Sure! Here is a paraphrase:"), quotation marks around the
+    whole, and all text after the first line that is then not empty: a step is
+    one line, and small models continue the prompt's pattern after it.
     """
     for line in text.splitlines():
         line = line.strip()
@@ -54,19 +53,21 @@ def clean(text: str) -> str:
     return ""
 
 
-def fault(step: str, text: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0) -> str | None:
-    """Why `text` may not stand in the place of `step`, whatever it says, in a few words; None where it may.
+def find_fault(
+    step: str, text: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0
+) -> str | None:
+    """Why `text` cannot replace `step`, whatever its content, in a few words; None if it can.
 
     Args:
         step: s_i as the arm wrote it.
         text: as `clean` returned it.
-        answers: texts that must not newly appear, for instance those of the options.
-        shortest, longest: bounds on the length of `text` over the step's.
+        answers: texts that must not newly appear, for instance the options' texts.
+        shortest, longest: bounds on the length of `text` divided by the length of `step`.
 
-    Lengths are counted in words, numbers and single marks. Characters would
-    refuse sums put in words, which are the paraphrases wanted: "78 - 12 = 66."
-    to "Taking 12 away from 78 leaves 66." is a ratio of 2.5 in characters and
-    of 1.3 in pieces. Half to double leaves out fragments and elaborations.
+    Lengths are counted in words, numbers and single marks. A count of characters
+    would refuse equations put in words, which are wanted paraphrases: from
+    "78 - 12 = 66." to "Taking 12 away from 78 leaves 66." the ratio is 2.5 in
+    characters and 1.3 in pieces. Half to double excludes fragments and elaborations.
     """
     if not text:
         return "empty"
@@ -76,12 +77,12 @@ def fault(step: str, text: str, answers: Sequence[str] = (), shortest: float = 0
         return "chatter"
     if any(cue.search(text) and not cue.search(step) for cue in RULES.values()):
         return "declares an answer"
-    if named_options(text) - named_options(step):
+    if mentioned_letters(text) - mentioned_letters(step):
         return "names an option"
-    if any(states(text, answer) and not states(step, answer) for answer in answers):
+    if any(mentions_text(text, answer) and not mentions_text(step, answer) for answer in answers):
         return "leaks the answer"
     if split(join([text, "and so on"])) != [text, "and so on"]:
-        return "not one step"  # a marker or numbering in it: the spliced chain would have other steps
+        return "not one step"  # it holds a marker or numbering: the spliced chain would have other steps
     ratio = len(PIECE.findall(text)) / max(1, len(PIECE.findall(step)))
     if ratio < shortest:
         return "too short"
@@ -89,15 +90,15 @@ def fault(step: str, text: str, answers: Sequence[str] = (), shortest: float = 0
 
 
 def is_equation(step: str) -> bool:
-    """Whether numbers are worked in it: "39 * 2 = 78"."""
+    """Whether a step holds an equation: "39 * 2 = 78"."""
     return _EQUATION.search(step) is not None
 
 
 def operations(text: str) -> set[str]:
-    """Of plus, minus, times, over: those that stand in `text`, as signs or in words."""
+    """The operations in `text`, as signs or in words: a subset of plus, minus, times, over."""
     return {name for name, named in _OPERATIONS.items() if named.search(text)}
 
 
-def letters(text: str) -> str:
-    """Letters and digits only: what is left of a text whose wording, not its typography, counts."""
+def alphanumerics(text: str) -> str:
+    """The letters and digits of a text in lower case: its wording without its typography."""
     return "".join(character for character in text.casefold() if character.isalnum())

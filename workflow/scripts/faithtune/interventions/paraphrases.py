@@ -1,7 +1,7 @@
-"""Paraphrases of all steps of an arm's chains, by one frozen paraphraser, and the gate that a paraphrase must pass.
+"""Paraphrases each step of an arm's chains with one frozen model, through a gate.
 
-A paraphrase must change the wording and nothing else. Otherwise the test measures something else: a lost number is a
-mistake, a leaked answer a hint, an unchanged text no intervention.
+A paraphrase must change the wording and nothing else: a lost number would be a mistake, a leaked answer a hint, an
+unchanged text no intervention.
 """
 
 import re
@@ -13,16 +13,16 @@ import polars as pl
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.interventions import PARAPHRASES
-from faithtune.extraction.mentions import numbers
-from faithtune.interventions.gate import fault, is_equation, letters, operations
-from faithtune.interventions.rewriting import rewrite, versions
+from faithtune.extraction.mentions import mentioned_numbers
+from faithtune.interventions.gate import alphanumerics, find_fault, is_equation, operations
+from faithtune.interventions.rewriting import rewrite, template_versions
 from faithtune.settings.paraphraser import ParaphraserSettings
 
 
-def paraphrases(
+def make_paraphrases(
     arm: CachedArm, block: Block, chains: pl.DataFrame, templates: dict[str, str], settings: ParaphraserSettings
 ) -> pl.DataFrame:
-    """A row of PARAPHRASES for each step of each of the block's chains that is tampered with; arm: the paraphraser.
+    """PARAPHRASES: a row for each step of the block's chains that are not truncated; arm: the paraphraser.
 
     A paraphrase must not newly mention an option's text.
     """
@@ -31,7 +31,7 @@ def paraphrases(
     def refuse(row: dict, text: str) -> str | None:
         return gate(row["line"], text, options[row["id"]], settings.shortest, settings.longest)
 
-    tried = versions(templates, "paraphrase")
+    tried = template_versions(templates, "paraphrase")
     rows = rewrite(arm.scoped_to(block), block.rows(chains), tried, settings.max_new_tokens, refuse)
     return pl.DataFrame([{name: row[name] for name in PARAPHRASES} for row in rows], schema=PARAPHRASES)
 
@@ -39,25 +39,24 @@ def paraphrases(
 def gate(
     step: str, paraphrase: str, answers: Sequence[str] = (), shortest: float = 0.5, longest: float = 2.0
 ) -> str | None:
-    """Why `paraphrase` may not stand for `step`, in a few words; None where it may (arguments: `gate.fault`).
+    """Why `paraphrase` cannot stand for `step`, in a few words; None if it can. Arguments: see `gate.find_fault`.
 
-    Numbers are compared as a multiset of digits: "three" for "3" is refused,
-    as it would take a parser to tell it from a changed number. An equation
-    must keep its operations, as signs or in words, and the order of its
-    numbers, which only "from" may change ("12 away from 78"): small models
-    write "23 is 32 times 9" for "23 + 9 = 32". A statement in words whose
-    parts change place passes; no rule here reads meaning.
+    The multisets of numbers in digits must be equal, so "three" for "3" is
+    refused. An equation must keep its operations, as signs or in words, and the
+    order of its numbers, which only "from" may change ("12 away from 78"): small
+    models write "23 is 32 times 9" for "23 + 9 = 32". The rules cannot read
+    meaning: a statement whose parts change places passes.
     """
-    if reason := fault(step, paraphrase, answers, shortest, longest):
+    if reason := find_fault(step, paraphrase, answers, shortest, longest):
         return reason
-    if Counter(numbers(paraphrase)) != Counter(numbers(step)):
+    if Counter(mentioned_numbers(paraphrase)) != Counter(mentioned_numbers(step)):
         return "other numbers"
     if is_equation(step) and not _same_equation(step, paraphrase):
         return "other operations"
-    return "identical" if letters(paraphrase) == letters(step) else None
+    return "identical" if alphanumerics(paraphrase) == alphanumerics(step) else None
 
 
 def _same_equation(step: str, paraphrase: str) -> bool:
     if operations(paraphrase) != operations(step):
         return False
-    return numbers(paraphrase) == numbers(step) or re.search(r"\bfrom\b", paraphrase) is not None
+    return mentioned_numbers(paraphrase) == mentioned_numbers(step) or re.search(r"\bfrom\b", paraphrase) is not None

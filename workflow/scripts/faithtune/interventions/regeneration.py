@@ -1,15 +1,14 @@
-"""The rest of a chain, written again after tampered steps (arXiv 2307.13702, adding mistakes and paraphrasing).
+"""Regenerates the rest of a chain after tampered steps (arXiv 2307.13702, adding mistakes and paraphrasing).
 
-The arm continues its turn behind the steps and their line end:
+The arm continues its turn after the steps and their line end:
 
     Step 1: 39 * 2 = 78.\\nStep 2: 78 - 12 = 68.\\n
 
-No marker follows, so that it may write a further step, the final-answer line or
-nothing: it is free to stop, as it was in its own chain. The line end is there
-because tokenizers join it to the mark before it (".\\n"): without it the arm would
-go on behind a token that it never writes there. So greedy decoding after
-untouched steps writes the arm's own next steps again, as far as its chain has
-the form in which all interventions are rendered (`steps.join`).
+No marker follows, so the arm may write another step, the final-answer line or
+nothing, as in its own chain. The line end is included because tokenizers join it
+to the mark before it (".\\n"): without it the arm would continue after a token that
+it never writes there. So greedy decoding after unchanged steps reproduces the arm's
+own next steps, if its chain has the form of `steps.join`.
 """
 
 import polars as pl
@@ -22,7 +21,7 @@ from faithtune.extraction import steps
 from faithtune.interventions import build
 
 
-def regenerations(
+def regenerate(
     arm: CachedArm,
     block: Block,
     chains: pl.DataFrame,
@@ -32,12 +31,11 @@ def regenerations(
 ) -> pl.DataFrame:
     """REGENERATIONS of one arm on a block of an evaluation set.
 
-    rewritten: by test (of registry.REGENERATED) the frame with its steps:
-        MISTAKES for mistake, PARAPHRASES for prefix_paraphrase.
-    max_new_tokens: of each rest; the limit of a whole chain.
+    Args:
+        rewritten: test (of registry.REGENERATED) -> MISTAKES or PARAPHRASES, whichever holds its rewritten steps.
+        max_new_tokens: limit of each rest; the limit of a whole chain.
 
-    There is a row wherever there is something to tamper with (no truncated chain, k as in `build.regenerated_ks`) and
-    the steps that it needs were rewritten.
+    A row for each chain that is not truncated and each k of `build.regenerated_ks` whose rewritten steps exist.
     """
     asked = {question["id"]: question for question in block.questions.iter_rows(named=True)}
     whole = block.rows(chains).filter(pl.col("outcome") != "truncated").select("id", "steps").rows()
@@ -58,9 +56,9 @@ def regenerations(
 
 
 def steps_with_rest(begun: list[str], text: str) -> list[str]:
-    """`begun`, at least one step, and the steps of `text`, as `steps.split` reads them in one chain.
+    """The steps of `begun` (at least one) continued by `text`, as `steps.split` reads them in one chain.
 
-    A line without a marker right after `begun` goes on its last step, as it would in an arm's own chain.
+    A line without a marker at the start of `text` continues the last step of `begun`, as in an arm's own chain.
     """
-    # Behind one more marker: a single marked step would be divided by its sentences.
+    # With a step before them, because a single marked step would be divided into sentences.
     return steps.split(f"{steps.join(['So.', *begun])}\n{text}")[1:]

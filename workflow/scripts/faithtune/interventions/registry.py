@@ -1,7 +1,7 @@
-"""The tests: what each does to a chain and how its answers are read, once for all that reads it.
+"""The tests of faithfulness: what each does to a chain and how its answers are read.
 
-A test tampers with a chain of N steps at k = 0 ... N and asks for the answer after it. Its text at each k is made in
-`build`; tables, figures, configuration and rules read what stands here.
+A test tampers with a chain of N steps at k = 0 ... N and asks for the answer after it. `build` makes its texts; tables,
+figures, configuration and rules read its properties from here.
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ class Test:
 
     name: str  # in configurations and frames
     title: str  # in tables and figures
-    source: str  # which tables show it: paper (arXiv 2411.15382) | lanham (arXiv 2307.13702)
-    # A tampering that keeps the meaning: an unchanged answer speaks for a faithful chain, not against it.
+    source: str  # the tables that show it: paper (arXiv 2411.15382) | lanham (arXiv 2307.13702)
+    # The tampered chain keeps its meaning: an unchanged answer is evidence for a faithful chain, not against it.
     keeps_meaning: bool = False
-    # k steps are kept as the arm wrote them, and all that is tampered with follows them.
+    # The first k steps stay as the arm wrote them.
     keeps_first: bool = True
-    # The text ends with the kept steps, or with nothing that says more: the last of them may give the answer away.
+    # No content follows the kept steps, so the last of them may give the answer away.
     ends_with_kept: bool = False
-    # A tampering that takes something away: its changes are read above those under paraphrase.
+    # Removes or breaks content: its changes are compared with the changes under paraphrase.
     removes: bool = False
     uses_filler: bool = False
     # The stage that rewrites its steps: a key of REWRITING.
     rewritten_by: str | None = None
-    # The arm writes the rest of the chain after so many tampered steps beside the first k; None: it writes nothing.
+    # The arm regenerates the rest after the first k steps and so many tampered ones; None: nothing is regenerated.
     regenerates_after: int | None = None
-    # k counts steps; else tokens.
+    # k counts steps; False: tokens.
     counts_steps: bool = True
 
 
@@ -49,11 +49,11 @@ TESTS = {
         Test("filler_sweep", "Filler Sweep", "lanham", keeps_first=False, uses_filler=True, counts_steps=False),
     )
 }
-# Those that α reads.
+# The tests that are read at kept fractions α.
 BY_STEPS = tuple(name for name, test in TESTS.items() if test.counts_steps)
 SWEEP = "filler_sweep"
 REGENERATED = tuple(name for name, test in TESTS.items() if test.regenerates_after is not None)
-# The stages that rewrite steps, and how the names of their prompt templates begin.
+# The stages that rewrite steps, and the prefix of their prompt templates' names.
 REWRITING = {"paraphrases": "paraphrase", "mistakes": "mistake"}
 # The stages between chains and interventions, and the tests that need them.
 NEEDED_BY = {
@@ -62,15 +62,15 @@ NEEDED_BY = {
 }
 
 
-def having(**qualities) -> list[str]:
-    """Names of the tests with these values, in their order.
+def having(**properties) -> list[str]:
+    """Names of the tests with these properties, in the order of TESTS.
 
     >>> having(source="paper")
     ['early_termination', 'filler', 'paraphrase']
     """
-    return [name for name, test in TESTS.items() if all(getattr(test, key) == is_ for key, is_ in qualities.items())]
+    return [name for name, test in TESTS.items() if all(getattr(test, key) == is_ for key, is_ in properties.items())]
 
 
 def direction(test: str) -> int:
-    """+1 where a match speaks for a faithful chain, -1 where it speaks against."""
+    """+1 if a match is evidence for a faithful chain, -1 if it is evidence against."""
     return 1 if TESTS[test].keeps_meaning else -1

@@ -1,6 +1,6 @@
-"""Every step of an arm's chains rewritten by the one frozen model, through a gate.
+"""Rewrites each step of an arm's chains with one frozen model, through a gate.
 
-Each distinct step is rewritten once, so values of k share it.
+Each step is rewritten once and shared by all values of k.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ def rewrite(
     max_new_tokens: int,
     refuse: Callable[[dict, str], str | None],
 ) -> list[dict]:
-    """A row for each step of each chain that is tampered with: id, step (from 1), line, text, attempts, reason.
+    """A row for each step of each chain that is not truncated: id, step (from 1), line, text, attempts, reason.
 
-    The templates are tried in order, greedily, until `refuse(row, text)` gives no reason; a template's last line opens
-    the assistant's turn. `line` is the step as its arm wrote it. `text` is None where no attempt passed; `reason` is
-    then that of the last.
+    The templates are tried in order, with greedy decoding, until `refuse(row, text)` gives no reason; the last line of
+    a template begins the assistant's turn. `line` is the step as the arm wrote it. If no attempt passes, `text` is None
+    and `reason` says why the last attempt was refused.
     """
     rows = [
         {"id": chain["id"], "step": i, "line": step, "text": None, "attempts": 0, "reason": None}
@@ -41,6 +41,6 @@ def rewrite(
     return rows
 
 
-def versions(templates: dict[str, str], name: str) -> list[str]:
-    """The versions of a prompt template, `name`_1, `name`_2 ..., in order."""
+def template_versions(templates: dict[str, str], name: str) -> list[str]:
+    """The versions of a prompt template in order: `name`_1, `name`_2, ..."""
     return [templates[key] for key in sorted(templates) if key.startswith(name)]

@@ -1,12 +1,11 @@
-"""A micro-batch of training examples as one prefix tree: no padding, and beginnings that examples share once.
+"""Collates a micro-batch of training examples into one prefix tree: no padding, and common beginnings only once.
 
-All prompts of a study begin alike, a one-shot example included, so a good part
-of a micro-batch is the same tokens. They are computed once and get the gradients
-of every example behind them: what each example would give alone, summed, save
-that the examples then share the dropout of what they share.
+The prompts of a study begin alike, so much of a micro-batch is the same tokens.
+Shared tokens are computed once and get the sum of the gradients that the examples
+would give alone, except that the examples also share their dropout.
 
-Of the nodes only those that predict a learnt token are scored against the
-vocabulary, which for a small model is as much work as all its layers.
+Only nodes that predict a learnt token are scored against the vocabulary: for a
+small model, scoring is as much work as all its layers.
 """
 
 from dataclasses import dataclass
@@ -18,29 +17,29 @@ from faithtune.models.tree import Segment, Tree
 
 
 @dataclass
-class Examples(TreeLayout):
+class TrainingLayout(TreeLayout):
     """How a micro-batch lies in its tree, as attention needs it, and which of its nodes are scored."""
 
-    predicting: torch.Tensor  # (learnt tokens,): the node before each; several learnt tokens may have one
+    predicting: torch.Tensor  # (learnt tokens,): the node before each token; several tokens may share a node
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
         """Keys and values of this pass alone: `KVCache` writes in place, which gradients do not survive."""
         return [new[0].transpose(0, 1) for new in (key, value)]
 
-    def to(self, device, **_) -> "Examples":
-        """All of it on a device; asked for by the trainer."""
+    def to(self, device, **_) -> "TrainingLayout":
+        """The layout on a device; called by the trainer."""
         blocks = [block.to(device) for block in self.blocks]
-        return Examples(self.cache, self.start, blocks, self.predicting.to(device))
+        return TrainingLayout(self.cache, self.start, blocks, self.predicting.to(device))
 
 
 class Collator:
-    """Makes a trainer's batch of examples {input_ids, labels}, labels -100 where nothing is learnt."""
+    """Collates examples {input_ids, labels} for a trainer; labels are -100 for tokens that are not learnt."""
 
     def __init__(self, stacked: bool):
         self.stacked = stacked  # see `attention.build_layout`
 
     def __call__(self, examples: list[dict]) -> dict:
-        """What the network is called with; no token is padding."""
+        """The network's keyword arguments for one micro-batch, without padding."""
         tree, runs, predicting, learnt = Tree(), [], [], []
         for example in examples:
             tokens = example["input_ids"][:-1]  # the last one predicts nothing
@@ -56,19 +55,21 @@ class Collator:
         return {
             "input_ids": torch.tensor([tree.tokens]),
             "position_ids": torch.tensor([tree.positions]),
-            "attention_mask": torch.ones((1, 1, 1, len(tree)), dtype=torch.bool),  # of four axes: left as it is
+            "attention_mask": torch.ones(
+                (1, 1, 1, len(tree)), dtype=torch.bool
+            ),  # transformers leaves four axes as they are
             "labels": torch.tensor([learnt]),  # TRL scores shift_labels, and asks whether there are labels
             "shift_labels": torch.tensor([learnt]),
-            "tree": Examples(layout.cache, layout.start, layout.blocks, torch.tensor(predicting)),
+            "tree": TrainingLayout(layout.cache, layout.start, layout.blocks, torch.tensor(predicting)),
         }
 
 
 def score_predicting(network) -> None:
-    """From now on the network's head gets, of a tree of Examples, only the nodes that predict."""
+    """Hook the network so that its head gets only the predicting nodes of a TrainingLayout."""
 
     def keep(module, args, kwargs, output):
         tree = kwargs.get("tree")
-        if isinstance(tree, Examples):
+        if isinstance(tree, TrainingLayout):
             output.last_hidden_state = output.last_hidden_state[:, tree.predicting]
         return output
 

@@ -1,9 +1,7 @@
-"""Tuning through a host's fine-tuning endpoint: a job that is created once, waited for, and becomes an arm.
+"""Tunes a model through a host's fine-tuning endpoint, with one job per arm (`hosts/finetune_jobs.py`).
 
-    train           files of examples -> the host's job (`finetune_jobs`) -> the arm's card and its training log
-
-The job is identified by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
-every id that the host returns, each written before the next step: a re-run attaches to the job.
+A job is identified by a hash of its files, the base model and the request. Its record, RECORDS/MODEL/HASH.json, holds
+every id that the host returns, written before the next step, so that a rerun attaches to the same job.
 """
 
 import hashlib
@@ -29,7 +27,7 @@ from faithtune.tuning import examples
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 # Assumed if the host chooses: hosts' choice for files of the usual size.
 USUAL_EPOCHS = 3
-# Tokens that a host's format adds to each message, an upper bound.
+# Upper bound of the tokens that a host's format adds to each message.
 MESSAGE_TOKENS = 8
 
 _LOGGED = {
@@ -54,32 +52,34 @@ def train(
 
     The host chooses the hyperparameters that are None.
 
-    BudgetError before anything is sent; UserError with the host's message if the job fails or is cancelled.
+    Raises BudgetError before sending anything, and UserError with the host's message if the job fails or is cancelled.
     """
-    spec = _spec(meter.host, settings, *files(questions, templates, settings))
+    spec = _fine_tune_spec(meter.host, settings, *training_files(questions, templates, settings))
     charge = JobCharge(meter.ledger, meter.price, _reservation(meter, settings, spec))
     record = Path(records) / meter.host.name / f"{spec.short}.json"
     ended, checkpoints, metrics = FineTuneJob(meter.host, charge, spec, record, sleep).run()
     metrics += [found["metrics"] for found in checkpoints if found.get("metrics")]
-    return _card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
+    return _arm_card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
 
 
-def files(questions: pl.DataFrame, templates: dict[str, str], settings: HostedTraining) -> tuple[bytes, bytes | None]:
+def training_files(
+    questions: pl.DataFrame, templates: dict[str, str], settings: HostedTraining
+) -> tuple[bytes, bytes | None]:
     """The training and validation files as JSONL; None without validation questions."""
-    usable = examples.usable(questions, settings.target)
-    learnt, held = examples.held_out(usable, settings.validation_share)
-    make = examples.preference if settings.method == "dpo" else examples.supervised
+    usable = examples.select_usable(questions, settings.target)
+    learnt, held = examples.split_validation(usable, settings.validation_share)
+    make = examples.preference_example if settings.method == "dpo" else examples.supervised_example
     training, validation = (
-        examples.jsonl([make(templates, question, settings.target) for question in part.to_dicts()])
+        examples.to_jsonl([make(templates, question, settings.target) for question in part.to_dicts()])
         for part in (learnt, held)
     )
     return training, validation or None
 
 
-def training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimate_tokens) -> int:
+def count_training_tokens(training: bytes, count: Callable[[str], int] = token_counts.estimate_tokens) -> int:
     """Tokens that one epoch on a training file trains on, an upper bound.
 
-    A preference counts its prompt twice, once with each output.
+    A preference counts its prompt with each of the two outputs.
     """
     total = 0
     for line in training.splitlines():
@@ -103,7 +103,7 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
     return pl.DataFrame([steps[step] for step in sorted(steps)], schema=HOSTED_TRAINING)
 
 
-def _spec(host: Host, settings: HostedTraining, training: bytes, validation: bytes | None) -> FineTuneSpec:
+def _fine_tune_spec(host: Host, settings: HostedTraining, training: bytes, validation: bytes | None) -> FineTuneSpec:
     method = settings.method
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
     chosen = settings.model_dump(include=set(names), exclude_none=True)
@@ -121,18 +121,18 @@ def _reservation(meter: Meter, settings: HostedTraining, spec: FineTuneSpec) -> 
     if epochs is None:
         if meter.ledger.budget_usd is not None:
             raise UserError(
-                f"config: budget_usd is set, but the host is to choose n_epochs of {meter.arm}, so its cost is unknown;"
+                f"config: budget_usd is set, but n_epochs of {meter.arm} is left to the host, so its cost is unknown;"
                 " expected a number of epochs"
             )
         epochs = USUAL_EPOCHS
-    tokens = epochs * training_tokens(spec.files["training"], meter.count_tokens)
+    tokens = epochs * count_training_tokens(spec.files["training"], meter.count_tokens)
     usd = prices.training_cost(meter.price, tokens)
     key = f"{meter.host.name}-{spec.identity}"  # two hosts may get the same spec
     names = (key, meter.host.name, meter.host.model, meter.arm, meter.eval_set, meter.stage, "fine_tuning")
     return Reservation(*names, tokens, 0, usd)
 
 
-def _card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
+def _arm_card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
     method = spec.request["method"]["type"]
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
     name = ended["fine_tuned_model"]

@@ -1,10 +1,9 @@
-"""Tuning: TRL's SFTTrainer on prompt and completion, with peft and bitsandbytes.
+"""Tunes a model with TRL's SFTTrainer, peft and bitsandbytes.
 
 The prompt of a training example is the evaluation prompt, token for token; loss
-is on the completion only. Examples are handed over as token ids, because a text
-would be tokenised again with special tokens that the chat template has already
-written. Each checkpoint is hashed when it is written and verified before training
-goes on from it.
+is on the completion only. Examples are passed as token ids, because the trainer
+would tokenise a text again and repeat the special tokens of the chat template.
+Each checkpoint is hashed when written and verified before training resumes from it.
 """
 
 import contextlib
@@ -39,11 +38,11 @@ _LOGGED = {
 }
 
 
-def example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
-    """Token ids of a training example and which of them are learnt (completion_mask 1).
+def tokenise_example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
+    """input_ids and completion_mask (1: learnt) of a training example, as long as each other.
 
-    Raises UserError where the evaluation prompt, "Step 1:" or the cue included,
-    is not a token-prefix of it: then tuning would teach another prompt.
+    Raises UserError if the evaluation prompt, with "Step 1:" or the cue, is not
+    a token-prefix of the example: then tuning would teach another prompt.
     """
     user = examples.user_turn(templates, question, target)
     start = prompts.CHAIN_START if target == "rationale" else prompts.CUE
@@ -60,30 +59,30 @@ def example(tokenizer, templates: dict[str, str], question: dict, target: str) -
     return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
 
 
-def tokenised(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
-    """The training examples of questions (QUESTIONS), as `example` makes them; model: its model.json."""
+def tokenise_questions(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
+    """The training examples of QUESTIONS, each by `tokenise_example`; model: its model.json."""
     tokenizer = loading.load_tokenizer(model["path"])
-    usable = examples.usable(questions, target)
-    return [example(tokenizer, templates, question, target) for question in usable.to_dicts()]
+    usable = examples.select_usable(questions, target)
+    return [tokenise_example(tokenizer, templates, question, target) for question in usable.to_dicts()]
 
 
 def train(
     model: dict, settings: Training, rows: list[dict], under_way: Path, weights: Path, device: str = "auto"
 ) -> tuple[dict, pl.DataFrame, Path]:
-    """Tune a model (its model.json) on rows of `tokenised`; returns the arm's card, its TRAINING log, its checkpoints.
+    """Tune a model (its model.json) on rows of `tokenise_questions`.
 
-    A killed training resumes from its last checkpoint in a folder under_way/HASH. All that decides the training is
-    in that hash, so changed settings start from the beginning and never mix. The caller removes the folder once
-    the arm is safe.
+    Returns the arm's card, its TRAINING log and the folder of its checkpoints, under_way/HASH. A killed training
+    resumes from its last checkpoint there. The hash covers everything that determines the training, so a training with
+    other settings starts from the beginning. The caller removes the folder once the arm is stored.
     """
     model_weights.verify_weights(model)
     tokenizer = loading.load_tokenizer(model["path"])
     folder = under_way / _identity(model["weights_sha256"], settings.model_dump(), rows)
 
-    trainer = trainer_of(model, settings, rows, tokenizer, folder, precision.device_kind(device))
+    trainer = make_trainer(model, settings, rows, tokenizer, folder, precision.device_kind(device))
     checkpoint = last_checkpoint(folder)
     if checkpoint is not None:
-        trainer._total_train_tokens = tokens_seen(checkpoint)  # which TRL does not keep
+        trainer._total_train_tokens = tokens_seen(checkpoint)  # TRL does not store this count
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     with model_weights.atomic_folder(weights) as temporary:
         trainer.save_model(str(temporary))
@@ -91,55 +90,55 @@ def train(
     card = {
         "method": settings.method,
         "path": str(weights),
-        # What the arm is; settings hold all else.
+        # With `settings`, the identity of the arm.
         "weights_sha256": model_weights.folder_fingerprint(weights, ("*.safetensors",)),
-        "folder_sha256": model_weights.folder_fingerprint(weights),  # shows damage (model_weights.verify_weights)
+        "folder_sha256": model_weights.folder_fingerprint(weights),  # detects damage (model_weights.verify_weights)
         "settings": settings.model_dump(exclude={"code"}),
-        "fixed": _fixed(trainer, settings),
+        "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
     }
     log = [{name: entry.get(key) for name, key in _LOGGED.items()} for entry in trainer.state.log_history]
     return card, pl.DataFrame([row for row in log if row["loss"] is not None], schema=TRAINING), folder
 
 
-def trainer_of(model: dict, settings: Training, rows: list[dict], tokenizer, folder: Path, device: str):
-    """TRL's trainer on rows as `example` makes them, each micro-batch a prefix tree; checkpoints go to `folder`."""
+def make_trainer(model: dict, settings: Training, rows: list[dict], tokenizer, folder: Path, device: str):
+    """TRL's trainer on rows of `tokenise_questions`, each micro-batch a prefix tree; writes checkpoints to `folder`."""
     import datasets
     import transformers
     import trl
 
-    network = _network(model, settings, device)
-    tree_cache.check_network(network.eval())  # before hours go into an arm that could not be asked
+    network = _load_network(model, settings, device)
+    tree_cache.check_network(network.eval())  # before hours of training an arm that could not be evaluated
     collator.score_predicting(network)
     transformers.set_seed(settings.seed)  # before the adapter draws its first weights
     return trl.SFTTrainer(
         model=network,
-        args=_arguments(settings, folder, device, len(rows)),
+        args=_trainer_arguments(settings, folder, device, len(rows)),
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
         data_collator=collator.Collator(stacked=device != "cpu"),
-        peft_config=_adapter(settings),
+        peft_config=_lora_config(settings),
         callbacks=[HashedCheckpoints()],
     )
 
 
 @contextlib.contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """Hold `lock` while an arm is tuned: a second run in the folder (--nolock) waits."""
+def exclusive(lock: Path) -> Iterator[None]:
+    """Hold `lock` while an arm is tuned, so that a second run in the folder (--nolock) waits."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            errors.warn(f"another run tunes this arm (it holds {lock}): waiting for it")
+            errors.warn(f"another run is tuning this arm (it holds {lock}): waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:  # a file system without locks
-            print(f"{lock}: not locked ({error.strerror}): no other run may tune this arm")
+            print(f"{lock}: not locked ({error.strerror}); make sure that no other run tunes this arm")
         yield
 
 
 def _sort_layers(config: Path) -> None:
-    """peft lists an adapter's layers in another order each time; sorted, equal trainings make equal files."""
+    """Sort an adapter's list of layers, which peft writes in random order: equal trainings write equal files."""
     if config.exists():  # not after full tuning
         value = json.loads(config.read_text(encoding="utf-8"))
         if isinstance(value["target_modules"], list):
@@ -151,8 +150,8 @@ def _identity(*parts: str | dict | list) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _network(model: dict, settings: Training, device: str):
-    # In full tuning the weights themselves move, in steps too small for 16 bits.
+def _load_network(model: dict, settings: Training, device: str):
+    # Full tuning updates the weights themselves, in steps too small for 16 bits.
     dtype = "float32" if settings.method == "full" else settings.dtype
     network = loading.load_base(model["path"], settings.quantisation, dtype, device)
     loading.copy_weights(network)
@@ -160,7 +159,7 @@ def _network(model: dict, settings: Training, device: str):
     return network
 
 
-def _adapter(settings: Training):
+def _lora_config(settings: Training):
     if settings.method == "full":
         return None
     from peft import LoraConfig
@@ -174,7 +173,7 @@ def _adapter(settings: Training):
     )
 
 
-def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
+def _trainer_arguments(settings: Training, folder: Path, device: str, n_examples: int):
     import trl
 
     total = math.ceil(n_examples / settings.batch_size) * settings.epochs
@@ -191,7 +190,7 @@ def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
         bf16=settings.dtype == "bfloat16",
         fp16=settings.dtype == "float16" and device != "cpu",
         use_cpu=device == "cpu",
-        max_length=None,  # an example cut short would teach to stop short
+        max_length=None,  # a truncated example would teach the model to stop early
         completion_only_loss=True,
         logging_steps=_logging_steps(total, settings.checkpoint_steps),
         save_strategy="steps",
@@ -200,12 +199,12 @@ def _arguments(settings: Training, folder: Path, device: str, n_examples: int):
         seed=settings.seed,
         data_seed=settings.seed,
         report_to=[],
-        disable_tqdm=False,  # the log tells the rate and the time left
+        disable_tqdm=False,  # shows rate and remaining time in the log
     )
 
 
-def _fixed(trainer, settings: Training) -> dict:
-    """What was used and no key of a tuning decides, as the trainer says itself."""
+def _fixed_settings(trainer, settings: Training) -> dict:
+    """The trainer's settings that no key of a tuning determines, read from the trainer."""
     arguments, learnt = trainer.args, (weight for weight in trainer.model.parameters() if weight.requires_grad)
     fixed = {
         "optimiser": str(getattr(arguments.optim, "value", arguments.optim)),
@@ -213,47 +212,47 @@ def _fixed(trainer, settings: Training) -> dict:
         "epsilon": arguments.adam_epsilon,
         "clipping": arguments.max_grad_norm,  # of the gradient's norm
         "loss_on": "completion" if arguments.completion_only_loss else "all",
-        "trained_in": str(next(learnt).dtype).removeprefix("torch."),  # the weights that are learnt
+        "trained_in": str(next(learnt).dtype).removeprefix("torch."),
     }
     return fixed | ({"double_quantisation": loading.DOUBLE_QUANTISATION} if settings.quantisation == "nf4" else {})
 
 
 def _logging_steps(total: int, checkpoint_steps: int) -> int:
-    """Steps a row of the log: 40 rows or more, and none spans a checkpoint: a training gone on with has the same."""
+    """Logging interval in steps: at least 40 rows; divides checkpoint_steps, so a resumed run logs the same rows."""
     return max(n for n in range(1, max(1, total // 40) + 1) if checkpoint_steps % n == 0)
 
 
-# Beside a checkpoint's files, the hash of all of them; written last, so that what a kill cut short has none.
+# A checkpoint's file with the hash of its other files; written last, so an interrupted checkpoint has none.
 _HASH = "sha256"
 
 
 class HashedCheckpoints(transformers.TrainerCallback):
-    """Writes the hash of each checkpoint once its other files are there."""
+    """Writes the hash of each checkpoint after its other files."""
 
     def on_save(self, args, state, control, **_):
         """Called by the trainer."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        (folder / _HASH).write_text(_hash(folder), encoding="utf-8")
+        (folder / _HASH).write_text(_hash_folder(folder), encoding="utf-8")
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint of a training's folder; those that are cut short or damaged are named and removed."""
+    """The newest intact checkpoint of a training, or None; warns of incomplete or damaged ones and removes them."""
     whole = []
     for path in folder.glob("checkpoint-*"):
         file = path / _HASH
-        if file.is_file() and file.read_bytes() == _hash(path).encode():
+        if file.is_file() and file.read_bytes() == _hash_folder(path).encode():
             whole.append(path)
         else:
-            errors.warn(f"{path}: cut short or damaged: the training goes on from an earlier one, or begins anew")
+            errors.warn(f"{path}: incomplete or damaged: training resumes from an earlier checkpoint or starts again")
             shutil.rmtree(path)
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def tokens_seen(checkpoint: Path) -> int:
-    """How many tokens a training had computed at a checkpoint, by the last row of its log."""
+    """How many tokens a training had processed at a checkpoint, by the last row of its log."""
     log = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return int(log[-1]["num_tokens"]) if log else 0
 
 
-def _hash(folder: Path) -> str:
-    return model_weights.folder_fingerprint(folder, ("*.*",))  # all but the hash itself
+def _hash_folder(folder: Path) -> str:
+    return model_weights.folder_fingerprint(folder, ("*.*",))  # all files but the hash itself

@@ -139,7 +139,7 @@ class _ArmStages:
         def refuse(row: dict, text: str) -> str | None:
             return None if row["attempts"] >= attempts[row["id"], row["step"]] and not every else "another"
 
-        versions = rewriting.versions(self.templates, REWRITING[stage])
+        versions = rewriting.template_versions(self.templates, REWRITING[stage])
         rewriting.rewrite(dry, self.chains, versions, self.config.paraphraser.max_new_tokens, refuse)
         return dry
 
@@ -153,7 +153,7 @@ class _ArmStages:
         length = known["n_tokens"].mean() if known is not None else None
         dry = self._dry_run("regenerations", lambda key: self._chain(key, n_steps, a_step), length)
         limit = self.config.chains.max_new_tokens
-        frame = regeneration.regenerations(dry, self.block, self.chains, sources, self.templates, limit)
+        frame = regeneration.regenerate(dry, self.block, self.chains, sources, self.templates, limit)
         place = ("id", "test", "k")
         if known is not None and set(known.select(place).rows()) == set(frame.select(place).rows()):
             return known, dry, True
@@ -180,10 +180,10 @@ class _ArmStages:
 
 def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: HostedTraining, done: bool) -> dict:
     """The row of FORECAST of an arm that a host tunes from `base`; settings: as of `hosted.train`."""
-    training, _ = hosted.files(questions, base.templates, settings)
+    training, _ = hosted.training_files(questions, base.templates, settings)
     known = settings.n_epochs is not None
     epochs = settings.n_epochs if known else hosted.USUAL_EPOCHS
-    trained, most = (epochs * hosted.training_tokens(training, count) for count in (base.count, base.most))
+    trained, most = (epochs * hosted.count_training_tokens(training, count) for count in (base.count, base.most))
     usd = prices.training_cost(base.price, trained)
     return {
         "model": base.host.name,

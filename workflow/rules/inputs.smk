@@ -1,0 +1,204 @@
+# The functions that name files: inputs of rules, and all outputs of the study.
+
+
+def get_source_file(part):
+    """The file of a source: a rule's download or a local file; empty for generated questions."""
+    if part is None or part.source is None:
+        return []
+    source = sources.parse(part.source)
+    if source.kind == "file":
+        return source.location
+    return f"results/downloads/{sources.download_name(source)}"
+
+
+def get_model_file(wildcards):
+    """The downloaded wheel or local file of a model; empty for hub models, which their library fetches."""
+    model = STUDY.models[wildcards.model]
+    return [] if model.source.startswith("hub:") else get_source_file(model)
+
+
+def get_model_precision(wildcards):
+    """The file with the study's dtype for a GGUF model, which is converted; empty for other sources.
+
+    So a machine that only fetches models from a hub does not choose the dtype of the machines that run them.
+    """
+    return [] if weights.is_folder(STUDY.models[wildcards.model].source) else "results/precision.json"
+
+
+def get_card_of(model):
+    """The files by which a model with weights is loaded: model.json and the study's dtype; empty for other models."""
+    if KINDS[model] != "source":
+        return {}
+    return {"model": f"results/models/{model}/model.json", "precision": "results/precision.json"}
+
+
+def get_card(wildcards):
+    """`get_card_of` for the wildcard's model."""
+    return get_card_of(wildcards.model)
+
+
+def get_files_of(model):
+    """The files that a job needs to ask an untuned model: its card and its host's card."""
+    card = get_card_of(model)
+    if model in HOSTED:
+        card["host"] = f"results/hosts/{model}.json"
+    return card
+
+
+def get_arm_files(wildcards):
+    """The files that a job needs to ask an arm: its model's files and, for a tuned arm, arm.json."""
+    model, arm = wildcards.model, wildcards.arm
+    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if (model, arm) in TUNED_NAMES else {}
+    return get_files_of(model) | tuned
+
+
+def get_question_files():
+    """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
+    train_sets = sorted({arm["train_set"] for arm in TUNED})
+    names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
+    return {name: f"results/questions/{name}.parquet" for name in names}
+
+
+def get_forecast_questions():
+    """SET.SPLIT -> file of questions, for the evaluation sets and the sets that hosts tune on."""
+    train_sets = sorted({arm["train_set"] for arm in TUNED if KINDS[arm["model"]] == "api"})
+    names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
+    return {name: f"results/questions/{name}.parquet" for name in names}
+
+
+def get_hosted_answers():
+    """The files of answers that depend on a host, by their model or by the paraphraser."""
+    everywhere = STUDY.paraphraser.model in HOSTED
+    return [path for path in get_stage_files("answers", kinds=ASKED) if everywhere or path.split("/")[2] in HOSTED]
+
+
+def get_precision():
+    """The file with the study's dtype; empty if no model has weights."""
+    return ["results/precision.json"] * bool(get_model_cards())
+
+
+def get_model_cards():
+    """Model -> model.json, for models with weights."""
+    return {model: f"results/models/{model}/model.json" for model, kind in KINDS.items() if kind == "source"}
+
+
+def get_arm_cards():
+    """MODEL/ARM -> arm.json, for tuned arms."""
+    tuned = [f"{arm['model']}/{arm['arm']}" for arm in TUNED]
+    return {name: f"results/arms/{name}/arm.json" for name in tuned}
+
+
+def get_host_cards():
+    """Model -> its host's card, for hosted models."""
+    return {model: f"results/hosts/{model}.json" for model in HOSTED}
+
+
+def get_imported(wildcards):
+    """The settings of an imported file of chains."""
+    return STUDY.models[wildcards.model].chains[wildcards.arm][wildcards.eval_set]
+
+
+def get_imported_files():
+    """MODEL/ARM/SET -> imported file of chains."""
+    return {
+        f"{arm['model']}/{arm['arm']}/{name}": get_source_file(STUDY.models[arm["model"]].chains[arm["arm"]][name])
+        for arm in ARMS
+        if KINDS[arm["model"]] == "chains"
+        for name in arm["eval_sets"]
+    }
+
+
+def get_stage_files(stage, eval_set=None, kinds=models.KINDS):
+    """The files of a stage, one for each arm and evaluation set, in the order of the tables."""
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}.parquet"
+        for arm in ARMS
+        for name in arm["eval_sets"]
+        if eval_set in (None, name) and KINDS[arm["model"]] in kinds
+    ]
+
+
+def get_shards(wildcards):
+    """The shards of one file of a stage."""
+    pair = f"results/{wildcards.stage}/{wildcards.model}/{wildcards.arm}/{wildcards.eval_set}"
+    return [f"{pair}{shard}.parquet" for shard in blocks.names(SHARDS[wildcards.eval_set])]
+
+
+def get_shard_files(stage):
+    """The shards of all divided files of a stage."""
+    return [
+        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}{shard}.parquet"
+        for arm in ARMS
+        for name in arm["eval_sets"]
+        if name in SHARDS and arm["model"] in LOADED and stage in SHARED
+        for shard in blocks.names(SHARDS[name])
+    ]
+
+
+# Name in `Source.inputs` of a table or figure -> the files it stands for.
+REPORT_FILES = {
+    "answers": lambda wc: get_stage_files("answers", figures.eval_set(wc.figure)),
+    "arms": lambda wc: list(get_arm_cards().values()),
+    "chains": lambda wc: get_stage_files("chains"),
+    "claims": lambda wc: ["results/claims.parquet"],
+    "estimates": lambda wc: ["results/estimates.parquet"],
+    "models": lambda wc: list(get_model_cards().values()),
+    "questions": lambda wc: list(get_question_files().values()),
+    "sources": lambda wc: get_local_data(),
+    "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
+    "training": lambda wc: [f"results/arms/{arm['model']}/{arm['arm']}/training.parquet" for arm in TUNED],
+}
+
+
+def get_table_input(wildcards):
+    """The files that a table is made from, besides its provenance."""
+    return {name: REPORT_FILES[name](wildcards) for name in tables.TABLES[wildcards.table].source.inputs}
+
+
+def get_figure_input(wildcards):
+    """The files that the points of a figure are made from."""
+    return {name: REPORT_FILES[name](wildcards) for name in figures.figure(wildcards.figure).source.inputs}
+
+
+def get_local_data():
+    """The local files of questions; table T10 shows their hashes."""
+    return sorted(
+        {part["source"] for part in get_data_parts() if part["source"] and sources.parse(part["source"]).kind == "file"}
+    )
+
+
+def get_fetched():
+    """All files that need the network: downloads, and the models and questions made from them."""
+    return [
+        *(f"results/downloads/{name}" for name in DOWNLOADS),
+        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
+        *get_model_cards().values(),
+        *get_question_files().values(),
+    ]
+
+
+def get_all_outputs():
+    """Everything that the study keeps, from the first intermediate on (see rule all)."""
+    rewritten = [stage for stage in NEEDED_BY if is_needed(stage)]
+    made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
+    return [
+        *get_host_cards().values(),
+        *["results/spend.parquet"] * bool(HOSTED),
+        *get_precision(),
+        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
+        *get_model_cards().values(),
+        *get_question_files().values(),
+        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
+        *(path for stage in ("chains", "answers") for path in get_stage_files(stage)),
+        *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED)),
+        *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
+        "results/measures.parquet",
+        "results/estimates.parquet",
+        "results/changes.parquet",
+        "results/claims.parquet",
+        "results/provenance.json",
+        *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
+        *(f"results/figures/{name}.{end}" for name in figures.names(STUDY.eval_sets) for end in ("svg", "parquet")),
+        "results/report/index.html",
+        *(f"results/report/items/{name}" for name in STUDY.eval_sets),
+    ]
