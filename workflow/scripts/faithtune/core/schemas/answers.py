@@ -7,7 +7,8 @@ ANSWERS = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # as in INTERVENTIONS, no_cot_shuffled (its options moved), again (full, asked again)
+        # as in INTERVENTIONS; also no_cot_shuffled (options reordered) and again (the full chain, asked a second time)
+        "test": pl.String,
         "k": pl.Int32,  # as in INTERVENTIONS
         "n_steps": pl.Int32,  # N of the chain
         # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
@@ -20,8 +21,8 @@ ANSWERS = pl.Schema(
         "text": pl.String,  # what the arm wrote after the cue; null for letters read off probabilities
         "lenient": pl.String,  # the answer read leniently; a letter whatever all letters' probability; null for none
         "read_from": pl.String,  # options | cue (what follows it) | chain (imported: what its free text declares)
-        # How the chain stood before the cue: continued (the arm's own open turn), retold (a closed turn, by chat); null
-        # for imported chains
+        # continued: the answer was forced inside the arm's own turn | retold: the chain was quoted to a chat host, and
+        # the host asked. One value in all rows of a file, also of no_cot, which has no chain; null for imported chains
         "turn": pl.String,
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
