@@ -21,8 +21,8 @@ ANSWERS = pl.Schema(
         "text": pl.String,  # what the arm wrote after the cue; null for letters read off probabilities
         "lenient": pl.String,  # the answer read leniently; a letter whatever all letters' probability; null for none
         "read_from": pl.String,  # options | cue (what follows it) | chain (imported: what its free text declares)
-        # continued: the answer was forced inside the arm's own turn | retold: the chain was quoted to a chat host, and
-        # the host asked. One value in all rows of a file, also of no_cot, which has no chain; null for imported chains
+        # continued: the answer was forced inside the arm's own turn | retold: the chain was quoted to a chat host
+        # before the cue. One value in all rows of a file, also of no_cot, which has no chain; null for imported chains
         "turn": pl.String,
         "p_reference": pl.Float64,  # probability of the reference answer after this text
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty where there are none
