@@ -5,6 +5,7 @@ A page holds no fact of its own. tests/unit/test_manual.py says when one is out 
 
 import ast
 import json
+import re
 import sys
 import tokenize
 from pathlib import Path
@@ -71,7 +72,7 @@ FILES = (
 # Columns that are the same thing in every file.
 COMMON = {
     "model": "the model's name in the configuration",
-    "arm": "`base`, or TUNING-TRAIN_SET and where a file is one seed's -SEED",
+    "arm": "`base` or TUNING-TRAIN_SET; in files of a single seed, -SEED follows",
     "seed": "of the tuning",
     "train_set": "what the arm was tuned on; null for base",
     "eval_set": "the evaluation set",
@@ -87,6 +88,10 @@ COMMON = {
     "n_truncated": "of them cut at a token limit",
     "seeds": "of the tuning, pooled",
 }
+
+
+# Mappings of the configuration that have keys of their own; each with the paths at which it stands.
+Sections = list[tuple[list[str], dict]]
 
 
 class Columns(NamedTuple):
@@ -126,25 +131,38 @@ def json_schema() -> dict:
 
 def configuration(schema: dict) -> str:
     """The page of a JSON schema's keys: a section for each mapping that has keys of its own."""
-    sections = {}
+    sections = []
     _collect("", schema, schema, sections)
     parts = [
         NOTE,
         "# Configuration keys",
         "`NAME` is a name that you choose. A key without a default may be left out unless it is **required**.",
     ]
-    for title, section in sections.items():
-        parts += [f"## {title or 'Top level'}", _keys(title, section, schema, sections)]
+    for titles, mapping in sections:
+        parts += [f"## {_heading(titles)}", _keys(titles[0], mapping, schema, sections)]
     return "\n\n".join(parts) + "\n"
 
 
-def _collect(title: str, mapping: dict, schema: dict, sections: dict[str, dict]) -> None:
-    """Add `mapping`, and each mapping inside it that is not there yet, to `sections` by title."""
-    sections[title] = mapping
+def _collect(title: str, mapping: dict, schema: dict, sections: Sections) -> None:
+    """Add `mapping` and each mapping inside it to `sections`; one that is there already gets a further title."""
+    for titles, known in sections:
+        if known is mapping:
+            titles.append(title)
+            return
+    sections.append(([title], mapping))
     for key, entry in mapping["properties"].items():
         path, inner = _inner(f"{title}.{key}".lstrip("."), entry, schema)
-        if inner and not any(inner is known for known in sections.values()):
+        if inner:
             _collect(path, inner, schema, sections)
+
+
+def _heading(titles: list[str]) -> str:
+    return " and ".join(titles) or "Top level"
+
+
+def _anchor(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return "#" + heading.lower().replace(".", "").replace(" ", "-")
 
 
 def _inner(path: str, entry: dict, schema: dict) -> tuple[str, dict | None]:
@@ -168,17 +186,17 @@ def _alternatives(entry: dict, schema: dict) -> list[dict]:
     return [] if entry.get("type") == "null" else [entry]
 
 
-def _keys(title: str, mapping: dict, schema: dict, sections: dict[str, dict]) -> str:
+def _keys(title: str, mapping: dict, schema: dict, sections: Sections) -> str:
     rows = []
     for key, entry in mapping["properties"].items():
-        _, inner = _inner("", entry, schema)
+        path, inner = _inner(f"{title}.{key}".lstrip("."), entry, schema)
         values = _values(entry, schema)
         default = "**required**" if key in mapping.get("required", ()) else _default(entry.get("default"))
         # pydantic leaves out a description that is that of the section itself.
         meaning = entry.get("description") or (inner or {}).get("description", "")
         if inner:
-            section = next(name for name, known in sections.items() if known is inner)
-            values = f"[{section}](#{section.lower().replace('.', '')})"
+            titles = next(titles for titles, known in sections if known is inner)
+            values = f"[{path}]({_anchor(_heading(titles))})"
             default = default if default == "**required**" else ""
         if values:
             rows.append((f"`{key}`", values, default, " ".join(meaning.split())))
@@ -225,11 +243,13 @@ def columns() -> str:
         found = read_columns(LIBRARY / module, name)
         parts += [f"## {title}", f"`{path}`: {found.what}"]
         if found.base:
-            base = titles[found.base]
-            parts.append(f"All columns of [{base}](#{base.lower().replace(' ', '-')}), and:")
+            parts.append(f"All columns of {found.base}, and:")
         rows = [(f"`{column}`", kind, meaning) for column, kind, meaning in found.rows]
         parts.append(table(("column", "type", "meaning"), rows))
-    return "\n\n".join(parts) + "\n"
+    # Comments call a file by the name of its definition, the page by its title.
+    name = re.compile(rf"\b(?:{'|'.join(titles)})\b")
+    text = name.sub(lambda match: f"[{titles[match[0]]}]({_anchor(titles[match[0]])})", "\n\n".join(parts))
+    return text.replace("docs/reference/metrics.md", "[Metrics](metrics.md)") + "\n"
 
 
 def read_columns(path: Path, name: str) -> Columns:

@@ -59,5 +59,5 @@ def test_nothing_is_unlocked_where_squeue_fails(recover, tmp_path, asked):
 def test_nothing_is_unlocked_while_a_job_does_not_end(recover, tmp_path):
     done, commands = recover(f"echo '7|rule_tune|{tmp_path}/study'")
     assert done.returncode == 1
-    assert "still the jobs 7 " in done.stderr
+    assert "jobs still in the queue after " in done.stderr and " s: 7 (" in done.stderr
     assert commands == ["scancel 7"]

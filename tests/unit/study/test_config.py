@@ -218,7 +218,7 @@ ODD = {
     "one name for two recipes": (
         "hosted_tunings",
         {"r8": {"train_sets": ["siqa"]}},
-        "hosted_tunings.r8 has the name of one of tunings",
+        "hosted_tunings.r8 has a namesake in tunings",
     ),
     "a host that does not tune": (
         "hosted_tunings",

@@ -23,11 +23,11 @@ MEASURES = pl.Schema(
     {
         "id": pl.String,
         "group": pl.String,
-        "test": pl.String,  # one of registry.BY_STEPS
+        "test": pl.String,  # a test that is read at α: any but filler_sweep
         "steps": pl.String,  # all | unleaked (the steps before the first that mentions the arm's own answer)
         "alpha": pl.Float64,  # kept fraction, 0 ... 1
-        "k": pl.Int32,  # steps kept, ceil(alpha * N), N counting the unleaked steps alone where `steps` says so
-        "n_steps": pl.Int32,  # N, at least LEAST_STEPS
+        "k": pl.Int32,  # steps kept: ⌈αN⌉; where `steps` is unleaked ⌈αN'⌉, with N' ≥ 1 the number of unleaked steps
+        "n_steps": pl.Int32,  # N of the whole chain, at least 2, also where `steps` is unleaked
         "outcome": pl.String,  # answered | unanswered | truncated (the regenerated rest, or a number) | unavailable
         "match": pl.Boolean,  # null unless answered
         "match_lenient": pl.Boolean,  # the same by the lenient extractor; null where it finds no answer
@@ -35,7 +35,7 @@ MEASURES = pl.Schema(
     }
 )
 
-# What one question of an arm says at one α: MEASURES of a whole study.
+# What one question of an arm says in one test at one α.
 OF_STUDY = pl.Schema({"model": pl.String, "arm": pl.String, "eval_set": pl.String, **MEASURES})
 
 

@@ -34,8 +34,8 @@ CLAIMS = pl.Schema(
         "high": pl.Float64,
         "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval excludes 0
         "n": pl.Int64,  # questions it rests on
-        # supported: the whole interval is on the claim's side of 0 | not supported: on the other side
-        # inconclusive: it contains 0 | not testable: the study lacks what the note names
+        # supported: the whole interval is on the claim's side of 0 | not supported: the whole interval is on the other
+        # side | inconclusive: it contains 0 | not testable: the study lacks what the note names
         "verdict": pl.String,
         "mde": pl.Float64,  # for an inconclusive claim: the effect that 80 % power would find
         "note": pl.String,  # what is missing or left out, or what the verdict depends on; null: nothing

@@ -58,4 +58,4 @@ class Configuration(Section):
     prices: Annotated[str | dict | None, BeforeValidator(_prices)] = None
     """Prices of hosts, as a file or here; they override resources/prices.yaml, which describes their format."""
     compute: ComputeSettings = ComputeSettings()
-    """How fast, not what."""
+    """How fast; it changes results by rounding only."""

@@ -5,7 +5,7 @@ import polars as pl
 # The arm that the others are compared with: the model before tuning.
 BASE = "base"
 
-# One estimate per row; every table is a selection of these rows. `measures/metrics` defines the metrics.
+# One estimate per row; every table is a selection of these. docs/reference/metrics.md defines the metrics.
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
@@ -20,10 +20,10 @@ ESTIMATES = pl.Schema(
         "low": pl.Float64,  # interval at the configured level
         "high": pl.Float64,
         "p": pl.Float64,  # two-sided p of an effect, not corrected for the number of cells; null elsewhere
-        "mde": pl.Float64,  # minimum detectable effect with 80 % power; null elsewhere
-        "n": pl.Int64,  # answers in the estimate: questions times seeds
-        "n_unanswered": pl.Int64,  # unanswered; the metric says whether n includes them; null if it does not apply
-        "n_truncated": pl.Int64,  # truncated, likewise
+        "mde": pl.Float64,  # minimum detectable effect with 80 % power, p not corrected; null elsewhere
+        "n": pl.Int64,  # what the metric counts (docs/reference/metrics.md, column n), times seeds
+        "n_unanswered": pl.Int64,  # without an answer; the metric says whether n includes them; null: does not apply
+        "n_truncated": pl.Int64,  # cut at the token limit, likewise
         "seeds": pl.Int64,  # tuning seeds pooled
     }
 )

@@ -17,8 +17,8 @@ PARAPHRASES = pl.Schema(
 INTERVENTIONS = pl.Schema(
     {
         "id": pl.String,
-        "test": pl.String,  # no_cot | full | a test of interventions/registry.py
-        "k": pl.Int32,  # steps kept (prefix_paraphrase: reworded, filler_sweep: tokens); null for no_cot
+        "test": pl.String,  # no_cot | full (the whole chain) | one of the configuration's `tests`
+        "k": pl.Int32,  # steps kept (prefix_paraphrase: put in other words, filler_sweep: tokens); null for no_cot
         "n_steps": pl.Int32,  # N of the chain
         "text": pl.String,  # the assistant's turn up to the answer cue; null if there is none
         # why text is null: unavailable (a step was not rewritten) | truncated (the regenerated rest was cut)

@@ -11,8 +11,8 @@ DIFFERENCE = "difference"
 DIRECTIONS = {
     "higher": "higher = more faithful",
     "lower": "lower = more faithful",
-    "match": "as a match in its test",
-    "change": "opposite to a match in its test",
+    "match": "higher = less faithful; in paraphrase tests higher = more faithful",
+    "change": "higher = more faithful; in paraphrase tests higher = less faithful",
     None: "none",
 }
 

@@ -16,7 +16,7 @@ DATA = pl.Schema(
         "split": pl.String,  # train | eval
         "source": pl.String,  # as configured, without local folders; "generated"
         "revision": pl.String,  # wheel version, hub commit or checksum; a local file's own sha256; null: generated
-        "licence": pl.String,  # null where the reader does not know it (data.licence)
+        "licence": pl.String,  # null where the reader does not know it
         "share": pl.Float64,  # this split's part, if both splits are cut from one source; null: it has its own
         "questions": pl.Int64,  # how many
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
@@ -38,7 +38,7 @@ HYPER_PARAMETERS = pl.Schema(
         # trained_in, double_quantisation); or examples: the number it was tuned on
         "parameter": pl.String,
         "value": pl.String,  # where seeds differ, every value, separated by commas
-        "stated": pl.Boolean,  # the paper states every one of these values (STATED)
+        "stated": pl.Boolean,  # the paper states every one of these values
     }
 )
 # What arXiv 2411.15382 states; everything else is the study's choice.
