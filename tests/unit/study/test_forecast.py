@@ -265,7 +265,7 @@ def test_the_text():
 
 def test_the_text_for_assumed_chains_and_missing_prices():
     text = printed(rows(arm=hosted(price=None)), budget=1.0)
-    assert "chains ~" in text and f"taken for {stages.STEPS} steps a chain" in text
+    assert "chains ~" in text and f"of {stages.STEPS} steps with" in text
     assert "The price of m is unknown: add a row 'm' (prompt, completion, date, source) to prices" in text
     assert "?" in text.splitlines()[1] and text.endswith("Of budget_usd 1, 1.0000 USD are left.")
 
