@@ -93,7 +93,7 @@ def test_a_model_that_could_not_be_asked_is_not_tuned(tiny_model, templates, tmp
     from faithtune.data.readers import arithmetic
     from faithtune.models import support, weights
 
-    monkeypatch.setattr(support, "fault", lambda config: "has layers of another kind")
+    monkeypatch.setattr(support, "unsupported_because", lambda config: "has layers of another kind")
     sums = questions.frame(arithmetic.generate(8, seed=5), "sums", "train")
     card = {"path": str(tiny_model), "weights_sha256": weights.folder_fingerprint(tiny_model)}
     with pytest.raises(UserError, match="has layers of another kind"):
