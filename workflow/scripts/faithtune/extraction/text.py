@@ -65,6 +65,8 @@ def unwrap_json(text: str) -> str:
     if isinstance(whole, dict):
         return "\n".join(_strings(whole))
     keys = list(_KEY.finditer(body))
+    if opening and not keys:
+        return text
     if not opening and not (body.rstrip().endswith("}") and any(_ANSWER_KEY.search(key[0]) for key in keys)):
         return text
     parts = [body[: keys[0].start() + 1]] if keys and not opening else []

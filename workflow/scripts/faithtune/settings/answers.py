@@ -13,6 +13,6 @@ class AnswerSettings(Section):
     min_option_mass: Share = 0.05
     """A choice is unanswered if all option letters together have less probability than this."""
     again: Integer = Field(50, ge=0)
-    """The number of questions whose full-chain answer is computed a second time, for the noise floor."""
+    """Number of questions, the first ones, whose full-chain answer is computed again, for the noise floor."""
     shuffle: Flag = True
     """Whether choices without a chain are also answered with their options in another order (a control)."""
