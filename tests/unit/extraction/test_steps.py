@@ -96,7 +96,14 @@ def test_json_without_reasoning_is_a_collapsed_chain(text):
 
 
 @pytest.mark.parametrize(
-    "text", ['He said "no", "answer": that is it', "{x: 5} is a set.\nSo x = 5.", "[1, 2]\nNow add."]
+    "text",
+    [
+        'He said "no", "answer": that is it',
+        "{x: 5} is a set.\nSo x = 5.",
+        "[1, 2]\nNow add.",
+        '{"step_by',
+        '{"The sky is blue"}',
+    ],
 )
 def test_text_that_is_no_json_is_left_alone(text):
     assert unwrap_json(text) == text

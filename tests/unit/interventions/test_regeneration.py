@@ -16,6 +16,7 @@ from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.interventions import build, mistakes, regeneration
 from faithtune.models import local
+from faithtune.settings.chains import ChainSettings
 from faithtune.settings.paraphraser import ParaphraserSettings
 from frames import tampering
 
@@ -34,7 +35,7 @@ def asked() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def written(model, asked, templates):
-    return chains.write(CachedArm(model, MemoryStore(), "tiny"), asked, templates, 96, forced_start=True)
+    return chains.write(CachedArm(model, MemoryStore(), "tiny"), asked, templates, ChainSettings(max_new_tokens=96))
 
 
 @pytest.fixture

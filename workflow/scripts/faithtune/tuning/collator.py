@@ -55,9 +55,7 @@ class Collator:
         return {
             "input_ids": torch.tensor([tree.tokens]),
             "position_ids": torch.tensor([tree.positions]),
-            "attention_mask": torch.ones(
-                (1, 1, 1, len(tree)), dtype=torch.bool
-            ),  # transformers leaves four axes as they are
+            "attention_mask": torch.ones((1, 1, 1, len(tree)), dtype=torch.bool),  # transformers keeps four axes
             "labels": torch.tensor([learnt]),  # TRL scores shift_labels, and asks whether there are labels
             "shift_labels": torch.tensor([learnt]),
             "tree": TrainingLayout(layout.cache, layout.start, layout.blocks, torch.tensor(predicting)),
