@@ -161,7 +161,7 @@ def get_backend(wildcards):
 def get_backend_of(model, arm):
     """The settings by which an arm answers; chat models also get the templates of their turns."""
     chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}
-    return plan.backend(STUDY, model, arm).model_dump(exclude_none=True) | chat
+    return plan.backend(STUDY, model, arm).model_dump() | chat
 
 
 def models_of(*kinds):
