@@ -80,12 +80,11 @@ except UserError as error:
 # Scripts read these from `config`, not from params: they change how fast a job runs, not what it computes.
 config["compute"] = STUDY.compute.model_dump()
 config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_settings(STUDY).items()}
-ARMS = [arm | {"eval_sets": plan.eval_sets(STUDY, arm)} for arm in plan.arms(STUDY)]
+ARMS = plan.arms(STUDY)
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
-BY_NAME = {(arm["model"], arm["arm"]): arm for arm in ARMS}
-# The arms that this study tunes, here or at their host, and their (model, arm).
-TUNED = [arm for arm in ARMS if plan.is_tuned(STUDY, arm)]
-TUNED_NAMES = {(arm["model"], arm["arm"]) for arm in TUNED}
+BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
+# The arms that this study tunes, here or at their host.
+TUNED = [arm for arm in ARMS if arm.recipe]
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The arms in the order and form of the tables.
@@ -128,9 +127,9 @@ def get_templates(*forms):
     return {name: text for name, text in TEMPLATES.items() if name.startswith(tuple(f"{form}_" for form in forms))}
 
 
-def get_arm(model, arm):
-    """An arm of `plan.arms` by its names."""
-    return BY_NAME[model, arm]
+def get_arm(wildcards):
+    """The arm that the wildcards name."""
+    return BY_NAME[wildcards.model, wildcards.arm]
 
 
 def get_gpus_of(model):
@@ -219,9 +218,9 @@ def get_figure_spec(name):
     """The settings that a figure depends on, by the names in its source."""
     of, wanted = figures.eval_set(name), figures.figure(name).source.settings
     sets = set(STUDY.eval_sets if of is None else [of])
-    asked = [arm | {"eval_sets": [name for name in arm["eval_sets"] if name in sets]} for arm in ARMS]
+    asked = [arm.facts() | {"eval_sets": [name for name in arm.eval_sets if name in sets]} for arm in ARMS]
     asked = [arm for arm in asked if arm["eval_sets"]]
-    seeds = [[arm["model"], arm["label"], arm["seed"], KINDS[arm["model"]] == "api"] for arm in TUNED]
+    seeds = [[arm.model, arm.label, arm.seed, KINDS[arm.model] == "api"] for arm in TUNED]
     known = {"sampling": get_sampling(), "arms": asked, "ranked": TABLE_ARMS, "trained": seeds}
     return {key: known[key] for key in wanted} | {"caption": figures.figure(name).caption, "code": code("figure.py")}
 

@@ -21,9 +21,7 @@ rule serve:
     """The command that serves a model of this study and its adapters; run it on the GPU machine before rule `host`."""
     input:
         unpack(get_card),
-        arms=lambda wc: [
-            f"results/arms/{arm['model']}/{arm['arm']}/arm.json" for arm in TUNED if arm["model"] == wc.model
-        ],
+        arms=lambda wc: [f"results/arms/{arm.path}/arm.json" for arm in TUNED if arm.model == wc.model],
     output:
         "results/served/{model}.sh",
     log:

@@ -47,21 +47,21 @@ def get_files_of(model):
 
 def get_arm_files(wildcards):
     """The files that a job needs to ask an arm: its model's files and, for a tuned arm, arm.json."""
-    model, arm = wildcards.model, wildcards.arm
-    tuned = {"arm": f"results/arms/{model}/{arm}/arm.json"} if (model, arm) in TUNED_NAMES else {}
-    return get_files_of(model) | tuned
+    arm = get_arm(wildcards)
+    tuned = {"arm": f"results/arms/{arm.path}/arm.json"} if arm.recipe else {}
+    return get_files_of(arm.model) | tuned
 
 
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
-    train_sets = sorted({arm["train_set"] for arm in TUNED})
+    train_sets = sorted({arm.train_set for arm in TUNED})
     names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
 def get_forecast_questions():
     """SET.SPLIT -> file of questions, for the evaluation sets and the sets that hosts tune on."""
-    train_sets = sorted({arm["train_set"] for arm in TUNED if KINDS[arm["model"]] == "api"})
+    train_sets = sorted({arm.train_set for arm in TUNED if KINDS[arm.model] == "api"})
     names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
@@ -84,8 +84,7 @@ def get_model_cards():
 
 def get_arm_cards():
     """MODEL/ARM -> arm.json, for tuned arms."""
-    tuned = [f"{arm['model']}/{arm['arm']}" for arm in TUNED]
-    return {name: f"results/arms/{name}/arm.json" for name in tuned}
+    return {arm.path: f"results/arms/{arm.path}/arm.json" for arm in TUNED}
 
 
 def get_host_cards():
@@ -101,20 +100,20 @@ def get_imported(wildcards):
 def get_imported_files():
     """MODEL/ARM/SET -> imported file of chains."""
     return {
-        f"{arm['model']}/{arm['arm']}/{name}": get_source_file(STUDY.models[arm["model"]].chains[arm["arm"]][name])
+        f"{arm.path}/{name}": get_source_file(STUDY.models[arm.model].chains[arm.name][name])
         for arm in ARMS
-        if KINDS[arm["model"]] == "chains"
-        for name in arm["eval_sets"]
+        if KINDS[arm.model] == "chains"
+        for name in arm.eval_sets
     }
 
 
 def get_stage_files(stage, eval_set=None, kinds=models.KINDS):
     """The files of a stage, one for each arm and evaluation set, in the order of the tables."""
     return [
-        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}.parquet"
+        f"results/{stage}/{arm.path}/{name}.parquet"
         for arm in ARMS
-        for name in arm["eval_sets"]
-        if eval_set in (None, name) and KINDS[arm["model"]] in kinds
+        for name in arm.eval_sets
+        if eval_set in (None, name) and KINDS[arm.model] in kinds
     ]
 
 
@@ -127,10 +126,10 @@ def get_shards(wildcards):
 def get_shard_files(stage):
     """The shards of all divided files of a stage."""
     return [
-        f"results/{stage}/{arm['model']}/{arm['arm']}/{name}{shard}.parquet"
+        f"results/{stage}/{arm.path}/{name}{shard}.parquet"
         for arm in ARMS
-        for name in arm["eval_sets"]
-        if name in SHARDS and arm["model"] in LOADED and stage in SHARED
+        for name in arm.eval_sets
+        if name in SHARDS and arm.model in LOADED and stage in SHARED
         for shard in blocks.names(SHARDS[name])
     ]
 
@@ -146,7 +145,7 @@ REPORT_FILES = {
     "questions": lambda wc: list(get_question_files().values()),
     "sources": lambda wc: get_local_data(),
     "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
-    "training": lambda wc: [f"results/arms/{arm['model']}/{arm['arm']}/training.parquet" for arm in TUNED],
+    "training": lambda wc: [f"results/arms/{arm.path}/training.parquet" for arm in TUNED],
 }
 
 
@@ -188,7 +187,7 @@ def get_all_outputs():
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
-        *(f"results/arms/{arm['model']}/{arm['arm']}/{name}" for arm in TUNED for name in made[KINDS[arm["model"]]]),
+        *(f"results/arms/{arm.path}/{name}" for arm in TUNED for name in made[KINDS[arm.model]]),
         *(path for stage in ("chains", "answers") for path in get_stage_files(stage)),
         *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),

@@ -81,7 +81,7 @@ rule table:
         spec=lambda wc: {
             "confidence": STUDY.measures.confidence,
             "arms": TABLE_ARMS,
-            "tuned": [{"model": arm["model"], "arm": arm["label"]} for arm in TUNED],
+            "tuned": [{"model": arm.model, "arm": arm.label} for arm in TUNED],
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "turns": plan.answer_modes(STUDY),
@@ -171,7 +171,7 @@ rule items:
     params:
         spec=lambda wc: {
             "eval_sets": STUDY.eval_sets,
-            "arms": [{key: arm[key] for key in ("model", "arm")} for arm in ARMS if wc.eval_set in arm["eval_sets"]],
+            "arms": [{"model": arm.model, "arm": arm.name} for arm in ARMS if wc.eval_set in arm.eval_sets],
             "alphas": STUDY.measures.alphas,
             "page": VIEWER_SHA256,
             "code": code("items.py"),

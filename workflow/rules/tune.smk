@@ -3,7 +3,7 @@ rule tune:
     input:
         unpack(get_card),
         weights="results/models/{model}/weights",
-        questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
+        questions=lambda wc: f"results/questions/{get_arm(wc).train_set}.train.parquet",
     output:
         weights=directory("results/arms/{model}/{arm}/weights"),
         card="results/arms/{model}/{arm}/arm.json",
@@ -22,7 +22,7 @@ rule tune:
         gpu=GPUS,
     params:
         spec=lambda wc: {
-            "training": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm)) | plan.loading(STUDY, wc.model),
+            "training": get_arm(wc).training() | plan.loading(STUDY, wc.model),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune.py"),
         },
@@ -34,7 +34,7 @@ rule tune_hosted:
     """An arm: a model tuned by its host's fine-tuning endpoint."""
     input:
         host="results/hosts/{model}.json",
-        questions=lambda wc: f"results/questions/{get_arm(wc.model, wc.arm)['train_set']}.train.parquet",
+        questions=lambda wc: f"results/questions/{get_arm(wc).train_set}.train.parquet",
     output:
         card="results/arms/{model}/{arm}/arm.json",
         training="results/arms/{model}/{arm}/training.parquet",
@@ -50,7 +50,7 @@ rule tune_hosted:
     params:
         spec=lambda wc: {
             "backend": plan.backend(STUDY, wc.model, BASE).model_dump(),
-            "tuning": plan.tuning_spec(STUDY, get_arm(wc.model, wc.arm)),
+            "tuning": get_arm(wc).training(),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune_hosted.py"),
         },

@@ -230,13 +230,13 @@ def test_stored_rows_need_no_call():
 
 def test_a_tuning():
     settings = HostedTraining(target="rationale", seed=42, n_epochs=2, validation_share=0)
-    row = stages.tuning(hosted("chat"), ARM, questions(3), settings, False)
+    row = stages.tuning(hosted("chat"), "base", questions(3), settings, False)
     # Each example: 6 words, the turn's 4 + 4 + 3, and 8 for each of the two messages
     assert row["prompt_tokens"] == 2 * 3 * (6 + 11 + 16)
     assert row["usd"] == row["usd_left"] == pytest.approx(row["prompt_tokens"] * 25 / 1e6)
     assert row["usd_left_most"] > row["usd"]  # reservations are upper bounds
     assert (row["calls_left"], row["assumed"]) == (1, False)
-    done = stages.tuning(hosted("chat"), ARM, questions(3), settings.model_copy(update={"n_epochs": None}), True)
+    done = stages.tuning(hosted("chat"), "base", questions(3), settings.model_copy(update={"n_epochs": None}), True)
     assert (done["calls_left"], done["usd_left"], done["assumed"]) == (0, 0, True)
     assert done["prompt_tokens"] == row["prompt_tokens"] // 2 * 3
 

@@ -7,6 +7,7 @@ import yaml
 
 from configurations import ROOT
 from faithtune.core.errors import UserError
+from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import TuningSettings
 from faithtune.study import config, plan
 
@@ -27,12 +28,12 @@ def loaded(text: str = TEXT) -> dict:
     return config.load(yaml.safe_load(text))
 
 
-def arms(full: dict, model: str) -> dict[str, list]:
+def arms(full: Configuration, model: str) -> dict[str, list]:
     """The train sets, seeds and rank of each tuning, from the arms."""
     found = {}
     for arm in plan.arms(full):
-        if arm["model"] == model and arm["arm"] != plan.BASE:
-            found.setdefault(arm["tuning"], []).append((arm["train_set"], arm["seed"], arm["rank"]))
+        if arm.model == model and arm.recipe:
+            found.setdefault(arm.tuning, []).append((arm.train_set, arm.seed, arm.facts()["rank"]))
     return found
 
 

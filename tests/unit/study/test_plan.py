@@ -9,7 +9,7 @@ from faithtune.study import config, plan, validation
 
 
 def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
-    arms = [(arm["arm"], arm["tuning"], arm["train_set"]) for arm in plan.arms(config.load(raw))]
+    arms = [(arm.name, arm.tuning, arm.train_set) for arm in plan.arms(config.load(raw))]
     assert arms == [
         ("base", None, None),
         ("r16-sums-42", "r16", "sums"),
@@ -20,7 +20,7 @@ def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
 
 def test_native_targets(raw):
     full = config.load(raw)
-    targets = {arm["arm"]: plan.tuning_spec(full, arm)["target"] for arm in plan.arms(full) if arm["tuning"]}
+    targets = {arm.name: arm.training()["target"] for arm in plan.arms(full) if arm.recipe}
     assert targets == {"r16-sums-42": "rationale", "r16-siqa-42": "answer_only", "r8-siqa-42": "answer_only"}
 
 
@@ -59,7 +59,7 @@ def test_a_tuning_tunes_the_models_that_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
     raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
     raw["tunings"]["r16"]["models"] = ["m"]
-    arms = [(arm["model"], arm["arm"]) for arm in plan.arms(config.load(raw))]
+    arms = [(arm.model, arm.name) for arm in plan.arms(config.load(raw))]
     assert arms == [("m", "base"), ("m", "r16-sums-42"), ("m", "r16-siqa-42"), ("full", "base"), ("full", "r8-siqa-42")]
 
 
@@ -67,13 +67,17 @@ def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     raw["tunings"] = {"r8": {"train_sets": ["siqa"], "seeds": [1, 2], "rank": 8}}
     full = config.load(raw)
     arms = plan.arms(full)[1:]
-    assert [(arm["arm"], arm["label"], arm["seed"]) for arm in arms] == [
+    assert [(arm.name, arm.label, arm.seed) for arm in arms] == [
         ("r8-siqa-1", "r8-siqa", 1),
         ("r8-siqa-2", "r8-siqa", 2),
     ]
-    first, second = (plan.tuning_spec(full, arm) for arm in arms)
+    first, second = (arm.training() for arm in arms)
     assert first == second | {"seed": 1} and "seeds" not in first
-    assert {(arm["target"], arm["rank"], arm["method"]) for arm in arms} == {("answer_only", 8, "qlora")}
+    assert {(arm.target, arm.recipe.rank, arm.recipe.method) for arm in arms} == {("answer_only", 8, "qlora")}
+    assert (
+        arms[0].facts().items()
+        >= {"arm": "r8-siqa-1", "rank": 8, "method": "qlora", "eval_sets": full.eval_sets}.items()
+    )
 
 
 def test_answer_modes(raw):
@@ -129,13 +133,13 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
     raw["tunings"] = {}
     full = config.load(raw)
     arms = plan.arms(full)
-    assert [(arm["model"], arm["label"], arm["train_set"], arm["seed"]) for arm in arms] == [
+    assert [(arm.model, arm.label, arm.train_set, arm.seed) for arm in arms] == [
         ("o", "base", None, None),
         ("o", "ft-siqa", "siqa", 7),
         ("i", "base", None, None),
         ("i", "ft-gsm8k", "gsm8k", 0),
     ]
-    assert [plan.eval_sets(full, arm) for arm in arms] == [["sums", "siqa"]] * 3 + [["siqa"]]
+    assert [arm.eval_sets for arm in arms] == [["sums", "siqa"]] * 3 + [["siqa"]]
     assert plan.backend(full, "o", "base").oracle.noise == 0.1
     assert plan.backend(full, "o", "ft-siqa-7").oracle.noise == 0
 

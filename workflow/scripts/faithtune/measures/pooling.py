@@ -27,7 +27,7 @@ class ArmResults:
 class StudyResults:
     """What all arms of a study came to."""
 
-    arms: list[dict]  # as `plan.arms` has them, with their `eval_sets`, in the order of the tables
+    arms: list[dict]  # `plan.Arm.facts` of each, in the order of the tables
     results: Mapping[Key, ArmResults]  # by (model, arm, evaluation set)
     questions: Mapping[str, pl.DataFrame]  # QUESTIONS of each evaluation set, in the order of the tables
     alphas: list[float]  # kept fractions

@@ -228,7 +228,7 @@ def _check_tunings(config: Configuration) -> None:
 
 
 def _check_headline(config: Configuration) -> None:
-    known = dict.fromkeys(arm["tuning"] for arm in plan.arms(config) if arm["tuning"])
+    known = dict.fromkeys(arm.tuning for arm in plan.arms(config) if arm.tuning)
     for name in config.measures.headline or []:
         if name not in known:
             there = ", ".join(known) or "none"

@@ -11,6 +11,7 @@ configuration:
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE
@@ -26,67 +27,87 @@ from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
 
 
-def arms(config: Configuration) -> list[dict]:
-    """Every arm, each model's `base` first.
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """A model as it came (base) or tuned, here or elsewhere. Fields that do not apply are None."""
 
-    {"model", "arm", "label" (its name in the tables), "seed", "tuning", "train_set", "method",
-    "target", "rank"}; None for keys that do not apply.
-    """
+    model: str
+    name: str  # base or TUNING-TRAIN_SET-SEED
+    eval_sets: list[str]  # on which it is evaluated
+    tuning: str | None = None
+    train_set: str | None = None
+    seed: int | None = None
+    recipe: TuningSettings | HostedTuningSettings | None = None  # if this study tunes it, here or at its host
+    target: str | None = None  # what the recipe teaches on the training set
+
+    @property
+    def label(self) -> str:
+        """Its name in the tables, which pool seeds."""
+        return f"{self.tuning}-{self.train_set}" if self.tuning else self.name
+
+    @property
+    def path(self) -> str:
+        """Its part of the paths of its files."""
+        return f"{self.model}/{self.name}"
+
+    def facts(self) -> dict:
+        """What jobs need to know of it, as plain values."""
+        method = self.recipe and self.recipe.method
+        return {
+            "model": self.model,
+            "arm": self.name,
+            "label": self.label,
+            "seed": self.seed,
+            "tuning": self.tuning,
+            "train_set": self.train_set,
+            "method": method,
+            "target": self.target,
+            "rank": self.recipe.rank if method in ("qlora", "lora") else None,
+            "eval_sets": self.eval_sets,
+        }
+
+    def training(self) -> dict:
+        """The settings of its training (`Training`, `HostedTraining`), except those of its model."""
+        settings = self.recipe.model_dump(exclude={"train_sets", "models", "seeds"})
+        return settings | {"target": self.target, "seed": self.seed}
+
+
+def arms(config: Configuration) -> list[Arm]:
+    """Every arm, each model's `base` first."""
     return [arm for name, model in config.models.items() for arm in _arms(config, name, model)]
 
 
-def _arms(config: Configuration, name: str, model: ModelSettings) -> list[dict]:
-    found = [_arm(name, BASE)]
+def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Arm]:
+    yield Arm(name, BASE, _eval_sets(config, model, BASE))
     if model.kind != "source":
-        named = model.oracle or model.chains or model.api.arms
-        found += [_arm(name, arm, *arm.split("-")) for arm in named if arm != BASE]
-    for recipe, tuning in recipes(config).items():
-        for train_set in tuning.train_sets if name in tuning.models else []:
-            known = {
-                "method": tuning.method,
-                "target": target(tuning, config.data_sets[train_set].reader),
-                "rank": tuning.rank if tuning.method in ("qlora", "lora") else None,
-            }
-            named = ((f"{recipe}-{train_set}-{seed}", seed) for seed in tuning.seeds)
-            found += [_arm(name, arm, recipe, train_set, seed) | known for arm, seed in named]
-    return found
+        for arm in model.oracle or model.chains or model.api.arms:
+            if arm != BASE:
+                tuning, train_set, seed = arm.split("-")
+                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, int(seed))
+    for tuning, recipe in (config.tunings | config.hosted_tunings).items():
+        for train_set in recipe.train_sets if name in recipe.models else []:
+            taught = target(recipe, config.data_sets[train_set].reader)
+            for seed in recipe.seeds:
+                arm = f"{tuning}-{train_set}-{seed}"
+                yield Arm(name, arm, config.eval_sets, tuning, train_set, seed, recipe, taught)
 
 
-def _arm(
-    model: str, arm: str, tuning: str | None = None, train_set: str | None = None, seed: int | str | None = None
-) -> dict:
-    return {
-        "model": model,
-        "arm": arm,
-        "label": f"{tuning}-{train_set}" if tuning else arm,
-        "seed": None if seed is None else int(seed),
-        "tuning": tuning,
-        "train_set": train_set,
-        "method": None,
-        "target": None,
-        "rank": None,
-    }
-
-
-def recipes(config: Configuration) -> dict[str, TuningSettings | HostedTuningSettings]:
-    """All tunings of the configuration, on this machine and at hosts."""
-    return config.tunings | config.hosted_tunings
-
-
-def is_tuned(config: Configuration, arm: dict) -> bool:
-    """Whether this study tunes the arm, on this machine or at its host."""
-    return arm["tuning"] in recipes(config) and arm["model"] in recipes(config)[arm["tuning"]].models
+def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[str]:
+    """The sets on which an arm is evaluated: all, or those for which an imported arm has chains."""
+    known = model.chains[arm] if model.kind == "chains" else config.eval_sets
+    return [name for name in config.eval_sets if name in known]
 
 
 def table_arms(config: Configuration) -> list[dict]:
     """Arms as in the tables: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
     found: dict[tuple[str, str], dict] = {}
     for arm in arms(config):
-        tuned = is_tuned(config, arm)
-        settings = {key: value for key, value in (tuning_spec(config, arm) if tuned else {}).items() if key != "seed"}
-        about = {key: arm[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
-        pooled = settings | about | {"arm": arm["label"], "seeds": []}
-        found.setdefault((arm["model"], arm["label"]), pooled)["seeds"].append(arm["seed"])
+        settings = arm.training() if arm.recipe else {}
+        settings.pop("seed", None)
+        facts = arm.facts()
+        about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
+        pooled = settings | about | {"arm": arm.label, "seeds": []}
+        found.setdefault((arm.model, arm.label), pooled)["seeds"].append(arm.seed)
     return list(found.values())
 
 
@@ -94,13 +115,6 @@ def headline_arms(config: Configuration) -> list[dict]:
     """The `table_arms` that the claims are about: base, and the arms of the headline's tunings."""
     headline = config.measures.headline
     return [arm for arm in table_arms(config) if headline is None or arm["tuning"] in (None, *headline)]
-
-
-def eval_sets(config: Configuration, arm: dict) -> list[str]:
-    """The data sets on which an arm is evaluated: all, or those for which an imported arm has chains."""
-    model = config.models[arm["model"]]
-    known = model.chains[arm["arm"]] if model.kind == "chains" else config.eval_sets
-    return [name for name in config.eval_sets if name in known]
 
 
 def answer_modes(config: Configuration) -> dict[str, str]:
@@ -127,7 +141,7 @@ def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
     An arm that was tuned elsewhere may name a training set that the configuration lacks. Then the reader of that name
     decides, if there is one.
     """
-    tuned_on = dict.fromkeys(arm["train_set"] for arm in arms(config) if arm["train_set"])
+    tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if arm.train_set)
     used = {name: name if name in readers.names() else None for name in tuned_on}
     used |= {name: data_set.reader for name, data_set in config.data_sets.items()}
     return {name: reader and readers.module(reader).RATIONALE == "native" for name, reader in used.items()}
@@ -182,12 +196,6 @@ def share(config: Configuration, data_set: str, split: str) -> float | None:
     if not chosen.one_source:
         return None
     return chosen.train_share if split == "train" else 1 - chosen.train_share
-
-
-def tuning_spec(config: Configuration, arm: dict) -> dict:
-    """Everything that decides a training, except the model and the questions."""
-    tuning = recipes(config)[arm["tuning"]]
-    return tuning.model_dump(exclude={"train_sets", "models", "seeds"}) | {"target": arm["target"], "seed": arm["seed"]}
 
 
 def backend(config: Configuration, model: str, arm: str) -> Backend:

@@ -40,18 +40,17 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
     found = []
     for arm in plan.arms(config):
         hosted = None
-        if _hosted(config, arm["model"]):
-            hosted = hosted_arm(config, arm["model"], arm["arm"], templates, table)
-            if plan.is_tuned(config, arm):
-                base = hosted_arm(config, arm["model"], BASE, templates, table)
-                settings = HostedTraining(**plan.tuning_spec(config, arm))
-                done = _card(arm["model"], arm["arm"]) is not None
-                trained = questions[f"{arm['train_set']}.train"]
-                found.append(stages.tuning(base, arm, trained, settings, done))
-        if not hosted and (not paraphraser or config.models[arm["model"]].kind == "chains"):
+        if _hosted(config, arm.model):
+            hosted = hosted_arm(config, arm.model, arm.name, templates, table)
+            if arm.recipe:
+                base = hosted_arm(config, arm.model, BASE, templates, table)
+                settings, done = HostedTraining(**arm.training()), _card(arm.model, arm.name) is not None
+                trained = questions[f"{arm.train_set}.train"]
+                found.append(stages.tuning(base, arm.name, trained, settings, done))
+        if not hosted and (not paraphraser or config.models[arm.model].kind == "chains"):
             continue
-        for eval_set in plan.eval_sets(config, arm):
-            run = {"model": arm["model"], "arm": arm["arm"], "eval_set": eval_set}
+        for eval_set in arm.eval_sets:
+            run = {"model": arm.model, "arm": arm.name, "eval_set": eval_set}
             present = stages.Present(_files(**run), functools.partial(_stored, run))
             found += stages.forecast(run, questions[f"{eval_set}.eval"], config, present, hosted, paraphraser)
     return found

@@ -178,7 +178,7 @@ class _ArmStages:
         return f"{join(lines)}\n{prompts.CUE} {self.answer_text}"
 
 
-def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: HostedTraining, done: bool) -> dict:
+def tuning(base: HostedArm, arm: str, questions: pl.DataFrame, settings: HostedTraining, done: bool) -> dict:
     """The row of FORECAST of an arm that a host tunes from `base`; settings: as of `hosted.train`."""
     training, _ = hosted.training_files(questions, base.templates, settings)
     known = settings.n_epochs is not None
@@ -187,7 +187,7 @@ def tuning(base: HostedArm, arm: dict, questions: pl.DataFrame, settings: Hosted
     usd = prices.training_cost(base.price, trained)
     return {
         "model": base.host.name,
-        "arm": arm["arm"],
+        "arm": arm,
         "eval_set": None,
         "stage": "tune",
         "host_model": base.host.model,
