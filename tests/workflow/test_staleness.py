@@ -1,5 +1,6 @@
 """Which change reruns which jobs, read from `snakemake -n` on a finished study."""
 
+import json
 import shutil
 from collections import Counter
 
@@ -51,6 +52,17 @@ def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
 def test_an_oracle_added_leaves_all_others_alone(study):
     study.config["models"]["oracle"] = {"oracle": {"base": {}}}
     assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
+
+
+def test_naming_the_type_that_auto_chose_reruns_nothing(tmp_path, tiny_model):
+    study, target = Study(tmp_path, tiny_model), "results/precision.json"
+    study.config["models"]["tiny"]["dtype"] = "auto"
+    study.run(target)
+    chosen = json.loads((tmp_path / "results/precision.json").read_text())["dtype"]
+    study.config["models"]["tiny"]["dtype"] = chosen
+    assert study.planned(target) == {}
+    study.config["models"]["tiny"]["dtype"] = "float16"
+    assert study.planned(target) == {"precision": 1}
 
 
 def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):

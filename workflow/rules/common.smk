@@ -1,4 +1,5 @@
 # Loads the configuration, names its constants, and holds the functions that give rules their parameters and resources.
+import contextlib
 import functools
 import gc
 import os
@@ -176,6 +177,14 @@ def is_needed(stage):
 def is_regenerated(stage):
     """Whether a test of the study has the arm regenerate the rest after steps of this stage."""
     return any(TESTS[test].rewritten_by == stage for test in REGENERATED if test in STUDY.tests)
+
+
+def get_wanted_dtype():
+    """The dtype by which the study's type is chosen."""
+    recorded, chosen = Path(get_place("results/precision.json")), None
+    with contextlib.suppress(UserError):  # damaged: a job that reads it says so
+        chosen = job.load_json(recorded) if recorded.exists() else None
+    return precision.wanted(plan.dtype(STUDY), chosen)
 
 
 def print_precision():

@@ -33,7 +33,7 @@ rule precision:
         gpu=GPUS,
     params:
         # Without code and device, so that a study that moves keeps its type.
-        dtype=plan.dtype(STUDY),
+        dtype=get_wanted_dtype(),
     script:
         "../scripts/precision.py"
 

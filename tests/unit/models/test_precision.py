@@ -65,6 +65,14 @@ def test_a_configured_type_is_used_and_its_cost_described():
     assert precision.describe_cost(precision.choose("float32", NATIVE), NATIVE) is None  # the user's choice
 
 
+def test_naming_the_type_that_auto_chose_is_auto():
+    chosen = precision.choose("auto", NATIVE)
+    assert precision.wanted("bfloat16", chosen) == precision.wanted("auto", chosen) == "auto"
+    assert precision.wanted("float32", chosen) == precision.wanted("float32", None) == "float32"
+    assert precision.wanted("bfloat16", precision.choose("bfloat16", NATIVE)) == "bfloat16"
+    assert precision.wanted("auto", precision.choose("bfloat16", NATIVE)) == "auto"  # chooses again
+
+
 @pytest.mark.parametrize(
     ("first", "then", "slow"),
     [

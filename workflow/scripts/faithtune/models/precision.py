@@ -99,6 +99,12 @@ def choose(wanted: str, device: Device) -> dict:
     return {"dtype": dtype, "wanted": wanted, "because": because, "device": device.kind, "device_name": device.name}
 
 
+def wanted(configured: str, chosen: dict | None) -> str:
+    """The configured dtype, or auto if it only names the type that auto has chosen: then nothing is to rerun."""
+    named = chosen and chosen["wanted"] == "auto" and chosen["dtype"] == configured
+    return "auto" if named else configured
+
+
 def describe(chosen: dict) -> str:
     """The chosen type, device and reason, in words."""
     where = "a GPU" if chosen["device"] == "cuda" else "the CPU"
