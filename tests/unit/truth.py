@@ -261,7 +261,9 @@ class Truth:
         if self.options:
             values["option_mass"] = self.answered + how.format_breaks * BROKEN_MASS
         return {(metric, None, None): value for metric, value in values.items()} | {
-            ("paraphrase_pass", "paraphrase", None): 1.0
+            ("paraphrase_pass", "paraphrase", None): 1.0,
+            ("mistake_pass", "mistake", None): 1.0,
+            ("mistake_by_rule", "mistake", None): 0.0,
         }
 
     def _controls(self) -> dict[tuple, float]:
