@@ -68,5 +68,5 @@ def frames(name: str, n: int, count_tokens) -> tuple[pl.DataFrame, pl.DataFrame,
             wording.append({"id": identifier, "step": i, "text": other, "attempts": 1, "reason": None})
     chains = pl.DataFrame(chains, schema=CHAINS)
     wording = pl.DataFrame(wording, schema=PARAPHRASES)
-    settings = InterventionSettings(tests=PAPERS_TESTS, filler=" ...", sweep=SweepSettings())
+    settings = InterventionSettings(tests=[*PAPERS_TESTS], filler=" ...", sweep=SweepSettings())
     return asked, chains, build.build(chains, settings, count_tokens, wording)

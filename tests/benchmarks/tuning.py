@@ -72,6 +72,7 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
 
     from faithtune.data import prompts
     from faithtune.models import loading, weights
+    from faithtune.settings.tunings import Training
     from faithtune.tuning import train
 
     torch.set_num_threads(args.threads)
@@ -79,7 +80,7 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
     templates = prompts.read_templates(args.prompts.glob("*.txt"))
     target = "answer_only" if data_set == "medqa" else "rationale"
     rows = [train.tokenise_example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
-    settings = SETTINGS | {"dtype": args.dtype}
+    settings = Training(**SETTINGS, target=target, dtype=args.dtype)
     with tempfile.TemporaryDirectory() as folder:
         card = {"path": str(args.model), "weights_sha256": weights.folder_fingerprint(args.model)}
         if name == "tree":
@@ -107,7 +108,7 @@ def questions(data_set: str, n: int) -> list[dict]:
     return questions.frame(made, data_set, "train").to_dicts()
 
 
-def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer, folder: str, checkpointing: bool):
+def plain(args: argparse.Namespace, settings, rows: list[dict], tokenizer, folder: str, checkpointing: bool):
     """SFTTrainer on the network as transformers loads it; what is said here is what all contenders have in common."""
     import datasets
     import torch
@@ -119,19 +120,19 @@ def plain(args: argparse.Namespace, settings: dict, rows: list[dict], tokenizer,
     network = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype))
     for parameter in network.parameters():  # off the memory-mapped file, as the study has them
         parameter.data = parameter.data.clone()
-    transformers.set_seed(settings["seed"])
+    transformers.set_seed(settings.seed)
     arguments = trl.SFTConfig(
         output_dir=folder,
         gradient_checkpointing=checkpointing,
         bf16=args.dtype == "bfloat16",
         use_cpu=args.device == "cpu",
-        learning_rate=settings["learning_rate"],
-        lr_scheduler_type=settings["schedule"],
-        num_train_epochs=settings["epochs"],
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        num_train_epochs=settings.epochs,
         completion_only_loss=True,
         logging_steps=1,
-        seed=settings["seed"],
-        data_seed=settings["seed"],
+        seed=settings.seed,
+        data_seed=settings.seed,
         report_to=[],
     )
     return trl.SFTTrainer(

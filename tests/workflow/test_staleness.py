@@ -137,7 +137,7 @@ def edit(root, module: str, old: str, new: str) -> None:
 def test_what_changes_no_result_reruns_nothing(copied, monkeypatch):
     study, root = copied
     edit(root, "extraction/numbers.py", "import re\n", "import re  # a comment\n")
-    edit(root, "extraction/steps.py", '"""The steps', '"""All the steps')
+    edit(root, "extraction/steps.py", '"""Splits a chain', '"""Divides a chain')
     edit(root, "models/weights.py", "pickled weights are never loaded", "weights in pickles are not loaded")
     edit(root, "core/parquet.py", "not a readable Parquet file", "no Parquet file")
     (root / "workflow/scripts/tune.py").touch()
