@@ -158,6 +158,7 @@ def get_backend(wildcards):
     return get_backend_of(wildcards.model, wildcards.arm)
 
 
+@functools.cache
 def get_backend_of(model, arm):
     """The settings by which an arm answers; chat models also get the templates of their turns."""
     chat = {"chat": get_templates("chat")} if KINDS[model] == "api" else {}

@@ -78,6 +78,7 @@ def _plain(node: ast.AST | list | object) -> tuple | str | None:
     return None if node is None else repr(node)
 
 
+@functools.cache
 def _files(name: str, root: Path) -> list[Path]:
     """The files that importing a dotted name executes, packages included."""
     parts = name.split(".")
