@@ -260,6 +260,7 @@ def test_the_key_is_in_nothing_that_is_kept_or_printed(tmp_path, capfd, monkeypa
     assert KEY not in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [400, pytest.param(10_000, marks=pytest.mark.nightly)])
 def test_with_faults_every_row_comes_once(n, tmp_path):
     """Of the calls 5 % fail in some way; what the host charges twice is what was lost on its way back."""

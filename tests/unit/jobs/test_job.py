@@ -142,6 +142,7 @@ def test_json_is_written_atomically(tmp_path):
     assert job.read_json(None) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("hub", "offline"), [("", "True"), (", hub=True", "False")])
 def test_only_a_job_that_downloads_may_use_the_hub(tmp_path, hub, offline):
     """In a process of its own, because the libraries read the variable when they are imported."""

@@ -78,6 +78,7 @@ def test_the_forest_says_every_n(estimates, tmp_path):
     assert {"u: r8-u", "s & t: r16-u", "average: r8-u"} <= texts
 
 
+@pytest.mark.slow
 def test_several_models_are_told_apart(estimates, tmp_path):
     other = estimates.with_columns(model=pl.lit("large"))
     arms = [*ARMS, *(arm | {"model": "large"} for arm in ARMS)]
@@ -183,6 +184,7 @@ def test_losses_are_the_logs(tmp_path):
     assert drawn("training", {}, tmp_path)[1] == {"the study tunes no arm, or no log of a training tells a loss"}
 
 
+@pytest.mark.slow
 def test_two_drawings_are_equal_bytes(estimates, tmp_path):
     for name in figures.FIGURES:
         if figures.figure(name).source is figures.ESTIMATED:
