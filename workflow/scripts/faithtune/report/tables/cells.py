@@ -1,10 +1,13 @@
-"""An estimate as text: everything that belongs to a number is in its cell.
+"""An estimate as text, in two forms.
 
-`0.520*† [0.451, 0.588] n=200 u=3 t=1 parse 98% (0.518 to 0.538)`, and an effect
-`-0.040 [-0.110, +0.030] p=0.210 mde=0.095 n=200`.
+A cell of a main table is a number and its interval: `0.36 ± .09`, where the ends are not equally far from it
+`0.36 +.11 -.08`, and with its marks `**-0.14**† +.11 -.08`.
+Elsewhere everything that belongs to a number is in its cell: `0.520*† [0.451, 0.588] n=200 u=3 t=1 parse 98% (0.518 to
+0.538)`, and an effect `-0.040 [-0.110, +0.030] p=0.070 Holm 0.210 mde=0.095 n=200`.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -16,24 +19,27 @@ from faithtune.measures.metrics.registry import METRICS
 
 NOT_AVAILABLE = "n/a"
 READING = (
-    "A cell: estimate [{confidence:g} % interval]; n questions; u unanswered and t truncated answers, which n includes"
-    " for accuracy, its changes, match and parse_rate, and excludes elsewhere; parse: share of n that was answered, and"
-    " in parentheses the least and greatest value that the estimate could have, whatever the missing answers would have"
-    " been; s tuning seeds pooled, if several; * the arm's own training set;"
-    f" {NOT_AVAILABLE}: no data to estimate it from; blank: not defined there."
+    "A cell: estimate [{confidence:g} % interval]; n; u unanswered and t truncated, which n includes for accuracy,"
+    " its changes, match and parse_rate, and excludes elsewhere; parse: share of n that was answered, and in"
+    " parentheses the least and greatest value that the estimate could have, whatever the missing answers would have"
+    " been; s tuning"
+    f" seeds, if several; {NOT_AVAILABLE}: no data to estimate it from; blank: not defined there."
 )
 EFFECTS = (
-    "p: two-sided, corrected by Holm's method over the effects of this table; mde: the effect that 80 % power would"
-    " find, shown where p is not below {level:g}."
+    "p: two-sided, not corrected; Holm: corrected over all changes of its kind in the study; mde: the effect that 80 %"
+    " power would find before Holm's correction."
 )
+OWN_SET = "*: the arm's own training set."
 AT_CHANCE = (
-    "† the arm (for a change, the arm or base; for an average, on one of its sets) is not above chance, so its matches"
-    " say little."
+    "†: not above chance: the interval of accuracy above chance reaches 0 in two digits (for a change, of the arm or of"
+    " base; for an average, on one of its sets)."
 )
 APART = (
-    "‡ the answer was not forced after the arm's own open turn: imported chains declare it, and hosts with endpoint"
+    "‡: the answer was not forced after the arm's own open turn: imported chains declare it, and hosts with endpoint"
     " chat are sent the chain in a closed turn. Do not compare it with other models."
 )
+# A cell of a main table: number, marks, and its interval as ± or + -.
+SHORT = re.compile(r"(\*\*)?([+-]?\d\.\d\d)(?:\*\*)?(†?)(?: ± (\d?\.\d\d)| \+(\d?\.\d\d) -(\d?\.\d\d))?")
 # Values of `test`: how the answer was asked for, or how the chain was tampered with before it.
 TITLES = {"no_cot": "w/o CoT", "cot": "w/ CoT", "free": "free text"} | {
     name: test.title for name, test in registry.TESTS.items()
@@ -62,25 +68,50 @@ class CellText:
 
     def __init__(self, selection: pl.DataFrame, study: TableContext):
         self._study = study
-        low = selection.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0)
+        # In two digits, so that a single right answer among 56 is at chance like none.
+        low = selection.filter(pl.col("metric") == "above_chance", pl.col("low").round(2) <= 0)
         self._chance = set(low.select("model", "arm", "eval_set").rows())
         ends = selection.filter(pl.col("metric").is_in(ENDS))
         self._ends = {position(row, row["metric"]): row["estimate"] for row in ends.rows(named=True)}
 
     def text(self, row: dict) -> str:
         """A row of the selection: the estimate and all that belongs to it."""
-        marks = "†" * self.at_chance(row) + "‡" * (row["model"] in self._study.apart and _after_chain(row))
-        text = _cell(row, self._study, marks)
+        if row["estimate"] is None:
+            return NOT_AVAILABLE
+        ends = interval(row)
+        text = self.marked(row) + (ends and f" {ends}") + self._tested(row)
+        counts = (("n", row["n"]), ("u", row["n_unanswered"]), ("t", row["n_truncated"]))
+        text += "".join(f" {letter}={count}" for letter, count in counts if count)
+        text += f" s={row['seeds']}" if (row["seeds"] or 1) > 1 else ""
+        parse, bounds = parsed(row), self.bounds(row)
+        return text + (parse and f" parse {parse}") + (bounds and f" ({bounds})")
+
+    def marked(self, row: dict) -> str:
+        """The estimate with its marks."""
+        if row["estimate"] is None:
+            return NOT_AVAILABLE
+        own = row["train_set"] is not None and row["train_set"] == row["eval_set"]
+        apart = row["model"] in self._study.apart and _after_chain(row)
+        marks = "*" * own + "†" * self.at_chance(row) + "‡" * apart
+        return number(row["estimate"], METRICS[row["metric"]].sign) + marks
+
+    def bounds(self, row: dict) -> str:
+        """Least and greatest possible value, where answers are missing; else ""."""
         metric = METRICS[row["metric"]]
-        if row["estimate"] is None or metric.bounds is None or row["n_unanswered"] is None:
-            return text
-        missing = row["n_unanswered"] + (row["n_truncated"] or 0)
-        if row["n"] and not metric.is_effect:
-            text += f" parse {1 - missing / row['n']:.0%}"
+        missing = (row["n_unanswered"] or 0) + (row["n_truncated"] or 0)
+        if not missing or metric.bounds is None or row["estimate"] is None:
+            return ""
         ends = [self._ends.get(position(row, name)) for name in metric.bounds]
-        if missing and None not in ends:
-            text += " ({} to {})".format(*(number(end, metric.sign) for end in ends))
-        return text
+        return "" if None in ends else " to ".join(number(end, metric.sign) for end in ends)
+
+    def _tested(self, row: dict) -> str:
+        """p, p_holm and, where the corrected p (else p) is not below the level, mde."""
+        p, holm = p_value(row["p"]), p_value(row["p_holm"])
+        text = (p and f" p{p if p[0] == '<' else f'={p}'}") + (holm and f" Holm {holm}")
+        decides = row["p"] if row["p_holm"] is None else row["p_holm"]
+        found = decides is not None and decides < 1 - self._study.confidence
+        is_shown = METRICS[row["metric"]].is_effect and row["mde"] is not None and not found
+        return text + (f" mde={number(row['mde'])}" if is_shown else "")
 
     def at_chance(self, row: dict) -> bool:
         """Whether the row is about answers after a chain and its arm (for a change, the arm or base) is at chance."""
@@ -98,29 +129,49 @@ def position(row: dict, metric: str) -> tuple:
     return (*(row[name] for name in ("model", "arm", "eval_set", "test", "alpha", "k")), metric)
 
 
+def place(column: str, order: Iterable) -> pl.Expr:
+    """The place of a column's value in `order`, whose values may repeat."""
+    places = {value: i for i, value in enumerate(dict.fromkeys(order))}
+    return pl.col(column).replace_strict(places, return_dtype=pl.Int64)
+
+
 def _after_chain(row: dict) -> bool:
     """Whether the row is about answers after a chain: matches, or accuracy with the chain."""
     return METRICS[row["metric"]].of_matches or row["test"] == "cot"
 
 
-def _cell(row: dict, study: TableContext, marks: str) -> str:
+def parsed(row: dict) -> str:
+    """The share of n that was answered, for a metric that counts missing answers in n and is no change; else ""."""
+    metric = METRICS[row["metric"]]
+    if metric.bounds is None or metric.is_effect or row["n_unanswered"] is None or not row["n"]:
+        return ""
+    return f"{1 - (row['n_unanswered'] + (row['n_truncated'] or 0)) / row['n']:.0%}"
+
+
+def short(row: dict, bold: bool = False, mark: str = "") -> str:
+    """A cell of a main table (SHORT). The ends are those of the interval in two digits."""
     if row["estimate"] is None:
         return NOT_AVAILABLE
-    metric = METRICS[row["metric"]]
-    text = number(row["estimate"], metric.sign)
-    if row["train_set"] is not None and row["train_set"] == row["eval_set"]:
-        text += "*"
-    text += marks
-    if row["low"] is not None:
-        text += f" [{number(row['low'], metric.sign)}, {number(row['high'], metric.sign)}]"
-    p = row["p_holm"]
-    if p is not None:
-        text += f" p={p:.3f}" if p >= 0.001 else " p<0.001"
-    if metric.is_effect and row["mde"] is not None and not (p is not None and p < 1 - study.confidence):
-        text += f" mde={number(row['mde'])}"
-    counts = (("n", row["n"]), ("u", row["n_unanswered"]), ("t", row["n_truncated"]))
-    text += "".join(f" {letter}={count}" for letter, count in counts if count)
-    return text + (f" s={row['seeds']}" if (row["seeds"] or 1) > 1 else "")
+    value, low, high = (None if row[name] is None else round(100 * row[name]) for name in ("estimate", "low", "high"))
+    text = f"{value / 100:{METRICS[row['metric']].sign}.2f}"
+    text = f"**{text}**{mark}" if bold else text + mark
+    if low is None or high is None:
+        return text
+    down, up = (f"{side / 100:.2f}".removeprefix("0") for side in (value - low, high - value))
+    return f"{text} ± {up}" if up == down else f"{text} +{up} -{down}"
+
+
+def p_value(value: float | None) -> str:
+    """Three decimals; "" for None."""
+    return "" if value is None else f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+def interval(row: dict) -> str:
+    """`[0.451, 0.588]`; "" without an interval."""
+    if row["low"] is None:
+        return ""
+    low, high = (number(row[end], METRICS[row["metric"]].sign) for end in ("low", "high"))
+    return f"[{low}, {high}]"
 
 
 def number(value: float, sign: str = "") -> str:

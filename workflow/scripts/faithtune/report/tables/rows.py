@@ -1,32 +1,31 @@
-"""Which rows of ESTIMATES a table shows, and Holm's correction over them."""
+"""Which rows of a study's estimates a table holds: what its layout shows, and all that its supplement shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
-from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.interventions.registry import having
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.metrics.registry import METRICS
-from faithtune.measures.stats import significance
 from faithtune.report.tables.cells import ENDS, TableContext
 
-# Rows of ESTIMATES, and p corrected by Holm's method over the table's effects.
-SELECTION = pl.Schema(
-    {
-        **ESTIMATES,
-        "p_holm": pl.Float64,  # p corrected over the effects of this table; null elsewhere
-    }
-)
+# From SELECTION (of holm.py), all rows of a study, to the rows of a table.
 Rows = Callable[[pl.DataFrame, TableContext], pl.DataFrame]
 
 # The metrics that tables show, in their order.
-ACCURACY = ("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", "above_chance")
-MATCH = (
-    *("match", "match_leak_free", "match_soft", "match_k0", "again_match", "change_floored", "match_effect"),
-    *("match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
-    *("accuracy", "cot_lift", "above_chance", "shuffle_match"),
+ACCURACY = (
+    *("accuracy", "accuracy_answered", "accuracy_lenient", "accuracy_effect", "accuracy_effect_lenient"),
+    *("cot_lift", "above_chance", "chance"),
 )
+# Of one test, at each α or over all of them.
+OF_TEST = (
+    *("match", "match_leak_free", "match_soft", "match_lenient", "change_floored", "match_k0", "faithfulness"),
+    *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
+    *("match_effect_lenient", "faithfulness_effect", "parse_rate", "unavailable"),
+)
+# Of an arm on a set, beside the tests.
+BESIDE = ("kept_whole", "again_match", "shuffle_match", "cot_lift", "above_chance", "chance")
+MATCH = (*OF_TEST, "accuracy", *BESIDE)
 CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
 BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
 LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
@@ -39,11 +38,6 @@ DIAGNOSTIC = (
 )
 _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
     METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
-)
-# Rows about one test's matches; faithfulness is in the Parquet file alone.
-_OF_MATCH = (
-    *("match", "match_leak_free", "match_soft", "match_k0", "change_floored", "faithfulness", "faithfulness_effect"),
-    *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft", *_BOUNDS_OF_MATCH),
 )
 _MATCH_TESTS, _LANHAM_TESTS = having(source="paper"), having(source="lanham")
 # The arms of a rank ablation differ in these alone.
@@ -69,7 +63,7 @@ def _where(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
 
 
 _SINGLE = ~pl.col("eval_set").is_in(AVERAGES)
-_ACCURACY = _is_metric("accuracy", "accuracy_answered", "accuracy_effect", "cot_lift", *_BOUNDS_OF_ACCURACY) & (
+_ACCURACY = _is_metric(*ACCURACY, *_BOUNDS_OF_ACCURACY) & (
     (pl.col("eval_set") != AVERAGES[1]) & pl.col("k").is_null()  # k: of the filler sweep
 )
 accuracy = _where(_ACCURACY)
@@ -83,27 +77,30 @@ lanham = _where(
 
 def matches(test: str) -> Rows:
     """The matches of one test and their controls; no rows if the study does not have the test."""
-    own = (pl.col("test") == test) & _is_metric(*_OF_MATCH) & _SINGLE
-    of_arm = _is_metric("again_match", "cot_lift", "shuffle_match") & _SINGLE
-    without = _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) & (pl.col("test") == "no_cot") & _SINGLE
-    return _where(own, of_arm | without | _ABOVE_CHANCE)
+    return _where(_of_tests([test]), _CONTROLS)
 
 
-def _of_ranks(expression: pl.Expr) -> Rows:
+def _of_tests(tests: Sequence[str]) -> pl.Expr:
+    return pl.col("test").is_in(list(tests)) & _is_metric(*OF_TEST, *_BOUNDS_OF_MATCH) & _SINGLE
+
+
+_WITHOUT = _is_metric("accuracy", *_BOUNDS_OF_ACCURACY) & (pl.col("test") == "no_cot")
+_CONTROLS = (_is_metric(*BESIDE) | _WITHOUT) & _SINGLE | _ABOVE_CHANCE
+
+
+def _of_ranks(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
     def rows(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         chosen = {(arm["model"], arm["arm"]) for arm in ablated(study.arms)}
         chosen |= {(model, "base") for model, _ in chosen}
         keys = pl.DataFrame(sorted(chosen), schema={"model": pl.String, "arm": pl.String}, orient="row")
         estimates = estimates.join(keys, on=["model", "arm"], how="semi", maintain_order="left")
-        return _where(expression)(estimates, study)
+        return _where(expression, beside)(estimates, study)
 
     return rows
 
 
 rank_accuracy = _of_ranks(_ACCURACY)
-rank_matches = _of_ranks(
-    _SINGLE & pl.col("test").is_in(_MATCH_TESTS) & _is_metric("match", "match_effect", *_BOUNDS_OF_MATCH)
-)
+rank_matches = _of_ranks(_of_tests(_MATCH_TESTS), _CONTROLS)
 
 
 def ablated(arms) -> list[dict]:
@@ -136,20 +133,3 @@ def model_sizes(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     changes = _is_metric(*CHANGES) & pl.col("alpha").is_null()
     found = _where(changes & (pl.col("eval_set") == AVERAGES[0]))(estimates, study)
     return found if found.filter(changes)["model"].n_unique() > 1 else found.clear()
-
-
-def with_holm(rows: pl.DataFrame) -> pl.DataFrame:
-    """SELECTION from rows of ESTIMATES: the family of p_holm is all effects among them that have a p.
-
-    A change of match and the change of faithfulness computed from it are one hypothesis. Bounds are none.
-    """
-    where = ["model", "arm", "eval_set", "test", "alpha", "k", "metric"]
-    effects = [metric for metric in rows["metric"].unique() if METRICS[metric].is_effect and metric not in ENDS]
-    tested = rows.filter(_is_metric(*effects), pl.col("p").is_not_null()).with_columns(shown=pl.col("metric"))
-    tested = tested.with_columns(pl.col("metric").str.replace("faithfulness", "match"))
-    family = tested.unique(where, keep="first", maintain_order=True)
-    if family.is_empty():
-        return rows.select(*ESTIMATES, p_holm=pl.lit(None, pl.Float64))
-    family = family.select(*where, p_holm=pl.Series(significance.holm(family["p"].to_list())))
-    corrected = tested.join(family, on=where, nulls_equal=True).select(*where[:-1], "p_holm", metric="shown")
-    return rows.join(corrected, on=where, how="left", nulls_equal=True, maintain_order="left").select(*SELECTION)
