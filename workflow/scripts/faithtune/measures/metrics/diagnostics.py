@@ -16,7 +16,7 @@ METRICS = [
     Metric("chain_single", "Share of chains of one step, which no α above 0 tampers with", _CHAINS),
     Metric(
         "steps_copied",
-        "Mean share of a chain's steps that stand word for word in the prompt's example",
+        "Mean share of a chain's steps that are copied from the prompt's example, but for one word in five at most",
         "chains of N ≥ 1 steps",
     ),
     Metric("n_steps", "Mean number of steps of a chain", _CHAINS, "steps", unit="steps"),
