@@ -34,6 +34,7 @@ from scipy.special import ndtr, stdtrit
 
 import oracles
 from faithtune.interventions.registry import BY_STEPS, SWEEP
+from faithtune.measures.pooling import ArmResults
 from truth import UNCHECKED, Truth, effects
 
 
@@ -100,7 +101,7 @@ def study(seed: int, size: Size, templates: dict[str, str]) -> dict[tuple, tuple
     asked = {name: oracles.made_up(QUESTIONS, options, sharing[name]) for name, options in SETS.items()}
     draw = random.Random(seed).uniform
 
-    def arm(behaviour: dict, which: int) -> dict[str, oracles.Arm]:
+    def arm(behaviour: dict, which: int) -> dict[str, ArmResults]:
         how = behaviour | {"seed": (len(SEEDS) + 2) * seed + which}
         return {name: oracles.arm(questions, how, templates, tests=tests) for name, questions in asked.items()}
 
