@@ -88,8 +88,8 @@ BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
 MEASURED = [arm for arm in ARMS if arm.eval_sets]
 # The arms that this study tunes, here or at their host.
 TUNED = [arm for arm in ARMS if arm.recipe]
-# Model -> the model and the arm that it starts from, for models that start from an arm of this study.
-STARTS = {name: model.start for name, model in STUDY.models.items() if model.start}
+# Model -> the arm that it starts from, for models that start from an arm of this study.
+STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The arms in the order and form of the tables.

@@ -54,8 +54,8 @@ def get_arm_files(wildcards):
 
 def get_start_files(wildcards):
     """The cards of the arm that a model starts from, of that arm's base, and the study's dtype."""
-    model, arm = STARTS[wildcards.model]
-    return get_card_of(model) | {"arm": f"results/arms/{model}/{arm}/arm.json"}
+    arm = STARTS[wildcards.model]
+    return get_card_of(arm.model) | {"arm": f"results/arms/{arm.path}/arm.json"}
 
 
 def get_question_files():

@@ -47,8 +47,8 @@ rule merge:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: plan.loading(STUDY, STARTS[wc.model][0])
-        | {"arm": "/".join(STARTS[wc.model]), "code": code("merge.py")},
+        spec=lambda wc: plan.loading(STUDY, STARTS[wc.model].model)
+        | {"arm": STARTS[wc.model].path, "code": code("merge.py")},
     script:
         "../scripts/merge.py"
 

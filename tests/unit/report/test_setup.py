@@ -101,10 +101,8 @@ def test_arms_of_several_models_are_told_apart():
 
 
 def test_the_trainings_before_are_told():
-    arms = [
-        {"model": "m", "arm": "a", "starts_from": []},
-        {"model": "n", "arm": "a", "starts_from": ["l/b-s-1", "m/a-s-1"]},
-    ]
+    lineages = {"m": [], "n": ["l/b-s-1", "m/a-s-1"]}
+    arms = [{"model": model, "arm": "a", "starts_from": lineage} for model, lineage in lineages.items()]
     found = hyper_parameters(arms, [card(), card()])
     rows = readable(found, "t11_hyper_parameters", TableContext()).rows()
     assert ("starts_from ‡", "", "l/b-s-1 → m/a-s-1") in rows

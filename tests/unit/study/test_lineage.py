@@ -75,20 +75,20 @@ def test_a_served_model_may_start_from_an_arm(raw):
         ({"m": {"source": "arm:m/teach-sums-42"}}, "models.m.source: m starts from m/teach-sums-42: a cycle"),
         (
             {"taught": {"source": "arm:nosuch/teach-sums-42"}},
-            "config: models.taught.source names the model 'nosuch'; expected one with a source (there are m)",
+            "config: models.taught.source names the model 'nosuch'; expected one with a source: m",
         ),
         (
             {"o": {"oracle": {"base": {}, "teach-sums-42": {}}}, "taught": {"source": "arm:o/teach-sums-42"}},
-            "models.taught.source names the model 'o'; expected one with a source (there are m)",
+            "models.taught.source names the model 'o'; expected one with a source: m",
         ),
         (
             {"taught": {"source": "arm:m/teach-sums-43"}},
-            "config: models.taught.source names the arm 'teach-sums-43' of m; expected one that this study tunes"
-            " (there are teach-sums-42)",
+            "config: models.taught.source names the arm 'teach-sums-43' of m; expected one that this study tunes:"
+            " teach-sums-42",
         ),
         (
             {"taught": {"source": "arm:m/nosuch-sums-42"}},
-            "config: tunings.teach: no measured model is left to tune; expected",
+            "models.taught.source names the arm 'nosuch-sums-42' of m; expected one that this study tunes: none",
         ),
         (
             {"taught": {"source": "arm:m/base"}},
@@ -109,6 +109,14 @@ def test_a_wrong_start_ends_in_one_line(raw, models, message):
     with pytest.raises(UserError) as error:
         config.load(raw)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_tuning_needs_a_model(raw):
+    raw["models"] = {"m": raw["models"]["m"], "o": {"oracle": {"base": {}}}}
+    with pytest.raises(UserError, match=r"tunings\.teach: no measured model is left to tune; expected one to tune"):
+        config.load(raw)
+    raw["tunings"] = {"teach": {"train_sets": ["sums"], "models": ["m"]}}
+    assert arms(config.load(raw)) == ["m/base", "m/teach-sums-42", "o/base"]
 
 
 def test_a_cycle_behind_a_model_is_told_of_its_own_models(raw):

@@ -27,9 +27,7 @@ def check_models(config: Configuration) -> None:
             where = f"config: models.{at}.source"
             if start[0] not in sources:
                 others = ", ".join(other for other in sources if other != at) or "none"
-                raise UserError(
-                    f"{where} names the model {start[0]!r}; expected one with a source (there are {others})"
-                )
+                raise UserError(f"{where} names the model {start[0]!r}; expected one with a source: {others}")
             chain.append(f"{at} starts from {'/'.join(start)}")
             at = start[0]
             if at == name:
@@ -48,7 +46,7 @@ def check_arms(config: Configuration) -> None:
             known = ", ".join(arm.name for arm in tuned if arm.model == model.start[0]) or "none"
             raise UserError(
                 f"config: models.{name}.source names the arm {model.start[1]!r} of {model.start[0]};"
-                f" expected one that this study tunes (there are {known})"
+                f" expected one that this study tunes: {known}"
             )
 
 
