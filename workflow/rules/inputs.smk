@@ -52,6 +52,12 @@ def get_arm_files(wildcards):
     return get_files_of(arm.model) | tuned
 
 
+def get_start_files(wildcards):
+    """The cards of the arm that a model starts from, of that arm's base, and the study's dtype."""
+    arm = STARTS[wildcards.model]
+    return get_card_of(arm.model) | {"arm": f"results/arms/{arm.path}/arm.json"}
+
+
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
     train_sets = sorted({arm.train_set for arm in TUNED})
@@ -170,8 +176,7 @@ def get_fetched():
     """All files that need the network: downloads, and the models and questions made from them."""
     return [
         *(f"results/downloads/{name}" for name in DOWNLOADS),
-        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
-        *get_model_cards().values(),
+        *(f"results/models/{model}/{name}" for model in PREPARED for name in ("weights", "model.json")),
         *get_question_files().values(),
     ]
 

@@ -81,7 +81,7 @@ rule table:
         spec=lambda wc: {
             "confidence": STUDY.measures.confidence,
             "arms": TABLE_ARMS,
-            "tuned": [{"model": arm.model, "arm": arm.label} for arm in TUNED],
+            "tuned": get_trainings(),
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "turns": plan.answer_modes(STUDY),
