@@ -38,8 +38,8 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        "what": pl.String,  # accuracy (with chain) | faithfulness (directed, mean over α)
-        "test": pl.String,  # null for accuracy
+        "what": pl.String,  # chains (valid or not) | accuracy (with chain) | faithfulness (directed, mean over α)
+        "test": pl.String,  # of faithfulness; else null
         "change": pl.Float64,  # tuned - base, -1 ... 1; null if the question has no pair
         "least": pl.Float64,  # of accuracy: the least change that unanswered and truncated chains allow; else null
         "most": pl.Float64,  # of accuracy: the greatest, likewise; else null
