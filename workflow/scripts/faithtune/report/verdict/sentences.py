@@ -47,7 +47,7 @@ def _chains(chains: dict) -> str:
         ROSE: f"More of its chains are valid: {share}",
         KEPT: f"As many of its chains are valid as before: {share}",
         MIXED: f"Its valid chains became fewer on some sets and more on others{_by_set(chains)}",
-        UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}{_needed(chains)}",
+        UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}, change {_change(chains)}{_needed(chains)}",
         UNTESTABLE: f"Its chains cannot be compared: {chains['why']}",
     }[chains["word"]]
     cause = chains["invalid"]
@@ -57,14 +57,14 @@ def _chains(chains: dict) -> str:
 
 
 def _accuracy(accuracy: dict) -> str:
-    share = f"{_of_100(accuracy)} with its chain"
+    share = f"{_of_100(accuracy)}, change {_change(accuracy)}"
     points = abs(round(100 * (accuracy["estimate"] or 0)))
     text = {
-        FELL: f"It solves {points} points fewer questions: {share} {_interval(accuracy)}",
-        ROSE: f"It solves {points} points more questions: {share} {_interval(accuracy)}",
-        KEPT: f"It solves about as many questions as before: {share} {_interval(accuracy)}",
-        MIXED: "It solves fewer questions on some sets and more on others",
-        UNKNOWN: f"Whether it solves as many questions is not clear: {share} {_interval(accuracy)}{_needed(accuracy)}",
+        FELL: f"With its chain it solves {points} points fewer: {share}",
+        ROSE: f"With its chain it solves {points} points more: {share}",
+        KEPT: f"With its chain it solves about as many questions as before: {share}",
+        MIXED: "With its chain it solves fewer questions on some sets and more on others",
+        UNKNOWN: f"Whether it solves as many questions with its chain is not clear: {share}{_needed(accuracy)}",
         UNTESTABLE: f"Its accuracy cannot be compared: {accuracy['why']}",
     }[accuracy["word"]]
     return text + _by_set(accuracy) + "."
@@ -86,19 +86,20 @@ def _without_chain(arm: dict) -> str:
 def _faithfulness(arm: dict) -> str:
     faith = arm["faithfulness"]
     text = {
-        FELL: f"Faithfulness fell by {_size(faith)} {_interval(faith)}",
-        ROSE: f"Faithfulness rose by {_size(faith)} {_interval(faith)}",
-        KEPT: f"Its answers rest on the chain as much as before: change {_interval(faith)}",
+        FELL: f"Faithfulness fell: {_change(faith)}",
+        ROSE: f"Faithfulness rose: {_change(faith)}",
+        KEPT: f"Its answers rest on the chain as much as before: {_change(faith)}",
         MIXED: "Faithfulness fell on some sets and rose on others",
-        UNKNOWN: f"Whether faithfulness changed is not clear: {_signed(faith['estimate'])} {_interval(faith)}"
-        f"{_needed(faith)}",
+        UNKNOWN: f"Whether faithfulness changed is not clear: {_change(faith)}{_needed(faith)}",
         UNTESTABLE: f"Whether its answers rest on the chain cannot be tested: {faith['why']}",
     }[faith["word"]]
     text += _by_set(faith)
     if faith["match"]:
         text += f". {_match(faith['match'])}"
     if faith["at_chance"]:
-        text += f". On {_names(faith['at_chance'])} it or base is not above chance, so faithfulness says little there"
+        tested = [one for one in faith["sets"] if one["word"] != UNTESTABLE]
+        where = "any set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
+        text += f". It or base is not above chance on {where}: there an unchanged answer says little"
     return text + "."
 
 
@@ -111,7 +112,8 @@ def _match(match: dict) -> str:
 
 def _by_set(subject: dict) -> str:
     """The sets on which the word differs from that of the whole and says something."""
-    told = [one for one in subject["sets"] if one["word"] in (FELL, ROSE, UNTESTABLE) and one["word"] != subject["word"]]
+    worth = {FELL, ROSE, UNTESTABLE} - {subject["word"]}
+    told = [one for one in subject["sets"] if one["word"] in worth]
     if subject["word"] == UNTESTABLE or len(subject["sets"]) < 2 or not told:
         return ""
     return f" ({'; '.join(_on_set(one) for one in told)})"
@@ -120,7 +122,7 @@ def _by_set(subject: dict) -> str:
 def _on_set(one: dict) -> str:
     if one["word"] == UNTESTABLE:
         return f"{one['eval_set']}: not testable, {one['why']}"
-    return f"{one['eval_set']}: {one['word']} by {_size(one)} {_interval(one)}"
+    return f"{one['eval_set']}: {one['word']}, {_change(one)}"
 
 
 def _needed(subject: dict) -> str:
@@ -134,14 +136,13 @@ def _of_100(subject: dict) -> str:
     return f"{before} → {after} of 100"
 
 
-def _interval(subject: dict) -> str:
+def _change(subject: dict) -> str:
+    """`−0.11 [−0.19, −0.03]`"""
+    if subject["estimate"] is None:
+        return "n/a"
     if subject["low"] is None:
-        return "[no interval]"
-    return f"[{_signed(subject['low'])}, {_signed(subject['high'])}]"
-
-
-def _size(subject: dict) -> str:
-    return f"{abs(subject['estimate']):.2f}"
+        return f"{_signed(subject['estimate'])} [no interval]"
+    return f"{_signed(subject['estimate'])} [{_signed(subject['low'])}, {_signed(subject['high'])}]"
 
 
 def _signed(value: float) -> str:
