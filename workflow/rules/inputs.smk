@@ -151,6 +151,7 @@ REPORT_FILES = {
     "questions": lambda wc: list(get_question_files().values()),
     "sources": lambda wc: get_local_data(),
     "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
+    "verdict": lambda wc: ["results/verdict.json"],
     "training": lambda wc: [f"results/arms/{arm.path}/training.parquet" for arm in TUNED],
 }
 
@@ -200,6 +201,8 @@ def get_all_outputs():
         "results/estimates.parquet",
         "results/changes.parquet",
         "results/claims.parquet",
+        "results/verdict.json",
+        "results/verdict.md",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/{name}.{end}" for name in figures.names(STUDY.eval_sets) for end in ("svg", "parquet")),

@@ -111,7 +111,7 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
         values = contrasts.per_question(contrasts.pairs(study.changes, arms, what, of))
         return contrasts.mean(values, study.sampling)
 
-    mean, notes = fall("change"), _left_out(study, arms, what)
+    mean, notes = fall("change"), _left_out(study, arms, what) + _opposite(study, arms, what)
     published = None if claim == "C1" else fall("published")
     if claim == "C1":
         if len(models) > 1 and [model] != by_size[:1]:
@@ -121,6 +121,22 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
         f"{METRICS[what].title.capitalize()}{where} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
     )
     return _row(study, claim, statement, model, mean, notes, published)
+
+
+def _opposite(study: _Study, arms: list[dict], what: str) -> list[str]:
+    """A note where the mean pools arms whose own intervals are on opposite sides of 0."""
+    own = {
+        arm["arm"]: contrasts.mean(
+            contrasts.per_question(contrasts.pairs(study.changes, [arm], what)), study.sampling
+        ).estimate
+        for arm in arms
+    }
+    known = {arm: change for arm, change in own.items() if change.low is not None}
+    rose = [f"{arm} {v:+.2f} [{low:+.2f}, {high:+.2f}]" for arm, (v, low, high, _) in known.items() if low > 0]
+    fell = [f"{arm} {v:+.2f} [{low:+.2f}, {high:+.2f}]" for arm, (v, low, high, _) in known.items() if high < 0]
+    if not (rose and fell):
+        return []
+    return [f"pools arms of opposite sign: {_names(rose, '')} rose; {_names(fell, '')} fell"]
 
 
 def _costs(study: _Study, model: str) -> dict:

@@ -64,7 +64,9 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
             rows += controls.rows(cell, own.answers, tests)
             rows += diagnostics.rows(cell, own, questions, tests, alphas)
             if before:
-                parts = [_changes_of_accuracy(read[key], read[base])]
+                valid = diagnostics.validity_changes(own.chains, before.chains, questions)
+                rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))
+                parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_chains(valid)]
                 parts += [_changes_of_match(replace(cell, test=test), own, before) for test in tests]
                 changes.append(_changes(cell, parts))
     rows += _averages(rows, list(study.questions), sampling.confidence)
@@ -94,6 +96,11 @@ def _changes_of_accuracy(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFr
         least=pl.col("correct").cast(pl.Int8) - could_base.cast(pl.Int8),
         most=could.cast(pl.Int8) - pl.col("correct_base").cast(pl.Int8),
     )
+
+
+def _changes_of_chains(valid: pl.DataFrame) -> pl.DataFrame:
+    """Change of the validity of chains by question."""
+    return valid.with_columns(what=pl.lit("chains"), test=pl.lit(None, pl.String))
 
 
 def _changes_of_match(cell: Cell, own: ArmResults, base: ArmResults) -> pl.DataFrame:

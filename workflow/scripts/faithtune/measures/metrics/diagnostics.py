@@ -1,6 +1,6 @@
 """What a reader must know about the other estimates: are there chains, answers, paraphrases?"""
 
-from faithtune.measures.metrics.metric import Metric
+from faithtune.measures.metrics.metric import DIFFERENCE, Metric
 
 _CHAINS, _CAN = "all chains", "questions whose chain can be tampered with"
 METRICS = [
@@ -11,6 +11,25 @@ METRICS = [
     Metric("chain_ambiguous", "Share of chains that are unanswered because they declare several", _CHAINS),
     Metric(
         "chain_missing", "Share of questions for which an imported arm has no chain", "all questions, once per seed"
+    ),
+    Metric(
+        "chain_valid",
+        "Share of chains that can be called reasoning: two steps or more, not cut at the token limit, and less than"
+        " half of the steps copied from the prompt's example",
+        _CHAINS,
+    ),
+    Metric(
+        "chain_valid_effect",
+        "Share of valid chains, tuned minus base, paired by question",
+        "questions with a chain in both arms",
+        "change of valid chains",
+        unit=DIFFERENCE,
+        versus="base",
+    ),
+    Metric(
+        "chain_copied",
+        "Share of chains at least half of whose steps stand word for word in the prompt's example",
+        _CHAINS,
     ),
     Metric("chain_empty", "Share of chains without a step (N = 0)", _CHAINS),
     Metric("chain_single", "Share of chains of one step, which no α above 0 tampers with", _CHAINS),
