@@ -43,15 +43,16 @@ def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Samplin
     """Points (CURVES) of each arm and test at FRACTIONS.
 
     A question's match is a step function of the kept fraction, with a step at each k/N. It is read as α reads it (⌈αN⌉
-    steps kept), so a curve passes through the tables' CoT Pred Match, and chains of all lengths count equally at every
-    point.
+    steps kept), so a curve passes through the tables' CoT Pred Match. Like that, a point leaves out the chains of which
+    it keeps every step, except at its untouched end, where all are whole.
     """
     rows = []
     for (model, arm, of), frame in answers.items():
         if of != eval_set:
             continue
         cell = Cell(sampling, model, arm, None, eval_set)
-        tampered = answers_at(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
+        there = pl.col("outcome") != "unavailable", pl.col("real") | pl.col("alpha").is_in([0.0, 1.0])
+        tampered = answers_at(frame, FRACTIONS).filter(*there)
         for (test, fraction), items in tampered.group_by("test", "alpha", maintain_order=True):
             here = replace(cell, test=test, alpha=fraction)
             row = here.share("match", items, pl.col("match"), **count_missing(items))
