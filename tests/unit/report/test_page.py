@@ -76,16 +76,6 @@ def text() -> str:
 
 _ORDER = ("verdict", "figure-verdict", "claims", "t1_accuracy", "figure-forest", "t9_diagnostics")
 _ORDER += ("prompts", "provenance", "runtimes")
-    "verdict",
-    "figure-verdict",
-    "claims",
-    "t1_accuracy",
-    "figure-forest",
-    "t9_diagnostics",
-    "prompts",
-    "provenance",
-    "runtimes",
-)
 
 
 def test_the_parts_stand_in_their_order(text):

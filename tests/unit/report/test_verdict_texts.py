@@ -156,8 +156,10 @@ def test_the_document_has_numbers_words_and_sentences(built):
 
 def test_markdown_has_the_same_sentences(built):
     text = document.markdown(built)
-    places = [text.index(piece) for arm in built["arms"] for piece in (arm["headline"], *arm["sentences"])]
-    assert places == sorted(places) and text.startswith(f"# {built['question']}\n")
+    assert text.startswith(f"# {built['question']}\n")
+    for piece in (piece for arm in built["arms"] for piece in (arm["headline"], *arm["sentences"])):
+        _, found, text = text.partition(piece)
+        assert found, piece
 
 
 def test_a_study_without_tuned_arms_says_so(built):
