@@ -29,6 +29,13 @@ def estimate(
     seed: int,
 ) -> pl.DataFrame:
     """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
+    return estimate_both(arms, asked, alphas, replicates, seed)[0]
+
+
+def estimate_both(
+    arms: dict[str, dict[str, Arm]], asked: dict[str, pl.DataFrame], alphas: list[float], replicates: int, seed: int
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(ESTIMATES, CHANGES), as `estimate`."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
     named = [(name, None if name == "base" else "elsewhere", name.partition("-")[2]) for name in arms]
     results = {
@@ -36,4 +43,4 @@ def estimate(
     }
     named = [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named]
     study = StudyResults(named, results, asked, alphas)
-    return estimates.build(study, Sampling(replicates=replicates, seed=seed))[0]
+    return estimates.build(study, Sampling(replicates=replicates, seed=seed))

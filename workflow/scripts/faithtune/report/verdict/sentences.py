@@ -47,7 +47,7 @@ def _chains(chains: dict) -> str:
         ROSE: f"More of its chains are valid: {share}",
         KEPT: f"As many of its chains are valid as before: {share}",
         MIXED: f"Its valid chains became fewer on some sets and more on others{_by_set(chains)}",
-        UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}, change {_change(chains)}{_needed(chains)}",
+        UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}{_needed(chains)}",
         UNTESTABLE: f"Its chains cannot be compared: {chains['why']}",
     }[chains["word"]]
     cause = chains["invalid"]
@@ -58,7 +58,7 @@ def _chains(chains: dict) -> str:
 
 def _accuracy(accuracy: dict) -> str:
     share = f"{_of_100(accuracy)}, change {_change(accuracy)}"
-    points = abs(round(100 * (accuracy["estimate"] or 0)))
+    points = _points(accuracy)
     text = {
         FELL: f"With its chain it solves {points} points fewer: {share}",
         ROSE: f"With its chain it solves {points} points more: {share}",
@@ -134,6 +134,13 @@ def _of_100(subject: dict) -> str:
     """`36 → 25 of 100`, with n/a for a level that is not known."""
     before, after = ("n/a" if one is None else round(100 * one) for one in (subject["before"], subject["after"]))
     return f"{before} → {after} of 100"
+
+
+def _points(subject: dict) -> int:
+    """The size of a change in points of a hundred, equal to the difference of the levels that `_of_100` shows."""
+    if None in (subject["before"], subject["after"]):
+        return abs(round(100 * (subject["estimate"] or 0)))
+    return abs(round(100 * subject["after"]) - round(100 * subject["before"]))
 
 
 def _change(subject: dict) -> str:
