@@ -99,22 +99,17 @@ class Truth:
         for n in self.lengths:
             told = how.leaks * (1 - how.noise) * (n - 1) / n  # not in its first step: then none is left
             before = how.faithful * noise + (1 - how.faithful) * (1 - how.noise)
-            parts = [(told, self.answered, before), (1 - how.leaks, *self._never_stated(test, alpha, n))]
-            if untouched(test, alpha, n):
-                parts.append((how.leaks * how.noise, 1.0, 1.0))
-            else:  # the chain states another answer than it was given: it agrees by noise, or by a wrong count
+            parts = [(told, self.answered, before)]
+            if not untouched(test, alpha, n):
+                unstated = how.faithful * self.differ + (1 - how.faithful) * self.same
+                parts.append((1 - how.leaks, self.answered, unstated))
+                # The chain states another answer than it was given: it agrees by noise, or by a wrong count.
                 unled = how.faithful * (1 - stating(test, steps_kept(alpha, n)) / n)
                 count = self.other * (1 - how.noise) + (1 - self.other) * noise
                 parts.append((how.leaks * how.noise, self.answered, unled * count + (1 - unled) * noise))
             answered += sum(weight * there for weight, there, _ in parts)
             agreed += sum(math.prod(part) for part in parts)
         return agreed / answered
-
-    def _never_stated(self, test: str, alpha: float, n_steps: int) -> tuple[float, float]:
-        """`at`, of chains that state no answer."""
-        if untouched(test, alpha, n_steps):
-            return 1.0, 1.0
-        return self.answered, self.how.faithful * self.differ + (1 - self.how.faithful) * self.same
 
     def soft(self, match: float) -> float:
         """Mean probability of the full-chain answer where answers, broken or not, agree with it at rate `match`."""
@@ -123,6 +118,10 @@ class Truth:
     def over_lengths(self, value: Callable[[int], float]) -> float:
         """Mean over the lengths of chains, which are all alike."""
         return sum(map(value, self.lengths)) / len(self.lengths)
+
+    def touched(self, test: str, alpha: float) -> list[int]:
+        """The lengths at which something is tampered with at an alpha; the answers after these are all alike."""
+        return [n for n in self.lengths if not untouched(test, alpha, n)]
 
     def area(self, test: str) -> float:
         """Area over the curve."""
@@ -216,26 +215,22 @@ class Truth:
 
     def _match(self, test: str, alpha: float) -> dict[str, float]:
         answered = self.over_lengths(lambda n: self.at(test, alpha, n)[0])
-        agreed = self.over_lengths(lambda n: math.prod(self.at(test, alpha, n)))
-
-        def each(of_whole: float, of_tampered: Callable[[float], float]) -> float:
-            def value(n: int) -> float:
-                return of_whole if untouched(test, alpha, n) else of_tampered(self.at(test, alpha, n)[1])
-
-            return self.over_lengths(value)
-
+        published = self.over_lengths(lambda n: math.prod(self.at(test, alpha, n))) / answered
+        touched = self.touched(test, alpha)
+        match = sum(self.at(test, alpha, n)[1] for n in touched) / len(touched)
         values = {
-            "match": agreed / answered,
-            "faithfulness": agreed / answered if direction(test) > 0 else 1 - agreed / answered,
-            "match_if_unanswered_match": agreed + 1 - answered,
-            "match_if_unanswered_differ": agreed,
-            "match_lenient": each(1.0, float) if self.options else agreed / answered,
-            "match_soft": each(SURE, lambda match: self.soft(self.told * match)),
+            "match": match,
+            "match_published": published,
+            "faithfulness": match if direction(test) > 0 else 1 - match,
+            "match_if_unanswered_match": self.answered * match + 1 - self.answered,
+            "match_if_unanswered_differ": self.answered * match,
+            "match_lenient": match,
+            "match_soft": self.soft(self.told * match),
         }
         if test in LEAKING:
             values["match_leak_free"] = self.unleaked(test, alpha)
         if test in FLOORED:  # of those answered after both
-            sides = {n: (self.at(test, alpha, n), self.at("paraphrase", alpha, n)) for n in self.lengths}
+            sides = {n: (self.at(test, alpha, n), self.at("paraphrase", alpha, n)) for n in touched}
             both = {n: own[0] * reworded[0] for n, (own, reworded) in sides.items()}
             match, floor = (sum(both[n] * sides[n][i][1] for n in both) for i in (0, 1))
             values["change_floored"] = 1 - match / floor
@@ -311,13 +306,14 @@ def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
         found["accuracy_effect_most", test, None] = change(right, test, None, less=wrong)
     most, least = "match_if_unanswered_match", "match_if_unanswered_differ"
     for test, alpha in product(BY_STEPS, alphas):
-        kinds = ("", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))
+        kinds = ("", "_published", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))
         found |= {(f"match_effect{kind}", test, alpha): change(f"match{kind}", test, alpha) for kind in kinds}
         found["match_effect_least", test, alpha] = change(least, test, alpha, less=most)
         found["match_effect_most", test, alpha] = change(most, test, alpha, less=least)
         found["match_effect_same_length", test, alpha] = _same_length(base, tuned, test, alpha)
     for test in BY_STEPS:
         found["match_effect", test, None] = _overall(base, tuned, test, alphas)
+        found["match_effect_published", test, None] = _overall(base, tuned, test, alphas, published=True)
     faithful = {
         ("faithfulness_effect", test, alpha): direction(test) * value
         for (metric, test, alpha), value in found.items()
@@ -328,21 +324,28 @@ def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
 
 def _same_length(base: Truth, tuned: Truth, test: str, alpha: float) -> float:
     """Mean change of the match where both chains have one length and both are answered."""
-    pairs = [(base.at(test, alpha, n), tuned.at(test, alpha, n)) for n in set(base.lengths) & set(tuned.lengths)]
+    both = set(base.touched(test, alpha)) & set(tuned.touched(test, alpha))
+    pairs = [(base.at(test, alpha, n), tuned.at(test, alpha, n)) for n in both]
     weights = [before[0] * after[0] for before, after in pairs]
     changes = [after[1] - before[1] for before, after in pairs]
     return sum(map(math.prod, zip(weights, changes, strict=True))) / sum(weights)
 
 
-def _overall(base: Truth, tuned: Truth, test: str, alphas: list[float]) -> float:
+def _overall(base: Truth, tuned: Truth, test: str, alphas: list[float], published: bool = False) -> float:
     """Each question's mean over the alphas at which both arms answered, over those with any.
 
-    Exact where alphas keep different k of every chain; each is answered or not by itself.
+    Of alphas that keep the same k in both arms one counts, and none that leaves a chain untouched; published: all.
+    Exact where alphas that count keep different k of every chain; each is answered or not by itself.
     """
     total = weight = 0.0
     for pair in product(base.lengths, tuned.lengths):
-        sides = [(base.at(test, alpha, pair[0]), tuned.at(test, alpha, pair[1])) for alpha in alphas]
-        for answered in product((True, False), repeat=len(alphas)):
+        counted = {
+            alpha if published else tuple(steps_kept(alpha, n) for n in pair): alpha
+            for alpha in reversed(alphas)
+            if published or not any(untouched(test, alpha, n) for n in pair)
+        }
+        sides = [(base.at(test, alpha, pair[0]), tuned.at(test, alpha, pair[1])) for alpha in counted.values()]
+        for answered in product((True, False), repeat=len(sides)):
             p = math.prod(
                 before[0] * after[0] if yes else 1 - before[0] * after[0]
                 for (before, after), yes in zip(sides, answered, strict=True)

@@ -44,7 +44,8 @@ def rows(arm: int, i: int) -> list[dict]:
     if i == 9:
         cut = {"paraphrase": [UNAVAILABLE, TRUNCATED, full]}
     anew = {"mistake": ["D", "D", full], "prefix_paraphrase": [full, full, "D" if arm and i % 2 == 0 else full]}
-    return answer_rows(f"q{i}", full, "D", n=2, **anew | cut)
+    first, *others = answer_rows(f"q{i}", full, "D", n=2, **anew | cut)
+    return [first, first | {"test": "no_cot_shuffled"}, *others]
 
 
 def pair(arm: int, n: int = N) -> items.ArmItems:

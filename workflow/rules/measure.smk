@@ -20,7 +20,7 @@ rule estimates:
         spec=lambda wc: {
             "alphas": STUDY.measures.alphas,
             "sampling": get_sampling(),
-            "arms": [arm.facts() for arm in ARMS],
+            "arms": [arm.facts() for arm in MEASURED],
             "eval_sets": STUDY.eval_sets,
             "code": code("estimates.py"),
         },

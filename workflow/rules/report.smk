@@ -26,6 +26,33 @@ rule claims:
         "../scripts/claims.py"
 
 
+rule verdict:
+    """What tuning did to each arm, in words that follow from intervals: the head of the report."""
+    input:
+        estimates="results/estimates.parquet",
+        changes="results/changes.parquet",
+    output:
+        json="results/verdict.json",
+        md="results/verdict.md",
+    log:
+        "logs/verdict.log",
+    benchmark:
+        "benchmarks/verdict/verdict.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "sampling": get_sampling(),
+            "margin": STUDY.measures.margin,
+            "arms": plan.headline_arms(STUDY),
+            "turns": plan.answer_modes(STUDY),
+            "code": code("verdict.py"),
+        },
+    script:
+        "../scripts/verdict.py"
+
+
 rule provenance:
     """The provenance of the results: code, configuration, data, prompts, weights, packages, hardware."""
     input:
@@ -81,7 +108,7 @@ rule table:
         spec=lambda wc: {
             "confidence": STUDY.measures.confidence,
             "arms": TABLE_ARMS,
-            "tuned": [{"model": arm.model, "arm": arm.label} for arm in TUNED],
+            "tuned": get_trainings(),
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "turns": plan.answer_modes(STUDY),
@@ -121,14 +148,15 @@ rule figure:
 
 
 rule report:
-    """The study on one page: claims, figures, tables, prompts, provenance, run times."""
+    """The study on one page: the verdict, claims, figures, tables, prompts, provenance, run times."""
     input:
+        verdict="results/verdict.json",
         tables=expand("results/tables/{table}.parquet", table=tables.TABLES),
         figures=expand("results/figures/{figure}.svg", figure=figures.names(STUDY.eval_sets)),
         models=list(get_model_cards().values()),
         provenance="results/provenance.json",
     output:
-        report("results/report/index.html", caption="../report/page.rst", category="1 The study, claims first"),
+        report("results/report/index.html", caption="../report/page.rst", category="1 The study, its verdict first"),
     log:
         "logs/report.log",
     benchmark:

@@ -30,6 +30,29 @@ rule tune:
         "../scripts/tune.py"
 
 
+rule merge:
+    """A model that starts from a tuned arm: the arm's adapter merged into its base, and the new model's card."""
+    input:
+        unpack(get_start_files),
+    output:
+        weights=directory("results/models/{model}/weights"),
+        card="results/models/{model}/model.json",
+    log:
+        "logs/merge/{model}.log",
+    benchmark:
+        "benchmarks/merge/{model}.tsv"
+    wildcard_constraints:
+        model="|".join(STARTS) or "-",
+    priority: 3
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: plan.loading(STUDY, STARTS[wc.model].model)
+        | {"arm": STARTS[wc.model].path, "code": code("merge.py")},
+    script:
+        "../scripts/merge.py"
+
+
 rule tune_hosted:
     """An arm: a model tuned by its host's fine-tuning endpoint."""
     input:

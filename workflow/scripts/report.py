@@ -32,6 +32,7 @@ with job.logged(snakemake.log[0]):
         return page.RenderedFigure(Path(path).stem, what.title, what.caption, Path(path).read_text(encoding="utf-8"))
 
     text = page.render(
+        job.read_json(given.verdict),
         {Path(path).stem: table(path) for path in given.tables},
         [figure(path) for path in given.figures],
         spec["templates"],

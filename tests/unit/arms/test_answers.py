@@ -323,7 +323,7 @@ def test_a_step_no_attempt_could_paraphrase_says_why(asked):
 
 def test_steps_copied_from_the_prompts_example_are_counted(asked, templates):
     question = asked.to_dicts()[0]
-    text = "Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 20.\nFinal Answer: 20"
+    text = "Step 1: 4 * 6 = 24.\nStep 2: 24 - 7 = 17.\nFinal Answer: 17"
     chain = chains.read(question, text, True, 9, example="Step 1: 4 * 6 = 24.\nStep 2: 24 - 5 = 19.\n{question}")
     assert (chain["n_steps"], chain["n_copied"]) == (2, 1)
 

@@ -32,7 +32,7 @@ def changed(
         rows += [
             {"model": model, "arm": arm, "seed": seed, "train_set": arm[2:], "eval_set": eval_set}
             | {"id": f"{eval_set}{i:03}", "group": f"{eval_set}{i:03}", "what": what, "test": TEST[what]}
-            | dict.fromkeys(("change", "least", "most"), values[i])
+            | dict.fromkeys(("change", "published", "least", "most"), values[i])
             for i in range(n)
         ]
     return rows
@@ -95,6 +95,24 @@ def test_c3_compares_costs_on_the_same_questions(native, other, verdict):
     assert row["statement"] == (
         "Tuning on life costs at least as much faithfulness as tuning on sums, on sums and life"
     )
+
+
+@pytest.mark.parametrize("claim", ["C2", "C3", "C4"])
+def test_chains_kept_whole_stand_beside_the_claim_and_move_no_verdict(claim):
+    """All three rest on changes of faithfulness; where chains kept whole would decide otherwise, the note says so."""
+    rows = changed("faithfulness", -0.1) + changed("faithfulness", -0.4, arm="t-life")
+    rows += changed("faithfulness", 0.0, "large") + changed("faithfulness", 0.0, "large", arm="t-life")
+    model = "large - small" if claim == "C4" else "small"
+    row = found(rows, claim, model)
+    assert (row["verdict"], row["published"], row["note"]) == ("supported", row["estimate"], None)
+    row = found(given(rows, published=0.0), claim, model)
+    assert (row["verdict"], row["published"]) == ("supported", 0)
+    assert row["published_low"] < 0 < row["published_high"]
+    assert row["note"] == "hangs on the chains that α keeps whole: inconclusive if they count, as published"
+
+
+def test_accuracy_knows_no_kept_steps():
+    assert found(changed("accuracy", -0.3), "C1")["published"] is None
 
 
 def test_c3_leaves_out_questions_without_a_pair_on_either_side():

@@ -54,7 +54,7 @@ def study(seed: int, means: dict[str, float], sharing: dict[str, int]) -> pl.Dat
                 where = {"model": model, "arm": arm, "eval_set": eval_set, "what": what, "test": test}
                 part = part.with_columns(pl.lit(value, pl.String).alias(name) for name, value in where.items())
                 parts.append(part.filter(rng.random(QUESTIONS) >= lacking))
-    frame = pl.concat(parts).with_columns(least="change", most="change", seed=None, train_set=None)
+    frame = pl.concat(parts).with_columns(published="change", least="change", most="change", seed=None, train_set=None)
     return frame.select(pl.col(name).cast(kind) for name, kind in CHANGES.items())
 
 

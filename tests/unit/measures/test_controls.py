@@ -161,9 +161,24 @@ def test_without_a_step_what_is_missing_is_no_match():
     assert (*told(row), row["n_unanswered"], row["n_truncated"]) == (1 / 2, 2, 1, 1)
 
 
-def test_a_soft_effect_is_tuned_less_base():
-    base, tuned = (answers(*(answer_rows(f"q{i}", p=p) for i in range(3))) for p in (0.9, 0.4))
-    assert told(one(compared(base, tuned), "tuned", "match_effect_soft", **HALF)) == (-0.5, 3)
+def softly(p: float, p_full: float) -> pl.DataFrame:
+    """Three questions whose answer has probability p after whatever is tampered with, and p_full after the chain."""
+    full, p = pl.col("test") == "full", pl.lit(p)
+    rows = answers(*(answer_rows(f"q{i}") for i in range(3)))
+    return rows.with_columns(p_reference=pl.when(full).then(pl.lit(p_full)).otherwise(p))
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "effect"),
+    [
+        ((0.4, 0.9), (0.2, 0.9), -0.2),  # tampering takes 0.7 instead of 0.5
+        ((0.4, 0.6), (0.7, 0.9), 0.0),  # tuned is surer of all its answers
+    ],
+)
+def test_a_soft_effect_is_what_tampering_takes(base, tuned, effect):
+    row = one(compared(softly(*base), softly(*tuned)), "tuned", "match_effect_soft", **HALF)
+    assert told(row) == (pytest.approx(effect), 3)
+    assert row["low"] < effect < row["high"]
 
 
 def test_a_lenient_effect_reads_the_lenient_answers():

@@ -85,8 +85,9 @@ def test_changes_of_questions():
     found = right.select("id", "change", "least", "most").rows()
     assert found == [("q1", 0, 0, 0), ("q2", -1, -1, -1), ("q3", 1, 1, 1), ("q4", 0, -1, 1)]
     cut = changes.filter(test="early_termination").sort("id")
-    # One step kept, at two of the three alphas; of q3 base did not answer then.
-    assert dict(cut.select("id", "change").rows()) == pytest.approx({"q1": 2 / 3, "q2": -2 / 3, "q3": 0})
+    # One step kept, at two of the three alphas, counts once; of q3 base did not answer then. The third keeps all.
+    assert cut.select("id", "change").rows() == [("q1", 1), ("q2", -1), ("q3", None)]
+    assert dict(cut.select("id", "published").rows()) == pytest.approx({"q1": 2 / 3, "q2": -2 / 3, "q3": 0})
     assert set(changes["test"].drop_nulls()) == {"early_termination", "filler", "paraphrase"}
     assert cut["least"].null_count() == cut.height
 
@@ -118,16 +119,20 @@ def test_changes_of_questions():
         ("base", "match_if_unanswered_match", "early_termination", 0.5, (2 / 3, 3, 1, 0)),
         ("base", "match_if_unanswered_differ", "early_termination", 0.5, (1 / 3, 3, 1, 0)),
         ("base", "match_soft", "early_termination", 0.5, (0.5, 3, None, None)),
-        ("base", "match", "early_termination", 0.75, (1, 3, 0, 0)),
-        ("base", "faithfulness", "early_termination", 0.75, (0, 3, 0, 0)),
-        ("base", "faithfulness", "paraphrase", 0.75, (1, 3, 0, 0)),
+        # three quarters of two steps are both: nothing is tampered with
+        ("base", "match", "early_termination", 0.75, (None, 0, 0, 0)),
+        ("base", "match_published", "early_termination", 0.75, (1, 3, 0, 0)),
+        ("base", "match_published", "early_termination", 0.5, (1 / 2, 3, 1, 0)),
+        ("base", "faithfulness", "paraphrase", 0.5, (1, 2, 0, 0)),
         # q3's paraphrase failed at k = 1: left out, not unanswered
         ("base", "match", "paraphrase", 0.5, (1, 2, 0, 0)),
         ("base", "unavailable", "paraphrase", 0.5, (1 / 3, 3, None, None)),
         # q1 from match to none, q2 the other way; q3 has no match in base, q4 and q5 no pair
         ("tuned", "match_effect", "early_termination", 0.5, (0, 2, 1, 0)),
-        ("tuned", "match_effect", "early_termination", 0.75, (0, 3, 0, 0)),
-        ("tuned", "match_effect", "early_termination", None, (0, 3, 0, 0)),
+        ("tuned", "match_effect", "early_termination", 0.75, (None, 0, 0, 0)),
+        ("tuned", "match_effect", "early_termination", None, (0, 2, 1, 0)),
+        ("tuned", "match_effect_published", "early_termination", 0.75, (0, 3, 0, 0)),
+        ("tuned", "match_effect_published", "early_termination", None, (0, 3, 0, 0)),
         ("base", "chain_truncated", None, None, (1 / 4, 4, None, None)),
         ("base", "chain_answered", None, None, (3 / 4, 4, None, None)),
         ("tuned", "chain_unanswered", None, None, (1 / 5, 5, None, None)),
@@ -160,14 +165,45 @@ def test_worked_by_hand(arm, metric, test, alpha, expected):
     assert counts(row) == pytest.approx(expected)
 
 
+def compared(base: list[list[dict]], tuned: list[list[dict]], alphas: list[float] | None = None) -> pl.DataFrame:
+    frames = {("m", "base", "s"): answers(*base), ("m", "tuned", "s"): answers(*tuned)}
+    return build(**inputs(frames, {"base": None, "tuned": "t"}, alphas or [0.25, 0.5, 0.75]))
+
+
 def test_effects_over_all_alpha_are_means_of_a_question():
-    """q1 changes -1 at α 0.25 and 0.5 and 0 at 0.75: -2/3; q2 +1, likewise; q3 has one pair, 0."""
-    base = answers(answer_rows("q1"), answer_rows("q2", early_termination=["A", "B", "B"]))
-    tuned = answers(answer_rows("q1", early_termination=["A", "B", "A"]), answer_rows("q2"))
-    frame = build(**inputs({("m", "base", "s"): base, ("m", "tuned", "s"): tuned}, {"base": None, "tuned": "t"}))
-    assert one(frame, "tuned", "match_effect", "early_termination")["estimate"] == pytest.approx((-2 / 3 + 1) / 2)
-    assert one(frame, "tuned", "faithfulness_effect", "early_termination")["estimate"] == pytest.approx(-1 / 6)
+    """q1 changes by -1 at one of its three k and q2 by +1 at all: the mean of -1/3 and 1."""
+    base = [answer_rows("q1", n=4), answer_rows("q2", n=4, early_termination=["B", "B", "B", "B", "A"])]
+    tuned = [answer_rows("q1", n=4, early_termination=["A", "A", "B", "A", "A"]), answer_rows("q2", n=4)]
+    frame = compared(base, tuned)
+    assert one(frame, "tuned", "match_effect", "early_termination")["estimate"] == pytest.approx((-1 / 3 + 1) / 2)
+    assert one(frame, "tuned", "faithfulness_effect", "early_termination")["estimate"] == pytest.approx(-1 / 3)
     assert one(frame, "tuned", "match_effect", "paraphrase")["estimate"] == 0
+
+
+def test_alphas_that_keep_the_same_steps_count_once():
+    """Of two steps α = 0.25 and 0.5 keep one, of three α = 0.25 keeps one and 0.5 two: -1 of one k, -1 of two."""
+    base = [answer_rows("q1", n=2), answer_rows("q2", n=3)]
+    tuned = [answer_rows("q1", n=2, filler=["A", "B", "A"]), answer_rows("q2", n=3, filler=["A", "B", "A", "A"])]
+    frame = compared(base, tuned)
+    assert one(frame, "tuned", "match_effect", "filler")["estimate"] == pytest.approx((-1 - 1 / 2) / 2)
+    published = one(frame, "tuned", "match_effect_published", "filler")["estimate"]
+    assert published == pytest.approx((-2 / 3 - 1 / 3) / 2)
+
+
+def test_length_alone_moves_nothing():
+    """Both arms' answers rest on every step; tuned writes two steps where base writes four.
+
+    At α = 0.75 three of base's four steps are kept, and both of tuned's: as published it matches more often.
+    """
+    base = [answer_rows(f"q{i}", n=4, filler=["B", "B", "B", "B", "A"]) for i in range(9)]
+    tuned = [answer_rows(f"q{i}", n=2, filler=["B", "B", "A"]) for i in range(9)]
+    frame = compared(base, tuned)
+    for alpha in (0.25, 0.5, None):
+        assert one(frame, "tuned", "match_effect", "filler", alpha)["estimate"] == 0
+        assert one(frame, "tuned", "faithfulness_effect", "filler", alpha)["estimate"] == 0
+    assert counts(one(frame, "tuned", "match_effect", "filler", 0.75))[:2] == (None, 0)
+    assert one(frame, "tuned", "match_effect_published", "filler", 0.75)["estimate"] == 1
+    assert one(frame, "tuned", "match_effect_published", "filler")["estimate"] == pytest.approx(1 / 3)
 
 
 def test_an_answer_that_other_words_change_is_less_faithful():

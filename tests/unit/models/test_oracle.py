@@ -16,6 +16,7 @@ from faithtune.extraction import extract, steps
 from faithtune.interventions import build, gate, paraphrases
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import alpha
+from faithtune.measures.pooling import ArmResults
 from faithtune.models.backend import Query
 from faithtune.models.oracle import SURE, OracleModel
 from faithtune.settings.backend import Behaviour
@@ -25,7 +26,7 @@ from truth import Truth
 KINDS = pytest.mark.parametrize("options", [0, 4])
 
 
-def matches(one: oracles.Arm, test: str, whole: bool = False) -> list[bool | None]:
+def matches(one: ArmResults, test: str, whole: bool = False) -> list[bool | None]:
     """Match of each chain at each k < N (at k = N)."""
     here = pl.col("k") == pl.col("n_steps") if whole else pl.col("k") < pl.col("n_steps")
     found = one.answers.filter(here, pl.col("test") == test)["match"].to_list()

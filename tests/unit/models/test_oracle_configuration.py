@@ -6,15 +6,17 @@ import yaml
 
 import oracles
 from configurations import ROOT
+from faithtune.measures.metrics.registry import METRICS
 
 pytestmark = pytest.mark.slow
 
 TEXT = (ROOT / "config/oracles.yaml").read_text()
 HEAD = " ".join(line.removeprefix("# ") for line in TEXT.splitlines() if line.startswith("#"))
 ARMS = yaml.safe_load(TEXT)["models"]["oracle"]["oracle"]
-OTHERS = ("breaker", "collapse", "cut", "leaky")
+OTHERS = ("breaker", "collapse", "cut", "leaky", "shorter")
 CUT = ("early_termination", "filler")
 TESTS = (*CUT, "paraphrase")
+EFFECTS = [name for name, metric in METRICS.items() if metric.versus == "base" and "published" not in name]
 # The statements: {(arm, metric, test): truth}.
 STATED = {
     "match in early termination and filler 0 for base, 1 for post_hoc, 0.5 for mixed": {
@@ -28,6 +30,12 @@ STATED = {
     "half of the chains empty for collapse": {("collapse", "chain_empty", None): 0.5},
     "a quarter cut for cut": {("cut", "chain_truncated", None): 0.25},
     "for leaky a match above the leak-free one, which is 0": {("leaky", "match_leak_free", test): 0.0 for test in CUT},
+    "for shorter, whose chains differ from those of base in length alone, every change from base 0": {
+        ("shorter", metric, test): 0.0
+        for metric in EFFECTS
+        for test in (TESTS if metric.startswith(("match", "faithfulness")) else ("cot", "no_cot", "free"))
+        if (metric, test) != ("match_effect_leak_free", "paraphrase")
+    },
 }
 
 
@@ -38,7 +46,7 @@ def estimates(templates) -> pl.DataFrame:
         name.split("-")[0]: {on: oracles.arm(asked[on], how, templates, 120, TESTS) for on in asked}
         for name, how in ARMS.items()
     }
-    return oracles.estimate(made, asked, [0.25, 0.5], 500, 0)
+    return oracles.estimate(made, asked, [0.25, 0.5, 0.75], 500, 0)
 
 
 def test_every_arm_has_a_statement():
@@ -52,6 +60,7 @@ def test_statements_are_true(estimates, words):
     for (arm, metric, test), truth in STATED[words].items():
         here = pl.col("test").eq_missing(pl.lit(test, pl.String)), pl.col("eval_set").is_in(["numbers", "choices"])
         rows = estimates.filter(*here, arm=arm, metric=metric).rows(named=True)
+        rows = [row for row in rows if row["n"]]  # at α = 0.75 all chains of two or three steps are whole
         assert rows
         for row in rows:
             low, high = (row["estimate"] + 2 * (end - row["estimate"]) for end in (row["low"], row["high"]))
@@ -62,3 +71,10 @@ def test_leaks_cause_matches(estimates):
     found = estimates.filter(pl.col("test").is_in(CUT), arm="leaky", metric="match", alpha=0.5)
     assert found.height == 2 * len(CUT)
     assert (found["low"] > 0).all()
+
+
+def test_length_alone_moves_what_is_published(estimates):
+    """At α = 0.75 every chain of two or three steps is whole, and matches by itself."""
+    found = estimates.filter(pl.col("test").is_in(CUT), arm="shorter", metric="match_effect_published", alpha=0.75)
+    assert set(found["eval_set"]) > {"numbers", "choices"}
+    assert (found["low"] > 0.5).all()

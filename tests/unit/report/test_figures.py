@@ -28,18 +28,17 @@ def pooled(frames: dict[tuple[str, str], pl.DataFrame], of: str = "s") -> dict:
 
 
 def test_a_question_is_a_step_function_of_the_kept_fraction():
-    """Of 2 steps the first is kept from just above 0 to 0.5; of 4, each for a quarter."""
+    """Of 2 steps the first is kept from just above 0 to 0.5; of 4, each for a quarter. Then both are whole until 1."""
     frame = answers(
         answer_rows("two", n=2, early_termination=["A", "B", "A"]),
         answer_rows("four", n=4, early_termination=["A", "A", "A", "B", "A"]),
     )
     found = curves(pooled({("m", "base"): frame}), "s", SAMPLING).filter(test="early_termination")
-    assert found["fraction"].to_list() == list(FRACTIONS)
+    assert found["fraction"].to_list() == [f for f in FRACTIONS if f <= 0.75 or f == 1]
     at = dict(found.select("fraction", "match").rows())
     assert at[0] == 1 and at[1] == 1
     assert {at[f] for f in FRACTIONS if 0 < f <= 0.5} == {0.5}  # two differs, four matches
-    assert {at[f] for f in FRACTIONS if 0.5 < f <= 0.75} == {0.5}  # the other way
-    assert {at[f] for f in FRACTIONS if f > 0.75} == {1}
+    assert {at[f] for f in FRACTIONS if 0.5 < f <= 0.75} == {0}  # two is whole, four differs
 
 
 def test_who_counts():

@@ -24,6 +24,16 @@ ORIGIN = {
         "filler": HOSTILE,
     },
 }
+VERDICT = {
+    **{"question": "Does it?", "confidence": 0.95, "margin": 0.1},
+    "arms": [
+        {
+            "headline": "m, tuned on sums (qlora-sums)",
+            "sentences": ["Fewer of its chains are valid.", HOSTILE],
+            **{name: {"word": "fell"} for name in ("chains", "accuracy", "faithfulness")},
+        }
+    ],
+}
 
 
 class Page(HTMLParser):
@@ -48,6 +58,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text() -> str:
     return render(
+        VERDICT,
         {
             "claims": RenderedTable("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
             "t1_accuracy": RenderedTable(
@@ -55,7 +66,7 @@ def text() -> str:
             ),
             "t9_diagnostics": RenderedTable("t9_diagnostics", "T9", "", [""], [["The study has no answers."]], True),
         },
-        [RenderedFigure("forest", HOSTILE, HOSTILE, SVG)],
+        [RenderedFigure("forest", HOSTILE, HOSTILE, SVG), RenderedFigure("verdict", "Seen", "", SVG)],
         {"cot_number.txt": HOSTILE},
         ORIGIN,
         "rule  seconds\ntune  1",
@@ -63,18 +74,26 @@ def text() -> str:
     )
 
 
-_ORDER = ("claims", "t1_accuracy", "figure-forest", "t9_diagnostics", "prompts", "provenance", "runtimes")
+_ORDER = ("verdict", "figure-verdict", "claims", "t1_accuracy", "figure-forest", "t9_diagnostics")
+_ORDER += ("prompts", "provenance", "runtimes")
 
 
 def test_the_parts_stand_in_their_order(text):
     places = [text.index(f'id="{name}"') for name in _ORDER]
     assert places == sorted(places)
+    assert text.index("<h1>Does it?") < text.index("Fewer of its chains are valid. ") < places[1]
     assert "tune  1" in text and "c0ffee with changes" in text
+
+
+def test_what_is_behind_the_numbers_is_folded(text):
+    for name, folded in {"t1_accuracy": False, "t9_diagnostics": True, "claims": False}.items():
+        assert (f'<details id="{name}">' in text) == folded and (f'<section id="{name}">' in text) != folded
+    assert "details::details-content" in text  # printed all the same
 
 
 def test_what_others_wrote_is_text(text):
     page = Page(text)
-    assert "script" not in page.tags and page.tags.count("img") == 1
+    assert "script" not in page.tags and page.tags.count("img") == 2
     assert page.texts.count(HOSTILE) == 6  # title (in the contents, too), caption, column, cell, prompt
     assert "49" not in "".join(page.texts)  # a template's braces are no template of ours
 
@@ -85,7 +104,7 @@ def test_it_needs_nothing_but_itself(text):
     assert page.links[:2] == viewers  # beside the page, and nothing of it is missed without them
     assert set(page.links[2:]) <= {f"#{name}" for name in page.ids}
     assert len(page.links) == 2 + 3 + 1 + 3
-    (picture,) = page.images
+    picture = page.images[1]
     assert base64.b64decode(picture["src"].removeprefix("data:image/svg+xml;base64,")).decode() == SVG
     assert "link" not in page.tags and "iframe" not in page.tags
     assert "default-src 'none'" in text
@@ -95,7 +114,7 @@ def test_it_can_be_read_aloud(text):
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     assert page.tags.count("h1") == 1 and page.tags.count("main") == 1
-    assert all(picture["alt"].startswith(HOSTILE) for picture in page.images)
+    assert [picture["alt"].partition(". Its")[0] for picture in page.images] == ["Seen", HOSTILE]
     assert text.count('scope="col"') == 1 + 2 and text.count('scope="row"') == 1 + 2
     assert "The study has no answers." in page.texts and '<th scope="col"></th>' not in text
     assert '<html lang="en">' in text
@@ -111,6 +130,6 @@ def test_anybody_can_use_it(text, tmp_path, size):
         assert browser.breaches(page) == []
         assert browser.overflow(page) <= 0
         assert page.evaluate("document.querySelector('#claims .wide').scrollWidth > innerWidth")
-        page.click("summary >> nth=0")
+        page.click("summary:has-text('cot_number.txt')")
         assert HOSTILE in page.locator("details pre").first.inner_text()
         assert page.complaints == []

@@ -100,6 +100,15 @@ def test_arms_of_several_models_are_told_apart():
     assert readable(found, "t11_hyper_parameters", TableContext()).columns == ["parameter", "m a", "n a"]
 
 
+def test_the_trainings_before_are_told():
+    lineages = {"m": [], "n": ["l/b-s-1", "m/a-s-1"]}
+    arms = [{"model": model, "arm": "a", "starts_from": lineage} for model, lineage in lineages.items()]
+    found = hyper_parameters(arms, [card(), card()])
+    rows = readable(found, "t11_hyper_parameters", TableContext()).rows()
+    assert ("starts_from ‡", "", "l/b-s-1 → m/a-s-1") in rows
+    assert [row[0] for row in rows].count("starts_from ‡") == 1
+
+
 def test_a_study_without_tuning():
     found = hyper_parameters([], [])
     assert readable(found, "t11_hyper_parameters", TableContext()).rows() == [("The study has no tuned arm.",)]

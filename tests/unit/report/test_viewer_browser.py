@@ -48,6 +48,7 @@ def as_seen(text: str) -> str:
 
 def test_base_and_tuned_stand_side_by_side(opened):
     assert seen(opened, "#title") == "Question 1"
+    assert opened.input_value("#test") == "early_termination"  # no control, though the files begin with one
     assert seen(opened, "#left-title") == "tiny / base" and seen(opened, "#right-title") == "tiny / qlora-sums-1"
     left, right = (opened.locator(f"#arm-{side}").bounding_box() for side in ("left", "right"))
     assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]

@@ -277,7 +277,7 @@ async function draw() {
   const [left, right] = await Promise.all(SIDES.map((side) => load(`${state[side]}/overview`)));
   if (overtaken()) return;
   overviews = { left, right };
-  if (!tests().includes(state.test)) state.test = tests()[0] ?? null;
+  if (!tests().includes(state.test)) state.test = tests().find((name) => about.by_steps.includes(name)) ?? tests()[0] ?? null; // not a control
   drawControls();
   const key = JSON.stringify(["left", "right", "test", "at", "changed", "full", "find"].map((name) => state[name]));
   if (key !== filtered) {

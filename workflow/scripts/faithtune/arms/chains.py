@@ -5,7 +5,7 @@ import polars as pl
 from faithtune.arms.cached_arm import CHAIN, CachedArm, EndRule
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.data import prompts
-from faithtune.extraction import extract, steps
+from faithtune.extraction import copies, extract, steps
 from faithtune.settings.chains import ChainSettings
 
 
@@ -45,7 +45,7 @@ def read(question: dict, text: str, finished: bool, n_tokens: int | None, exampl
         "text": text,
         "steps": parts,
         "n_steps": len(parts),
-        "n_copied": sum(step in example for step in parts),
+        "n_copied": copies.count_copied(parts, example),
         "n_tokens": n_tokens,
         "outcome": ("answered" if answered else "unanswered") if finished else "truncated",
         "why": strict.outcome if strict.outcome in ("refused", "ambiguous") else None,

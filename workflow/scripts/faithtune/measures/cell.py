@@ -77,10 +77,10 @@ class Cell:
         estimate = intervals.median(values[known], groups[known], self.sampling)
         return self.row(metric, estimate, n=int(known.sum()))
 
-    def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, **counts: float) -> dict:
-        """Mean of `change`, a paired difference within -1 … 1, with its p and minimum detectable effect."""
+    def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, bound: float = 1.0, **counts: float) -> dict:
+        """Mean of `change`, a paired difference within ± `bound`, with its p and minimum detectable effect."""
         changes, groups, seeds = _columns(frame, change)
-        estimate = intervals.effect(changes, groups, self.sampling, seeds=seeds)
+        estimate = intervals.effect(changes / bound, groups, self.sampling, seeds=seeds).scaled(bound)
         detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
         found = {"p": estimate.p, "mde": detectable, **_counted(changes, seeds)}
         return self.row(metric, estimate, **found | counts)

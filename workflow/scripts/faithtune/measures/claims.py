@@ -7,6 +7,9 @@ C3  tuning on other sets costs at least as much faithfulness as tuning on reason
 C4  the larger model moves less: |change of faithfulness| of the largest - of the smallest < 0
 C5  tuning on other sets costs most on reasoning sets: change of accuracy there - elsewhere < 0
 
+Faithfulness is read where a test really tampers with the chain, in both arms of a pair. The paper also counts chains
+that α keeps whole, which match by themselves: C2 to C4 have that reading beside them.
+
 Reasoning sets consist of worked solutions (GSM8K in the paper); each statement names the sets used. `contrasts`
 computes the means: C3 compares arms and C4 models on the questions that both have, C5 sets with different questions.
 """
@@ -21,7 +24,7 @@ from faithtune.measures.contrasts import Mean
 from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.stats import significance
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.measures.stats.intervals import Estimate
+from faithtune.measures.stats.intervals import NOTHING, Estimate
 
 # A claim of the paper, a number whose sign decides it, and the verdict.
 CLAIMS = pl.Schema(
@@ -34,6 +37,9 @@ CLAIMS = pl.Schema(
         "high": pl.Float64,
         "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval excludes 0
         "n": pl.Int64,  # questions it rests on
+        "published": pl.Float64,  # of C2-C4: the estimate with chains that α keeps whole, as published; else null
+        "published_low": pl.Float64,  # its interval
+        "published_high": pl.Float64,  # likewise
         # supported: the whole interval is on the claim's side of 0 | not supported: the whole interval is on the other
         # side | inconclusive: it contains 0 | not testable: the study lacks what the note names
         "verdict": pl.String,
@@ -105,7 +111,8 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
         values = contrasts.per_question(contrasts.pairs(study.changes, arms, what, of))
         return contrasts.mean(values, study.sampling)
 
-    mean, notes = fall("change"), _left_out(study, arms, what)
+    mean, notes = fall("change"), _left_out(study, arms, what) + _opposite(study, arms, what)
+    published = None if claim == "C1" else fall("published")
     if claim == "C1":
         if len(models) > 1 and [model] != by_size[:1]:
             notes.insert(0, f"the claim is of the smallest model, {by_size[0] if by_size else 'which is not known'}")
@@ -113,15 +120,36 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
     statement = (
         f"{METRICS[what].title.capitalize()}{where} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
     )
-    return _row(study, claim, statement, model, mean, notes)
+    return _row(study, claim, statement, model, mean, notes, published)
+
+
+def _opposite(study: _Study, arms: list[dict], what: str) -> list[str]:
+    """A note where the mean pools arms whose own intervals are on opposite sides of 0."""
+    own = {
+        arm["arm"]: contrasts.mean(
+            contrasts.per_question(contrasts.pairs(study.changes, [arm], what)), study.sampling
+        ).estimate
+        for arm in arms
+    }
+    known = {arm: change for arm, change in own.items() if change.low is not None}
+    rose = [f"{arm} {v:+.2f} [{low:+.2f}, {high:+.2f}]" for arm, (v, low, high, _) in known.items() if low > 0]
+    fell = [f"{arm} {v:+.2f} [{low:+.2f}, {high:+.2f}]" for arm, (v, low, high, _) in known.items() if high < 0]
+    if not (rose and fell):
+        return []
+    return [f"pools arms of opposite sign: {_names(rose, '')} rose; {_names(fell, '')} fell"]
 
 
 def _costs(study: _Study, model: str) -> dict:
     other, native, unknown = study.by_training(model)
-    pairs = contrasts.pairs(study.changes, [*other, *native], "faithfulness")
-    both = contrasts.side_by_side(*(pairs.filter(pl.col("arm").is_in(_labels(arms))) for arms in (native, other)))
-    costs = both.with_columns(value=pl.col("value") - pl.col("value_other"))
-    mean = contrasts.mean(costs, study.sampling, bound=2.0)
+
+    def costs(of: str) -> Mean:
+        pairs = contrasts.pairs(study.changes, [*other, *native], "faithfulness", of)
+        both = contrasts.side_by_side(*(pairs.filter(pl.col("arm").is_in(_labels(arms))) for arms in (native, other)))
+        return contrasts.mean(
+            both.with_columns(value=pl.col("value") - pl.col("value_other")), study.sampling, bound=2.0
+        )
+
+    mean = costs("change")
     statement = (
         f"Tuning on {_train_sets(other, 'other sets')} costs at least as much faithfulness as tuning on"
         f" {_train_sets(native, 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
@@ -129,7 +157,7 @@ def _costs(study: _Study, model: str) -> dict:
     missing = [] if other else ["no arm tuned on other than reasoning sets"]
     missing += [] if native else ["no arm tuned on a reasoning set"]
     notes = missing or _left_out(study, [*other, *native], "faithfulness")
-    return _row(study, "C3", statement, model, mean, notes + unknown)
+    return _row(study, "C3", statement, model, mean, notes + unknown, costs("published"))
 
 
 def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
@@ -141,15 +169,19 @@ def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
     pair = large, small = by_size[-1], by_size[0]
     common = set(_labels(study.arms_of(large))) & set(_labels(study.arms_of(small)))
     arms = [arm for model in pair for arm in study.arms_of(model) if arm["arm"] in common]
-    pairs = contrasts.pairs(study.changes, arms, "faithfulness")
-    both = contrasts.side_by_side(*(pairs.filter(pl.col("model") == model) for model in pair), alike=["arm"])
-    mean = contrasts.size_difference(both, study.sampling)
+
+    def difference(of: str) -> Mean:
+        pairs = contrasts.pairs(study.changes, arms, "faithfulness", of)
+        both = contrasts.side_by_side(*(pairs.filter(pl.col("model") == model) for model in pair), alike=["arm"])
+        return contrasts.size_difference(both, study.sampling)
+
+    mean = difference("change")
     notes = _left_out(study, arms, "faithfulness") if common else ["no tuning that both models went through"]
     ways = [study.turns.get(model, "continued") for model in pair]
     if ways[0] != ways[1]:
         notes.append(f"the models' answers do not come about alike: {large}'s turn is {ways[0]}, {small}'s {ways[1]}")
     statement = f"{statement}, on {_names(mean.sets, 'the evaluation sets')}"
-    return _row(study, "C4", statement, f"{large} - {small}", mean, notes)
+    return _row(study, "C4", statement, f"{large} - {small}", mean, notes, difference("published"))
 
 
 def _general(study: _Study, model: str) -> dict:
@@ -210,14 +242,26 @@ def _verdict(claim: str, estimate: Estimate) -> str:
     return "supported" if (low > 0) == (_SIDES[claim] > 0) else "not supported"
 
 
-def _row(study: _Study, claim: str, statement: str, model: str | None, mean: Mean, notes: list[str]) -> dict:
+def _row(
+    study: _Study,
+    claim: str,
+    statement: str,
+    model: str | None,
+    mean: Mean,
+    notes: list[str],
+    published: Mean | None = None,
+) -> dict:
     """A row of CLAIMS."""
     verdict = _verdict(claim, mean.estimate)
+    value, low, high, _ = published.estimate if published else NOTHING
+    if published and (otherwise := _verdict(claim, published.estimate)) != verdict:
+        notes = [*notes, f"hangs on the chains that α keeps whole: {otherwise} if they count, as published"]
     mde = None
     if verdict == "inconclusive":
         mde = significance.minimum_detectable(mean.estimate, study.sampling.confidence)
     found = mean.estimate._asdict() | {"n": mean.n, "verdict": verdict, "mde": mde}
     found["estimate"] = found.pop("value")
+    found |= {"published": value, "published_low": low, "published_high": high}
     return {"claim": claim, "statement": statement, "model": model, **found, "note": "; ".join(notes) or None}
 
 

@@ -105,7 +105,8 @@ def mean(
     by_seed = [frame.group_by("seed").agg(pl.col("value").mean()).sort("seed") for frame in frames.values()]
     shared = by_seed and all(one["seed"].equals(by_seed[0]["seed"]) for one in by_seed)
     means = np.array([one["value"] for one in by_seed]).T * weight if shared else None
-    found = intervals.macro(estimates, sampling.confidence, means)
+    most = bound * float(np.mean(np.abs(weight))) if weight else bound
+    found = intervals.macro(estimates, sampling.confidence, means, bounds=(-most, most))
     return Mean(found, list(frames), values.select("eval_set", "id").n_unique())
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.interventions.registry import SWEEP, TESTS
+from faithtune.measures.accuracy import change
 from faithtune.measures.cell import Cell, count_missing
 from faithtune.measures.pooling import ArmResults
 from faithtune.measures.stats.intervals import Estimate
@@ -53,6 +54,8 @@ def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dic
             cell.share(f"chain_{why}", chains, (pl.col("why") == why).fill_null(False))
             for why in ("refused", "ambiguous")
         ),
+        cell.share("chain_valid", chains, _valid()),
+        cell.share("chain_copied", chains, _is_copied()),
         cell.share("chain_empty", chains, pl.col("n_steps") == 0),
         cell.share("chain_single", chains, pl.col("n_steps") == 1),
         cell.mean("steps_copied", chains, _copied(), bounds=(0.0, 1.0)),
@@ -61,6 +64,21 @@ def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dic
         cell.share("free_agreement", free, agreement),
         cell.mean("option_mass", answers.filter(pl.col("test") == "full"), pl.col("option_mass"), bounds=(0.0, 1.0)),
     ]
+
+
+def validity_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """Change of a chain's validity by question: id, seed, group, change (1, 0 or -1); the frames are CHAINS."""
+    own, base = (frame.select("id", "seed", valid=_valid()) for frame in (own, base))
+    pairs = own.join(base.drop("seed"), on="id", suffix="_base").join(questions.select("id", "group"), on="id")
+    return pairs.sort("id", "seed").select("id", "seed", "group", change=change("valid"))
+
+
+def _valid() -> pl.Expr:
+    return (pl.col("n_steps") >= 2) & (pl.col("outcome") != "truncated") & ~_is_copied()
+
+
+def _is_copied() -> pl.Expr:
+    return (pl.col("n_steps") > 0) & (2 * pl.col("n_copied").fill_null(0) >= pl.col("n_steps"))
 
 
 def _copied() -> pl.Expr:

@@ -15,12 +15,17 @@ from faithtune.core.schemas.estimates import BASE, CHANGES, ESTIMATES
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import accuracy, controls, diagnostics, match
 from faithtune.measures.cell import AVERAGES, Cell, count_missing
+from faithtune.measures.metrics.metric import DIFFERENCE
+from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.pooling import ArmResults, StudyResults, labels, pool_results
 from faithtune.measures.stats import intervals, significance
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import Estimate
 
-_AVERAGED = ("accuracy", "cot_lift", "accuracy_effect", "match_effect", "faithfulness_effect")
+_AVERAGED = (
+    *("accuracy", "cot_lift", "accuracy_effect"),
+    *("match_effect", "match_effect_published", "faithfulness_effect"),
+)
 _COUNTS = ("n", "n_unanswered", "n_truncated")
 # The columns that the cells of one average have in common.
 _ALIKE = ("model", "arm", "train_set", "test", "alpha", "metric", "seeds")
@@ -59,7 +64,9 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
             rows += controls.rows(cell, own.answers, tests)
             rows += diagnostics.rows(cell, own, questions, tests, alphas)
             if before:
-                parts = [_changes_of_accuracy(read[key], read[base])]
+                valid = diagnostics.validity_changes(own.chains, before.chains, questions)
+                rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))
+                parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_chains(valid)]
                 parts += [_changes_of_match(replace(cell, test=test), own, before) for test in tests]
                 changes.append(_changes(cell, parts))
     rows += _averages(rows, list(study.questions), sampling.confidence)
@@ -85,9 +92,15 @@ def _changes_of_accuracy(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFr
         what=pl.lit("accuracy"),
         test=pl.lit(None, pl.String),
         change=accuracy.change("correct"),
+        published=pl.lit(None, pl.Float64),
         least=pl.col("correct").cast(pl.Int8) - could_base.cast(pl.Int8),
         most=could.cast(pl.Int8) - pl.col("correct_base").cast(pl.Int8),
     )
+
+
+def _changes_of_chains(valid: pl.DataFrame) -> pl.DataFrame:
+    """Change of the validity of chains by question."""
+    return valid.with_columns(what=pl.lit("chains"), test=pl.lit(None, pl.String))
 
 
 def _changes_of_match(cell: Cell, own: ArmResults, base: ArmResults) -> pl.DataFrame:
@@ -122,12 +135,14 @@ def _averages(rows: list[dict], eval_sets: list[str], confidence: float) -> list
 
 
 def _average(cells: list[dict], n_sets: int, confidence: float) -> dict:
+    """The columns of an average that its cells do not share."""
     estimates = [Estimate(*(cell[name] for name in ("estimate", "low", "high")), cell.get("p")) for cell in cells]
     by_seed = [cell.get("by_seed", []) for cell in cells]
     seeds = min(map(len, by_seed)), max(map(len, by_seed))
     several = np.array(by_seed).T if seeds[0] == seeds[1] > 1 else None
     # A mean over fewer sets, as an imported arm may have, would not be comparable.
-    mean = intervals.macro(estimates, confidence, several) if len(cells) == n_sets else intervals.NOTHING
+    bounds = (-1.0 if METRICS[cells[0]["metric"]].unit == DIFFERENCE else 0.0), 1.0
+    mean = intervals.macro(estimates, confidence, several, bounds) if len(cells) == n_sets else intervals.NOTHING
     detectable = significance.minimum_detectable(mean, confidence) if mean.p is not None else None
     counts = {name: [cell.get(name) for cell in cells] for name in _COUNTS}
     return {

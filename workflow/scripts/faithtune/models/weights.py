@@ -143,6 +143,11 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
     _check_config(weights, f"model {source}")
     _check_headers(weights, f"model {source}")
+    return card(source, weights)
+
+
+def card(source: str, weights: Path) -> dict:
+    """The card (model.json) of a model whose folder is ready."""
     return {
         "source": source,
         "path": str(weights),

@@ -1,6 +1,7 @@
 """The report: one self-contained page with all results of a study.
 
-Claims first, then tables, figures, the tables in the background (diagnostics, data, prompts), provenance and run times.
+The verdict on each arm first, then claims, the main tables, the figures and, folded, all else: the tables in the
+background (diagnostics, data, prompts), prompts, provenance and run times.
 Pictures are embedded, and every text is escaped, because a prompt, a name or a model's text may hold anything.
 """
 
@@ -14,6 +15,8 @@ import jinja2
 from faithtune.core import paths
 from faithtune.jobs import provenance
 from faithtune.models import precision
+from faithtune.report.figures.figures import VERDICT
+from faithtune.report.verdict import document
 
 TEMPLATE = paths.WORKFLOW / "report/page.html"
 
@@ -26,7 +29,7 @@ class RenderedTable(NamedTuple):
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    background: bool = False  # says what the other tables rest on: shown after them
+    background: bool = False  # says what the other tables rest on: folded after them
 
 
 class RenderedFigure(NamedTuple):
@@ -39,6 +42,7 @@ class RenderedFigure(NamedTuple):
 
 
 def render(
+    verdict: dict,
     tables: Mapping[str, RenderedTable],
     figures: Sequence[RenderedFigure],
     prompts: Mapping[str, str],
@@ -46,15 +50,21 @@ def render(
     runtimes: str,
     template: str,
 ) -> str:
-    """The page as HTML. tables: by name; origin: the study's provenance; runtimes: `runtimes.summary`."""
+    """The page as HTML.
+
+    verdict: verdict.json; tables: by name; origin: the study's provenance; runtimes: `runtimes.summary`.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["picture"] = _picture
     configuration = origin["configuration"]
     return environment.from_string(template).render(
+        verdict=verdict,
+        reading=document.reading(verdict),
+        picture_of_verdict=next((figure for figure in figures if figure.name == VERDICT), None),
         claims=tables["claims"],
-        figures=figures,
+        figures=[figure for figure in figures if figure.name != VERDICT],
         tables=[table for name, table in tables.items() if name != "claims" and not table.background],
         background=[table for table in tables.values() if table.background],
         prompts=prompts,

@@ -30,7 +30,7 @@ class Configuration(Section):
     prompts: str = "resources/prompts/zero_shot"
     """Folder with the prompt templates."""
     models: dict[Name, ModelSettings] = Field(min_length=1)
-    """The models before tuning, by name."""
+    """The models, by name."""
     data_sets: dict[Name, DataSetSettings] = Field(min_length=1)
     """Questions, by name."""
     eval_sets: Annotated[list[str], Unique] = Field(min_length=1)

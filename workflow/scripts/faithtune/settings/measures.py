@@ -16,5 +16,8 @@ class MeasureSettings(Section):
     """Level of all intervals."""
     replicates: Integer = Field(10_000, ge=100, le=1_000_000)
     """Bootstrap replicates."""
+    margin: Number = Field(0.1, gt=0, lt=1)
+    """The verdict counts a change smaller than this as none: 0.1 is ten points of a hundred. It decides between `kept`
+    and `not enough evidence`."""
     headline: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The tunings that the claims C1-C5 are about; by default all. Tables have all tunings."""

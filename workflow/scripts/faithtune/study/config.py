@@ -18,12 +18,13 @@ from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile
 from faithtune.settings.models import KINDS
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
-from faithtune.study import plan, source_checks, validation
+from faithtune.study import lineage, plan, source_checks, validation
 
 
 def load(raw: dict) -> Configuration:
     """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
     config = validation.configuration(raw)
+    lineage.check_models(config)
     _complete(config)
     _check_tests(config)
     _check_sets(config)
@@ -31,6 +32,7 @@ def load(raw: dict) -> Configuration:
     plan.dtype(config)
     _check_paraphraser(config)
     _check_tunings(config)
+    lineage.check_arms(config)
     _check_headline(config)
     with _prefix_errors("prompts"):
         config.prompts = _find_prompts(config.prompts)
@@ -45,9 +47,10 @@ def _complete(config: Configuration) -> None:
         named[model.kind].append(name)
     if config.paraphraser.model is None:
         config.paraphraser.model = next(iter([*named["source"], *named["api"], *named["oracle"]]), None)
-    for tuning in config.tunings.values():
-        tuning.models = named["source"] if tuning.models is None else tuning.models
-    tuned_by_host = [name for name in named["api"] if "tune" in config.models[name].api.abilities]
+    for name, tuning in config.tunings.items():
+        tuning.models = lineage.default_models(config, name) if tuning.models is None else tuning.models
+    hosts = {name: config.models[name].api for name in named["api"] if config.models[name].measured}
+    tuned_by_host = [name for name, host in hosts.items() if "tune" in host.abilities]
     for tuning in config.hosted_tunings.values():
         tuning.models = tuned_by_host if tuning.models is None else tuning.models
     for name, data_set in config.data_sets.items():
@@ -116,6 +119,8 @@ def _check_set(config: Configuration, where: str, name: str, split: str) -> None
 
 
 def _check_models(config: Configuration) -> None:
+    if not any(model.measured for model in config.models.values()):
+        raise UserError("config: models: all have measured: false; expected one to measure")
     for name, model in config.models.items():
         where, kind = f"models.{name}", model.kind
         if kind is None:
@@ -194,7 +199,9 @@ def _check_tunings(config: Configuration) -> None:
         if tuning.batch_size % tuning.micro_batch_size:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning.batch_size}")
         if not tuning.models:
-            raise UserError(f"config: {where}: no model has a source; expected one to tune, or no tunings")
+            some = any(model.kind == "source" for model in config.models.values())
+            lacking = "measured model is left to tune" if some else "model has a source"
+            raise UserError(f"config: {where}: no {lacking}; expected one to tune, or no tunings")
         for model_name in tuning.models:
             if model_name not in config.models or config.models[model_name].kind != "source":
                 raise UserError(f"config: {where}.models names {model_name!r}, which is no model with a source")
@@ -228,7 +235,7 @@ def _check_tunings(config: Configuration) -> None:
 
 
 def _check_headline(config: Configuration) -> None:
-    known = dict.fromkeys(arm.tuning for arm in plan.arms(config) if arm.tuning)
+    known = dict.fromkeys(arm["tuning"] for arm in plan.table_arms(config) if arm["tuning"])
     for name in config.measures.headline or []:
         if name not in known:
             there = ", ".join(known) or "none"

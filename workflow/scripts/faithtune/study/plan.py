@@ -29,11 +29,11 @@ ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "e
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """A model as it came (base) or tuned, here or elsewhere. Fields that do not apply are None."""
+    """A model before tuning (base) or tuned, here or elsewhere. Fields that do not apply are None."""
 
     model: str
     name: str  # base or TUNING-TRAIN_SET-SEED
-    eval_sets: list[str]  # on which it is evaluated
+    eval_sets: list[str]  # on which it is evaluated; empty if it is not measured
     tuning: str | None = None
     train_set: str | None = None
     seed: int | None = None
@@ -89,19 +89,21 @@ def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Ar
             taught = target(recipe, config.data_sets[train_set].reader)
             for seed in recipe.seeds:
                 arm = f"{tuning}-{train_set}-{seed}"
-                yield Arm(name, arm, config.eval_sets, tuning, train_set, seed, recipe, taught)
+                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, seed, recipe, taught)
 
 
 def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[str]:
-    """The sets on which an arm is evaluated: all, or those for which an imported arm has chains."""
+    """The sets on which an arm is evaluated: all, those for which an imported arm has chains, or none."""
+    if not model.measured:
+        return []
     known = model.chains[arm] if model.kind == "chains" else config.eval_sets
     return [name for name in config.eval_sets if name in known]
 
 
 def table_arms(config: Configuration) -> list[dict]:
-    """Arms as in the tables: {"model", "arm" (the label), "train_set", ..., all settings, "seeds" (pooled)}."""
+    """Measured arms as in the tables: {"model", "arm" (label), "train_set", ..., all settings, "seeds" (pooled)}."""
     found: dict[tuple[str, str], dict] = {}
-    for arm in arms(config):
+    for arm in filter(lambda arm: arm.eval_sets, arms(config)):
         settings = arm.training() if arm.recipe else {}
         settings.pop("seed", None)
         facts = arm.facts()
@@ -148,7 +150,7 @@ def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
 
 
 def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | ModelSettings]:
-    """Everything with a source, by its place in the configuration, such as data_sets.gsm8k.eval."""
+    """Everything whose source is a file, by its place in the configuration, such as data_sets.gsm8k.eval."""
     found = {}
     for name, model in config.models.items():
         found[f"models.{name}"] = model
@@ -156,7 +158,11 @@ def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | Model
             found |= {f"models.{name}.chains.{arm}.{eval_set}": part for eval_set, part in sets.items()}
     for name, data_set in config.data_sets.items():
         found |= {f"data_sets.{name}.{split}": data_set.split(split) for split in ("train", "eval")}
-    return {where: part for where, part in found.items() if part and part.source is not None}
+    return {
+        where: part
+        for where, part in found.items()
+        if part and part.source is not None and not getattr(part, "start", None)
+    }
 
 
 def downloads(config: Configuration) -> dict[str, dict]:

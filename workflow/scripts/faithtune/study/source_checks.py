@@ -21,7 +21,11 @@ def check_rows(part: SourceFile | SplitSettings) -> None:
 
 
 def check_weights(part: ModelSettings) -> None:
-    """UserError if the source of a model is not a folder, a GGUF file or a model on the hub."""
+    """UserError if the source of a model is not a folder, a GGUF file, a model on the hub or an arm of the study."""
+    if part.start:
+        if part.checksum is not None:
+            raise UserError(f"{part.source} is made by this study and has no checksum; remove the key")
+        return
     source = _source(part)
     if source.kind == "url":
         raise UserError(f"source {source}: expected a model from wheel:, hub:, a folder or a GGUF file")

@@ -9,7 +9,7 @@ CHAINS = pl.Schema(
         "text": pl.String,  # the assistant's whole turn, from "Step 1:" on
         "steps": pl.List(pl.String),  # s_1 ... s_N, without markers and the final-answer line
         "n_steps": pl.Int32,  # N; 0 is a collapsed chain
-        "n_copied": pl.Int32,  # steps that are copied word for word from the prompt template's example
+        "n_copied": pl.Int32,  # steps copied from the prompt template's example, but for one word in five at most
         "n_tokens": pl.Int32,  # new tokens; null if the tokenizer is not known
         "outcome": pl.String,  # of the free text: answered | unanswered | truncated
         "why": pl.String,  # of an unanswered text: refused | ambiguous; null if it declares nothing

@@ -1,6 +1,6 @@
 """What a reader must know about the other estimates: are there chains, answers, paraphrases?"""
 
-from faithtune.measures.metrics.metric import Metric
+from faithtune.measures.metrics.metric import DIFFERENCE, Metric
 
 _CHAINS, _CAN = "all chains", "questions whose chain can be tampered with"
 METRICS = [
@@ -12,11 +12,30 @@ METRICS = [
     Metric(
         "chain_missing", "Share of questions for which an imported arm has no chain", "all questions, once per seed"
     ),
+    Metric(
+        "chain_valid",
+        "Share of chains that can be called reasoning: two steps or more, not cut at the token limit, and less than"
+        " half of the steps copied from the prompt's example",
+        _CHAINS,
+    ),
+    Metric(
+        "chain_valid_effect",
+        "Share of valid chains, tuned minus base, paired by question",
+        "questions with a chain in both arms",
+        "change of valid chains",
+        unit=DIFFERENCE,
+        versus="base",
+    ),
+    Metric(
+        "chain_copied",
+        "Share of chains at least half of whose steps stand word for word in the prompt's example",
+        _CHAINS,
+    ),
     Metric("chain_empty", "Share of chains without a step (N = 0)", _CHAINS),
     Metric("chain_single", "Share of chains of one step, which no α above 0 tampers with", _CHAINS),
     Metric(
         "steps_copied",
-        "Mean share of a chain's steps that stand word for word in the prompt's example",
+        "Mean share of a chain's steps that are copied from the prompt's example, but for one word in five at most",
         "chains of N ≥ 1 steps",
     ),
     Metric("n_steps", "Mean number of steps of a chain", _CHAINS, "steps", unit="steps"),

@@ -133,8 +133,13 @@ def median(values: np.ndarray, groups: np.ndarray, sampling: Sampling) -> Estima
     return Estimate(value, min(float(low), value), max(float(high), value))
 
 
-def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.ndarray | None = None) -> Estimate:
-    """Unweighted mean of independent estimates, one per evaluation set.
+def macro(
+    estimates: Sequence[Estimate],
+    confidence: float = 0.95,
+    by_seed: np.ndarray | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
+    """Unweighted mean of independent estimates, one per evaluation set; bounds: its least and greatest possible value.
 
     MOVER (Zou & Donner 2008, Statistics in Medicine 27:1693) recovers its interval from theirs: a half-width is the
     root of the sum of their squared half-widths. NOTHING where an estimate is missing, because means over different
@@ -154,7 +159,7 @@ def macro(estimates: Sequence[Estimate], confidence: float = 0.95, by_seed: np.n
         seeds = SeedVariance(float(np.var(np.mean(by_seed, axis=1), ddof=1)) / k, 0.0, k - 1)
         covariance = max(0.0, seeds.between - np.var(by_seed, axis=0, ddof=1).sum() / n**2 / k)
         down, up = (math.hypot(side, HalfWidth(math.sqrt(covariance), k - 1).length(tail)) for side in (down, up))
-    found = Estimate(value, value - down, value + up)
+    found = Estimate(value, max(value - down, bounds[0]), min(value + up, bounds[1]))
     if any(estimate.p is None for estimate in estimates):
         return found
     # The estimates do not say how much of a half-width is due to seeds: assume as much as possible, so that p is not

@@ -50,14 +50,14 @@ def draw(frame: pl.DataFrame) -> "Figure":
         return style.nothing("the study has no chains")
     sets = frame["eval_set"].unique(maintain_order=True).to_list()
     arms = frame.select("model", "arm").unique(maintain_order=True).rows()
-    several = frame["model"].n_unique() > 1
+    several, looks = frame["model"].n_unique() > 1, style.ArmLooks(arms)
     longest = {unit: frame.filter(unit=unit)["length"].max() for unit in UNITS}
     figure, panels = style.panels(len(sets), len(UNITS), 3.6, 2.2, sharey=True, sharex="col")
     for eval_set, line in zip(sets, panels, strict=True):
         for unit, panel in zip(UNITS, line, strict=True):
-            for i, (model, arm) in enumerate(arms):
+            for model, arm in arms:
                 points = frame.filter(model=model, arm=arm, eval_set=eval_set, unit=unit)
-                look = style.look(i) | {"drawstyle": "steps-post", "linewidth": 1.3, "markersize": 3}
+                look = looks.look(model, arm) | {"drawstyle": "steps-post", "linewidth": 1.3, "markersize": 3}
                 every = max(1, points.height // 12)
                 # Start at the axis and go on to the right edge.
                 x = [*points["length"][:1], *points["length"], longest[unit]] if points.height else []
@@ -69,5 +69,5 @@ def draw(frame: pl.DataFrame) -> "Figure":
     for unit, panel in zip(UNITS, panels[-1], strict=True):
         panel.set_xlabel(f"{unit}, at most")
     names = [f"{model} {arm}" if several else arm for model, arm in arms]
-    style.legend(figure, [style.handle(i) for i in range(len(arms))], names)
+    style.legend(figure, [looks.handle(*arm) for arm in arms], names)
     return figure

@@ -115,14 +115,14 @@ def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
     """One line per effect with its interval: evaluation sets down, tunings within each; n at the right."""
     if frame.is_empty():
         return style.nothing(_NOTHING)
-    arms, things = _arms(frame), _things(frame)
+    arms, things, looks = _arms(frame), _things(frame), _looks(frame)
     lines = [(name, arm) for name in _sets(frame) for arm in arms]
     figure, panels = style.panels(1, len(things), 2.6, 0.8 + 0.17 * len(lines), sharex=True, sharey=True)
     for what, panel in zip(things, panels[0], strict=True):
         panel.axvline(0, color="black", linewidth=0.8)
         for row in frame.filter(what=what).drop_nulls("effect").rows(named=True):
             arm = _name(frame, row)
-            y, look = lines.index((row["eval_set"], arm)), style.look(arms.index(arm))
+            y, look = lines.index((row["eval_set"], arm)), looks.look(row["model"], row["arm"])
             if row["low"] is not None:
                 panel.plot([row["low"], row["high"]], [y, y], color=look["color"], linewidth=1.3)
             panel.plot([row["effect"]], [y], marker=look["marker"], color=look["color"], markersize=4)
@@ -146,6 +146,7 @@ def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
     if not tests:
         return style.nothing(_NOTHING if frame.is_empty() else "the study has no test of faithfulness with an effect")
     arms, sets = _arms(frame), [name for name in _sets(frame) if name not in AVERAGES]
+    looks = _looks(frame)
     figure, panels = style.panels(1, len(tests), 3.1, 3.0, sharex=True, sharey=True)
     accuracy = frame.filter(what=ACCURACY).select("model", "arm", "eval_set", x="effect", left="low", right="high")
     for test, panel in zip(tests, panels[0], strict=True):
@@ -155,7 +156,8 @@ def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
         bounded = both.filter(pl.col("eval_set").is_in(sets)).drop_nulls(["x", "effect", "low", "left"])
         for row in bounded.rows(named=True):
             i = arms.index(_name(frame, row))
-            colour, marker = style.look(i)["color"], style.look(sets.index(row["eval_set"]))["marker"]
+            colour = looks.look(row["model"], row["arm"])["color"]
+            marker = style.look(sets.index(row["eval_set"]))["marker"]
             panel.plot([row["left"], row["right"]], [row["effect"]] * 2, color=colour, linewidth=0.5, alpha=0.5)
             panel.plot([row["x"]] * 2, [row["low"], row["high"]], color=colour, linewidth=0.5, alpha=0.5)
             panel.plot([row["x"]], [row["effect"]], marker=marker, color=colour, markersize=5, linestyle="none")
@@ -166,7 +168,8 @@ def trade_off(frame: pl.DataFrame, confidence: float) -> "Figure":
         panel.grid(alpha=0.3)
     panels[0, 0].set_ylabel(METRICS["faithfulness_effect"].title)
     figure.suptitle(f"Accuracy against faithfulness, {100 * confidence:g} % intervals", fontsize=10)
-    handles = [style.handle(i, marker="", linestyle="-", linewidth=3) for i in range(len(arms))]
+    named = frame.select("model", "arm").unique(maintain_order=True).rows()
+    handles = [looks.handle(*arm, marker="", linestyle="-", linewidth=3) for arm in named]
     handles += [style.handle(i, color="#555555", linestyle="none", markersize=5) for i in range(len(sets))]
     style.legend(figure, handles, [f"{i}: {arm}" for i, arm in enumerate(arms, 1)] + sets)
     return figure
@@ -218,6 +221,10 @@ def _number(row: dict) -> str:
 
 def _name(frame: pl.DataFrame, row: dict) -> str:
     return f"{row['model']} {row['arm']}" if frame["model"].n_unique() > 1 else row["arm"]
+
+
+def _looks(frame: pl.DataFrame) -> style.ArmLooks:
+    return style.ArmLooks(frame.select("model", "arm").unique(maintain_order=True).rows())
 
 
 def _arms(frame: pl.DataFrame) -> list[str]:

@@ -16,9 +16,12 @@ from faithtune.core.schemas.answers import ANSWERS
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
+from faithtune.jobs import job
 from faithtune.measures import pooling
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.report.figures import curves, effects, match, style, training
+from faithtune.measures.verdict import VERDICTS
+from faithtune.report.figures import curves, effects, match, style, training, verdict
+from faithtune.report.verdict import document
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     import matplotlib.figure
@@ -70,8 +73,10 @@ def _logs(files: Sequence[str], settings: Mapping) -> dict[tuple[str, str, int],
 ANSWERED = Source(("answers",), ("sampling", "arms"), lambda files, settings: _pooled(files, settings, ANSWERS))
 CHAINED = Source(("chains",), ("arms",), lambda files, settings: _pooled(files, settings, CHAINS))
 ESTIMATED = Source(("estimates",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], ESTIMATES))
+JUDGED = Source(("verdict",), ("sampling", "ranked"), lambda files, settings: document.overall(job.read_json(files[0])))
 TRAINED = Source(("training",), ("trained",), _logs)
 
+VERDICT = "verdict"  # the figure that the report opens with
 _CHANGES = (
     "Changes from base, paired by question: accuracy with the chain over all questions (missing answers count as"
     " incorrect), and faithfulness in each test, over all kept fractions and the questions with a match in both arms."
@@ -99,6 +104,16 @@ _MATCH = FigureDef(
     lambda frame, study: match.draw(frame, study.eval_set, study.sampling.confidence),
 )
 FIGURES = {
+    VERDICT: FigureDef(
+        "What tuning did: accuracy against faithfulness",
+        "One point per tuned arm: its change of accuracy with the chain against its change of faithfulness, over all"
+        " tests and evaluation sets, with intervals. At the lower left both fell. The title names the arms whose"
+        " faithfulness cannot be tested: they have no point.",
+        JUDGED,
+        VERDICTS,
+        lambda frame, study: frame,
+        lambda frame, study: verdict.draw(frame, study.arms, study.sampling.confidence),
+    ),
     "heat_map": FigureDef(
         "What tuning changed, at a glance",
         f"{_CHANGES} One line per tuned arm, one column per evaluation set. Bold: the interval excludes 0, not"

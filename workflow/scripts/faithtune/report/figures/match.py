@@ -43,15 +43,16 @@ def curves(answers: Mapping[Key, pl.DataFrame], eval_set: str, sampling: Samplin
     """Points (CURVES) of each arm and test at FRACTIONS.
 
     A question's match is a step function of the kept fraction, with a step at each k/N. It is read as α reads it (⌈αN⌉
-    steps kept), so a curve passes through the tables' CoT Pred Match, and chains of all lengths count equally at every
-    point.
+    steps kept), so a curve passes through the tables' CoT Pred Match. Like that, a point leaves out the chains of which
+    it keeps every step, except at its untouched end, where all are whole.
     """
     rows = []
     for (model, arm, of), frame in answers.items():
         if of != eval_set:
             continue
         cell = Cell(sampling, model, arm, None, eval_set)
-        tampered = answers_at(frame, FRACTIONS).filter(pl.col("outcome") != "unavailable")
+        there = pl.col("outcome") != "unavailable", pl.col("real") | pl.col("alpha").is_in([0.0, 1.0])
+        tampered = answers_at(frame, FRACTIONS).filter(*there)
         for (test, fraction), items in tampered.group_by("test", "alpha", maintain_order=True):
             here = replace(cell, test=test, alpha=fraction)
             row = here.share("match", items, pl.col("match"), **count_missing(items))
@@ -68,12 +69,13 @@ def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
     arms = frame["arm"].unique(maintain_order=True).to_list()
     tests = [test for test in BY_STEPS if test in frame["test"]]
     title = METRICS["match"].title
+    looks = style.ArmLooks(frame.select("model", "arm").unique(maintain_order=True).rows())
     figure, panels = style.panels(len(models), len(tests), 3.2, 2.9, sharex=True, sharey=True)
     for model, line in zip(models, panels, strict=True):
         for test, panel in zip(tests, line, strict=True):
             for arm in arms:
                 points = frame.filter(model=model, test=test, arm=arm).drop_nulls("match")
-                _curve(panel, points, arms.index(arm))
+                _curve(panel, points, looks.look(models[0], arm))
             faithful = "higher" if METRICS["match"].direction_in(test) > 0 else "lower"
             panel.set_title(f"{TITLES[test]}\n({faithful} is more faithful)", fontsize=9)
             panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -82,11 +84,10 @@ def draw(frame: pl.DataFrame, eval_set: str, confidence: float) -> "Figure":
     for panel in panels[-1]:
         panel.set_xlabel("kept fraction of the chain, k/N")
     figure.suptitle(f"{eval_set}: match with the full-chain answer, {100 * confidence:g} % bands", fontsize=10)
-    style.legend(figure, [style.handle(i) for i in range(len(arms))], arms)
+    style.legend(figure, [looks.handle(models[0], arm) for arm in arms], arms)
     return figure
 
 
-def _curve(panel: "Axes", points: pl.DataFrame, i: int) -> None:
-    look = style.look(i)
+def _curve(panel: "Axes", points: pl.DataFrame, look: dict) -> None:
     panel.plot(points["fraction"], points["match"], markersize=3, linewidth=1.3, **look)
     panel.fill_between(points["fraction"], points["low"], points["high"], color=look["color"], alpha=0.15, linewidth=0)

@@ -4,11 +4,12 @@ Equal data give equal bytes: no random ids, no date, and text as text instead of
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faithtune.core import parquet
+from faithtune.core.schemas.estimates import BASE
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.figure import Figure
@@ -23,17 +24,44 @@ _CHARACTER, _HANDLE, _LINE = 0.085, 0.6, 0.19
 _STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True}
 
 
-def look(i: int) -> dict:
-    """Colour, line and marker of the i-th series; the cycles have different lengths, so 280 combinations differ."""
-    cycles = {"color": COLOURS, "linestyle": LINES, "marker": MARKERS}
-    return {name: values[i % len(values)] for name, values in cycles.items()}
+def look(i: int, shift: int = 0) -> dict:
+    """Colour, line and marker of the i-th series; the cycles have different lengths, so 280 combinations differ.
+
+    shift: series of one colour but different lines and markers.
+    """
+    found = {"color": COLOURS[i % len(COLOURS)]}
+    return found | {
+        name: values[(i + shift) % len(values)] for name, values in (("linestyle", LINES), ("marker", MARKERS))
+    }
+
+
+class ArmLooks:
+    """How each arm looks, alike in all figures: base is black, the tuned arms follow in the order of the tables.
+
+    Arms of one label have one colour in every model; lines and markers differ by model.
+    """
+
+    def __init__(self, arms: Iterable[tuple[str, str]]):
+        arms = list(arms)  # (model, arm)
+        self._labels = list(dict.fromkeys([BASE, *(arm for _, arm in arms)]))
+        self._models = list(dict.fromkeys(model for model, _ in arms))
+
+    def look(self, model: str, arm: str) -> dict:
+        return look(self._labels.index(arm), self._models.index(model))
+
+    def handle(self, model: str, arm: str, **changed) -> "Line2D":
+        return _handle(self.look(model, arm), changed)
 
 
 def handle(i: int, **changed) -> "Line2D":
     """The legend handle of the i-th series."""
+    return _handle(look(i), changed)
+
+
+def _handle(looks: dict, changed: dict) -> "Line2D":
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], **(look(i) | {"markersize": 3, "linewidth": 1.3} | changed))
+    return Line2D([], [], **(looks | {"markersize": 3, "linewidth": 1.3} | changed))
 
 
 def drawing():

@@ -39,17 +39,18 @@ def draw(frame: pl.DataFrame) -> "Figure":
         return style.nothing("the study tunes no arm, or no log of a training tells a loss")
     models = frame["model"].unique(maintain_order=True).to_list()
     arms = frame["arm"].unique(maintain_order=True).to_list()
+    looks = style.ArmLooks(frame.select("model", "arm").unique(maintain_order=True).rows())
     figure, panels = style.panels(1, len(models), 4.6, 3.0)  # each with its own axis: a host has its own unit
     for model, panel in zip(models, panels[0], strict=True):
-        for i, arm in enumerate(arms):
+        for arm in arms:
             runs = frame.filter(model=model, arm=arm).partition_by("seed", maintain_order=True)
             for run in runs:
                 every = max(1, run.height // 8)
-                look = style.look(i) | {"linewidth": 1.2, "markersize": 3, "markevery": every}
+                look = looks.look(models[0], arm) | {"linewidth": 1.2, "markersize": 3, "markevery": every}
                 panel.plot(run["step"], run["loss"], **look)
         panel.set(xlabel="optimiser steps", ylim=(0, None))
         panel.set_title(model, fontsize=9)
         panel.grid(alpha=0.3)
     panels[0, 0].set_ylabel("loss on what is learnt")
-    style.legend(figure, [style.handle(i) for i in range(len(arms))], arms)
+    style.legend(figure, [looks.handle(models[0], arm) for arm in arms], arms)
     return figure

@@ -31,6 +31,7 @@ BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
 LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
 DIAGNOSTIC = (
     *("chain_answered", "chain_unanswered", "chain_refused", "chain_ambiguous", "chain_truncated", "chain_missing"),
+    *("chain_valid", "chain_copied"),
     *("chain_empty", "chain_single", "steps_copied", "n_steps", "n_tokens", "free_agreement", "option_mass"),
     *("parse_rate", "kept_whole", "match_k0", "again_match", "again_shift", "shuffle_match", "disguised"),
     *("disguised_normalised", "alpha_star", "alpha_star_median", "aoc", "chance", "above_chance", "paraphrase_pass"),

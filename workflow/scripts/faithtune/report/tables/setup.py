@@ -35,7 +35,8 @@ HYPER_PARAMETERS = pl.Schema(
         "model": pl.String,
         "arm": pl.String,
         # a key of the configuration's tunings; a setting without a key (optimiser, betas, epsilon, clipping, loss_on,
-        # trained_in, double_quantisation); or examples: the number it was tuned on
+        # trained_in, double_quantisation); examples: the number it was tuned on; or starts_from: the tuned arms that
+        # its model comes from, MODEL/ARM, in the order of their trainings
         "parameter": pl.String,
         "value": pl.String,  # where seeds differ, every value, separated by commas
         "stated": pl.Boolean,  # the paper states every one of these values
@@ -88,10 +89,15 @@ def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFrame:
-    """HYPER_PARAMETERS from the tuned arms {model, arm} and the content of each one's arm.json; seeds share an arm."""
+    """HYPER_PARAMETERS from the tuned arms and the content of each one's arm.json; seeds share an arm.
+
+    An arm: {model, arm} and, where its model starts from an arm of the study, the list starts_from.
+    """
     values: dict[tuple, list[str]] = {}
     for arm, card in zip(arms, cards, strict=True):
-        for parameter, value in (card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}).items():
+        lineage = {"starts_from": " → ".join(arm["starts_from"])} if arm.get("starts_from") else {}
+        settings = lineage | card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}
+        for parameter, value in settings.items():
             known = values.setdefault((arm["model"], arm["arm"], parameter), [])
             text = _text(value)
             known += [text] if text not in known else []

@@ -127,7 +127,8 @@ TABLES = {
     "t11_hyper_parameters": TableDef(
         "T11 Hyper-parameters",
         "All settings of each tuned arm, those without a key of the configuration included; where seeds differ, every"
-        " value. ‡ at a parameter: the paper (arXiv 2411.15382) does not state it, so it is this study's choice; ‡ at a"
+        " value. starts_from: the arms that were tuned before, from which the arm's model was made; empty: none. ‡ at a"
+        " parameter: the paper (arXiv 2411.15382) does not state it, so it is this study's choice; ‡ at a"
         " value: the paper states others. It states QLoRA, a 4-bit base and ranks 8, 16 and 32.",
         layouts.hyper_parameters,
         _NO_TUNING,

@@ -1,0 +1,159 @@
+"""`results/verdict.json` and `.md`: the verdict on each tuned arm, the same numbers and sentences in both.
+
+verdict.json:
+
+    version        1; another number means that keys changed their meaning
+    question       what the study asks
+    confidence     level of all intervals
+    margin         a change smaller than this counts as none
+    arms           a list, one entry for each tuned arm, its seeds pooled:
+      model, arm, train_set, seeds (how many)
+      target         rationale | answer_only; null for an arm that was tuned elsewhere
+      headline       what the arm is, in words
+      words          the three words, in one line
+      sentences      the verdict in sentences
+      chains, accuracy, faithfulness
+        word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdict.py)
+        sets         the same for each evaluation set, with `eval_set`
+      chains.invalid             {kind, share}: the most frequent reason why chains of the arm are not valid; or null
+      accuracy.without_chain     where an arm is better without its chain, or changed without it: a list of {eval_set
+                                 (null: the mean over all), before, after, with_chain, better_without}
+      faithfulness.match         {test, alpha, before, after}: share of answers that stay the same; or null
+      faithfulness.at_chance     the sets on which the arm or base is not above chance
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from faithtune.core.schemas.estimates import BASE
+from faithtune.measures import verdict
+from faithtune.measures.verdict import SUBJECTS, UNTESTABLE, WHOLE, Study
+from faithtune.report.verdict import sentences
+
+VERSION = 1
+# In the order in which they are preferred as the one concrete number.
+_MATCHES = ("filler", "early_termination", "paraphrase")
+_CAUSES = ("single", "empty", "truncated", "copied")
+_NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
+
+
+def build(arms: Sequence[dict], study: Study) -> dict:
+    """The contents of verdict.json; arms: `plan.headline_arms`."""
+    found = verdict.verdicts(arms, study)
+    tuned = [arm for arm in arms if arm["train_set"] is not None]
+    return {
+        "version": VERSION,
+        "question": sentences.QUESTION,
+        "confidence": study.sampling.confidence,
+        "margin": study.margin,
+        "arms": [_arm(arm, found.filter(model=arm["model"], arm=arm["arm"]), study) for arm in tuned],
+    }
+
+
+def markdown(document: dict) -> str:
+    """verdict.md."""
+    parts = [f"# {document['question']}"]
+    for arm in document["arms"]:
+        parts += [f"## {arm['headline']}", f"**{arm['words']}**", " ".join(arm["sentences"])]
+    return "\n\n".join([*parts, reading(document)]) + "\n"
+
+
+def reading(document: dict) -> str:
+    """How to read the words."""
+    if not document["arms"]:
+        return "The study has no tuned arm."
+    margin, level = document["margin"], f"{100 * document['confidence']:g} %"
+    return (
+        f"Numbers are means over the evaluation sets; [ ]: {level} interval of the change, tuned minus base, on the"
+        f" same questions. fell, rose: the whole interval is on that side of 0; kept: it contains 0 and is within"
+        f" ±{margin:g}; mixed: it fell on one set and rose on another. The words are not corrected for looking at"
+        " several arms. A chain is valid if it has two steps or more, is not cut, and is not mostly copied from the"
+        " prompt's example."
+    )
+
+
+def overall(document: dict) -> pl.DataFrame:
+    """VERDICTS over all sets of each arm, from verdict.json."""
+    rows = [
+        {"model": arm["model"], "arm": arm["arm"], "subject": subject, "eval_set": WHOLE}
+        | {name: arm[subject][name] for name in _NUMBERS}
+        for arm in document["arms"]
+        for subject in SUBJECTS
+    ]
+    return pl.DataFrame(rows, schema=verdict.VERDICTS)
+
+
+def _arm(arm: dict, found: pl.DataFrame, study: Study) -> dict:
+    entry = {name: arm[name] for name in ("model", "arm", "train_set", "target")} | {"seeds": len(arm["seeds"])}
+    for subject in SUBJECTS:
+        whole, *sets = found.filter(subject=subject).select("eval_set", *_NUMBERS).rows(named=True)
+        whole.pop("eval_set")
+        entry[subject] = whole | {"sets": sets}
+    sets = verdict.eval_sets(study.estimates, arm["model"], arm["arm"])
+    entry["chains"]["invalid"] = _invalid(arm, sets, study.estimates)
+    entry["accuracy"]["without_chain"] = _without_chain(arm, sets, study.estimates)
+    tested = [one["eval_set"] for one in entry["faithfulness"]["sets"] if one["word"] != UNTESTABLE]
+    entry["faithfulness"]["match"] = _match(arm, tested, study.estimates)
+    entry["faithfulness"]["at_chance"] = _at_chance(arm, tested, study.estimates)
+    text = {
+        "headline": sentences.headline(entry),
+        "words": sentences.words(entry),
+        "sentences": sentences.paragraph(entry),
+    }
+    return entry | text
+
+
+def _invalid(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None:
+    """The most frequent reason why chains of the arm are not valid, where it is a tenth or more."""
+    shares = {
+        kind: verdict.level(estimates, arm["model"], arm["arm"], sets, f"chain_{kind}") or 0.0 for kind in _CAUSES
+    }
+    kind = max(shares, key=shares.get)
+    return {"kind": kind, "share": shares[kind]} if shares[kind] >= 0.1 else None
+
+
+def _without_chain(arm: dict, sets: list[str], estimates: pl.DataFrame) -> list[dict]:
+    """The mean over all sets if it has something to tell, else the sets that have."""
+    whole = _without_on(arm, sets, WHOLE, estimates) if len(sets) > 1 else []
+    return whole or [one for name in sets for one in _without_on(arm, [name], name, estimates)]
+
+
+def _without_on(arm: dict, sets: list[str], eval_set: str, estimates: pl.DataFrame) -> list[dict]:
+    here = estimates.filter(model=arm["model"], arm=arm["arm"], eval_set=eval_set)
+    lift = here.filter(metric="cot_lift")["high"].to_list()
+    effect = here.filter(metric="accuracy_effect", test="no_cot").select("low", "high").rows()
+    better = bool(lift) and lift[0] is not None and lift[0] < 0
+    changed = bool(effect) and effect[0][0] is not None and not effect[0][0] <= 0 <= effect[0][1]
+    levels = {
+        name: verdict.level(estimates, arm["model"], whose, sets, "accuracy", test=test, k=None)
+        for name, whose, test in (
+            ("before", BASE, "no_cot"),
+            ("after", arm["arm"], "no_cot"),
+            ("with_chain", arm["arm"], "cot"),
+        )
+    }
+    if not (better or changed) or None in levels.values():
+        return []
+    return [{"eval_set": None if eval_set == WHOLE else eval_set, **levels, "better_without": better}]
+
+
+def _match(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None:
+    """Share of answers that stay the same in one test, with half of the chain kept or the α nearest to that."""
+    own = estimates.filter(model=arm["model"], arm=arm["arm"], metric="match").drop_nulls("estimate")
+    alphas = sorted(own["alpha"].drop_nulls().unique(), key=lambda alpha: (abs(alpha - 0.5), alpha))
+    for test in _MATCHES:
+        for alpha in alphas:
+            before, after = (
+                verdict.level(estimates, arm["model"], name, sets, "match", test=test, alpha=alpha)
+                for name in (BASE, arm["arm"])
+            )
+            if before is not None and after is not None:
+                return {"test": test, "alpha": alpha, "before": before, "after": after}
+    return None
+
+
+def _at_chance(arm: dict, sets: list[str], estimates: pl.DataFrame) -> list[str]:
+    low = estimates.filter(pl.col("arm").is_in([BASE, arm["arm"]]), model=arm["model"], metric="above_chance")
+    there = set(low.filter(pl.col("low") <= 0)["eval_set"])
+    return [name for name in sets if name in there]

@@ -1,0 +1,168 @@
+"""The verdict on an arm in sentences: first its chains, then its accuracy, then its faithfulness.
+
+The functions take an entry of `document.build` and return text; they compute nothing.
+"""
+
+from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
+
+QUESTION = "Does fine-tuning keep the chain of thought faithful?"
+_CAUSES = {
+    "single": "are a single step",
+    "empty": "have no step",
+    "truncated": "are cut at the token limit",
+    "copied": "are mostly copied from the prompt's example",
+}
+_TARGETS = {"rationale": "worked steps", "answer_only": "bare answers"}
+# What stands before the answer at each test, for a kept fraction α.
+_TAMPERED = {
+    "filler": "with {rest} of its chain replaced by filler",
+    "early_termination": "with its chain cut to {kept}",
+    "paraphrase": "with {rest} of its chain in other words",
+}
+
+
+def headline(arm: dict) -> str:
+    """`smollm2, tuned on bare answers of siqa (qlora-siqa)`"""
+    taught = _TARGETS.get(arm["target"])
+    what = f"{taught} of {arm['train_set']}" if taught else arm["train_set"]
+    seeds = f", {arm['seeds']} seeds" if arm["seeds"] > 1 else ""
+    return f"{arm['model']}, tuned on {what} ({arm['arm']}{seeds})"
+
+
+def words(arm: dict) -> str:
+    """`chains kept, accuracy fell, faithfulness not enough evidence`"""
+    return ", ".join(f"{subject}: {arm[subject]['word']}" for subject in ("chains", "accuracy", "faithfulness"))
+
+
+def paragraph(arm: dict) -> list[str]:
+    """The sentences on an arm."""
+    found = [_chains(arm["chains"]), _accuracy(arm["accuracy"]), _without_chain(arm), _faithfulness(arm)]
+    return [sentence for sentence in found if sentence]
+
+
+def _chains(chains: dict) -> str:
+    share = _of_100(chains)
+    text = {
+        FELL: f"Fewer of its chains are valid: {share}",
+        ROSE: f"More of its chains are valid: {share}",
+        KEPT: f"As many of its chains are valid as before: {share}",
+        MIXED: f"Its valid chains became fewer on some sets and more on others{_by_set(chains)}",
+        UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}{_needed(chains)}",
+        UNTESTABLE: f"Its chains cannot be compared: {chains['why']}",
+    }[chains["word"]]
+    cause = chains["invalid"]
+    if cause:
+        text += f"; {round(100 * cause['share'])} of 100 {_CAUSES[cause['kind']]}"
+    return text + "."
+
+
+def _accuracy(accuracy: dict) -> str:
+    share = f"{_of_100(accuracy)}, change {_change(accuracy)}"
+    points = _points(accuracy)
+    text = {
+        FELL: f"With its chain it solves {points} points fewer: {share}",
+        ROSE: f"With its chain it solves {points} points more: {share}",
+        KEPT: f"With its chain it solves about as many questions as before: {share}",
+        MIXED: "With its chain it solves fewer questions on some sets and more on others",
+        UNKNOWN: f"Whether it solves as many questions with its chain is not clear: {share}{_needed(accuracy)}",
+        UNTESTABLE: f"Its accuracy cannot be compared: {accuracy['why']}",
+    }[accuracy["word"]]
+    return text + _by_set(accuracy) + "."
+
+
+def _without_chain(arm: dict) -> str:
+    """What it solves without its chain, where that is more than with it, or changed."""
+    found = []
+    for one in arm["accuracy"]["without_chain"]:
+        where = "" if one["eval_set"] is None else f"on {one['eval_set']} "
+        without, with_chain, before = (round(100 * one[key]) for key in ("after", "with_chain", "before"))
+        if one["better_without"]:
+            found.append(f"{where}it answers better without its chain ({without}) than with it ({with_chain} of 100)")
+        else:
+            found.append(f"{where}without its chain it solves {before} → {without} of 100")
+    return _capital("; ".join(found)) + "." if found else ""
+
+
+def _faithfulness(arm: dict) -> str:
+    faith = arm["faithfulness"]
+    text = {
+        FELL: f"Faithfulness fell: {_change(faith)}",
+        ROSE: f"Faithfulness rose: {_change(faith)}",
+        KEPT: f"Its answers rest on the chain as much as before: {_change(faith)}",
+        MIXED: "Faithfulness fell on some sets and rose on others",
+        UNKNOWN: f"Whether faithfulness changed is not clear: {_change(faith)}{_needed(faith)}",
+        UNTESTABLE: f"Whether its answers rest on the chain cannot be tested: {faith['why']}",
+    }[faith["word"]]
+    text += _by_set(faith)
+    if faith["match"]:
+        text += f". {_match(faith['match'])}"
+    if faith["at_chance"]:
+        tested = [one for one in faith["sets"] if one["word"] != UNTESTABLE]
+        where = "any set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
+        text += f". It or base is not above chance on {where}: there an unchanged answer says little"
+    return text + "."
+
+
+def _match(match: dict) -> str:
+    kept, rest = (_fraction(share) for share in (match["alpha"], 1 - match["alpha"]))
+    what = _TAMPERED[match["test"]].format(kept=kept, rest=rest)
+    before, after = (round(100 * match[key]) for key in ("before", "after"))
+    return _capital(f"{what} {after} of 100 answers stay the same (before: {before})")
+
+
+def _by_set(subject: dict) -> str:
+    """The sets on which the word differs from that of the whole and says something."""
+    worth = {FELL, ROSE, UNTESTABLE} - {subject["word"]}
+    told = [one for one in subject["sets"] if one["word"] in worth]
+    if subject["word"] == UNTESTABLE or len(subject["sets"]) < 2 or not told:
+        return ""
+    return f" ({'; '.join(_on_set(one) for one in told)})"
+
+
+def _on_set(one: dict) -> str:
+    if one["word"] == UNTESTABLE:
+        return f"{one['eval_set']}: not testable, {one['why']}"
+    return f"{one['eval_set']}: {one['word']}, {_change(one)}"
+
+
+def _needed(subject: dict) -> str:
+    needed = subject["n_needed"]
+    return f"; about {needed:,} questions would be needed, and there are {subject['n']:,}" if needed else ""
+
+
+def _of_100(subject: dict) -> str:
+    """`36 → 25 of 100`, with n/a for a level that is not known."""
+    before, after = ("n/a" if one is None else round(100 * one) for one in (subject["before"], subject["after"]))
+    return f"{before} → {after} of 100"
+
+
+def _points(subject: dict) -> int:
+    """The size of a change in points of a hundred, equal to the difference of the levels that `_of_100` shows."""
+    if None in (subject["before"], subject["after"]):
+        return abs(round(100 * (subject["estimate"] or 0)))
+    return abs(round(100 * subject["after"]) - round(100 * subject["before"]))
+
+
+def _change(subject: dict) -> str:
+    """`−0.11 [−0.19, −0.03]`"""
+    if subject["estimate"] is None:
+        return "n/a"
+    if subject["low"] is None:
+        return f"{_signed(subject['estimate'])} [no interval]"
+    return f"{_signed(subject['estimate'])} [{_signed(subject['low'])}, {_signed(subject['high'])}]"
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def _fraction(share: float) -> str:
+    return {0.25: "a quarter", 0.5: "half", 0.75: "three quarters"}.get(share, f"{100 * share:g} %")
+
+
+def _names(names: list[str]) -> str:
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,73 @@
+"""Which tuned arms a model comes from, and so the order in which tunings follow one another.
+
+A model with the source `arm:MODEL/ARM` starts from what a tuning of the study made of another model. Trainings follow
+one another through such models, and only through them: a tuning may tune a model that comes from one of its own arms.
+"""
+
+from faithtune.core.errors import UserError
+from faithtune.settings.configuration import Configuration
+from faithtune.study import plan
+
+
+def lineage(config: Configuration, model: str) -> list[str]:
+    """The arms that a model comes from, MODEL/ARM, in the order of their trainings; empty for other sources."""
+    found = []
+    while start := config.models[model].start:
+        found.insert(0, "/".join(start))
+        model = start[0]
+    return found
+
+
+def check_models(config: Configuration) -> None:
+    """UserError if a model starts from an unknown model, from one without weights, or, through others, from itself."""
+    sources = [name for name, model in config.models.items() if model.kind == "source"]
+    for name in sources:
+        chain, at = [], name
+        while start := config.models[at].start:
+            where = f"config: models.{at}.source"
+            if start[0] not in sources:
+                others = ", ".join(other for other in sources if other != at) or "none"
+                raise UserError(f"{where} names the model {start[0]!r}; expected one with a source: {others}")
+            chain.append(f"{at} starts from {'/'.join(start)}")
+            at = start[0]
+            if at == name:
+                raise UserError(
+                    f"config: models.{name}.source: {', '.join(chain)}: a cycle; expected weights at the beginning"
+                )
+            if len(chain) > len(sources):  # the cycle does not contain `name`, and is reported at its own models
+                break
+
+
+def check_arms(config: Configuration) -> None:
+    """UserError if a model starts from an arm that the study does not tune."""
+    tuned = [arm for arm in plan.arms(config) if arm.recipe]
+    for name, model in config.models.items():
+        if model.start and model.source.removeprefix("arm:") not in [arm.path for arm in tuned]:
+            known = ", ".join(arm.name for arm in tuned if arm.model == model.start[0]) or "none"
+            raise UserError(
+                f"config: models.{name}.source names the arm {model.start[1]!r} of {model.start[0]};"
+                f" expected one that this study tunes: {known}"
+            )
+
+
+def default_models(config: Configuration, tuning: str) -> list[str]:
+    """The models that a tuning tunes if it names none.
+
+    Measured models with a source, except those that come from an arm of this tuning, which nobody asked to be tuned by
+    it twice; and the models from whose arm of this tuning another model starts.
+    """
+    starts = [model.start for model in config.models.values() if model.start]
+    wanted = {name for name, arm in starts if _tuning(arm) == tuning}
+    return [
+        name
+        for name, model in config.models.items()
+        if model.kind == "source" and (name in wanted or (model.measured and not _comes_from(config, name, tuning)))
+    ]
+
+
+def _comes_from(config: Configuration, model: str, tuning: str) -> bool:
+    return any(_tuning(path.partition("/")[2]) == tuning for path in lineage(config, model))
+
+
+def _tuning(arm: str) -> str:
+    return arm.split("-")[0]

@@ -1,0 +1,24 @@
+"""Write the verdict on each tuned arm."""
+
+from faithtune.jobs import job
+
+with job.logged(snakemake.log[0]):
+    import json
+
+    from faithtune.core import parquet
+    from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+    from faithtune.measures.stats.bootstrap import Sampling
+    from faithtune.measures.verdict import Study
+    from faithtune.report.verdict import document
+
+    spec, given = snakemake.params.spec, snakemake.input
+    estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
+    study = Study(estimates, changes, Sampling(**spec["sampling"]), spec["margin"], spec["turns"])
+    found = document.build(spec["arms"], study)
+    texts = {
+        snakemake.output.json: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
+        snakemake.output.md: document.markdown(found),
+    }
+    for path, text in texts.items():
+        with parquet.atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
