@@ -10,7 +10,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.models import weights
     from faithtune.report import page
     from faithtune.report.figures import figures
-    from faithtune.report.tables import tables
+    from faithtune.report.tables import tables, texts
     from faithtune.report.tables.cells import TableContext
 
     spec, given = snakemake.params.spec, snakemake.input
@@ -22,10 +22,10 @@ with job.logged(snakemake.log[0]):
     def table(path):
         name = Path(path).stem
         rows = parquet.read(path, tables.table(name).schema)
-        frame = tables.readable(rows, name, study)
-        caption = tables.caption(rows, name, study)
-        what = tables.table(name)
-        return page.RenderedTable(name, what.title, caption, frame.columns, frame.rows(), what.background)
+        frame, what = tables.readable(rows, name, study), tables.table(name)
+        return page.RenderedTable(
+            name, what.title, texts.around(rows, frame, name, study), frame.columns, frame.rows(), what.part
+        )
 
     def figure(path):
         what = figures.figure(Path(path).stem)

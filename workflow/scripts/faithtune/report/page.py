@@ -1,7 +1,7 @@
 """The report: one self-contained page with all results of a study.
 
 The verdict on each arm first, then claims, the main tables, the figures and, folded, all else: the tables in the
-background (diagnostics, data, prompts), prompts, provenance and run times.
+background (diagnostics, data, prompts), supplements, prompts, provenance and run times.
 Pictures are embedded, and every text is escaped, because a prompt, a name or a model's text may hold anything.
 """
 
@@ -16,6 +16,9 @@ from faithtune.core import paths
 from faithtune.jobs import provenance
 from faithtune.models import precision
 from faithtune.report.figures.figures import VERDICT
+from faithtune.report.tables import tables
+from faithtune.report.tables.cells import SHORT
+from faithtune.report.tables.texts import Texts
 from faithtune.report.verdict import document
 
 TEMPLATE = paths.WORKFLOW / "report/page.html"
@@ -26,10 +29,10 @@ class RenderedTable(NamedTuple):
 
     name: str
     title: str
-    caption: str
+    texts: Texts
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    background: bool = False  # says what the other tables rest on: folded after them
+    part: str = tables.OTHER  # of tables.PARTS: background and supplements are folded after the others
 
 
 class RenderedFigure(NamedTuple):
@@ -43,7 +46,7 @@ class RenderedFigure(NamedTuple):
 
 def render(
     verdict: dict,
-    tables: Mapping[str, RenderedTable],
+    shown: Mapping[str, RenderedTable],
     figures: Sequence[RenderedFigure],
     prompts: Mapping[str, str],
     origin: dict,
@@ -52,21 +55,22 @@ def render(
 ) -> str:
     """The page as HTML.
 
-    verdict: verdict.json; tables: by name; origin: the study's provenance; runtimes: `runtimes.summary`.
+    verdict: verdict.json; shown: the tables by name; origin: the study's provenance; runtimes: `runtimes.summary`.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["picture"] = _picture
+    environment.filters |= {"picture": _picture, "bold": _bold}
     configuration = origin["configuration"]
     return environment.from_string(template).render(
         verdict=verdict,
         reading=document.reading(verdict),
         picture_of_verdict=next((figure for figure in figures if figure.name == VERDICT), None),
-        claims=tables["claims"],
+        claims=shown["claims"],
         figures=[figure for figure in figures if figure.name != VERDICT],
-        tables=[table for name, table in tables.items() if name != "claims" and not table.background],
-        background=[table for table in tables.values() if table.background],
+        tables=_parts(shown, tables.MAIN) + [table for table in _parts(shown, tables.OTHER) if table.name != "claims"],
+        background=_parts(shown, tables.BACKGROUND),
+        supplements=_parts(shown, tables.SUPPLEMENT),
         prompts=prompts,
         models=list(configuration["models"]),
         tunings=[*configuration["tunings"], *configuration["hosted_tunings"]],
@@ -76,6 +80,16 @@ def render(
         origin=json.dumps(origin, indent=2, ensure_ascii=False),
         runtimes=runtimes,
     )
+
+
+def _parts(shown: Mapping[str, RenderedTable], part: str) -> list[RenderedTable]:
+    return [table for table in shown.values() if table.part == part]
+
+
+def _bold(text: str) -> tuple[str, str] | None:
+    """The number of a main table's cell that is in bold, and the rest of the cell; None for other cells."""
+    found = SHORT.fullmatch(text)
+    return (found["number"], text[found.end("number") + len("**") :]) if found and found["bold"] else None
 
 
 def _picture(svg: str) -> str:

@@ -18,16 +18,23 @@ from faithtune.measures.cell import AVERAGES
 from faithtune.measures.metrics.registry import METRICS
 
 NOT_AVAILABLE = "n/a"
+_COUNTED = (
+    "n; u (unanswered) and t (truncated), which n includes for accuracy, its changes, match and parse_rate, and"
+    " excludes elsewhere"
+)
 READING = (
-    "A cell: estimate [{confidence:g} % interval]; n; u unanswered and t truncated, which n includes for accuracy,"
-    " its changes, match and parse_rate, and excludes elsewhere; parse: share of n that was answered, and in"
+    f"A cell: estimate [{{confidence:g}} % interval]; {_COUNTED}; parse: share of n that was answered, and in"
     " parentheses the least and greatest value that the estimate could have, whatever the missing answers would have"
-    " been; s tuning"
-    f" seeds, if several; {NOT_AVAILABLE}: no data to estimate it from; blank: not defined there."
+    f" been; s: tuning seeds pooled; {NOT_AVAILABLE}: no data to estimate it from; blank: not defined there."
+)
+COLUMNS = (
+    "interval: {confidence:g} %; bounds: the least and greatest value that the estimate could have, whatever the"
+    f" missing answers would have been; {_COUNTED}; parsed: share of n that was answered; {NOT_AVAILABLE}: no data to"
+    " estimate it from."
 )
 EFFECTS = (
-    "p: two-sided, not corrected; Holm: corrected over all changes of its kind in the study; mde: the effect that 80 %"
-    " power would find before Holm's correction."
+    "p: two-sided, not corrected; Holm: corrected over all changes of its kind (accuracy or match, on single sets or"
+    " averaged) that the study has; mde: the effect that 80 % power would find before Holm's correction."
 )
 OWN_SET = "*: the arm's own training set."
 AT_CHANCE = (
@@ -38,8 +45,13 @@ APART = (
     "‡: the answer was not forced after the arm's own open turn: imported chains declare it, and hosts with endpoint"
     " chat are sent the chain in a closed turn. Do not compare it with other models."
 )
+# The greatest possible value of a ratio, which its interval may pass by a little.
+_MOST = {"change_floored": 1.0}
 # A cell of a main table: number, marks, and its interval as ± or + -.
-SHORT = re.compile(r"(\*\*)?([+-]?\d\.\d\d)(?:\*\*)?(†?)(?: ± (\d?\.\d\d)| \+(\d?\.\d\d) -(\d?\.\d\d))?")
+SHORT = re.compile(
+    r"(?P<bold>\*\*)?(?P<number>[+-]?\d\.\d\d)(?(bold)\*\*)(?P<mark>†?)"
+    r"(?: ± (?P<both>\d?\.\d\d)| \+(?P<up>\d?\.\d\d) -(?P<down>\d?\.\d\d))?"
+)
 # Values of `test`: how the answer was asked for, or how the chain was tampered with before it.
 TITLES = {"no_cot": "w/o CoT", "cot": "w/ CoT", "free": "free text"} | {
     name: test.title for name, test in registry.TESTS.items()
@@ -152,11 +164,12 @@ def short(row: dict, bold: bool = False, mark: str = "") -> str:
     """A cell of a main table (SHORT). The ends are those of the interval in two digits."""
     if row["estimate"] is None:
         return NOT_AVAILABLE
-    value, low, high = (None if row[name] is None else round(100 * row[name]) for name in ("estimate", "low", "high"))
+    value = round(100 * row["estimate"])
     text = f"{value / 100:{METRICS[row['metric']].sign}.2f}"
     text = f"**{text}**{mark}" if bold else text + mark
-    if low is None or high is None:
+    if row["low"] is None:
         return text
+    low, high = (round(100 * end) for end in _ends(row))
     down, up = (f"{side / 100:.2f}".removeprefix("0") for side in (value - low, high - value))
     return f"{text} ± {up}" if up == down else f"{text} +{up} -{down}"
 
@@ -170,8 +183,13 @@ def interval(row: dict) -> str:
     """`[0.451, 0.588]`; "" without an interval."""
     if row["low"] is None:
         return ""
-    low, high = (number(row[end], METRICS[row["metric"]].sign) for end in ("low", "high"))
+    low, high = (number(end, METRICS[row["metric"]].sign) for end in _ends(row))
     return f"[{low}, {high}]"
+
+
+def _ends(row: dict) -> tuple[float, float]:
+    """The ends of the interval, the upper one within what the metric can be."""
+    return row["low"], min(row["high"], _MOST.get(row["metric"], row["high"]))
 
 
 def number(value: float, sign: str = "") -> str:
@@ -204,3 +222,8 @@ def pivot(cells: list[dict[str, str]], columns: list[str] | None = None) -> pl.D
     labels = [name for name in frame.columns if name not in ("column", "cell")]
     frame = frame.pivot(on="column", index=labels, values="cell", maintain_order=True).fill_null("")
     return frame if columns is None else frame.select(*labels, *(name for name in columns if name in frame.columns))
+
+
+def without_bold(text: str) -> str:
+    """A cell of a main table without its asterisks; any other text as it is."""
+    return text.replace("**", "") if SHORT.fullmatch(text) else text

@@ -48,7 +48,7 @@ def supplement(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     shown = CellText(selection, study)
     rows = selection.filter(~pl.col("metric").is_in(ENDS)).sort(
         *(place(name, selection[name].unique(maintain_order=True)) for name in ("model", "arm", "eval_set")),
-        place("test", [None, *TITLES]),
+        place("test", [*TITLES, None]),
         "alpha",
         place("metric", [*ACCURACY, *MATCH, *CHANGES]),
         nulls_last=True,

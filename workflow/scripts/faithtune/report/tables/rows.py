@@ -19,9 +19,10 @@ ACCURACY = (
 )
 # Of one test, at each α or over all of them.
 OF_TEST = (
-    *("match", "match_leak_free", "match_soft", "match_lenient", "change_floored", "match_k0", "faithfulness"),
-    *("match_effect", "match_effect_leak_free", "match_effect_same_length", "match_effect_soft"),
-    *("match_effect_lenient", "faithfulness_effect", "parse_rate", "unavailable"),
+    *("match", "match_published", "match_leak_free", "match_soft", "match_lenient", "change_floored", "match_k0"),
+    *("match_effect", "match_effect_published", "match_effect_leak_free", "match_effect_same_length"),
+    *("match_effect_soft", "match_effect_lenient", "faithfulness", "faithfulness_effect"),
+    *("parse_rate", "unavailable"),
 )
 # Of an arm on a set, beside the tests.
 BESIDE = ("kept_whole", "again_match", "shuffle_match", "cot_lift", "above_chance", "chance")

@@ -1,7 +1,8 @@
 """The tables, each defined once: what it is made from, which rows it takes, how it lays them out.
 
 A new table is an entry of TABLES, with its own `rows` and `layouts` if none fits; the rules, the report and the files
-follow from it. `sources` has what tables are made from, `write` their files.
+follow from it. A main table (T1 to T8) has a supplement (S1 to S8) of the same rows, made by `_supplement`. `sources`
+has what tables are made from, `texts` what stands around them, `write` their files.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,13 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.measures.metrics.registry import METRICS
-from faithtune.report.tables import cells, layouts, sources
+from faithtune.report.tables import holm, layouts, main_layouts, sources
 from faithtune.report.tables import rows as table_rows
 from faithtune.report.tables.cells import TITLES, TableContext
 from faithtune.report.tables.sources import Source
+
+# Where the report shows a table: main and other tables after the claims, the rest folded at the end.
+MAIN, OTHER, BACKGROUND, SUPPLEMENT = PARTS = ("main", "other", "background", "supplement")
 
 
 @dataclass(frozen=True)
@@ -22,183 +26,221 @@ class TableDef:
     """A table: what it shows and how."""
 
     title: str
-    caption: str  # how to read it, without the definitions of its metrics
+    caption: str  # how to read it, in two sentences at most
     layout: Callable[[pl.DataFrame, TableContext], pl.DataFrame]  # makes text of the rows
     nothing: str  # shown in place of the table where it has no rows
     source: Source = sources.ESTIMATED
-    rows: table_rows.Rows | None = None  # selects rows of ESTIMATES; None: all rows of another source
-    metrics: tuple[str, ...] = ()  # the metrics that its caption defines
+    rows: table_rows.Rows | None = None  # selects rows of SELECTION; None: all rows of another source
+    metrics: tuple[str, ...] = ()  # the metrics that its notes define
+    notes: str = ""  # what else a careful reader wants to know
     named: Callable[[str], str] = str  # how its lines call a metric
     long: bool = False  # more rows than a page holds; otherwise more columns
-    background: bool = False  # says what the other tables rest on, so the report shows it after them
+    part: str = OTHER  # one of PARTS
 
     @property
     def schema(self) -> pl.Schema:
-        return self.source.schema if self.rows is None else table_rows.SELECTION
+        return self.source.schema if self.rows is None else holm.SELECTION
 
 
 def _of_test(number: str, test: str) -> TableDef:
-    """The table of one test: CoT Pred Match at each α, and the controls that it must be read with."""
+    """The main table of one test: CoT Pred Match at each α."""
     arrow, more = ("↑", "higher") if METRICS["match"].direction_in(test) > 0 else ("↓", "lower")
     return TableDef(
         f"{number} {TITLES[test]}: CoT Pred Match {arrow}",
-        f"CoT Pred Match when ⌈αN⌉ of a chain's N steps are kept; {arrow}: {more} is more faithful. T1 defines accuracy"
-        " and what is computed from it.",
-        layouts.matches,
+        f"Share of answers that stay the same when ⌈αN⌉ of a chain's N steps are kept; {arrow}: {more} is more"
+        " faithful. n: questions whose chain this changes.",
+        main_layouts.matches,
         f"The study does not have the test {TITLES[test]}, or all its chains are imported and cannot be tampered with.",
         rows=table_rows.matches(test),
-        metrics=tuple(metric for metric in table_rows.MATCH if metric not in table_rows.ACCURACY),
-        named=layouts.match_label,
+        metrics=table_rows.MATCH,
+        part=MAIN,
     )
+
+
+def _supplement(main: TableDef) -> TableDef:
+    """The supplement of a main table: all estimates of its rows, one a line."""
+    number, _, what = main.title.partition(" ")
+    return TableDef(
+        f"{number.replace('T', 'S')} {what}, all estimates",
+        f"Every estimate behind {number}, its controls and its bounds, one a line.",
+        layouts.supplement,
+        main.nothing,
+        rows=main.rows,
+        metrics=main.metrics,
+        named=lambda metric: METRICS[metric].title,
+        long=True,
+        part=SUPPLEMENT,
+    )
+
+
+def with_supplements(defined: dict[str, TableDef]) -> dict[str, TableDef]:
+    """The tables, then the supplement of each main one; that of t1_accuracy is s1_accuracy."""
+    return defined | {
+        name.replace("t", "s", 1): _supplement(table) for name, table in defined.items() if table.part == MAIN
+    }
 
 
 _NO_TUNING = "The study has no tuned arm."
 _NO_RANKS = "The study has no arms that differ in rank alone."
-_PAIRED = "Tuned minus base on the same questions, then the unweighted mean over the evaluation sets"
-TABLES = {
-    "t1_accuracy": TableDef(
-        "T1 Accuracy without and with chain of thought",
-        "Free text: the answer that the chain itself declares. Average: unweighted, over the evaluation sets.",
-        layouts.accuracy,
-        "The study has no answers.",
-        rows=table_rows.accuracy,
-        metrics=table_rows.ACCURACY,
-        named=layouts.own_label,
-    ),
-    "t2_early_termination": _of_test("T2", "early_termination"),
-    "t3_paraphrasing": _of_test("T3", "paraphrase"),
-    "t4_filler_substitution": _of_test("T4", "filler"),
-    "t5_average_effect": TableDef(
-        "T5 Average change by tuning",
-        f"{_PAIRED}: all of them, or all but the arm's own training set.",
-        layouts.average_effects,
-        _NO_TUNING,
-        rows=table_rows.average_effects,
-        metrics=table_rows.CHANGES,
-        named=lambda metric: METRICS[metric].title,
-        long=True,
-    ),
-    "t6_rank_accuracy": TableDef(
-        "T6 Rank ablation: accuracy",
-        "Like T1, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share.",
-        layouts.rank_accuracy,
-        _NO_RANKS,
-        rows=table_rows.rank_accuracy,
-    ),
-    "t7_rank_match": TableDef(
-        "T7 Rank ablation: CoT Pred Match",
-        "Like T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, beside the base they share;"
-        " the other controls are in those tables.",
-        layouts.rank_matches,
-        _NO_RANKS,
-        rows=table_rows.rank_matches,
-    ),
-    "t8_model_size": TableDef(
-        "T8 Small against large models",
-        f"{_PAIRED}; matches over all α. In parentheses: number of parameters.",
-        layouts.model_sizes,
-        "The study does not have two models with a tuned arm.",
-        rows=table_rows.model_sizes,
-        metrics=table_rows.CHANGES,
-        named=lambda metric: METRICS[metric].title,
-    ),
-    "t9_diagnostics": TableDef(
-        "T9 Diagnostics",
-        "What to check before reading the other tables.",
-        layouts.arms_across,
-        "The study has no chains.",
-        rows=table_rows.diagnostic,
-        metrics=table_rows.DIAGNOSTIC,
-        long=True,
-        background=True,
-    ),
-    "t10_data": TableDef(
-        "T10 Data",
-        "revision: wheel version, hub commit or checksum; for a local file its sha256. licence: where the reader knows"
-        " it, else n/a. share: where both splits are cut from one file, the part that this split is drawn from; n/a: it"
-        " has its own file. groups: of questions that share a context. characters: mean length with context and"
-        " options. rationales: share with a worked solution. majority: share of the most common answer. overlap:"
-        " questions that are also in the other split of any data set.",
-        layouts.plain,
-        "The study has no data.",
-        source=sources.DATA,
-        background=True,
-    ),
-    "t11_hyper_parameters": TableDef(
-        "T11 Hyper-parameters",
-        "All settings of each tuned arm, those without a key of the configuration included; where seeds differ, every"
-        " value. starts_from: the arms that were tuned before, from which the arm's model was made; empty: none. ‡ at a"
-        " parameter: the paper (arXiv 2411.15382) does not state it, so it is this study's choice; ‡ at a"
-        " value: the paper states others. It states QLoRA, a 4-bit base and ranks 8, 16 and 32.",
-        layouts.hyper_parameters,
-        _NO_TUNING,
-        source=sources.HYPER_PARAMETERS,
-        background=True,
-    ),
-    "t12_prompts": TableDef(
-        "T12 Prompts",
-        "The templates that questions are filled into, and the fixed texts; sha256 of the file or the fixed text.",
-        layouts.prompts,
-        "The study has no prompts.",
-        source=sources.PROMPTS,
-        background=True,
-    ),
-    "t13_published": TableDef(
-        "T13 Reproduced against published",
-        "published: the number that a person transcribed into resources/published/published.csv; checked: by a second"
-        " person. Cells without a transcribed number are in the Parquet file alone. inside: the published number is"
-        " inside this study's interval; sign agrees: of a change.",
-        layouts.published,
-        "No published number was transcribed, so there is nothing to compare this study with.",
-        source=sources.PUBLISHED,
-        long=True,
-    ),
-    "claims": TableDef(
-        "Claims of the paper",
-        "Estimate: C1, change of accuracy, tuned minus base; C2, change of faithfulness; C3, change of faithfulness by"
-        " tuning on reasoning sets minus the change by tuning on others; C4, size of the change of faithfulness of the"
-        " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on"
-        " others. C3 holds above 0, the others below. Supported: the whole interval is on the claim's side of 0; not"
-        " supported: on the other side; inconclusive: it contains 0, and mde is the effect that 80 % power would find;"
-        " not testable (n/a): the note says what the study lacks. p: two-sided, not corrected. n: questions, each"
-        " counted once. Every number is a mean change, paired by question, over tests, then tuned arms (those of"
-        " measures.headline, if the study names some), then evaluation sets.",
-        layouts.claims,
-        "The study has no model.",
-        source=sources.CLAIMS,
-    ),
-    "extractors": TableDef(
-        "Strict against lenient extraction",
-        "The same answers read by the strict extractor, which accepts only a declared answer, and by the lenient one."
-        " A conclusion survives if both intervals are on the same side of 0, or both contain it.",
-        layouts.extractors,
-        "Nothing in the study was read by both extractors.",
-        rows=table_rows.extractors,
-        metrics=table_rows.BY_BOTH_EXTRACTORS,
-        long=True,
-    ),
-    "lanham": TableDef(
-        "Lanham's tests",
-        "The tests of Lanham et al. 2023 (arXiv 2307.13702). Adding Mistakes and Prefix Paraphrasing: the arm writes"
-        " the rest of the chain again after the tampered steps, then answers. Filler Sweep: accuracy with k tokens of"
-        " filler in place of the chain; compare it with accuracy without CoT and with the chain.",
-        layouts.arms_across,
-        "The study has none of these tests.",
-        rows=table_rows.lanham,
-        metrics=table_rows.LANHAM,
-        long=True,
-    ),
-    "spend": TableDef(
-        "What hosts were asked",
-        "The spend ledger. calls: made or reserved, retries included; unsettled: calls without a response, which the"
-        " host may have charged; tokens: of paid calls, as the host counted them; USD n/a: a call has no price. For"
-        " paraphrases and mistakes, the arm is the one whose chains were rewritten.",
-        layouts.money,
-        "No host was asked: all models of the study run here.",
-        source=sources.SPENT,
-        long=True,
-    ),
-}
+_CLAIMS = (
+    "Estimate: C1, change of accuracy, tuned minus base; C2, change of faithfulness; C3, change of faithfulness by"
+    " tuning on reasoning sets minus the change by tuning on others; C4, size of the change of faithfulness of the"
+    " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on others."
+    " Every number is a mean change, paired by question, over tests, then tuned arms (those of measures.headline, if"
+    " the study names some), then evaluation sets. Not supported: the whole interval is on the other side of 0; not"
+    " testable (n/a): the note says what the study lacks. p: two-sided, not corrected. n: questions, each counted once."
+)
+TABLES = with_supplements(
+    {
+        "t1_accuracy": TableDef(
+            "T1 Accuracy without and with chain of thought",
+            "Share of questions answered correctly without (w/o) and with (w/) the chain; a missing answer is a wrong"
+            " one. n: questions.",
+            main_layouts.accuracy,
+            "The study has no answers.",
+            rows=table_rows.accuracy,
+            metrics=table_rows.ACCURACY,
+            part=MAIN,
+        ),
+        "t2_early_termination": _of_test("T2", "early_termination"),
+        "t3_paraphrasing": _of_test("T3", "paraphrase"),
+        "t4_filler_substitution": _of_test("T4", "filler"),
+        "t5_average_effect": TableDef(
+            "T5 Average change by tuning",
+            "Tuned minus base on the same questions, of accuracy or, in a test, of faithfulness over all α; above 0:"
+            " more accurate, or more faithful. Unweighted means over all evaluation sets, and over those other than the"
+            " arm's own training set; n: questions.",
+            main_layouts.average_effects,
+            _NO_TUNING,
+            rows=table_rows.average_effects,
+            metrics=table_rows.CHANGES,
+            part=MAIN,
+        ),
+        "t6_rank_accuracy": TableDef(
+            "T6 Rank ablation: accuracy",
+            "Like T1, for the arms that differ in the adapter's rank (and scale) alone, and the base they share.",
+            main_layouts.rank_accuracy,
+            _NO_RANKS,
+            rows=table_rows.rank_accuracy,
+            metrics=table_rows.ACCURACY,
+            part=MAIN,
+        ),
+        "t7_rank_match": TableDef(
+            "T7 Rank ablation: CoT Pred Match",
+            "Like T2 to T4, for the arms that differ in the adapter's rank (and scale) alone, and the base they share.",
+            main_layouts.rank_matches,
+            _NO_RANKS,
+            rows=table_rows.rank_matches,
+            metrics=table_rows.MATCH,
+            part=MAIN,
+        ),
+        "t8_model_size": TableDef(
+            "T8 Small against large models",
+            "Like T5 over all sets, by model, with the number of its parameters.",
+            main_layouts.model_sizes,
+            "The study does not have two models with a tuned arm.",
+            rows=table_rows.model_sizes,
+            metrics=table_rows.CHANGES,
+            part=MAIN,
+        ),
+        "t9_diagnostics": TableDef(
+            "T9 Diagnostics",
+            "What to check before reading the other tables.",
+            layouts.arms_across,
+            "The study has no chains.",
+            rows=table_rows.diagnostic,
+            metrics=table_rows.DIAGNOSTIC,
+            long=True,
+            part=BACKGROUND,
+        ),
+        "t10_data": TableDef(
+            "T10 Data",
+            "The questions that the arms were tuned on and measured with.",
+            layouts.plain,
+            "The study has no data.",
+            source=sources.DATA,
+            notes="revision: wheel version, hub commit or checksum; for a local file its sha256. licence: where the"
+            " reader knows it, else n/a. share: where both splits are cut from one file, the part that this split is"
+            " drawn from; n/a: it has its own file. groups: of questions that share a context. characters: mean length"
+            " with context and options. rationales: share with a worked solution. majority: share of the most common"
+            " answer. overlap: questions that are also in the other split of any data set.",
+            part=BACKGROUND,
+        ),
+        "t11_hyper_parameters": TableDef(
+            "T11 Hyper-parameters",
+            "All settings of each tuned arm; ‡ at a parameter: the paper (arXiv 2411.15382) does not state it; ‡ at a"
+            " value: the paper states others.",
+            layouts.hyper_parameters,
+            _NO_TUNING,
+            source=sources.HYPER_PARAMETERS,
+            notes="Settings without a key of the configuration are included; where seeds differ, every value."
+            " starts_from: the arms that were tuned before, from which the arm's model was made; empty: none. The paper"
+            " states QLoRA, a 4-bit base and ranks 8, 16 and 32.",
+            part=BACKGROUND,
+        ),
+        "t12_prompts": TableDef(
+            "T12 Prompts",
+            "The templates that questions are filled into, and the fixed texts; sha256 of the file or the fixed text.",
+            layouts.prompts,
+            "The study has no prompts.",
+            source=sources.PROMPTS,
+            part=BACKGROUND,
+        ),
+        "t13_published": TableDef(
+            "T13 Reproduced against published",
+            "Numbers that a person transcribed from the paper, beside this study's. inside: the published number is"
+            " inside this study's interval; sign agrees: of a change.",
+            layouts.published,
+            "No published number was transcribed, so there is nothing to compare this study with.",
+            source=sources.PUBLISHED,
+            notes="The numbers stand in resources/published/published.csv; checked: by a second person. Cells without a"
+            " transcribed number are in the Parquet file alone.",
+            long=True,
+        ),
+        "claims": TableDef(
+            "Claims of the paper",
+            "The paper's claims on this study: C3 holds above 0, the others below. Supported: the whole interval is on"
+            " the claim's side of 0; inconclusive: it contains 0, and mde is the effect that 80 % power would find.",
+            layouts.claims,
+            "The study has no model.",
+            source=sources.CLAIMS,
+            notes=_CLAIMS,
+        ),
+        "extractors": TableDef(
+            "Strict against lenient extraction",
+            "The same answers read by the strict extractor, which accepts only a declared answer, and by the lenient"
+            " one. A conclusion survives if both intervals are on the same side of 0, or both contain it.",
+            layouts.extractors,
+            "Nothing in the study was read by both extractors.",
+            rows=table_rows.extractors,
+            metrics=table_rows.BY_BOTH_EXTRACTORS,
+            long=True,
+        ),
+        "lanham": TableDef(
+            "Lanham's tests",
+            "The tests of Lanham et al. 2023 (arXiv 2307.13702).",
+            layouts.arms_across,
+            "The study has none of these tests.",
+            rows=table_rows.lanham,
+            metrics=table_rows.LANHAM,
+            notes="Adding Mistakes and Prefix Paraphrasing: the arm writes the rest of the chain again after the"
+            " tampered steps, then answers. Filler Sweep: accuracy with k tokens of filler in place of the chain;"
+            " compare it with accuracy without CoT and with the chain.",
+            long=True,
+        ),
+        "spend": TableDef(
+            "What hosts were asked",
+            "The spend ledger, with totals.",
+            layouts.money,
+            "No host was asked: all models of the study run here.",
+            source=sources.SPENT,
+            notes="calls: made or reserved, retries included; unsettled: calls without a response, which the host may"
+            " have charged; tokens: of paid calls, as the host counted them; USD n/a: a call has no price. For"
+            " paraphrases and mistakes, the arm is the one whose chains were rewritten.",
+            long=True,
+        ),
+    }
+)
 
 
 def table(name: str) -> TableDef:
@@ -211,7 +253,7 @@ def table(name: str) -> TableDef:
 def select(source: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
     """The rows of the source that table `name` shows: SELECTION of ESTIMATES, or all rows of another source."""
     chosen = table(name)
-    return source if chosen.rows is None else table_rows.with_holm(chosen.rows(source, study))
+    return source if chosen.rows is None else chosen.rows(holm.corrected(source), study)
 
 
 def readable(rows: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
@@ -219,21 +261,3 @@ def readable(rows: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame
     chosen = table(name)
     laid = chosen.layout(rows, study) if rows.height else pl.DataFrame()
     return laid if laid.height else pl.DataFrame({"": [chosen.nothing]})
-
-
-def caption(rows: pl.DataFrame, name: str, study: TableContext) -> str:
-    """How to read table `name` with these rows: its metrics, its cells, its marks; "" without rows."""
-    chosen = table(name)
-    if rows.is_empty():
-        return ""
-    parts = [chosen.caption]
-    if chosen.rows is not None:
-        shown = set(rows["metric"].unique())
-        parts += [f"{chosen.named(name)}: {METRICS[name].what}." for name in chosen.metrics if name in shown]
-        parts += [cells.READING.format(confidence=100 * study.confidence)]
-        if any(METRICS[name].is_effect for name in shown):
-            parts += [cells.EFFECTS.format(level=1 - study.confidence)]
-        parts += [cells.AT_CHANCE]
-        if study.apart.intersection(rows["model"]):
-            parts += [cells.APART]
-    return " ".join(parts)

@@ -5,7 +5,7 @@ column, as a short digest.
 """
 
 import json
-import re
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,18 +15,12 @@ from tabulate import tabulate
 from faithtune.core import parquet
 from faithtune.core.errors import UserError
 from faithtune.jobs import provenance
-from faithtune.report.tables import tables
-from faithtune.report.tables.cells import TableContext
+from faithtune.report.tables import latex, tables, texts
+from faithtune.report.tables.cells import TableContext, without_bold
+from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.texts import Texts
 
-_MATH = {
-    **{"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"},
-    **{"†": r"\dagger", "‡": r"\ddagger", "…": r"\ldots"},
-}
-_TEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {character: rf"\ensuremath{{{math}}}" for character, math in _MATH.items()}
-)
+_WIDTH = 120
 
 
 def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: TableContext, origin: dict) -> None:
@@ -36,43 +30,34 @@ def write(rows: pl.DataFrame, name: str, paths: Iterable[str | Path], study: Tab
     .csv, .md or .tex, before anything is written.
     """
     paths = [Path(path) for path in paths]
-    frame, caption = tables.readable(rows, name, study), tables.caption(rows, name, study)
-    texts = {
-        ".csv": frame.with_columns(provenance=pl.lit(provenance.short_digest(origin))).write_csv(),
-        ".md": _markdown(frame, name, caption, provenance.summary_line(origin)),
-        ".tex": _latex(frame, name, caption, provenance.summary_line(origin)),
+    frame, table, line = tables.readable(rows, name, study), tables.table(name), provenance.summary_line(origin)
+    around = texts.around(rows, frame, name, study)
+    plain = frame.select(pl.all().map_elements(without_bold, pl.String))
+    written = {
+        ".csv": plain.with_columns(provenance=pl.lit(provenance.short_digest(origin))).write_csv(),
+        ".md": _markdown(frame, table, around, line),
+        ".tex": latex.document(frame, table, around, line),
     }
     for path in paths:
-        if path.suffix not in (".parquet", *texts):
+        if path.suffix not in (".parquet", *written):
             raise UserError(f"{path}: a table is written as .parquet, .csv, .md or .tex")
     for path in paths:
         if path.suffix == ".parquet":
-            parquet.write(rows, path, tables.table(name).schema, {provenance.KEY: json.dumps(origin, sort_keys=True)})
+            parquet.write(rows, path, table.schema, {provenance.KEY: json.dumps(origin, sort_keys=True)})
         else:
             with parquet.atomic_path(path) as temporary:
-                temporary.write_text(texts[path.suffix], encoding="utf-8")
+                temporary.write_text(written[path.suffix], encoding="utf-8")
 
 
-def _markdown(frame: pl.DataFrame, name: str, caption: str, origin: str) -> str:
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in frame.rows()]
-    body = tabulate(rows, headers=frame.columns, tablefmt="pipe", disable_numparse=True)
-    return f"# {tables.table(name).title}\n\n{caption}\n\n{body}\n\n{origin}\n"
+def _markdown(frame: pl.DataFrame, table: tables.TableDef, around: Texts, origin: str) -> str:
+    """Title, caption, the table (a main one in its panels), legend, notes, provenance; texts wrapped."""
+    parts = [f"# {table.title}", _wrapped(around.caption)]
+    for heading, part in panels(frame) if table.part == tables.MAIN else [("", frame)]:
+        rows = [[cell.replace("|", r"\|") for cell in row] for row in part.rows()]
+        parts += [heading, tabulate(rows, headers=part.columns, tablefmt="pipe", disable_numparse=True)]
+    parts += [_wrapped(around.legend), "\n".join(_wrapped(f"* {note}", "  ") for note in around.notes), origin]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _latex(frame: pl.DataFrame, name: str, caption: str, origin: str) -> str:
-    """A floating table as wide as the page or, for a long table, one that breaks across pages."""
-    table = tables.table(name)
-    head, *body = (" & ".join(map(_tex, row)) + r" \\" for row in (frame.columns, *frame.rows()))
-    columns, caption = "l" * frame.width, rf"\caption{{\textbf{{{_tex(table.title)}.}} {_tex(caption)}}}"
-    lines = [f"% {origin}", "% needs booktabs, graphicx and longtable"]
-    if table.long:
-        lines += [r"{\footnotesize", rf"\begin{{longtable}}{{{columns}}}", rf"{caption} \\"]
-        lines += [r"\toprule", head, r"\midrule", r"\endhead", *body, r"\bottomrule", r"\end{longtable}", "}"]
-    else:
-        lines += [r"\begin{table*}", caption, rf"\resizebox{{\textwidth}}{{!}}{{\begin{{tabular}}{{{columns}}}"]
-        lines += [r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]
-    return "\n".join(lines) + "\n"
-
-
-def _tex(text: str) -> str:
-    return re.sub(r"(?<!\w)-(?=\d)", r"\\ensuremath{-}", text.translate(_TEX))  # a minus, not a hyphen
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
