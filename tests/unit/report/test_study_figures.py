@@ -111,7 +111,11 @@ def test_two_ablations_on_one_set_are_two_lines(estimates, tmp_path):
 
 
 def test_what_is_at_chance_is_what_the_tables_mark(estimates, tmp_path):
-    chance = estimates.filter(pl.col("metric") == "above_chance", pl.col("low") <= 0).select("arm", "eval_set").rows()
+    chance = (
+        estimates.filter(pl.col("metric") == "above_chance", pl.col("low").round(2) <= 0)
+        .select("arm", "eval_set")
+        .rows()
+    )
     found, _ = drawn("forest", estimates, tmp_path)
     for row in found.filter(pl.col("eval_set") != "average").rows(named=True):
         marked = bool({("base", row["eval_set"]), (row["arm"], row["eval_set"])} & set(chance))

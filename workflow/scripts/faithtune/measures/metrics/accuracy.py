@@ -36,7 +36,7 @@ METRICS = [
     Metric(
         "accuracy_effect",
         "Accuracy, tuned minus base, paired by question; u and t count answers missing in either arm",
-        *(_PAIRED, "change of accuracy", "change from base"),
+        *(_PAIRED, "change of accuracy"),
         source=PAPER,
         bounds=("accuracy_effect_least", "accuracy_effect_most"),
         **_CHANGE,
@@ -63,14 +63,14 @@ METRICS = [
         "cot_lift",
         "Accuracy with the chain minus accuracy without it, in the same arm, paired by question; u and t count"
         " answers missing in either",
-        *(_ALL, "accuracy w/ CoT minus w/o", "w/ CoT minus w/o"),
+        *(_ALL, "accuracy w/ CoT minus w/o"),
         **_CHANGE | {"where": "cot", "versus": "no_cot"},
     ),
     Metric(
         "above_chance",
-        "Accuracy with the chain minus the mean of 1 / options (0 for numbers); where the interval reaches 0 the"
+        "Accuracy with the chain minus the mean of 1 / options (0 for numbers); where the interval reaches 0.00 the"
         " arm is at chance (†)",
-        *(_ALL, "accuracy w/ CoT above chance", "above chance"),
+        *(_ALL, "accuracy w/ CoT above chance"),
         unit=DIFFERENCE,
         where="cot",
     ),

@@ -80,7 +80,7 @@ METRICS = [
         "match_effect",
         "Match, tuned minus base, paired by question, where the intervention is real in both arms; over all α, the"
         " mean of each question's mean over its different pairs of k; u and t count answers missing in either arm",
-        *(_MATCHED, "change of match", "change from base"),
+        *(_MATCHED, "change of match"),
         source=PAPER,
         note="a chain of two steps is tampered with in one way at α = 0.25 and 0.5, which counts once",
         bounds=("match_effect_least", "match_effect_most"),
@@ -110,7 +110,7 @@ METRICS = [
         "Change of what tampering adds to the probability of the full-chain answer: its probability after the"
         " intervention less that after the full chain, tuned minus base, so that a model which is surer of every"
         " answer is not less faithful",
-        *("questions with both probabilities in both arms", "change of match, soft", "change, soft"),
+        *("questions with both probabilities in both arms", "change of match, soft"),
         **_CHANGE,
     ),
     Metric(
@@ -122,14 +122,14 @@ METRICS = [
     Metric(
         "match_effect_leak_free",
         "Change of the leak-free match",
-        *("questions with a leak-free match in both arms", "change of match, leak-free", "change, leak-free"),
+        *("questions with a leak-free match in both arms", "change of match, leak-free"),
         **_CHANGE | {"where": _LEAKING},
     ),
     Metric(
         "match_effect_same_length",
         "Change of match among questions whose chains have equally many steps in both arms, which no change of"
         " length explains",
-        *("those with a match in both arms", "change of match, same length", "change, same length"),
+        *("those with a match in both arms", "change of match, same length"),
         **_CHANGE,
     ),
     Metric(

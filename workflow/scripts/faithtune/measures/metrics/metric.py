@@ -25,7 +25,6 @@ class Metric:
     what: str  # one sentence without its full stop
     n: str  # what `n` counts
     title: str = ""  # unambiguous by itself; the name in words where not given
-    label: str = ""  # short title in a table of its own kind; `title` where not given
     unit: str = "share"  # share | difference (of shares or probabilities) | probability | steps | tokens | ...
     where: str = ""  # values of `test`, and α or k where the metric is read at each
     direction: str | None = None  # a key of DIRECTIONS: what a value says about faithfulness
@@ -38,7 +37,6 @@ class Metric:
 
     def __post_init__(self):
         object.__setattr__(self, "title", self.title or self.name.replace("_", " "))
-        object.__setattr__(self, "label", self.label or self.title)
 
     @property
     def is_effect(self) -> bool:

@@ -38,7 +38,7 @@ EFFECTS = (
 )
 OWN_SET = "*: the arm's own training set."
 AT_CHANCE = (
-    "†: not above chance: the interval of accuracy above chance reaches 0 in two digits (for a change, of the arm or of"
+    "†: not above chance: the interval of accuracy above chance reaches 0.00 (for a change, of the arm or of"
     " base; for an average, on one of its sets)."
 )
 APART = (

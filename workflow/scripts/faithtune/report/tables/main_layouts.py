@@ -123,8 +123,8 @@ def _accuracy(selection: pl.DataFrame, study: TableContext, label: _Label) -> pl
 
 def _matches(selection: pl.DataFrame, study: TableContext, label: _Label) -> pl.DataFrame:
     rows = selection.filter(_SINGLE, pl.col("alpha").is_not_null(), metric="match")
-    order = (place(name, rows[name]) for name in ("model", "test", "arm"))
-    rows = rows.sort(*order, "alpha", maintain_order=True)
+    models, arms = (place(name, rows[name]) for name in ("model", "arm"))
+    rows = rows.sort(models, place("test", TITLES), arms, "alpha", maintain_order=True)
     return _by_set(rows, MainCells(selection, study), lambda row: label(row) | {"α": alpha(row)})
 
 
