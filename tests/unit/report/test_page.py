@@ -7,6 +7,8 @@ import browser
 import pytest
 
 from faithtune.report.page import TEMPLATE, RenderedFigure, RenderedTable, render
+from faithtune.report.tables.tables import BACKGROUND, MAIN, SUPPLEMENT
+from faithtune.report.tables.texts import Texts
 
 HOSTILE = '</pre><script>alert("x")</script><img src=x onerror=alert(1)> & "quoted" \' {{ 7 * 7 }}'
 SVG = '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><text>ü</text></svg>'
@@ -60,11 +62,19 @@ def text() -> str:
     return render(
         VERDICT,
         {
-            "claims": RenderedTable("claims", "Claims of the paper", "How to read it.", ["claim"], [["C1 <b>"]]),
-            "t1_accuracy": RenderedTable(
-                "t1_accuracy", "T1", "", [HOSTILE, "arm"], [[HOSTILE, "base"], ["0.5 [0.4, 0.6] n=20", "qlora"]]
-            ),
-            "t9_diagnostics": RenderedTable("t9_diagnostics", "T9", "", [""], [["The study has no answers."]], True),
+            table.name: table
+            for table in (
+                RenderedTable("claims", "Claims of the paper", Texts("How to read it."), ["claim"], [["C1 <b>"]]),
+                RenderedTable(
+                    *("t1_accuracy", "T1", Texts("", "Bold: changed."), [HOSTILE, "arm"]),
+                    [[HOSTILE, "base"], ["**0.36**† ± .09", "**qlora**"]],
+                    MAIN,
+                ),
+                RenderedTable("t9_diagnostics", "T9", Texts(), [""], [["The study has no answers."]], BACKGROUND),
+                RenderedTable(
+                    *("s1_accuracy", "S1", Texts("All of it.", "", ("n: <i>",)), ["arm"]), [["base"]], SUPPLEMENT
+                ),
+            )
         },
         [RenderedFigure("forest", HOSTILE, HOSTILE, SVG), RenderedFigure("verdict", "Seen", "", SVG)],
         {"cot_number.txt": HOSTILE},
@@ -75,7 +85,7 @@ def text() -> str:
 
 
 _ORDER = ("verdict", "figure-verdict", "claims", "t1_accuracy", "figure-forest", "t9_diagnostics")
-_ORDER += ("prompts", "provenance", "runtimes")
+_ORDER += ("s1_accuracy", "prompts", "provenance", "runtimes")
 
 
 def test_the_parts_stand_in_their_order(text):
@@ -86,7 +96,7 @@ def test_the_parts_stand_in_their_order(text):
 
 
 def test_what_is_behind_the_numbers_is_folded(text):
-    for name, folded in {"t1_accuracy": False, "t9_diagnostics": True, "claims": False}.items():
+    for name, folded in {"t1_accuracy": False, "t9_diagnostics": True, "s1_accuracy": True, "claims": False}.items():
         assert (f'<details id="{name}">' in text) == folded and (f'<section id="{name}">' in text) != folded
     assert "details::details-content" in text  # printed all the same
 
@@ -98,12 +108,17 @@ def test_what_others_wrote_is_text(text):
     assert "49" not in "".join(page.texts)  # a template's braces are no template of ours
 
 
+def test_bold_is_the_number_of_a_cell_alone(text):
+    assert "<strong>0.36</strong>† ± .09" in text and "**qlora**" in text
+    assert text.index('id="t1_accuracy"') < text.index("Bold: changed.") < text.index("n: &lt;i&gt;")
+
+
 def test_it_needs_nothing_but_itself(text):
     page = Page(text)
     viewers = ["items/sums/index.html", "items/letters/index.html"]
     assert page.links[:2] == viewers  # beside the page, and nothing of it is missed without them
     assert set(page.links[2:]) <= {f"#{name}" for name in page.ids}
-    assert len(page.links) == 2 + 3 + 1 + 3
+    assert len(page.links) == 2 + 4 + 1 + 3
     picture = page.images[1]
     assert base64.b64decode(picture["src"].removeprefix("data:image/svg+xml;base64,")).decode() == SVG
     assert "link" not in page.tags and "iframe" not in page.tags
@@ -115,7 +130,7 @@ def test_it_can_be_read_aloud(text):
     assert len(page.ids) == len(set(page.ids))
     assert page.tags.count("h1") == 1 and page.tags.count("main") == 1
     assert [picture["alt"].partition(". Its")[0] for picture in page.images] == ["Seen", HOSTILE]
-    assert text.count('scope="col"') == 1 + 2 and text.count('scope="row"') == 1 + 2
+    assert text.count('scope="col"') == 1 + 2 + 1 and text.count('scope="row"') == 1 + 2 + 1
     assert "The study has no answers." in page.texts and '<th scope="col"></th>' not in text
     assert '<html lang="en">' in text
 

@@ -12,8 +12,10 @@ from faithtune.core import parquet
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.jobs import provenance
-from faithtune.report.tables.cells import TableContext
-from faithtune.report.tables.tables import TABLES, readable, select
+from faithtune.report.tables import texts
+from faithtune.report.tables.cells import TableContext, without_bold
+from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.tables import MAIN, TABLES, readable, select
 from faithtune.report.tables.write import write
 from frames import build, inputs, random_answers
 
@@ -58,22 +60,26 @@ def test_written_files(name, tmp_path):
     with paths[1].open(encoding="utf-8", newline="") as file:
         head, *body = csv.reader(file)
     assert head == [*frame.columns, "provenance"]
-    assert body == [[*line, provenance.short_digest(ORIGIN)] for line in frame.rows()]
+    assert body == [[*map(without_bold, line), provenance.short_digest(ORIGIN)] for line in frame.rows()]
 
-    title, _, caption, _, head, _, *body, _, origin = paths[2].read_text(encoding="utf-8").splitlines()
-    assert title == f"# {TABLES[name].title}"
-    assert caption.startswith(TABLES[name].caption if found.height else "")
-    assert ("90 % interval" in caption) == (TABLES[name].rows is not None and found.height > 0)
-    assert [cell.strip() for cell in head.strip("|").split("|")] == frame.columns
-    assert [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in body] == frame.rows()
-    assert origin == LINE
+    text = paths[2].read_text(encoding="utf-8")
+    around = texts.around(found, frame, name, STUDY)
+    assert text.startswith(f"# {TABLES[name].title}\n\n") and text.endswith(f"\n\n{LINE}\n")
+    prose = " ".join(text.split())
+    assert all(" ".join(part.split()) in prose for part in (around.caption, around.legend, *around.notes))
+    assert ("90 % interval" in prose or "interval: 90 %" in prose) == (TABLES[name].rows is not None and len(found) > 0)
+    printed = panels(frame) if TABLES[name].part == MAIN else [("", frame)]
+    lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|:")]
+    expected = [line for heading, part in printed for line in (part.columns, *part.rows())]
+    assert [tuple(cell.strip() for cell in line[1:-1].split("|")) for line in lines] == [*map(tuple, expected)]
+    assert all(f"\n\n{heading}\n\n" in text for heading, _ in printed if heading)
 
-    tex = paths[3].read_text(encoding="utf-8")
-    assert tex.isascii() and tex.count("{") == tex.count("}")
-    assert tex.startswith(f"% {LINE}\n") and r"\toprule" in tex and r"\bottomrule" in tex
-    lines = [line for line in tex.splitlines() if line.endswith(r" \\") and not line.startswith(r"\caption")]
-    assert len(lines) == frame.height + 1
-    assert {line.count(" & ") for line in lines} == {frame.width - 1}
+
+def test_a_legend_has_the_marks_that_occur_alone():
+    found = rows("t1_accuracy")
+    around = texts.around(found, readable(found, "t1_accuracy", STUDY), "t1_accuracy", STUDY)
+    assert around.legend.startswith("90 % intervals.") and not around.notes
+    assert len(around.legend) <= 120
 
 
 def test_the_line_of_provenance():
@@ -85,12 +91,12 @@ def test_the_line_of_provenance():
 
 def test_names_are_escaped(tmp_path):
     values = {"model": "m", "arm": r"50%_of $\{x}|#1&~^", "eval_set": "s", "test": "cot", "metric": "accuracy"}
-    values |= {"estimate": -0.5, "low": -0.6, "high": -0.4, "n": 1}
+    values |= {"estimate": 0.5, "low": 0.4, "high": 0.59, "n": 1}
     found = select(pl.DataFrame([values], schema=ESTIMATES), "t1_accuracy", STUDY)
     write(found, "t1_accuracy", [tmp_path / "t.tex", tmp_path / "t.md"], STUDY, ORIGIN)
     tex = (tmp_path / "t.tex").read_text()
     escaped = r"50\%\_of \$\textbackslash{}\{x\}|\#1\&\textasciitilde{}\textasciicircum{}"
-    assert escaped in tex and r"[\ensuremath{-}0.600, \ensuremath{-}0.400]" in tex
+    assert escaped in tex and r"0.50 \ensuremath{^{+.09}_{-.10}}" in tex
     assert r"50%_of $\{x}\|#1&~^" in (tmp_path / "t.md").read_text()
 
 
