@@ -81,7 +81,7 @@ _ORDER += ("prompts", "provenance", "runtimes")
 def test_the_parts_stand_in_their_order(text):
     places = [text.index(f'id="{name}"') for name in _ORDER]
     assert places == sorted(places)
-    assert text.index("<h1>Does it?") < text.index("Fewer of its chains are valid. ") < places[1]
+    assert text.index("<h1>Does it?") < text.index("<li>Fewer of its chains are valid.</li>") < places[1]
     assert "tune  1" in text and "c0ffee with changes" in text
 
 
