@@ -94,7 +94,7 @@ def test_what_is_behind_the_numbers_is_folded(text):
 def test_what_others_wrote_is_text(text):
     page = Page(text)
     assert "script" not in page.tags and page.tags.count("img") == 2
-    assert page.texts.count(HOSTILE) == 6  # title (in the contents, too), caption, column, cell, prompt
+    assert page.texts.count(HOSTILE) == 7  # sentence, title (in the contents, too), caption, column, cell, prompt
     assert "49" not in "".join(page.texts)  # a template's braces are no template of ours
 
 
