@@ -33,7 +33,11 @@ def estimate(
 
 
 def estimate_both(
-    arms: dict[str, dict[str, Arm]], asked: dict[str, pl.DataFrame], alphas: list[float], replicates: int, seed: int
+    arms: dict[str, dict[str, ArmResults]],
+    asked: dict[str, pl.DataFrame],
+    alphas: list[float],
+    replicates: int,
+    seed: int,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(ESTIMATES, CHANGES), as `estimate`."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}

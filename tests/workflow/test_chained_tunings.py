@@ -33,15 +33,14 @@ def test_the_plan_has_both_trainings_and_asks_measured_arms_alone(chained):
     asked = dict.fromkeys(("chains", "paraphrase", "answer"), 2)
     expected = {"model": 1, "tune": 2, "merge": 1, "precision": 1, "questions": 3, "items": 1, **asked}
     assert chained.fresh.items() >= expected.items()
-    assert chained.fetched == {"model": 1, "questions": 3}
+    assert chained.fetched == {"model": 1, "questions": 3, "fetch": 1}
     assert not (chained.folder / "results/chains/tiny").exists()
 
 
 def test_model_provenance_and_table_have_the_chain_of_training(chained):
     results = chained.folder / "results"
-    arm, card = (
-        json.loads((results / path).read_text()) for path in (f"arms/{TAUGHT}/arm.json", "models/taught/model.json")
-    )
+    paths = f"arms/{TAUGHT}/arm.json", "models/taught/model.json"
+    arm, card = (json.loads((results / path).read_text()) for path in paths)
     assert card["lineage"] == [{"arm": TAUGHT, "weights_sha256": arm["weights_sha256"]}]
     provenance = json.loads((results / "provenance.json").read_text())
     assert provenance["models"]["taught"] == {key: value for key, value in card.items() if key != "path"}
@@ -79,11 +78,11 @@ def test_another_second_training_leaves_the_first_alone(again):
     assert again("qlora", learning_rate=0.002) == {"tune": 1, "chains": 1, "provenance": 1, "table": 1}
 
 
-def test_another_first_training_makes_other_rows(chained, again):
+def test_another_first_training_makes_other_rows(chained, tmp_path):
     """The rows' keys rest on the merged weights: none of the earlier rows is used."""
-    again("teach", learning_rate=0.002)
-    model = chained.folder / "results/models/taught/model.json"
-    before = json.loads(model.read_text())["weights_sha256"]
-    chained.run(CHAINS[0])
-    assert json.loads(model.read_text())["weights_sha256"] != before
-    assert "2 rows, 2 computed" in (chained.folder / "logs/chains/taught/base/colours.log").read_text()
+    study, model = chained.copied(tmp_path), "results/models/taught/model.json"
+    study.config["tunings"]["teach"]["learning_rate"] = 0.002
+    study.run(CHAINS[0])
+    before, after = (json.loads((one.folder / model).read_text()) for one in (chained, study))
+    assert before["weights_sha256"] != after["weights_sha256"]
+    assert "2 rows, 2 computed" in (tmp_path / "logs/chains/taught/base/colours.log").read_text()

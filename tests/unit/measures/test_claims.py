@@ -73,6 +73,15 @@ def test_the_other_kind_of_change_says_nothing():
     assert found(rows, "C2")["verdict"] == "not supported"
 
 
+@pytest.mark.parametrize(("claim", "what"), [("C1", "accuracy"), ("C2", "faithfulness")])
+def test_a_mean_over_arms_of_opposite_sign_says_so(claim, what):
+    rows = changed(what, 0.4) + changed(what, -0.4, arm="t-life")
+    note = found(rows, claim)["note"]
+    assert note.startswith("pools arms of opposite sign: t-sums +0.40 [+0.3") and "; t-life -0.40 [" in note
+    around = changed(what, 0.4) + changed(what, 0.0, arm="t-life")
+    assert found(around, claim)["note"] is None  # 0 is within an arm's interval
+
+
 def test_c1_is_of_the_smallest_model():
     rows = [
         row for model in SIZES for row in changed("accuracy", -0.3, model) + changed("accuracy", -0.3, model, "t-life")

@@ -156,3 +156,8 @@ def test_oracles_get_the_words_that_are_true_of_them(templates):
     assert [words["alike", subject] for subject in verdict.SUBJECTS] == ["kept"] * 3
     assert [words["posthoc", subject] for subject in verdict.SUBJECTS] == ["kept", "fell", "fell"]
     assert words["collapse", "chains"] == "fell" and words["collapse", "faithfulness"] == "kept"
+
+
+def test_an_arm_that_was_not_measured_is_not_testable():
+    found = verdicts([BASE, TUNED], Study(estimates(), pl.DataFrame(schema=CHANGES), Sampling(), 0.1))
+    assert found["word"].to_list() == ["not testable"] * 3 and found["n"].to_list() == [0] * 3

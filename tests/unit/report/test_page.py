@@ -91,7 +91,7 @@ _ORDER += ("s1_accuracy", "prompts", "provenance", "runtimes")
 def test_the_parts_stand_in_their_order(text):
     places = [text.index(f'id="{name}"') for name in _ORDER]
     assert places == sorted(places)
-    assert text.index("<h1>Does it?") < text.index("Fewer of its chains are valid. ") < places[1]
+    assert text.index("<h1>Does it?") < text.index("<li>Fewer of its chains are valid.</li>") < places[1]
     assert "tune  1" in text and "c0ffee with changes" in text
 
 
@@ -104,7 +104,7 @@ def test_what_is_behind_the_numbers_is_folded(text):
 def test_what_others_wrote_is_text(text):
     page = Page(text)
     assert "script" not in page.tags and page.tags.count("img") == 2
-    assert page.texts.count(HOSTILE) == 6  # title (in the contents, too), caption, column, cell, prompt
+    assert page.texts.count(HOSTILE) == 7  # sentence, title (in the contents, too), caption, column, cell, prompt
     assert "49" not in "".join(page.texts)  # a template's braces are no template of ours
 
 

@@ -229,3 +229,9 @@ def test_an_arm_has_one_colour_with_and_without_base_beside_it():
     two = style.ArmLooks([("m", "a"), ("n", "a")])
     first, second = two.look("m", "a"), two.look("n", "a")
     assert first["color"] == second["color"] != style.COLOURS[0] and first["linestyle"] != second["linestyle"]
+
+
+def test_no_arm_is_black_but_base():
+    many = style.ArmLooks([("m", f"a{i}") for i in range(20)])
+    assert style.COLOURS[0] not in {many.look("m", f"a{i}")["color"] for i in range(20)}
+    assert many.look("m", "base")["color"] == style.COLOURS[0]

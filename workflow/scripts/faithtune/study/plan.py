@@ -103,7 +103,9 @@ def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[st
 def table_arms(config: Configuration) -> list[dict]:
     """Measured arms as in the tables: {"model", "arm" (label), "train_set", ..., all settings, "seeds" (pooled)}."""
     found: dict[tuple[str, str], dict] = {}
-    for arm in filter(lambda arm: arm.eval_sets, arms(config)):
+    for arm in arms(config):
+        if not arm.eval_sets:
+            continue
         settings = arm.training() if arm.recipe else {}
         settings.pop("seed", None)
         facts = arm.facts()
@@ -153,16 +155,13 @@ def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | Model
     """Everything whose source is a file, by its place in the configuration, such as data_sets.gsm8k.eval."""
     found = {}
     for name, model in config.models.items():
-        found[f"models.{name}"] = model
+        if not model.start:
+            found[f"models.{name}"] = model
         for arm, sets in (model.chains or {}).items():
             found |= {f"models.{name}.chains.{arm}.{eval_set}": part for eval_set, part in sets.items()}
     for name, data_set in config.data_sets.items():
         found |= {f"data_sets.{name}.{split}": data_set.split(split) for split in ("train", "eval")}
-    return {
-        where: part
-        for where, part in found.items()
-        if part and part.source is not None and not getattr(part, "start", None)
-    }
+    return {where: part for where, part in found.items() if part and part.source is not None}
 
 
 def downloads(config: Configuration) -> dict[str, dict]:

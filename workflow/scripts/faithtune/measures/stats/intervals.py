@@ -20,9 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
-from faithtune.measures.stats import bootstrap, seed_variance
+from faithtune.measures.stats import bootstrap, seed_variance, student
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.seed_variance import HalfWidth, SeedVariance
 
@@ -165,7 +164,7 @@ def macro(
     # The estimates do not say how much of a half-width is due to seeds: assume as much as possible, so that p is not
     # too small.
     side = down if value > 0 else up
-    t, z = stdtrit([seeds.df, math.inf], tail)
+    t, z = student.quantile([seeds.df, math.inf], tail)
     between = min(seeds.between, (side / t) ** 2)
     questions = math.sqrt(max(0.0, side**2 - t**2 * between)) / -z
     return found._replace(p=HalfWidth(questions, math.inf, seeds._replace(between=between)).p_value(value))
@@ -203,7 +202,7 @@ def _estimate(
     if (not bounds and _alike(draws)) or known.mean() < 1 - tail:
         return Estimate(value, None, None)
     centre = float(function(_means(sums, sizes))[0])
-    t, z = stdtrit([n_groups - 1, math.inf], tail)
+    t, z = student.quantile([n_groups - 1, math.inf], tail)
     low, high = centre + t / z * (np.quantile(draws[known], [tail, 1 - tail]) - centre)
     of_seeds = seed_variance.seed_variance(columns, group, seeds, function) if _several(seeds) else SeedVariance()
     if not math.isfinite(of_seeds.between):

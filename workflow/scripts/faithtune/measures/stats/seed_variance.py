@@ -20,8 +20,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import stdtr, stdtrit
+
+from faithtune.measures.stats import student
 
 # The least p that is reported: nobody knows a distribution that far out.
 LEAST_P = 1e-12
@@ -47,9 +47,10 @@ class HalfWidth(NamedTuple):
     def length(self, tail: float) -> float:
         """Its length where `tail` of the distribution lies beyond it."""
         of_seeds = (
-            stdtrit(self.seeds.df, tail) ** 2 * self.seeds.between - stdtrit(math.inf, tail) ** 2 * self.seeds.rest
+            student.quantile(self.seeds.df, tail) ** 2 * self.seeds.between
+            - student.quantile(math.inf, tail) ** 2 * self.seeds.rest
         )
-        return math.hypot(stdtrit(self.df, tail) * self.error, math.sqrt(max(of_seeds, 0.0)))
+        return math.hypot(student.quantile(self.df, tail) * self.error, math.sqrt(max(of_seeds, 0.0)))
 
     def p_value(self, value: float) -> float | None:
         """Two-sided p of `value` being 0: 1 - the confidence at which this half, the one towards 0, reaches 0.
@@ -59,9 +60,11 @@ class HalfWidth(NamedTuple):
         if self.error == 0 and self.seeds.between == 0:
             return None
         if self.seeds.between == 0:
-            return max(LEAST_P, float(2 * stdtr(self.df, -abs(value) / self.error)))
+            return max(LEAST_P, 2 * student.share_below(self.df, -abs(value) / self.error))
         if self.length(LEAST_P / 2) < abs(value):
             return LEAST_P
+        from scipy.optimize import brentq  # imported here, as in `student`
+
         log_p = brentq(lambda x: self.length(math.exp(x) / 2) - abs(value), math.log(LEAST_P), 0.0)
         return math.exp(log_p)
 

@@ -3,11 +3,12 @@
 The p of other effects comes from their interval: `intervals.effect`.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
+from faithtune.measures.stats import student
 from faithtune.measures.stats.intervals import Estimate
 
 
@@ -46,5 +47,5 @@ def minimum_detectable(estimate: Estimate, confidence: float, power: float = 0.8
     """
     if estimate.low is None or estimate.high is None:
         return None
-    z = ndtri((1 + confidence) / 2)
-    return float((z + ndtri(power)) * (estimate.high - estimate.low) / (2 * z))
+    z, z_power = (student.quantile(math.inf, share) for share in ((1 + confidence) / 2, power))
+    return float((z + z_power) * (estimate.high - estimate.low) / (2 * z))

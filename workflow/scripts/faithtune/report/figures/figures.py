@@ -107,8 +107,8 @@ FIGURES = {
     VERDICT: FigureDef(
         "What tuning did: accuracy against faithfulness",
         "One point per tuned arm: its change of accuracy with the chain against its change of faithfulness, over all"
-        " tests and evaluation sets, with intervals. At the lower left both fell. The title names the arms whose"
-        " faithfulness cannot be tested: they have no point.",
+        " tests and evaluation sets, with intervals. At the lower left both fell. (mixed): on one set faithfulness fell"
+        " and on another it rose, which the mean hides. The title names the arms without a point.",
         JUDGED,
         VERDICTS,
         lambda frame, study: frame,

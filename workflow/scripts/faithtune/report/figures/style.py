@@ -47,7 +47,9 @@ class ArmLooks:
         self._models = list(dict.fromkeys(model for model, _ in arms))
 
     def look(self, model: str, arm: str) -> dict:
-        return look(self._labels.index(arm), self._models.index(model))
+        i = self._labels.index(arm)
+        colour = COLOURS[1 + (i - 1) % (len(COLOURS) - 1)] if i else COLOURS[0]  # black is of base alone
+        return look(i, self._models.index(model)) | {"color": colour}
 
     def handle(self, model: str, arm: str, **changed) -> "Line2D":
         return _handle(self.look(model, arm), changed)
