@@ -43,7 +43,7 @@ FILES = (
     (
         "Tables of estimates",
         "tables/TABLE.parquet, where no other definition follows",
-        "report/tables/rows.py",
+        "report/tables/holm.py",
         "SELECTION",
     ),
     ("Table of the data", "tables/t10_data.parquet", "report/tables/setup.py", "DATA"),

@@ -93,7 +93,7 @@ def heat_map(frame: pl.DataFrame, confidence: float) -> "Figure":
         panel.set_xticks(range(len(sets)), [SETS.get(name, name) for name in sets], rotation=45, ha="right")
         panel.set_yticks(range(len(arms)), arms)
         panel.set_title(_title(what), fontsize=9)
-    figure.colorbar(image, ax=panels[0].tolist(), label=METRICS["accuracy_effect"].label, shrink=0.8)
+    figure.colorbar(image, ax=panels[0].tolist(), label="change from base", shrink=0.8)
     figure.suptitle(f"Change from base; bold: its {100 * confidence:g} % interval leaves 0 out", fontsize=10)
     return figure
 
@@ -131,7 +131,7 @@ def forest(frame: pl.DataFrame, confidence: float) -> "Figure":
         for y in range(len(arms), len(lines), len(arms)):
             panel.axhline(y - 0.5, color="#999999", linewidth=0.5)
         panel.set_title(_title(what), fontsize=9)
-        panel.set_xlabel(f"{METRICS['accuracy_effect'].label} (n at the right)", fontsize=8)
+        panel.set_xlabel("change from base (n at the right)", fontsize=8)
         panel.grid(axis="x", alpha=0.3)
     names = [f"{SETS.get(name, name)}: {arm}" for name, arm in lines]
     panels[0, 0].set_yticks(range(len(lines)), names, fontsize=7)

@@ -81,7 +81,7 @@ _CHANGES = (
     "Changes from base, paired by question: accuracy with the chain over all questions (missing answers count as"
     " incorrect), and faithfulness in each test, over all kept fractions and the questions with a match in both arms."
     " Above 0 the tuned arm is more accurate, or more faithful. † the arm or base is not above chance (for an average,"
-    " on one of its sets), so its matches say little. Tables T1 to T4 count the unanswered and truncated."
+    " on one of its sets), so its matches say little. Tables S1 to S5 count the unanswered and truncated."
 )
 
 
@@ -97,7 +97,7 @@ _MATCH = FigureDef(
     " (the steps were not needed) and for one in Paraphrasing (the meaning sufficed). At 1 the chain is whole, and"
     " every line ends at the own answer. An arm that table T1 marks with † is not above chance on this set: its line"
     " says little. Each line is over its arm's own questions with a finished chain and an answer, so read the effect of"
-    " tuning off the paired changes in tables T2 to T4.",
+    " tuning off the paired changes in tables S2 to S4.",
     ANSWERED,
     match.CURVES,
     lambda answers, study: match.curves(answers, study.eval_set, study.sampling),

@@ -50,14 +50,14 @@ def _main(frame: pl.DataFrame, table: tables.TableDef, around: Texts) -> list[st
     head = list(parts[0][1].columns)
     lines = [
         r"\begin{table*}",
-        r"\centering\small",
+        r"\centering\small\renewcommand{\arraystretch}{1.25}\setlength{\tabcolsep}{4pt}",
         _caption(table, around),
-        rf"\begin{{tabular}}{{{'l' * len(head)}}}",
+        rf"\begin{{tabular}}{{@{{}}{'l' * len(head)}@{{}}}}",
     ]
     lines += [r"\toprule", _line(head)]
     for heading, part in parts:
         lines += [r"\midrule"]
-        lines += [rf"\multicolumn{{{len(head)}}}{{l}}{{\emph{{{escaped(heading)}}}}} \\"] if heading else []
+        lines += [rf"\multicolumn{{{len(head)}}}{{@{{}}l}}{{\emph{{{escaped(heading)}}}}} \\"] if heading else []
         lines += [_line(row) for row in part.rows()]
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\smallskip{{\footnotesize {escaped(around.legend)}}}"] if around.legend else []
