@@ -121,7 +121,9 @@ def test_an_added_test_recovers_the_truth_of_oracles(copy, tmp_path):
         row = found.filter(eval_set=eval_set, arm=arm, metric=metric, alpha=0.25).row(0, named=True)
         assert row["low"] <= truth[arm, metric] <= row["high"], row
     assert found.filter(arm="base", metric="match", alpha=0.25)["estimate"].to_list() == [1.0, 1.0]
-    assert set(found.filter(metric="match", alpha=1.0)["estimate"]) == {1.0}  # all steps are kept
+    # All steps are kept: nothing is shuffled, and only the match as published counts it.
+    assert set(found.filter(metric="match", alpha=1.0)["estimate"]) == {None}
+    assert set(found.filter(metric="match_published", alpha=1.0)["estimate"]) == {1.0}
     assert "Shuffled Steps" in (tmp_path / "results/tables/lanham.md").read_text()
 
 
