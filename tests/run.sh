@@ -7,11 +7,13 @@
 set -euo pipefail
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 cd "$(dirname "$0")/.."
-# A real SLURM for tests/workflow/test_slurm.py and a real browser for the pages; without them their tests are skipped.
+# A real SLURM for tests/workflow/test_slurm.py, a real browser for the pages and a real TeX for the tables; without them
+# their tests are skipped.
 wanted=()
 command -v slurmctld >/dev/null || wanted+=(slurmctld slurmd slurm-client munge)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   wanted+=(chromium fonts-dejavu-core)
+command -v pdflatex >/dev/null || wanted+=(texlive-latex-recommended)
 debian() {
   if [ ${#wanted[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     export DEBIAN_FRONTEND=noninteractive

@@ -24,6 +24,7 @@ ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
 # Absent from this study: arms with several ranks, a second model, hosts.
 WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
+WITHOUT_ROWS |= {"s6_rank_accuracy", "s7_rank_match", "s8_model_size"}
 # Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.
 WITHOUT_INTERVAL = {
     "chance": "a property of the questions",

@@ -36,7 +36,7 @@ EFFECTS = (
     "p: two-sided, not corrected; Holm: corrected over all changes of its kind (accuracy or match, on single sets or"
     " averaged) that the study has; mde: the effect that 80 % power would find, corrected like p."
 )
-OWN_SET = "*: the arm's own training set."
+OWN_SET = "Marks at an estimate: *: the arm's own training set."
 AT_CHANCE = (
     "†: not above chance: the interval of accuracy above chance reaches 0.00 (for a change, of the arm or of"
     " base; for an average, on one of its sets)."
