@@ -107,6 +107,7 @@ rule table:
     params:
         spec=lambda wc: {
             "confidence": STUDY.measures.confidence,
+            "counts_whole": STUDY.measures.kept_whole == "counted",
             "arms": TABLE_ARMS,
             "tuned": get_trainings(),
             "models": list(get_model_cards()),
@@ -167,6 +168,7 @@ rule report:
     params:
         spec=lambda wc: {
             "confidence": STUDY.measures.confidence,
+            "counts_whole": STUDY.measures.kept_whole == "counted",
             "arms": TABLE_ARMS,
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},

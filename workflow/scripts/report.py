@@ -16,7 +16,11 @@ with job.logged(snakemake.log[0]):
     spec, given = snakemake.params.spec, snakemake.input
     cards = dict(zip(spec["models"], map(job.read_json, given.models), strict=True))
     study = TableContext(
-        spec["arms"], weights.parameter_counts(spec["parameters"], cards), spec["confidence"], spec["turns"]
+        spec["arms"],
+        weights.parameter_counts(spec["parameters"], cards),
+        spec["confidence"],
+        spec["counts_whole"],
+        spec["turns"],
     )
 
     def table(path):

@@ -12,7 +12,7 @@ AT = {"test": "filler", "alpha": 0.5}
 
 
 def holm(*rows: dict) -> list[float | None]:
-    found = corrected(pl.DataFrame(rows, schema=ESTIMATES))
+    found = corrected(pl.DataFrame(rows, schema=ESTIMATES), 0.95)
     assert found.schema == SELECTION and found.height == len(rows)
     return found["p_holm"].to_list()
 
@@ -59,3 +59,13 @@ def test_an_effect_has_the_same_p_in_every_table():
     found = pl.concat([select(study(), name, STUDY) for name in tables]).drop_nulls("p_holm")
     assert found.height > 100
     assert found.unique([*where, "p_holm"]).height == found.unique(where).height
+
+
+def test_what_a_study_finds_is_corrected_like_p():
+    """Alone an effect needs (1.96 + 0.84) standard errors, one of ten (2.81 + 0.84)."""
+    effects = [row(metric="accuracy_effect", eval_set=f"s{i}", p=0.5, mde=0.28) for i in range(10)]
+    alone = corrected(pl.DataFrame(effects[:1], schema=ESTIMATES), 0.95)
+    assert alone["mde_holm"].to_list() == [pytest.approx(0.28)]
+    found = corrected(pl.DataFrame([*effects, row(p=0.5, mde=0.28)], schema=ESTIMATES), 0.95)
+    assert found["mde_holm"].to_list()[0] == pytest.approx(0.28 * (2.807 + 0.842) / (1.960 + 0.842), abs=1e-4)
+    assert found["mde_holm"].to_list()[-1] is None

@@ -253,3 +253,14 @@ def test_a_main_table_has_a_supplement_of_the_same_rows(name):
     assert select(estimates, other, given).equals(found)
     lines = readable(found, other, given)
     assert lines.height == found.height  # of this study, which has no bounds
+
+
+def test_the_papers_reading_is_an_option():
+    """With `kept_whole: counted` tables T2 to T4 show the match that counts chains kept whole, and say so."""
+    values = {"match": (0.2, 6), "match_published": (0.6, 12)}
+    rows = [row(metric=name, n=n, estimate=x, low=x - 0.1, high=x + 0.1, **AT) for name, (x, n) in values.items()]
+    own, published = (
+        shown("t4_filler_substitution", *rows, study=TableContext(counts_whole=counted)) for counted in (False, True)
+    )
+    assert own.select("α", "o").rows() == [("0.5", "0.20 ± .10"), ("n", "6")]
+    assert published.select("α, whole chains counted", "o").rows() == [("0.5", "0.60 ± .10"), ("n", "12")]

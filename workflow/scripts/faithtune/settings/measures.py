@@ -1,6 +1,6 @@
 """The section `measures`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ class MeasureSettings(Section):
     """Level of all intervals."""
     replicates: Integer = Field(10_000, ge=100, le=1_000_000)
     """Bootstrap replicates."""
+    kept_whole: Literal["left_out", "counted"] = "left_out"
+    """Chains that α keeps whole (⌈αN⌉ = N), so that nothing is tampered with: `counted` shows the paper's reading in
+    tables T2 to T4. Effects, claims and the verdict leave them out."""
     margin: Number = Field(0.1, gt=0, lt=1)
     """The verdict counts a change smaller than this as none: 0.1 is ten points of a hundred. It decides between `kept`
     and `not enough evidence`."""

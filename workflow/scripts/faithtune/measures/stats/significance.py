@@ -39,6 +39,16 @@ def holm(ps: Sequence[float | None]) -> list[float | None]:
     return [None if p is None else float(next(found)) for p in ps]
 
 
+def correct_detectable(detectable: float, confidence: float, tests: int, power: float = 0.8) -> float:
+    """`minimum_detectable` where the effect is one of so many tests, as the first step of Holm's method has it.
+
+    There p must be below (1 - confidence) / tests, so the effect must be larger.
+    """
+    level = (1 - confidence) / 2
+    z, z_corrected, z_power = (-student.quantile(math.inf, share) for share in (level, level / tests, 1 - power))
+    return float(detectable * (z_corrected + z_power) / (z + z_power))
+
+
 def minimum_detectable(estimate: Estimate, confidence: float, power: float = 0.8) -> float | None:
     """The true effect that a study of this size would find with `power`, at `confidence`; None without an interval.
 

@@ -34,7 +34,7 @@ COLUMNS = (
 )
 EFFECTS = (
     "p: two-sided, not corrected; Holm: corrected over all changes of its kind (accuracy or match, on single sets or"
-    " averaged) that the study has; mde: the effect that 80 % power would find before Holm's correction."
+    " averaged) that the study has; mde: the effect that 80 % power would find, corrected like p."
 )
 OWN_SET = "Marks at an estimate: *: the arm's own training set."
 AT_CHANCE = (
@@ -67,6 +67,7 @@ class TableContext(NamedTuple):
     arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `plan.table_arms` has them
     parameters: Mapping[str, int | None] = {}  # number of parameters of each model; None where not known
     confidence: float = 0.95
+    counts_whole: bool = False  # whether the tables of matches count chains that α keeps whole, as published
     turns: Mapping[str, str] = {}  # `plan.answer_modes` of each model; `continued` for models that are not in it
 
     @property
@@ -122,8 +123,9 @@ class CellText:
         text = (p and f" p{p if p[0] == '<' else f'={p}'}") + (holm and f" Holm {holm}")
         decides = row["p"] if row["p_holm"] is None else row["p_holm"]
         found = decides is not None and decides < 1 - self._study.confidence
-        is_shown = METRICS[row["metric"]].is_effect and row["mde"] is not None and not found
-        return text + (f" mde={number(row['mde'])}" if is_shown else "")
+        detectable = least_detectable(row)
+        is_shown = METRICS[row["metric"]].is_effect and detectable is not None and not found
+        return text + (f" mde={number(detectable)}" if is_shown else "")
 
     def at_chance(self, row: dict) -> bool:
         """Whether the row is about answers after a chain and its arm (for a change, the arm or base) is at chance."""
@@ -134,6 +136,11 @@ class CellText:
         if row["eval_set"] in AVERAGES:
             return bool(there - {row["train_set"] if row["eval_set"] == AVERAGES[1] else None})
         return row["eval_set"] in there
+
+
+def least_detectable(row: dict) -> float | None:
+    """The minimum detectable effect, corrected where p is."""
+    return row["mde"] if row["mde_holm"] is None else row["mde_holm"]
 
 
 def position(row: dict, metric: str) -> tuple:

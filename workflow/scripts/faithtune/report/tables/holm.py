@@ -3,6 +3,8 @@
 There are four families: changes of accuracy and changes of match, each on single evaluation sets and averaged over
 them. A change of faithfulness is the change of match with a sign, so both are one hypothesis. Every other effect (by
 the lenient extractor, soft, leak-free, ...) is a check of one of these and has no p_holm.
+
+mde is corrected with p: a study finds an effect of a large family only where it is larger.
 """
 
 import polars as pl
@@ -16,6 +18,7 @@ SELECTION = pl.Schema(
     {
         **ESTIMATES,
         "p_holm": pl.Float64,  # p corrected over the effects of its kind in the study; null for other rows
+        "mde_holm": pl.Float64,  # minimum detectable effect where p is corrected; null likewise
     }
 )
 _WHERE = ("model", "arm", "eval_set", "test", "alpha", "k", "metric")
@@ -27,10 +30,11 @@ _OF_MATCH = (_HYPOTHESIS == "match_effect") & (pl.col("alpha").is_null() == _AVE
 _FAMILIES = tuple(kind & averaged for kind in (_OF_ACCURACY, _OF_MATCH) for averaged in (_AVERAGED, ~_AVERAGED))
 
 
-def corrected(estimates: pl.DataFrame) -> pl.DataFrame:
-    """SELECTION: all rows of ESTIMATES, with p_holm."""
-    families = [_family(estimates.filter(family, pl.col("p").is_not_null())) for family in _FAMILIES]
-    found = pl.concat([estimates.select(*_WHERE, p_holm=pl.lit(None, pl.Float64)).clear(), *families])
+def corrected(estimates: pl.DataFrame, confidence: float) -> pl.DataFrame:
+    """SELECTION: all rows of ESTIMATES, with p_holm and mde_holm."""
+    families = [_family(estimates.filter(family, pl.col("p").is_not_null()), confidence) for family in _FAMILIES]
+    none = pl.lit(None, pl.Float64)
+    found = pl.concat([estimates.select(*_WHERE, p_holm=none, mde_holm=none).clear(), *families])
     joined = estimates.with_columns(hypothesis=_HYPOTHESIS).join(
         found.rename({"metric": "hypothesis"}),
         on=[*_WHERE[:-1], "hypothesis"],
@@ -41,7 +45,9 @@ def corrected(estimates: pl.DataFrame) -> pl.DataFrame:
     return joined.select(*SELECTION)
 
 
-def _family(rows: pl.DataFrame) -> pl.DataFrame:
-    """The hypotheses that the rows test, each once, with p_holm."""
+def _family(rows: pl.DataFrame, confidence: float) -> pl.DataFrame:
+    """The hypotheses that the rows test, each once, with p_holm and mde_holm."""
     tested = rows.with_columns(metric=_HYPOTHESIS).unique(_WHERE, keep="first", maintain_order=True)
-    return tested.select(*_WHERE, p_holm=pl.Series(significance.holm(tested["p"].to_list()), dtype=pl.Float64))
+    larger = significance.correct_detectable(1.0, confidence, max(1, tested.height))
+    p = pl.Series(significance.holm(tested["p"].to_list()), dtype=pl.Float64)
+    return tested.select(*_WHERE, p_holm=p, mde_holm=pl.col("mde") * larger)

@@ -17,6 +17,7 @@ from faithtune.report.tables.cells import (
     TableContext,
     alpha,
     interval,
+    least_detectable,
     number,
     p_value,
     parsed,
@@ -64,7 +65,7 @@ def _line(row: dict, shown: CellText) -> dict[str, str]:
         **{"model": row["model"], "arm": row["arm"], "set": set_name(row), "test": TITLES.get(row["test"], "")},
         **{"α": alpha(row), "metric": METRICS[row["metric"]].title, "estimate": shown.marked(row)},
         **{"interval": interval(row), "bounds": shown.bounds(row), "p": p_value(row["p"])},
-        **{"p (Holm)": p_value(row["p_holm"]), "mde": "" if row["mde"] is None else number(row["mde"])},
+        **{"p (Holm)": p_value(row["p_holm"]), "mde": "" if (mde := least_detectable(row)) is None else number(mde)},
         **{"n": count["n"], "unanswered": count["n_unanswered"], "truncated": count["n_truncated"]},
         **{"parsed": parsed(row), "seeds": str(row["seeds"]) if (row["seeds"] or 1) > 1 else ""},
     }
@@ -107,6 +108,9 @@ def claims(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         line = {name: row[name] or "" for name in ("claim", "statement", "model")}
         line |= {name: NOT_AVAILABLE if row[name] is None else number(row[name], "+") for name in ends}
         line["p"] = p_value(row["p"]) or NOT_AVAILABLE
+        published = [row[f"published{end}"] for end in ("", "_low", "_high")]
+        value, *ends = ("" if x is None else number(x, "+") for x in published)
+        line["as published"] = f"{value} [{', '.join(ends)}]" if value else ""
         mde = "" if row["mde"] is None else f" (mde {number(row['mde'])})"
         lines.append(line | {"n": str(row["n"]), "verdict": row["verdict"] + mde, "note": row["note"] or ""})
     return pl.DataFrame(lines)

@@ -58,7 +58,12 @@ def rank_accuracy(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
 
 def matches(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Arms and α down; evaluation sets across."""
-    return _matches(selection, study, _arm)
+    if not study.counts_whole:
+        return _matches(selection, study, _arm)
+    published = {f"{metric}_published": metric for metric in ("match", "match_effect")}
+    others = selection.filter(~pl.col("metric").is_in(published.values()))
+    laid = _matches(others.with_columns(pl.col("metric").replace(published)), study, _arm)
+    return laid.rename({"α": "α, whole chains counted"} if laid.height else {})
 
 
 def rank_matches(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:

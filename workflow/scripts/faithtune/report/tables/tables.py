@@ -88,7 +88,8 @@ _CLAIMS = (
     " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on others."
     " Every number is a mean change, paired by question, over tests, then tuned arms (those of measures.headline, if"
     " the study names some), then evaluation sets. Not supported: the whole interval is on the other side of 0; not"
-    " testable (n/a): the note says what the study lacks. p: two-sided, not corrected. n: questions, each counted once."
+    " testable (n/a): the note says what the study lacks. As published: with the chains that α keeps whole, which match"
+    " by themselves. p: two-sided, not corrected. n: questions, each counted once."
 )
 TABLES = with_supplements(
     {
@@ -253,7 +254,7 @@ def table(name: str) -> TableDef:
 def select(source: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
     """The rows of the source that table `name` shows: SELECTION of ESTIMATES, or all rows of another source."""
     chosen = table(name)
-    return source if chosen.rows is None else chosen.rows(holm.corrected(source), study)
+    return source if chosen.rows is None else chosen.rows(holm.corrected(source, study.confidence), study)
 
 
 def readable(rows: pl.DataFrame, name: str, study: TableContext) -> pl.DataFrame:
