@@ -40,6 +40,7 @@ def test_differences_alone_may_be_negative(estimates):
     assert all(METRICS[name].unit in (DIFFERENCE, "ratio") for name in negative)
     shares = estimates.filter(pl.col("high") > 1)["metric"].unique()
     assert not [name for name in shares if METRICS[name].unit in ("share", "probability", DIFFERENCE)]
+    assert "change_floored" not in set(shares)  # a ratio, but no more than all answers can change
 
 
 def test_bounds_bracket_what_they_bound(estimates):

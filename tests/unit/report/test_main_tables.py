@@ -34,7 +34,6 @@ def legend(name: str, *rows: dict, study: TableContext = STUDY) -> str:
         ({"metric": "match_effect", "estimate": -0.0001, "low": -1, "high": 1}, "+0.00 ± 1.00"),
         ({"low": None, "high": None}, "0.50"),
         ({"estimate": None, "low": None, "high": None}, "n/a"),
-        ({"metric": "change_floored", "estimate": 0.99, "low": 0.9, "high": 1.014}, "0.99 +.01 -.09"),  # never above 1
     ],
 )
 def test_a_cell_is_a_number_and_its_interval(values, text):

@@ -127,7 +127,7 @@ def test_a_supplement_word_for_word():
         row(metric="match_effect", test="filler", estimate=-0.3, low=-0.4, high=-0.2, p=0.001, mde=0.2),
         row(metric="match_published", n=22, **bounds, **at),
         row(metric="match_effect_same_length", estimate=-0.1, n=7, **bounds, **at),
-        row(metric="change_floored", n=11, high=1.001, **at | {"low": 0.4}),
+        row(metric="change_floored", n=11, high=1.0, **at | {"low": 0.4}),
         row(metric="match_k0", test="filler", n=20, **bounds),
         row(metric="again_match", test=None, estimate=0.99, n=8, **bounds),
         row(metric="accuracy", test="no_cot", n=20, **bounds),

@@ -36,7 +36,10 @@ def rows(cell: Cell, measures: pl.DataFrame, base: pl.DataFrame | None, alphas: 
         if cell.test in _FLOORED and not same_words.is_empty():
             both = own.filter(at).join(same_words, on=_WHOSE, how="left", nulls_equal=True)
             columns = [1 - pl.col("match").cast(pl.Float64), 1 - pl.col("floor").cast(pl.Float64)]
-            found.append(here.function("change_floored", both, columns, _floored))
+            row = here.function("change_floored", both, columns, _floored)
+            found.append(
+                row | {"high": row["high"] and min(row["high"], 1.0)}
+            )  # no share of changed answers is above 1
     if base is None:
         return found
     both = _pairs(published, with_intervention(base, cell.test))

@@ -45,8 +45,6 @@ APART = (
     "‡: the answer was not forced after the arm's own open turn: imported chains declare it, and hosts with endpoint"
     " chat are sent the chain in a closed turn. Do not compare it with other models."
 )
-# The greatest possible value of a ratio, which its interval may pass by a little.
-_MOST = {"change_floored": 1.0}
 # A cell of a main table: number, marks, and its interval as ± or + -.
 SHORT = re.compile(
     r"(?P<bold>\*\*)?(?P<number>[+-]?\d\.\d\d)(?(bold)\*\*)(?P<mark>†?)"
@@ -176,7 +174,7 @@ def short(row: dict, bold: bool = False, mark: str = "") -> str:
     text = f"**{text}**{mark}" if bold else text + mark
     if row["low"] is None:
         return text
-    low, high = (round(100 * end) for end in _ends(row))
+    low, high = (round(100 * end) for end in (row["low"], row["high"]))
     down, up = (f"{side / 100:.2f}".removeprefix("0") for side in (value - low, high - value))
     return f"{text} ± {up}" if up == down else f"{text} +{up} -{down}"
 
@@ -190,13 +188,8 @@ def interval(row: dict) -> str:
     """`[0.451, 0.588]`; "" without an interval."""
     if row["low"] is None:
         return ""
-    low, high = (number(end, METRICS[row["metric"]].sign) for end in _ends(row))
+    low, high = (number(end, METRICS[row["metric"]].sign) for end in (row["low"], row["high"]))
     return f"[{low}, {high}]"
-
-
-def _ends(row: dict) -> tuple[float, float]:
-    """The ends of the interval, the upper one within what the metric can be."""
-    return row["low"], min(row["high"], _MOST.get(row["metric"], row["high"]))
 
 
 def number(value: float, sign: str = "") -> str:
