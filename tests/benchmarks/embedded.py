@@ -109,6 +109,8 @@ class Study:
 
     def tuned(self, model: dict, tuning: dict, merged: bool = False) -> dict:
         """The card of an arm, or of a model if the adapter is to be merged into the weights."""
+        import torch
+
         from faithtune.models import loading, weights
         from faithtune.settings.tunings import Training
         from faithtune.tuning import train
@@ -136,7 +138,7 @@ class Study:
             network = loading.load_base(model["path"], "none", "float32", "cpu")
             network = loading._attach(network, card["path"], "float32", merged=True)
             with weights.atomic_folder(whole) as temporary:
-                network.to(getattr(__import__("torch"), self.args.dtype)).save_pretrained(temporary)
+                network.to(getattr(torch, self.args.dtype)).save_pretrained(temporary)
                 loading.load_tokenizer(model["path"]).save_pretrained(temporary)
         return {"path": str(whole), "weights_sha256": weights.folder_fingerprint(whole)}
 
@@ -156,6 +158,8 @@ class Study:
 
     def measured(self, name: str, arm, questions) -> dict:
         """What an arm came to on a set: its chains, answers and measures."""
+        import polars as pl
+
         from faithtune.arms import answers, chains
         from faithtune.arms.blocks import Block
         from faithtune.interventions import build, paraphrases
@@ -186,10 +190,7 @@ class Study:
         settings = AnswerSettings(max_new_tokens=16, again=20)
         answered = timed(f"answers {name}", answers.answer, arm, block, written, tampered, self.templates, settings)
         measures = alpha.at_alphas(answered, ALPHAS)
-        one = {"seed": self.args.seed}
-        import polars as pl
-
-        frames = [frame.with_columns(seed=pl.lit(one["seed"], pl.Int64)) for frame in (answered, written)]
+        frames = [frame.with_columns(seed=pl.lit(0, pl.Int64)) for frame in (answered, written)]
         return {
             "chains": written,
             "accuracy": accuracy.by_test(*frames, questions),
@@ -271,13 +272,14 @@ def claims(results: dict, headline: list[str]) -> dict:
         if name == "base":
             continue
         base = results["base", eval_set]
-        parts = [("C1", "", accuracy_change(own, base))] + [("C2", test, changes(own, base, test)) for test in TESTS]
+        parts = [("C1", "", accuracy_change(own, base))]
+        parts += [("C2", test, changes(own, base, test)) for test in TESTS]
         for claim, test, part in parts:
             where = {"arm": name, "eval_set": eval_set, "test": test, "seed": 0}
             frames[claim].append(part.with_columns(pl.lit(value).alias(key) for key, value in where.items()))
     found = {}
     for claim, parts in frames.items():
-        whole = pl.concat([part.filter(pl.lit(True)) for part in parts])
+        whole = pl.concat(parts)
         chosen = {name: [name] for name in whole["arm"].unique().sort()} | {"headline": headline}
         for label, names in chosen.items():
             values = contrasts.per_question(whole.filter(pl.col("arm").is_in(names)))
