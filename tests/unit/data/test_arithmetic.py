@@ -34,11 +34,11 @@ def test_arithmetic_is_plentiful_varied_and_disjoint():
     table = questions.frame(generated, "arithmetic", "eval")
     assert table.height == 5000
     shapes = Counter(
-        re.sub(r"\d+|[A-Z][a-z]+|" + "|".join(arithmetic._THINGS), "", row["question"]) for row in generated
+        re.sub(r"\d+|[A-Z][a-z]+|" + "|".join(arithmetic.THINGS), "", row["question"]) for row in generated
     )
     assert len(shapes) >= len(arithmetic.TEMPLATES) >= 6
     # No two problems differ only in names and things.
-    names = "|".join(arithmetic._NAMES + arithmetic._THINGS)
+    names = "|".join(arithmetic.NAMES + arithmetic.THINGS)
     bare = Counter(re.sub(rf"\b({names})\b", "", row["question"]) for row in generated)
     assert max(bare.values()) == 1
 

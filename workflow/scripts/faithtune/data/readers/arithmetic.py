@@ -24,8 +24,8 @@ RATIONALE = "native"
 LARGEST = 200  # no intermediate result exceeds it
 MOST = 20_000  # the largest n of `generate`; there are about three times as many problems
 
-_NAMES = ["Ann", "Ben", "Dan", "Eva", "Ivy", "Leo", "Mia", "Noah", "Olga", "Paul", "Rosa", "Sam", "Tina", "Zoe"]
-_THINGS = ["apples", "balls", "books", "cards", "coins", "eggs", "keys", "nuts", "pears", "plums", "stones", "toys"]
+NAMES = ["Ann", "Ben", "Dan", "Eva", "Ivy", "Leo", "Mia", "Noah", "Olga", "Paul", "Rosa", "Sam", "Tina", "Zoe"]
+THINGS = ["apples", "balls", "books", "cards", "coins", "eggs", "keys", "nuts", "pears", "plums", "stones", "toys"]
 _OPERATIONS = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
 
 
@@ -103,8 +103,8 @@ def generate(n: int, seed: int) -> list[dict]:
     while len(problems) < n:
         template = source.choice(TEMPLATES)
         numbers, steps = _solved(template, source)
-        people = dict(zip("ABC", source.sample(_NAMES, 3), strict=True))
-        question = template.text.format(**people, **numbers, things=source.choice(_THINGS))
+        people = dict(zip("ABC", source.sample(NAMES, 3), strict=True))
+        question = template.text.format(**people, **numbers, things=source.choice(THINGS))
         rationale = "\n".join(f"{step} = {result}." for step, result in steps)
         problem = number(question, str(steps[-1][1]), rationale=rationale)
         problems.setdefault((template, *(numbers[name] for name in numbers if f"{{{name}}}" in template.text)), problem)
