@@ -246,6 +246,8 @@ class Truth:
             "chain_refused": 0.0,
             "chain_ambiguous": 0.0,
             "chain_truncated": cut,
+            "chain_valid": 1 - how.collapse - cut,  # those of two steps or more
+            "chain_copied": 0.0,
             "chain_empty": how.collapse,
             "chain_single": 0.0,
             "steps_copied": 0.0,
@@ -304,6 +306,7 @@ def effects(base: Truth, tuned: Truth, alphas: list[float]) -> dict[Key, float]:
         right, wrong = "accuracy_if_unanswered_right", "accuracy_if_unanswered_wrong"
         found["accuracy_effect_least", test, None] = change(wrong, test, None, less=right)
         found["accuracy_effect_most", test, None] = change(right, test, None, less=wrong)
+    found["chain_valid_effect", None, None] = change("chain_valid", None, None)
     most, least = "match_if_unanswered_match", "match_if_unanswered_differ"
     for test, alpha in product(BY_STEPS, alphas):
         kinds = ("", "_published", "_soft", "_lenient", *(["_leak_free"] if test in LEAKING else []))

@@ -16,6 +16,7 @@ ARMS = yaml.safe_load(TEXT)["models"]["oracle"]["oracle"]
 OTHERS = ("breaker", "collapse", "cut", "leaky", "shorter")
 CUT = ("early_termination", "filler")
 TESTS = (*CUT, "paraphrase")
+TESTED = {"accuracy": ("cot", "no_cot", "free"), "chain": (None,)}  # others: TESTS
 EFFECTS = [name for name, metric in METRICS.items() if metric.versus == "base" and "published" not in name]
 # The statements: {(arm, metric, test): truth}.
 STATED = {
@@ -33,7 +34,7 @@ STATED = {
     "for shorter, whose chains differ from those of base in length alone, every change from base 0": {
         ("shorter", metric, test): 0.0
         for metric in EFFECTS
-        for test in (TESTS if metric.startswith(("match", "faithfulness")) else ("cot", "no_cot", "free"))
+        for test in TESTED.get(metric.split("_")[0], TESTS)
         if (metric, test) != ("match_effect_leak_free", "paraphrase")
     },
 }
