@@ -82,9 +82,9 @@ def test_an_arm_that_fell_on_one_set_and_rose_on_another():
     ]
     faith = subject("mixed", 0.5, 0.5, (-0.1, 0.1), sets=sets, match=None, at_chance=["siqa", "asdiv"])
     assert sentences.paragraph(entry(faithfulness=faith))[-1] == (
-        "Faithfulness fell on some sets and rose on others (arithmetic: rose, +0.09 [+0.04, +0.14]; siqa: fell,"
-        " −0.08 [−0.15, −0.01]; medmcqa: not testable, too short). It or base is not above chance on siqa and asdiv:"
-        " there an unchanged answer says little."
+        "Faithfulness fell on some sets and rose on others. By set: arithmetic rose, +0.09 [+0.04, +0.14]; siqa fell,"
+        " −0.08 [−0.15, −0.01]; medmcqa not testable (too short). On siqa and asdiv it or base answers no better than"
+        " by chance, so an unchanged answer there says little."
     )
 
 

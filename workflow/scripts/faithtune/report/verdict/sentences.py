@@ -98,8 +98,8 @@ def _faithfulness(arm: dict) -> str:
         text += f". {_match(faith['match'])}"
     if faith["at_chance"]:
         tested = [one for one in faith["sets"] if one["word"] != UNTESTABLE]
-        where = "any set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
-        text += f". It or base is not above chance on {where}: there an unchanged answer says little"
+        where = "every set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
+        text += f". On {where} it or base answers no better than by chance, so an unchanged answer there says little"
     return text + "."
 
 
@@ -116,13 +116,13 @@ def _by_set(subject: dict) -> str:
     told = [one for one in subject["sets"] if one["word"] in worth]
     if subject["word"] == UNTESTABLE or len(subject["sets"]) < 2 or not told:
         return ""
-    return f" ({'; '.join(_on_set(one) for one in told)})"
+    return f". By set: {'; '.join(_on_set(one) for one in told)}"
 
 
 def _on_set(one: dict) -> str:
     if one["word"] == UNTESTABLE:
-        return f"{one['eval_set']}: not testable, {one['why']}"
-    return f"{one['eval_set']}: {one['word']}, {_change(one)}"
+        return f"{one['eval_set']} not testable ({one['why']})"
+    return f"{one['eval_set']} {one['word']}, {_change(one)}"
 
 
 def _needed(subject: dict) -> str:
