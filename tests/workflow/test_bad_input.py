@@ -25,6 +25,13 @@ CASES = {
     ),
     "alpha above 1": (("measures", "alphas"), [0.5, 1.5], "measures.alphas.1 is 1.5; expected at most 1"),
     "unknown evaluation set": (("eval_sets",), ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets"),
+    "a training set twice": (("tunings", "qlora", "train_sets"), ["colours+colours"], "names a data set twice"),
+    "no training set": (
+        ("tunings", "qlora", "train_sets"),
+        ["colours+"],
+        "expected a data set, or several joined by +",
+    ),
+    "half unknown training set": (("tunings", "qlora", "train_sets"), ["colours+nosuch"], "train_sets names 'nosuch'"),
     "unknown training set": (("tunings", "qlora", "train_sets"), ["nosuch"], "train_sets names 'nosuch'"),
     "unknown reader": (
         ("data_sets", "colours", "reader"),

@@ -7,7 +7,7 @@ import pytest
 
 from study import Study
 
-TAUGHT, TUNED = "tiny/teach-arithmetic-42", "taught/qlora-colours-42"
+TAUGHT, TUNED = "tiny/teach-arithmetic+colours-42", "taught/qlora-colours-42"
 T11 = "results/tables/t11_hyper_parameters.parquet"
 # What is made: enough to see the chain of training, without the stages that hold for every arm.
 CHAINS = [f"results/chains/{arm}/colours.parquet" for arm in ("taught/base", TUNED)]
@@ -16,12 +16,13 @@ MADE = [*CHAINS, T11]
 
 @pytest.fixture(scope="module")
 def chained(tmp_path_factory, tiny_model) -> Study:
-    """A model that is taught, and not measured; what that made is tuned and measured."""
+    """A model that is taught two sets at once, and not measured; what that made is tuned and measured."""
     study = Study(tmp_path_factory.mktemp("chained"), tiny_model)
     study.config["models"]["tiny"]["measured"] = False
     study.config["models"]["taught"] = {"source": f"arm:{TAUGHT}"}
     recipe = study.config["tunings"].pop("qlora")
-    study.config["tunings"] = {"teach": recipe, "qlora": recipe | {"train_sets": ["colours"]}}
+    both = {"train_sets": ["arithmetic+colours"], "target": "answer_only"}
+    study.config["tunings"] = {"teach": recipe | both, "qlora": recipe | {"train_sets": ["colours"]}}
     study.config["data_sets"]["colours"]["eval"]["n"] = 2
     study.config |= {"eval_sets": ["colours"], "tests": ["early_termination", "paraphrase"]}
     study.fresh, study.fetched = study.planned(), study.planned("fetch")
@@ -35,6 +36,12 @@ def test_the_plan_has_both_trainings_and_asks_measured_arms_alone(chained):
     assert chained.fresh.items() >= expected.items()
     assert chained.fetched == {"model": 1, "questions": 3, "fetch": 1}
     assert not (chained.folder / "results/chains/tiny").exists()
+
+
+def test_an_arm_is_tuned_on_all_its_data_sets(chained):
+    results = chained.folder / "results"
+    sizes = [pl.read_parquet(results / f"questions/{name}.train.parquet").height for name in ("arithmetic", "colours")]
+    assert json.loads((results / f"arms/{TAUGHT}/arm.json").read_text())["examples"] == sum(sizes)
 
 
 def test_model_provenance_and_table_have_the_chain_of_training(chained):

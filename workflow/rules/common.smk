@@ -31,7 +31,7 @@ try:
     from faithtune.arms import blocks
     from faithtune.core import damage
     from faithtune.core.errors import UserError
-    from faithtune.core.schemas.estimates import BASE
+    from faithtune.core.schemas.estimates import BASE, data_sets_of
     from faithtune.data import prompts, readers, sources
     from faithtune.interventions.registry import NEEDED_BY, REGENERATED, TESTS
     from faithtune.jobs import gpus, job, parent, provenance, runtimes, status
@@ -112,7 +112,7 @@ DOWNLOADS = plan.downloads(STUDY)
 
 wildcard_constraints:
     model="[a-z0-9_]+",
-    arm="[a-z0-9_-]+",
+    arm="[a-z0-9_+-]+",
     data_set="[a-z0-9_]+",
     eval_set="[a-z0-9_]+",
     split="train|eval",

@@ -58,16 +58,22 @@ def get_start_files(wildcards):
     return get_card_of(arm.model) | {"arm": f"results/arms/{arm.path}/arm.json"}
 
 
+def get_training_questions(wildcards):
+    """The training questions of an arm's data sets."""
+    return [f"results/questions/{name}.train.parquet" for name in data_sets_of(get_arm(wildcards).train_set)]
+
+
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
-    train_sets = sorted({arm.train_set for arm in TUNED})
+    train_sets = sorted({name for arm in TUNED for name in data_sets_of(arm.train_set)})
     names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
 def get_forecast_questions():
     """SET.SPLIT -> file of questions, for the evaluation sets and the sets that hosts tune on."""
-    train_sets = sorted({arm.train_set for arm in TUNED if KINDS[arm.model] == "api"})
+    hosted = [arm for arm in TUNED if KINDS[arm.model] == "api"]
+    train_sets = sorted({name for arm in hosted for name in data_sets_of(arm.train_set)})
     names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 

@@ -45,7 +45,7 @@ rule verdict:
         spec=lambda wc: {
             "sampling": get_sampling(),
             "margin": STUDY.measures.margin,
-            "arms": plan.headline_arms(STUDY),
+            "arms": TABLE_ARMS,
             "turns": plan.answer_modes(STUDY),
             "code": code("verdict.py"),
         },

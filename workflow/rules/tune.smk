@@ -1,9 +1,9 @@
 rule tune:
-    """An arm: a model tuned with one recipe on one data set."""
+    """An arm: a model tuned with one recipe on one training set."""
     input:
         unpack(get_card),
         weights="results/models/{model}/weights",
-        questions=lambda wc: f"results/questions/{get_arm(wc).train_set}.train.parquet",
+        questions=get_training_questions,
     output:
         weights=directory("results/arms/{model}/{arm}/weights"),
         card="results/arms/{model}/{arm}/arm.json",
@@ -57,7 +57,7 @@ rule tune_hosted:
     """An arm: a model tuned by its host's fine-tuning endpoint."""
     input:
         host="results/hosts/{model}.json",
-        questions=lambda wc: f"results/questions/{get_arm(wc).train_set}.train.parquet",
+        questions=get_training_questions,
     output:
         card="results/arms/{model}/{arm}/arm.json",
         training="results/arms/{model}/{arm}/training.parquet",

@@ -1,4 +1,4 @@
-"""Tune a model on a data set's training questions."""
+"""Tune a model on the training questions of its data sets."""
 
 from faithtune.jobs import job
 
@@ -14,7 +14,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.jobs import gpus
     from faithtune.models import precision
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import train
+    from faithtune.tuning import examples, train
 
     gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
@@ -23,7 +23,7 @@ with job.logged(snakemake.log[0]):
     precision.warn_cost(chosen, precision.present_device(device))
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
-    questions = parquet.read(snakemake.input.questions, QUESTIONS)
+    questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
     rows = train.tokenise_questions(model, questions, spec["templates"], settings.target)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):

@@ -1,4 +1,4 @@
-"""Tune a model at its host on a data set's training questions."""
+"""Tune a model at its host on the training questions of its data sets."""
 
 from faithtune.jobs import job
 
@@ -11,7 +11,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.settings.backend import Backend
     from faithtune.settings.hosts import HostSettings
     from faithtune.settings.tunings import HostedTraining
-    from faithtune.tuning import hosted
+    from faithtune.tuning import examples, hosted
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     model, settings = Backend(**spec["backend"]).api, HostSettings(**snakemake.config["hosts"][names.model])
@@ -25,7 +25,7 @@ with job.logged(snakemake.log[0]):
             stage="tune",
             count_tokens=session.token_upper_bound(model),
         )
-        questions = parquet.read(snakemake.input.questions, QUESTIONS)
+        questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
         records = folders.STORE / "tunings"
         card, log = hosted.train(meter, questions, spec["templates"], HostedTraining(**spec["tuning"]), records)
     parquet.write(log, snakemake.output.training, HOSTED_TRAINING)

@@ -291,6 +291,20 @@ def test_averages_over_sets_and_out_of_domain():
     assert frame.filter(arm="base", eval_set="average_out_of_domain").is_empty()
 
 
+def test_out_of_domain_leaves_out_every_set_that_an_arm_was_tuned_on():
+    right, wrong = answers(answer_rows("q", "A", "B")), answers(answer_rows("q", "B", "B"))
+    frames = {("m", "base", s): wrong for s in ("s1", "s2", "s3")}
+    frames |= {("m", "tuned", s): right if s == "s1" else wrong for s in ("s1", "s2", "s3")}
+    row = one(
+        build(**inputs(frames, {"base": None, "tuned": "s1+s2"})),
+        "tuned",
+        "accuracy_effect",
+        "cot",
+        on="average_out_of_domain",
+    )
+    assert (row["estimate"], row["n"]) == (0, 1)
+
+
 def test_an_average_with_a_set_missing_is_no_average():
     frames = {(m, arm, "s1"): BASE for m in ("m",) for arm in ("base", "tuned")}
     frames |= {("m", arm, "s2"): answers(answer_rows("q", n=0)) for arm in ("base", "tuned")}

@@ -49,6 +49,10 @@ def test_an_arm_that_solves_less():
     ]
 
 
+def test_an_arm_tuned_on_two_sets():
+    assert sentences.headline(entry(train_set="gsm8k+siqa")).endswith("bare answers of gsm8k and siqa (qlora-siqa)")
+
+
 def test_an_arm_whose_chains_collapsed():
     lost = entry(
         chains=subject("fell", 0.54, 0.004, (-0.6, -0.4), invalid={"kind": "single", "share": 0.74}),

@@ -154,6 +154,28 @@ def test_a_training_set_need_not_be_a_data_set_here(raw):
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
 
 
+def test_a_training_set_of_two_data_sets(raw):
+    raw["data_sets"] |= {"more": {"reader": "arithmetic", "train": {}}}
+    raw["tunings"] = {"r8": {"train_sets": ["sums+more", "siqa"]}}
+    full = config.load(raw)
+    arms = {arm.train_set: arm for arm in plan.arms(full) if arm.recipe}
+    assert [(arm.name, arm.target) for arm in arms.values()] == [
+        ("r8-sums+more-42", "rationale"),
+        ("r8-siqa-42", "answer_only"),
+    ]
+    assert plan.has_worked_solutions(full)["sums+more"] is True
+
+
+def test_what_two_data_sets_teach_is_said(raw):
+    raw["tunings"] = {"r8": {"train_sets": ["sums+siqa"]}}
+    with pytest.raises(UserError, match=r"r8: sums\+siqa: only some .* expected target rationale or answer_only"):
+        config.load(raw)
+    raw["tunings"]["r8"]["target"] = "answer_only"
+    full = config.load(raw)
+    assert plan.arms(full)[-1].target == "answer_only"
+    assert plan.has_worked_solutions(full)["sums+siqa"] is False
+
+
 def test_the_claims_are_about_the_headline(raw):
     def labels(headline):
         return [arm["arm"] for arm in plan.headline_arms(config.load(raw | {"measures": {"headline": headline}}))]

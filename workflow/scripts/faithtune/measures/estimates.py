@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.core.schemas.estimates import BASE, CHANGES, ESTIMATES
+from faithtune.core.schemas.estimates import BASE, CHANGES, ESTIMATES, data_sets_of
 from faithtune.interventions.registry import BY_STEPS, SWEEP
 from faithtune.measures import accuracy, controls, diagnostics, match
 from faithtune.measures.cell import AVERAGES, Cell, count_missing
@@ -124,12 +124,12 @@ def _averages(rows: list[dict], eval_sets: list[str], confidence: float) -> list
     for row in rows:
         if row["metric"] in _AVERAGED and row["k"] is None:
             for average in AVERAGES if row["train_set"] else AVERAGES[:1]:
-                if average == AVERAGES[0] or row["eval_set"] != row["train_set"]:
+                if average == AVERAGES[0] or row["eval_set"] not in data_sets_of(row["train_set"]):
                     groups[average, *(row[name] for name in _ALIKE)].append(row)
     found = []
     for (average, *values), cells in groups.items():
         alike = dict(zip(_ALIKE, values, strict=True))
-        wanted = [name for name in eval_sets if average == AVERAGES[0] or name != alike["train_set"]]
+        wanted = [name for name in eval_sets if average == AVERAGES[0] or name not in data_sets_of(alike["train_set"])]
         found.append(alike | {"eval_set": average, "k": None} | _average(cells, len(wanted), confidence))
     return found
 

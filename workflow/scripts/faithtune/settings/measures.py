@@ -23,4 +23,4 @@ class MeasureSettings(Section):
     """The verdict counts a change smaller than this as none: 0.1 is ten points of a hundred. It decides between `kept`
     and `not enough evidence`."""
     headline: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The tunings that the claims C1-C5 and the verdict are about; by default all. Tables have all tunings."""
+    """The tunings that the claims C1-C5 pool; by default all. The verdict and the tables have all tunings."""

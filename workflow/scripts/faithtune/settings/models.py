@@ -13,7 +13,7 @@ from faithtune.settings.section import ArmName, Flag, OptionalInteger, Section, 
 # The kinds of models, by the key that each has.
 KINDS = ("source", "chains", "oracle", "api")
 # A source that is an arm of the study: the model's name, and the arm's.
-_ARM = re.compile(r"arm:([a-z0-9_]{1,80})/([a-z0-9_]{1,80}-[a-z0-9_]{1,80}-[0-9]{1,10})")
+_ARM = re.compile(r"arm:([a-z0-9_]{1,80})/([a-z0-9_]{1,80}-[a-z0-9_+]{1,80}-[0-9]{1,10})")
 
 
 def _source(value: str) -> str:

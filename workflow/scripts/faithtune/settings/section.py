@@ -105,9 +105,13 @@ Name = Annotated[str, *form(r"[a-z0-9_]{1,80}", "at most 80 lower-case letters, 
 ArmName = Annotated[
     str,
     *form(
-        r"base|[a-z0-9_]{1,80}-[a-z0-9_]{1,80}-[0-9]{1,9}",
+        r"base|[a-z0-9_]{1,80}-[a-z0-9_+]{1,80}-[0-9]{1,9}",
         "base, or TUNING-TRAIN_SET-SEED in lower-case letters, digits and underscores",
     ),
+]
+TrainSet = Annotated[
+    str,
+    *form(r"(?=.{1,80}\Z)[a-z0-9_]+(\+[a-z0-9_]+)*", "a data set, or several joined by +, at most 80 characters"),
 ]
 NotBlank = Annotated[str, *form(r"(?s).*\S.*", "a text that is not blank")]
 Seed = Annotated[int, Field(ge=0), BeforeValidator(_integer)]

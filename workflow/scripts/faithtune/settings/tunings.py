@@ -12,6 +12,7 @@ from faithtune.settings.section import (
     OptionalNumber,
     Section,
     Share,
+    TrainSet,
     Unique,
     WrongForm,
 )
@@ -66,8 +67,8 @@ class _Recipe(Section):
 class TuningSettings(_Recipe):
     """A recipe that runs on this machine."""
 
-    train_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets to tune on, one arm each."""
+    train_sets: Annotated[list[TrainSet], Unique] = Field(min_length=1)
+    """The data sets to tune on, one arm each; `SET+SET` is one arm, tuned on the questions of both, shuffled."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune. By default the measured ones with a source, except those that come from an arm of this
     tuning, and besides them the models from whose arm of this tuning another model starts."""
@@ -112,8 +113,8 @@ class _HostedRecipe(Section):
 class HostedTuningSettings(_HostedRecipe):
     """A recipe of a host's fine-tuning endpoint."""
 
-    train_sets: Annotated[list[str], Unique] = Field(min_length=1)
-    """The data sets to tune on, one arm each."""
+    train_sets: Annotated[list[TrainSet], Unique] = Field(min_length=1)
+    """The data sets to tune on, one arm each; `SET+SET` is one arm, tuned on the questions of both, shuffled."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune; by default all whose host can tune."""
     target: Literal["native", "rationale", "answer_only"] = "native"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faithtune.core import paths
 from faithtune.core.errors import UserError, prefix_errors, short_repr
-from faithtune.core.schemas.estimates import BASE
+from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.data import prompts, readers, sources
 from faithtune.hosts import checks
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
@@ -244,10 +244,17 @@ def _check_headline(config: Configuration) -> None:
 
 def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings | HostedTuningSettings) -> None:
     for train_set in tuning.train_sets:
-        _check_set(config, f"{where}.train_sets", train_set, "train")
-        reader = config.data_sets[train_set].reader
-        if plan.target(tuning, reader) == "rationale" and readers.module(reader).RATIONALE is None:
-            raise UserError(f"config: {where}.target is rationale, but {train_set} has none; expected answer_only")
+        parts = data_sets_of(train_set)
+        if len(set(parts)) < len(parts):
+            raise UserError(f"config: {where}.train_sets: {train_set} names a data set twice")
+        for part in parts:
+            _check_set(config, f"{where}.train_sets", part, "train")
+        read_by = {part: config.data_sets[part].reader for part in parts}
+        with _prefix_errors(f"{where}: {train_set}"):
+            target = plan.target(tuning, read_by.values())
+        without = [part for part, reader in read_by.items() if readers.module(reader).RATIONALE is None]
+        if target == "rationale" and without:
+            raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
 
 
 def _find_prompts(folder: str) -> str:

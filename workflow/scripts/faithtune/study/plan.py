@@ -1,8 +1,8 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
-An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. Tables pool an
-arm's seeds under the label TUNING-TRAIN_SET. A model's kind (`settings.models.KINDS`) is the key that it has in the
-configuration:
+An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. The training set
+SET+SET is the questions of both. Tables pool an arm's seeds under the label TUNING-TRAIN_SET. A model's kind
+(`settings.models.KINDS`) is the key that it has in the configuration:
 
     source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
     chains   chains written elsewhere (arms/imported.py): no model is run
@@ -11,10 +11,11 @@ configuration:
 """
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator
 
 from faithtune.core.errors import UserError
-from faithtune.core.schemas.estimates import BASE
+from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.data import readers, sources
 from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
@@ -86,7 +87,7 @@ def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Ar
                 yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, int(seed))
     for tuning, recipe in (config.tunings | config.hosted_tunings).items():
         for train_set in recipe.train_sets if name in recipe.models else []:
-            taught = target(recipe, config.data_sets[train_set].reader)
+            taught = target(recipe, [config.data_sets[name].reader for name in data_sets_of(train_set)])
             for seed in recipe.seeds:
                 arm = f"{tuning}-{train_set}-{seed}"
                 yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, seed, recipe, taught)
@@ -132,11 +133,17 @@ def _answer_mode(model: ModelSettings) -> str:
     return "retold" if model.api and model.api.endpoint == "chat" else "continued"
 
 
-def target(tuning: TuningSettings | HostedTuningSettings, reader: str) -> str:
-    """What a tuning teaches on the data of a reader: rationale or answer_only."""
+def target(tuning: TuningSettings | HostedTuningSettings, read_by: Collection[str]) -> str:
+    """What a tuning teaches on a training set: rationale or answer_only; read_by: the readers of its data sets.
+
+    UserError where only some of them read worked solutions and the tuning does not say what it teaches.
+    """
     if tuning.target != "native":
         return tuning.target
-    return "rationale" if readers.module(reader).RATIONALE == "native" else "answer_only"
+    worked = {readers.module(reader).RATIONALE == "native" for reader in read_by}
+    if len(worked) > 1:
+        raise UserError("only some of its parts consist of worked solutions; expected target rationale or answer_only")
+    return "rationale" if worked == {True} else "answer_only"
 
 
 def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
@@ -146,9 +153,12 @@ def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
     decides, if there is one.
     """
     tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if arm.train_set)
-    used = {name: name if name in readers.names() else None for name in tuned_on}
+    parts = {name: data_sets_of(name) for name in [*tuned_on, *config.data_sets]}
+    used = {name: name if name in readers.names() else None for name in itertools.chain(*parts.values())}
     used |= {name: data_set.reader for name, data_set in config.data_sets.items()}
-    return {name: reader and readers.module(reader).RATIONALE == "native" for name, reader in used.items()}
+    worked = {name: reader and readers.module(reader).RATIONALE == "native" for name, reader in used.items()}
+    kinds = {name: [worked[part] for part in those] for name, those in parts.items()}
+    return {name: None if None in each else all(each) for name, each in kinds.items()}
 
 
 def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | ModelSettings]:

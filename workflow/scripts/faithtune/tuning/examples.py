@@ -13,6 +13,7 @@ Hosts take JSON lines in OpenAI's formats for supervised tuning and for preferen
 
 import json
 import random
+from collections.abc import Iterable
 from decimal import Decimal
 
 import polars as pl
@@ -34,6 +35,11 @@ def select_usable(questions: pl.DataFrame, target: str) -> pl.DataFrame:
     if kept.is_empty():
         raise UserError("tuning: no training question has a rationale; expected target answer_only")
     return kept
+
+
+def pool(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The training questions of several data sets as one set, in the order of their ids."""
+    return pl.concat(parts).unique("id", keep="first", maintain_order=True).sort("id")
 
 
 def user_turn(templates: dict[str, str], question: dict, target: str) -> str:

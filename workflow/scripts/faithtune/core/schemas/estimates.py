@@ -5,12 +5,18 @@ import polars as pl
 # The arm that the others are compared with: the model before tuning.
 BASE = "base"
 
+
+def data_sets_of(train_set: str | None) -> list[str]:
+    """The data sets that a training set consists of: of SET itself, of SET+SET both, of None (base) none."""
+    return train_set.split("+") if train_set else []
+
+
 # One estimate per row; every table is a selection of these. docs/reference/metrics.md defines the metrics.
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled
-        "train_set": pl.String,  # null for base
+        "train_set": pl.String,  # SET, or SET+SET of an arm tuned on both; null for base
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,
         "alpha": pl.Float64,  # null if it does not apply

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from faithtune.core.schemas.estimates import BASE
+from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.interventions import registry
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.metrics.registry import METRICS
@@ -101,7 +101,7 @@ class CellText:
         """The estimate with its marks."""
         if row["estimate"] is None:
             return NOT_AVAILABLE
-        own = row["train_set"] is not None and row["train_set"] == row["eval_set"]
+        own = row["eval_set"] in data_sets_of(row["train_set"])
         apart = row["model"] in self._study.apart and _after_chain(row)
         marks = "*" * own + "†" * self.at_chance(row) + "‡" * apart
         return number(row["estimate"], METRICS[row["metric"]].sign) + marks
@@ -132,7 +132,7 @@ class CellText:
         arms = {row["arm"], *([BASE] if METRICS[row["metric"]].versus == BASE else [])}
         there = {on for model, arm, on in self._chance if model == row["model"] and arm in arms}
         if row["eval_set"] in AVERAGES:
-            return bool(there - {row["train_set"] if row["eval_set"] == AVERAGES[1] else None})
+            return bool(there - set(data_sets_of(row["train_set"]) if row["eval_set"] == AVERAGES[1] else []))
         return row["eval_set"] in there
 
 

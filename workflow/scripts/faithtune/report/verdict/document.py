@@ -39,7 +39,7 @@ _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after
 
 
 def build(arms: Sequence[dict], study: Study) -> dict:
-    """The contents of verdict.json; arms: `plan.headline_arms`."""
+    """The contents of verdict.json; arms: `plan.table_arms`."""
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]
     return {

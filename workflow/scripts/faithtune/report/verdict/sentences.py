@@ -3,6 +3,7 @@
 The functions take an entry of `document.build` and return text; they compute nothing.
 """
 
+from faithtune.core.schemas.estimates import data_sets_of
 from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
 
 QUESTION = "Does fine-tuning keep the chain of thought faithful?"
@@ -24,7 +25,8 @@ _TAMPERED = {
 def headline(arm: dict) -> str:
     """`smollm2, tuned on bare answers of siqa (qlora-siqa)`"""
     taught = _TARGETS.get(arm["target"])
-    what = f"{taught} of {arm['train_set']}" if taught else arm["train_set"]
+    sets = " and ".join(data_sets_of(arm["train_set"]))
+    what = f"{taught} of {sets}" if taught else sets
     seeds = f", {arm['seeds']} seeds" if arm["seeds"] > 1 else ""
     return f"{arm['model']}, tuned on {what} ({arm['arm']}{seeds})"
 

@@ -12,7 +12,7 @@ from faithtune.arms import identity, row_store
 from faithtune.arms.folders import StageRun, sibling_folders
 from faithtune.core import parquet
 from faithtune.core.schemas.chains import CHAINS
-from faithtune.core.schemas.estimates import BASE
+from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
 from faithtune.hosts import session
 from faithtune.hosts.host import Host
@@ -23,6 +23,7 @@ from faithtune.settings.tunings import HostedTraining
 from faithtune.study import plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
+from faithtune.tuning import examples
 
 _SCHEMAS = {
     "chains": CHAINS,
@@ -45,7 +46,7 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             if arm.recipe:
                 base = hosted_arm(config, arm.model, BASE, templates, table)
                 settings, done = HostedTraining(**arm.training()), _card(arm.model, arm.name) is not None
-                trained = questions[f"{arm.train_set}.train"]
+                trained = examples.pool(questions[f"{name}.train"] for name in data_sets_of(arm.train_set))
                 found.append(stages.tuning(base, arm.name, trained, settings, done))
         if not hosted and (not paraphraser or config.models[arm.model].kind == "chains"):
             continue
