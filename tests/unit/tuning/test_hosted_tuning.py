@@ -452,7 +452,7 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
         params=SimpleNamespace(spec={"backend": {"api": model}, "tuning": dict(SETTINGS), "templates": TEMPLATES}),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
         config={"hosts": {"gpt": dict(settings)}},
-        input=SimpleNamespace(questions="questions.parquet"),
+        input=SimpleNamespace(questions=["questions.parquet"]),
         output=SimpleNamespace(training="training.parquet", card="arm.json"),
     )
     runpy.run_path(str(SCRIPT), init_globals={"snakemake": rule})
