@@ -115,10 +115,10 @@ def _match(match: dict) -> str:
 def _by_set(subject: dict) -> str:
     """The sets on which the word differs from that of the whole and says something."""
     worth = {FELL, ROSE, UNTESTABLE} - {subject["word"]}
-    told = [one for one in subject["sets"] if one["word"] in worth]
-    if subject["word"] == UNTESTABLE or len(subject["sets"]) < 2 or not told:
+    named = [one for one in subject["sets"] if one["word"] in worth]
+    if subject["word"] == UNTESTABLE or len(subject["sets"]) < 2 or not named:
         return ""
-    return f". By set: {'; '.join(_on_set(one) for one in told)}"
+    return f". By set: {'; '.join(_on_set(one) for one in named)}"
 
 
 def _on_set(one: dict) -> str:
