@@ -29,10 +29,10 @@ def study(tmp_path_factory, tiny_model) -> Study:
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
     study.config |= {
         # Like the server: not quantised; in 32 bits no two tokens are nearly tied.
-        "models": {"here": embedded["models"]["smollm2"] | {"quantisation": "none", "dtype": "float32"}},
+        "models": {"here": embedded["models"]["smollm2"] | {"measured": True}},
         "data_sets": {
             "arithmetic": {"eval": {"n": 2}},
-            "siqa": {"eval": embedded["data_sets"]["siqa"]["eval"] | {"n": 2}},
+            "siqa": {"eval": embedded["data_sets"]["siqa"]["train"] | {"n": 2}},
         },
         "eval_sets": list(SETS),
         "tunings": {},

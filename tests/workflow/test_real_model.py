@@ -16,18 +16,19 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module", params=["float32", pytest.param("bfloat16", marks=pytest.mark.nightly)])
 def real(request, tmp_path_factory, tiny_model) -> Study:
-    """The embedded study with few questions and steps, up to its estimates.
+    """The embedded study's model before its tunings, with few questions and steps, up to the estimates.
 
     In the dtype chosen on a processor without bfloat16, and nightly in bfloat16 on any processor.
     """
     study = Study(tmp_path_factory.mktemp("real"), tiny_model)
     embedded = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    study.config["models"] = embedded["models"]
+    untuned = {key: embedded["models"]["smollm2"][key] for key in ("source", "checksum")}
+    study.config["models"] = {"smollm2": untuned | {"quantisation": "nf4"}}
+    siqa = embedded["data_sets"]["siqa"]["train"]
     study.config["data_sets"] = {
         "arithmetic": {"train": {"n": 8}, "eval": {"n": 4}},
-        "siqa": embedded["data_sets"]["siqa"],
+        "siqa": {"train": siqa, "eval": siqa | {"n": 4}},
     }
-    study.config["data_sets"]["siqa"]["eval"]["n"] = 4
     study.config["eval_sets"] = ["arithmetic", "siqa"]
     study.dtype = request.param
     with pytest.MonkeyPatch.context() as patch:

@@ -1,7 +1,7 @@
 """Generated questions about hours on a clock, counted step by step: nothing to download, nothing seen before.
 
     {"question": "Tina starts at 11 o'clock and reads for 3 hours. At what hour does Tina stop?",
-     "rationale": "After 1 hour it is 12 o'clock.\\nAfter 2 hours it is 1 o'clock.\\nAfter 3 hours it is 2 o'clock.",
+     "rationale": "After 1 hour it is 12.\\nAfter 2 hours it is 1.\\nAfter 3 hours it is 2.",
      "answer": "2"}
 
 There are 36 pairs of an hour and a duration, so the answers can be learnt by heart; until then the hours have to be
@@ -42,6 +42,6 @@ def generate(n: int, seed: int) -> list[dict]:
 
 def _question(start: int, duration: int, name: str, verb: str) -> dict:
     hours = [(start + passed - 1) % 12 + 1 for passed in range(1, duration + 1)]
-    steps = [f"After {i} hour{'s' * (i > 1)} it is {hour} o'clock." for i, hour in enumerate(hours, 1)]
+    steps = [f"After {i} hour{'s' * (i > 1)} it is {hour}." for i, hour in enumerate(hours, 1)]
     question = f"{name} starts at {start} o'clock and {verb} for {duration} hours. At what hour does {name} stop?"
     return number(question, str(hours[-1]), rationale="\n".join(steps))
