@@ -122,7 +122,7 @@ def test_rows_are_read_by_the_reader_that_they_are_shown_for():
     text = (ROOT / "docs/your-data.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\*\*`(\w+)`\*\*:.*?```json\n(.*?)\n```", text, re.MULTILINE | re.DOTALL)
     assert sorted(reader for reader, _ in rows) == [
-        name for name in readers.names() if not hasattr(readers.module(name), "generate")
+        name for name in readers.names() if name != "table" and not hasattr(readers.module(name), "generate")
     ]
     for reader, row in rows:
         read = questions.frame(readers.module(reader).questions([json.loads(row)]), reader, "eval")

@@ -5,8 +5,11 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow.parquet
 import pytest
 
+from faithtune.core import parquet
+from faithtune.core.schemas.questions import QUESTIONS
 from study import ROOT, Study
 
 CASES = {
@@ -37,6 +40,11 @@ CASES = {
         ("data_sets", "colours", "reader"),
         "sika",
         "data_sets.colours.reader: there is no reader 'sika'; did you mean siqa?",
+    ),
+    "columns and another reader": (
+        ("data_sets", "colours", "columns"),
+        {"question": "q", "answer": "a"},
+        "data_sets.colours: columns is for reader: table; remove the key, or the reader 'siqa'",
     ),
     "missing file": (("data_sets", "colours", "eval", "source"), "nosuch.jsonl", "nosuch.jsonl: there is no such file"),
     "no source": (("data_sets", "colours", "eval"), {"n": 5}, "data_sets.colours.eval lacks the key 'source'"),
@@ -158,3 +166,28 @@ def test_a_job_tells_its_error_in_one_line(fresh, row, expected):
         [sys.executable, ROOT / "workflow/status.py", fresh.folder], capture_output=True, text=True, check=True
     ).stdout
     assert status.startswith("ended, 0 of 1 jobs done") and status.endswith("\n".join(failed[:3]) + "\n")
+
+
+def test_a_table_of_any_columns(fresh):
+    """Bad rows are counted as far as they are allowed; one more names its file and row."""
+    rows = [{"q": f"Which of {i}?", "o": ["red", "blue"], "a": i % 2} for i in range(6)]
+    rows[2]["a"] = 7
+    file = fresh.folder / "table.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"question": "q", "options": "o", "answer": "a"}
+    fresh.config |= {
+        "data_sets": {"mine": {"columns": columns, "eval": {"source": "table.jsonl"}, "max_bad_rows": 1}},
+        "eval_sets": ["mine"],
+        "tunings": {},
+    }
+    target = "results/questions/mine.eval.parquet"
+    fresh.run("--", target)
+    found = parquet.read(fresh.folder / target, QUESTIONS)
+    assert found.height == 5
+    assert pyarrow.parquet.read_metadata(fresh.folder / target).metadata[b"skipped"] == b"1"
+    (fresh.folder / target).unlink()
+    fresh.config["data_sets"]["mine"]["max_bad_rows"] = 0
+    done = fresh.snakemake("--cores", "1", "--", target)
+    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0 and len(told) == 1, done.stdout
+    assert "data_sets.mine.eval: table.jsonl: row 3: a is '7'; expected one of A, B" in told[0]

@@ -3,24 +3,22 @@
 from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
-    from faithtune.core import errors, parquet
+    from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
-    from faithtune.data import questions, readers, sources, splits
+    from faithtune.data import reading, splits
     from faithtune.settings.data import SplitSelection
 
-    asked = SplitSelection(**snakemake.params.spec["questions"])
-    module = readers.module(asked.reader)
+    asked, skipped = SplitSelection(**snakemake.params.spec["questions"]), {}
 
     def read(split):
         """All questions of a split's source."""
-        file = asked.files[split]
-        if file.source is None:
-            return questions.frame(module.generate(module.MOST, asked.seed), asked.data_set, split)
-        records = sources.read(file.source, snakemake.input.get(split), file.checksum)
-        with errors.prefix_errors(f"data_sets.{asked.data_set}.{split}"):
-            return questions.frame(module.questions(records), asked.data_set, split, records)
+        frame, skipped[split] = reading.read(asked, split, snakemake.input.get(split))
+        return frame
 
     frame = splits.questions_of(asked, read)
     chosen = splits.select(frame, asked.n)
     print(f"{chosen.height} of {frame.height} questions")
-    parquet.write(chosen, snakemake.output[0], QUESTIONS)
+    count = skipped["eval" if asked.one_source else asked.split]
+    # Table T10 shows it. Other readers write none: their files stay as they were.
+    metadata = None if count is None else {"skipped": str(count)}
+    parquet.write(chosen, snakemake.output[0], QUESTIONS, metadata)

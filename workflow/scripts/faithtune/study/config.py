@@ -54,7 +54,7 @@ def _complete(config: Configuration) -> None:
     for tuning in config.hosted_tunings.values():
         tuning.models = tuned_by_host if tuning.models is None else tuning.models
     for name, data_set in config.data_sets.items():
-        data_set.reader = data_set.reader or name
+        data_set.reader = data_set.reader or ("table" if data_set.columns else name)
 
 
 def check_files(config: Configuration) -> None:
@@ -87,6 +87,8 @@ def _check_sets(config: Configuration) -> None:
         where = f"data_sets.{name}"
         with _prefix_errors(f"{where}.reader"):
             module = readers.module(data_set.reader)
+        with _prefix_errors(where):
+            source_checks.check_table(data_set)
         for split in ("train", "eval"):
             part = data_set.split(split)
             if part is None:
@@ -249,10 +251,9 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
             raise UserError(f"config: {where}.train_sets: {train_set} names a data set twice")
         for part in parts:
             _check_set(config, f"{where}.train_sets", part, "train")
-        read_by = {part: config.data_sets[part].reader for part in parts}
         with _prefix_errors(f"{where}: {train_set}"):
-            target = plan.target(tuning, read_by.values())
-        without = [part for part, reader in read_by.items() if readers.module(reader).RATIONALE is None]
+            target = plan.target(tuning, [config.data_sets[part] for part in parts])
+        without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
         if target == "rationale" and without:
             raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
 
@@ -267,7 +268,7 @@ def _find_prompts(folder: str) -> str:
 
 def _check_prompts(config: Configuration) -> None:
     folder = Path(config.prompts)
-    kinds = {readers.module(data_set.reader).KIND for data_set in config.data_sets.values()}
+    kinds = {readers.kind(data_set) for data_set in config.data_sets.values()}
     needed = {f"{form}_{kind}.txt": "{question}" for form in ("cot", "no_cot") for kind in sorted(kinds)}
     for stage, form in REWRITING.items():
         if not NEEDED_BY[stage].isdisjoint(config.tests):

@@ -19,7 +19,7 @@ from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.data import readers, sources
 from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
-from faithtune.settings.data import SourceFile, SplitSelection, SplitSettings
+from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings
 from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
@@ -87,7 +87,7 @@ def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Ar
                 yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, int(seed))
     for tuning, recipe in (config.tunings | config.hosted_tunings).items():
         for train_set in recipe.train_sets if name in recipe.models else []:
-            taught = target(recipe, [config.data_sets[name].reader for name in data_sets_of(train_set)])
+            taught = target(recipe, [config.data_sets[name] for name in data_sets_of(train_set)])
             for seed in recipe.seeds:
                 arm = f"{tuning}-{train_set}-{seed}"
                 yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, seed, recipe, taught)
@@ -133,14 +133,14 @@ def _answer_mode(model: ModelSettings) -> str:
     return "retold" if model.api and model.api.endpoint == "chat" else "continued"
 
 
-def target(tuning: TuningSettings | HostedTuningSettings, read_by: Collection[str]) -> str:
-    """What a tuning teaches on a training set: rationale or answer_only; read_by: the readers of its data sets.
+def target(tuning: TuningSettings | HostedTuningSettings, parts: Collection[DataSetSettings]) -> str:
+    """What a tuning teaches on a training set: rationale or answer_only; parts: the data sets of the training set.
 
     UserError where only some of them read worked solutions and the tuning does not say what it teaches.
     """
     if tuning.target != "native":
         return tuning.target
-    worked = {readers.module(reader).RATIONALE == "native" for reader in read_by}
+    worked = {readers.rationale(part) == "native" for part in parts}
     if len(worked) > 1:
         raise UserError("only some of its parts consist of worked solutions; expected target rationale or answer_only")
     return "rationale" if worked == {True} else "answer_only"
@@ -154,9 +154,10 @@ def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
     """
     tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if arm.train_set)
     parts = {name: data_sets_of(name) for name in [*tuned_on, *config.data_sets]}
-    used = {name: name if name in readers.names() else None for name in itertools.chain(*parts.values())}
-    used |= {name: data_set.reader for name, data_set in config.data_sets.items()}
-    worked = {name: reader and readers.module(reader).RATIONALE == "native" for name, reader in used.items()}
+    named = set(readers.names()) - {"table"}
+    used = {name: DataSetSettings(reader=name) if name in named else None for name in itertools.chain(*parts.values())}
+    used |= config.data_sets
+    worked = {name: part and readers.rationale(part) == "native" for name, part in used.items()}
     kinds = {name: [worked[part] for part in those] for name, those in parts.items()}
     return {name: None if None in each else all(each) for name, each in kinds.items()}
 
@@ -198,6 +199,7 @@ def selection(config: Configuration, data_set: str, split: str) -> SplitSelectio
         data_set=data_set,
         split=split,
         reader=full.reader,
+        table=full.table,
         seed=full.seed,
         train_share=full.train_share,
         n=files[split].n,

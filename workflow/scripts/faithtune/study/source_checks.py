@@ -1,11 +1,11 @@
-"""Checks of the sources of models, questions and chains, before any job starts."""
+"""Checks of the sources of models, questions and chains, and of how rows are read, before any job starts."""
 
 from pathlib import Path, PurePosixPath
 
 from faithtune.core import user_files
 from faithtune.core.errors import UserError
 from faithtune.data import sources
-from faithtune.settings.data import SourceFile, SplitSettings
+from faithtune.settings.data import TABLE_KEYS, DataSetSettings, SourceFile, SplitSettings
 from faithtune.settings.models import ModelSettings
 
 
@@ -18,6 +18,21 @@ def check_rows(part: SourceFile | SplitSettings) -> None:
         raise UserError(f"{source} is a folder; expected a file")
     if source.kind != "hub":  # saved as Parquet
         user_files.check_suffix(_suffix(source), str(source))
+
+
+def check_table(data_set: DataSetSettings) -> None:
+    """UserError if a data set lacks the columns that its reader needs, or has keys that its reader does not know."""
+    if data_set.reader != "table":
+        for key in TABLE_KEYS:
+            if key in data_set.model_fields_set:
+                raise UserError(f"{key} is for reader: table; remove the key, or the reader {data_set.reader!r}")
+    elif data_set.columns is None:
+        raise UserError("reader table needs the key 'columns', such as {question: prompt, answer: label}")
+    elif data_set.columns.options is None and (data_set.answer_from is not None or data_set.options_split is not None):
+        key = "options_split" if data_set.answer_from is None else "answer_from"
+        raise UserError(f"{key} is for questions with options; expected the key 'options' in columns")
+    elif data_set.columns.rationale == data_set.columns.answer and data_set.answer_pattern is None:
+        raise UserError("columns name one column for rationale and answer; expected the key answer_pattern as well")
 
 
 def check_weights(part: ModelSettings) -> None:

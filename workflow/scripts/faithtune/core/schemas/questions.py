@@ -2,7 +2,8 @@
 
 import polars as pl
 
-# A question to measure on (eval) or to train on (train).
+# A question to measure on (eval) or to train on (train). The file's key-value metadata has `skipped`, the number of
+# rows that were left out because they did not fit, if the reader is `table`.
 QUESTIONS = pl.Schema(
     {
         "id": pl.String,  # 16 hex digits, derived from the content

@@ -9,6 +9,8 @@ A module defines
 * `questions(records)`: for each record of a file a dict for `questions.frame`, or None for a record that is not
   usable; a reader that generates its questions has `generate(n, seed)` instead.
 
+`table` reads rows of any columns: all this depends on the data set's settings, so there it is functions of them.
+
 A module is imported when its data set is first used.
 """
 
@@ -18,6 +20,7 @@ import pkgutil
 from types import ModuleType
 
 from faithtune.core.errors import UserError
+from faithtune.settings.data import DataSetSettings
 
 
 def names() -> list[str]:
@@ -32,6 +35,18 @@ def module(name: str) -> ModuleType:
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
         raise UserError(f"there is no reader {name!r}; {hint}")
     return importlib.import_module(f"faithtune.data.readers.{name}")
+
+
+def kind(data_set: DataSetSettings) -> str:
+    """The kind of a data set's questions: choice or number."""
+    chosen = module(data_set.reader)
+    return chosen.kind(data_set) if data_set.reader == "table" else chosen.KIND
+
+
+def rationale(data_set: DataSetSettings) -> str | None:
+    """How a data set's questions come with worked solutions: native, optional or None."""
+    chosen = module(data_set.reader)
+    return chosen.rationale(data_set) if data_set.reader == "table" else chosen.RATIONALE
 
 
 def licence(name: str, source: str | None) -> str | None:

@@ -19,6 +19,7 @@ DATA = pl.Schema(
         "licence": pl.String,  # null where the reader does not know it
         "share": pl.Float64,  # this split's part, if both splits are cut from one source; null: it has its own
         "questions": pl.Int64,  # how many
+        "skipped": pl.Int64,  # rows of its file that did not fit and were left out; null: the reader is not `table`
         "kind": pl.String,  # choice | number; both, with a comma, where it has both
         "options": pl.Float64,  # mean number; null for numbers
         "groups": pl.Int64,  # groups of questions that share a context
@@ -59,7 +60,7 @@ PROMPTS = pl.Schema(
 def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
     """DATA from the parts and the frame of QUESTIONS of each.
 
-    A part: {data_set, split} and, where known, source, checksum, licence and share.
+    A part: {data_set, split} and, where known, source, checksum, licence, share and skipped.
     """
     rows = []
     for part, frame in zip(parts, frames, strict=True):
@@ -76,6 +77,7 @@ def data(parts: list[dict], frames: list[pl.DataFrame]) -> pl.DataFrame:
                 "licence": part.get("licence"),
                 "share": part.get("share"),
                 "questions": frame.height,
+                "skipped": part.get("skipped"),
                 "kind": ", ".join(sorted(frame["kind"].unique())),
                 "options": options.filter(options > 0).mean(),
                 "groups": frame["group"].n_unique(),

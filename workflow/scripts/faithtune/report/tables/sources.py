@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import pyarrow.parquet
 
 from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
@@ -35,7 +36,16 @@ def _estimates(files: Files) -> pl.DataFrame:
 
 
 def _data(files: Files, settings: Mapping) -> pl.DataFrame:
-    return setup.data(settings["data"], [parquet.read(path, QUESTIONS) for path in files["questions"]])
+    frames = [parquet.read(path, QUESTIONS) for path in files["questions"]]
+    skipped = [_skipped(path) for path in files["questions"]]
+    parts = [part | {"skipped": count} for part, count in zip(settings["data"], skipped, strict=True)]
+    return setup.data(parts, frames)
+
+
+def _skipped(path: str) -> int | None:
+    """The number of rows that the script `questions.py` left out; None where it wrote none."""
+    count = (pyarrow.parquet.read_metadata(path).metadata or {}).get(b"skipped")
+    return count and int(count)
 
 
 def _hyper_parameters(files: Files, settings: Mapping) -> pl.DataFrame:

@@ -162,9 +162,10 @@ TABLES = with_supplements(
             source=sources.DATA,
             notes="revision: wheel version, hub commit or checksum; for a local file its sha256. licence: where the"
             " reader knows it, else n/a. share: where both splits are cut from one file, the part that this split is"
-            " drawn from; n/a: it has its own file. groups: of questions that share a context. characters: mean length"
-            " with context and options. rationales: share with a worked solution. majority: share of the most common"
-            " answer. overlap: questions that are also in the other split of any data set.",
+            " drawn from; n/a: it has its own file. skipped: rows of the file that did not fit and were left out (key"
+            " max_bad_rows); n/a: the reader is not table. groups: of questions that share a context. characters: mean"
+            " length with context and options. rationales: share with a worked solution. majority: share of the most"
+            " common answer. overlap: questions that are also in the other split of any data set.",
             part=BACKGROUND,
         ),
         "t11_hyper_parameters": TableDef(

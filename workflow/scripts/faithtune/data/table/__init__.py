@@ -1,0 +1,1 @@
+"""Parts of `readers.table`: cells, options and answers of rows of any columns."""
