@@ -1,0 +1,64 @@
+"""Some questions of a data set as a model sees them, before anything is run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from faithtune.core.errors import UserError
+from faithtune.data import prompts, reading, sources, splits
+from faithtune.settings.configuration import Configuration
+from faithtune.study import plan
+
+
+def questions(config: Configuration, data_set: str, results: Path) -> pl.DataFrame:
+    """QUESTIONS that the study takes from a data set: of its eval split, or else of its train split.
+
+    Reads the source, not what an earlier run made of it. UserError if there is no such data set, or its file is not
+    there.
+    """
+    if data_set not in config.data_sets:
+        raise UserError(f"config: data_sets has no {data_set!r}; there are {', '.join(config.data_sets)}")
+    split = "eval" if config.data_sets[data_set].eval else "train"
+    if config.data_sets[data_set].split(split) is None:
+        raise UserError(f"config: data_sets.{data_set} has neither eval nor train; expected one of them")
+    asked = plan.selection(config, data_set, split)
+    paths = {part: _file(file.source, results) for part, file in asked.files.items()}
+    found = splits.questions_of(asked, lambda part: reading.read(asked, part, paths[part])[0])
+    return splits.select(found, asked.n)
+
+
+def tokenizer(config: Configuration, results: Path) -> tuple[str | None, object]:
+    """(model, tokenizer) of the first model whose weights are in the results; (None, prompts.PLAIN) if none is."""
+    for name in config.models:
+        folder = results / f"models/{name}/weights"
+        if (folder / "tokenizer.json").is_file():
+            from faithtune.models import loading  # takes seconds
+
+            return name, loading.load_tokenizer(folder)
+    return None, prompts.PLAIN
+
+
+def text(question: dict, templates: Mapping[str, str], loaded: object, forced_start: bool) -> str:
+    """What a model is asked about a question (a row of QUESTIONS), with chain and without.
+
+    loaded: a tokenizer, which also counts the tokens; with prompts.PLAIN characters are counted.
+    """
+    turns = {"cot": prompts.CHAIN_START if forced_start else "", "no_cot": prompts.assistant_turn("")}
+    parts = [f"=== question {question['source_id']} of its file, right answer:{prompts.answer_text(question)}"]
+    for form, words in (("cot", "with chain"), ("no_cot", "without chain")):
+        asked = prompts.render(loaded, prompts.user_turn(templates, form, question), turns[form])
+        plain = loaded is prompts.PLAIN
+        length = f"{len(asked)} characters" if plain else f"{len(prompts.token_ids(loaded, asked))} tokens"
+        parts.append(f"--- {words}, {length}\n{asked}")
+    return "\n\n".join(parts)
+
+
+def _file(source: str | None, results: Path) -> str | None:
+    """The file of a source; UserError if it is not downloaded."""
+    if source is None or sources.parse(source).kind == "file":
+        return source
+    path = results / "downloads" / sources.download_name(sources.parse(source))
+    if not path.exists():
+        raise UserError(f"{path}: not downloaded yet; expected it there (snakemake fetch downloads all sources)")
+    return str(path)
