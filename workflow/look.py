@@ -21,7 +21,6 @@ parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0].partitio
 parser.add_argument("config", type=Path, help="the study's configuration")
 parser.add_argument("set", help="a name in its data_sets")
 parser.add_argument("--directory", type=Path, default=Path("."), help="the folder in which snakemake is started")
-parser.add_argument("--questions", type=int, default=3, help="how many")
 given = parser.parse_args()
 results = Path("results")
 try:
@@ -33,7 +32,7 @@ try:
 except (UserError, OSError, yaml.YAMLError) as error:
     sys.exit(f"faithtune: {' '.join(str(error).split())}")
 model, loaded = look.tokenizer(study, results)
-shown = questions.head(given.questions)
+shown = questions.head(3)
 print(f"{shown.height} of {questions.height} questions of {given.set}, ", end="")
 print(f"by the tokenizer of {model}" if model else "without a chat template: no tokenizer of a model is in results/")
 for row in shown.iter_rows(named=True):

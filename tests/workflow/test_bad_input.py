@@ -5,11 +5,10 @@ import shutil
 import subprocess
 import sys
 
-import pyarrow.parquet
 import pytest
 
 from faithtune.core import parquet
-from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.report.tables.setup import DATA
 from study import ROOT, Study
 
 CASES = {
@@ -176,18 +175,19 @@ def test_a_table_of_any_columns(fresh):
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = {"question": "q", "options": "o", "answer": "a"}
     fresh.config |= {
+        "models": {"oracle": {"oracle": {"base": {}}}},
         "data_sets": {"mine": {"columns": columns, "eval": {"source": "table.jsonl"}, "max_bad_rows": 1}},
         "eval_sets": ["mine"],
         "tunings": {},
     }
-    target = "results/questions/mine.eval.parquet"
-    fresh.run("--", target)
-    found = parquet.read(fresh.folder / target, QUESTIONS)
-    assert found.height == 5
-    assert pyarrow.parquet.read_metadata(fresh.folder / target).metadata[b"skipped"] == b"1"
-    (fresh.folder / target).unlink()
+    done = fresh.run("--", "results/tables/t10_data.parquet")
+    assert (
+        "faithtune: warning: data_sets.mine.eval: table.jsonl: 1 of 6 rows left out; the first is row 3: a is" in done
+    )
+    data = parquet.read(fresh.folder / "results/tables/t10_data.parquet", DATA)
+    assert data.select("questions", "skipped").rows() == [(5, 1)]
     fresh.config["data_sets"]["mine"]["max_bad_rows"] = 0
-    done = fresh.snakemake("--cores", "1", "--", target)
+    done = fresh.snakemake("--cores", "1", "--", "results/questions/mine.eval.parquet")
     told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
     assert done.returncode != 0 and len(told) == 1, done.stdout
     assert "data_sets.mine.eval: table.jsonl: row 3: a is '7'; expected one of A, B" in told[0]

@@ -355,6 +355,7 @@ def options(value, **keys) -> list[str]:
         "A. w\nB. x",
         '["w", "x"]',  # CSV
         '{"A": "w", "B": "x"}',
+        "['w', 'x']",  # CSV, as pandas writes a list
     ],
 )
 def test_forms_of_options(value):
@@ -387,6 +388,7 @@ def test_a_letter_that_only_some_options_have_stays():
         ([{"id": 1}, {"id": 2}], "o has the keys id; expected text"),
         ({"text": ["w", "x"], "label": ["A", "A"]}, "o has the labels .* expected another label for each option"),
         ({"text": ["w", "x"], "label": ["A"]}, "o has the labels"),
+        ("{'text': array(['w', 'x'],\n      dtype=object)}", "o is .*array.*; expected JSON, or the key options_split"),
         (5, "o is 5; expected options"),
         (None, "o is None; expected options"),
     ],

@@ -50,7 +50,7 @@ def test_three_questions_with_and_without_chain(folder):
     assert done.stdout.splitlines()[0] == head
     assert done.stdout.count("\n=== question ") == 3
     shown = done.stdout.split("\n=== question ")[1]
-    place = int(shown.split()[0])
+    place = int(shown.partition(",")[0])
     letter, text = "ABC"[place % 3], ("zero", "one", "two")[place % 3]
     assert shown.splitlines()[0].endswith(f"right answer: {letter}. {text}")
     with_chain, without = shown.split("--- without chain, ")
@@ -89,7 +89,7 @@ def test_tokens_by_the_chat_template():
             return SimpleNamespace(input_ids=text.split())
 
     assert look.text(row, templates, Words(), forced_start=False) == (
-        "=== question 7 of its file, right answer: 2\n\n"
+        "=== question 7, right answer: 2\n\n"
         "--- with chain, 6 tokens\n<user> Think: 1 + 1? <assistant> \n\n"
         "--- without chain, 8 tokens\n<user> Say: 1 + 1? <assistant> Final Answer:"
     )

@@ -45,7 +45,7 @@ def text(question: dict, templates: Mapping[str, str], loaded: object, forced_st
     loaded: a tokenizer, which also counts the tokens; with prompts.PLAIN characters are counted.
     """
     turns = {"cot": prompts.CHAIN_START if forced_start else "", "no_cot": prompts.assistant_turn("")}
-    parts = [f"=== question {question['source_id']} of its file, right answer:{prompts.answer_text(question)}"]
+    parts = [f"=== question {question['source_id']}, right answer:{prompts.answer_text(question)}"]
     for form, words in (("cot", "with chain"), ("no_cot", "without chain")):
         asked = prompts.render(loaded, prompts.user_turn(templates, form, question), turns[form])
         plain = loaded is prompts.PLAIN

@@ -32,7 +32,7 @@ def module(name: str) -> ModuleType:
     """The reader `name`; UserError if there is none."""
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}"
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names())}; or give columns"
         raise UserError(f"there is no reader {name!r}; {hint}")
     return importlib.import_module(f"faithtune.data.readers.{name}")
 

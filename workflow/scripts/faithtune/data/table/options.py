@@ -6,9 +6,10 @@ r"""The options of a row, in any of the forms that data sets have.
     {"label": ["A", "B"], "text": ["to eat", "to sleep"]}        lists of labels and texts
     "A. to eat\nB. to sleep"                                     one text
 
-A text in a CSV file may hold any of the others as JSON.
+A text in a CSV file may hold any of the others as JSON or as Python writes it.
 """
 
+import ast
 import json
 import re
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def options(row: dict, columns: str | list[str] | dict[str, str], split: str | N
         return _from_values(", ".join(columns), [None if value is MISSING else value for value in values])
     value = cell(row, columns)
     if isinstance(value, str):
-        value = _unpacked(value, split)
+        value = _unpacked(columns, value, split)
     if isinstance(value, dict):
         return _from_dict(columns, value)
     if isinstance(value, list):
@@ -61,13 +62,16 @@ def options(row: dict, columns: str | list[str] | dict[str, str], split: str | N
     raise BadRow(f"{columns} {found}; expected options: a list, a mapping, or a text")
 
 
-def _unpacked(value: str, split: str | None) -> object:
-    """The list or mapping that a text holds as JSON, or else its parts."""
+def _unpacked(name: str, value: str, split: str | None) -> object:
+    """The list or mapping that a text holds, or else the parts of the text."""
     if split is None and value.lstrip().startswith(("[", "{")):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            pass  # an option may begin with a bracket
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                return parse(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+        # Lines of it, such as those of an array as numpy prints it, are no options.
+        raise BadRow(f"{name} is {short_repr(value)}; expected JSON, or the key options_split")
     return [part for part in re.split(split or r"\n", value) if part and part.strip()]
 
 
