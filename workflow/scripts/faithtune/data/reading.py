@@ -24,4 +24,11 @@ def read(selection: SplitSelection, split: str, path: str | None) -> tuple[pl.Da
         if faults:
             print(*faults, sep="\n")
             warn(f"{where}: {file.source}: {len(faults)} of {len(records)} rows left out; the first is {faults[0]}")
-        return questions.frame(rows, selection.data_set, split, records), len(faults)
+        frame = questions.frame(rows, selection.data_set, split, records)
+        if selection.table.columns.group:
+            # Without records a question's source_id is its place in the file.
+            places = questions.frame(rows, selection.data_set, split)["source_id"].cast(pl.Int64)
+            named = [rows[place]["group"] for place in places]
+            groups = [None if name is None else questions.digest("group", name) for name in named]
+            frame = frame.with_columns(pl.Series("group", groups, dtype=pl.String).fill_null(frame["group"]))
+        return frame, len(faults)

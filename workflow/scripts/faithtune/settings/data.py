@@ -107,9 +107,12 @@ class ColumnSettings(Section):
     """The options: a column, a list of columns with one option each, or the same options for all rows by their answers
     (`{true: "Yes", false: "No"}`); without options the answer is a number."""
     context: NotBlank | None = None
-    """The passage that the question is about; questions of one passage form a group."""
+    """The passage that the question is about."""
     rationale: NotBlank | None = None
     """The worked solution, a text or a list of steps."""
+    group: NotBlank | None = None
+    """What questions share that are not independent: those with one value are resampled together and never divided
+    between training and evaluation; by default those with one context."""
 
 
 class TableSettings(Section):

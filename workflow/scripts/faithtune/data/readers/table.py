@@ -9,7 +9,6 @@ rows of the file decides; if two readings fit and differ, the settings must say 
 """
 
 import re
-from collections.abc import Iterator
 
 from faithtune.core.errors import UserError, short_repr
 from faithtune.data import questions
@@ -17,6 +16,8 @@ from faithtune.data.table import answers, cells
 from faithtune.data.table.cells import BadRow
 from faithtune.data.table.options import Options, options
 from faithtune.settings.data import TableSettings, plain_text
+
+Parts = tuple[str, Options | None, dict]  # answer, options, and the other texts by the names of `questions.choice`
 
 
 def kind(settings: TableSettings) -> str:
@@ -35,8 +36,9 @@ def rationale(settings: TableSettings) -> str | None:
 def read(records: list[dict], settings: TableSettings) -> tuple[list[dict | None], list[str]]:
     """(for each record a dict for `questions.frame`, what is wrong with those that do not fit).
 
-    A record that does not fit, or that `where` leaves out, is None. Raises UserError if more than `max_bad_rows` do not
-    fit, a column is in no record, or the answers of the file can be read in two ways.
+    Where `group` is among the columns, a dict has the key `group` as well: a text, or None. A record that does not fit,
+    or that `where` leaves out, is None. Raises UserError if more than `max_bad_rows` do not fit, a column is in no
+    record, or the answers of the file can be read in two ways.
     """
     if not records:
         raise UserError("the file has no rows; expected at least one question")
@@ -44,27 +46,34 @@ def read(records: list[dict], settings: TableSettings) -> tuple[list[dict | None
     wanted = [place for place, row in enumerate(records) if _is_wanted(row, settings)]
     if not wanted:
         raise UserError(f"no row is left by where: {_values(records, settings)}")
-    faults: dict[int, str] = {}
-    found: list[dict | None] = [None] * len(records)
-    parts = {}
+    parts, faults = {}, {}
     for place in wanted:
         try:
             parts[place] = _parts(records[place], settings)
         except BadRow as fault:
             faults[place] = str(fault)
     if kind(settings) == "choice":
-        rows = [(answer, given) for answer, given, _ in parts.values()]
-        indices = answers.read(rows, settings.answer_from, max(0, settings.max_bad_rows - len(faults)))
-        for (place, (answer, given, texts)), index in zip(parts.items(), indices, strict=True):
-            if index is None:
-                right = answers.expected(given, settings.answer_from)
-                faults[place] = f"{settings.columns.answer} is {short_repr(answer)}; expected {right}"
-            else:
-                found[place] = questions.choice(options=given.texts, answer=questions.LETTERS[index], **texts)
+        found, unanswered = _choices(parts, settings, settings.max_bad_rows - len(faults))
+        faults |= unanswered
     else:
-        for place, (answer, _, texts) in parts.items():
-            found[place] = questions.number(answer=answer, **texts)
-    return found, _allowed(faults, len(wanted), settings.max_bad_rows)
+        found = {place: questions.number(answer=answer, **texts) for place, (answer, _, texts) in parts.items()}
+    if by := settings.columns.group:
+        found = {place: row | {"group": plain_text(cells.cell(records[place], by))} for place, row in found.items()}
+    return [found.get(place) for place in range(len(records))], _allowed(faults, len(wanted), settings.max_bad_rows)
+
+
+def _choices(parts: dict[int, Parts], settings: TableSettings, most_bad: int) -> tuple[dict[int, dict], dict[int, str]]:
+    """(questions, what is wrong with answers that name no option), each by its row."""
+    rows = [(answer, given) for answer, given, _ in parts.values()]
+    indices = answers.read(rows, settings.answer_from, max(0, most_bad))
+    found, faults = {}, {}
+    for (place, (answer, given, texts)), index in zip(parts.items(), indices, strict=True):
+        if index is None:
+            right = answers.expected(given, settings.answer_from)
+            faults[place] = f"{settings.columns.answer} is {short_repr(answer)}; expected {right}"
+        else:
+            found[place] = questions.choice(options=given.texts, answer=questions.LETTERS[index], **texts)
+    return found, faults
 
 
 def _paths(settings: TableSettings) -> dict[str, str]:
@@ -89,8 +98,8 @@ def _values(records: list[dict], settings: TableSettings) -> str:
     return "; ".join(found)
 
 
-def _parts(row: dict, settings: TableSettings) -> tuple[str, Options | None, dict]:
-    """(answer, options, texts by the names of `questions.choice`); BadRow if one of them does not fit."""
+def _parts(row: dict, settings: TableSettings) -> Parts:
+    """The parts of a row's question; BadRow if one of them does not fit."""
     columns = settings.columns
     question = cells.text(row, columns.question)
     if question is None:
@@ -113,8 +122,7 @@ def _answer(row: dict, settings: TableSettings) -> tuple[str, int | None]:
     text = cells.single(row, path)
     if settings.answer_pattern is None:
         return text, None
-    matches: Iterator[re.Match] = re.finditer(settings.answer_pattern, text)
-    last = max(matches, key=lambda match: match.start(), default=None)
+    *_, last = None, *re.finditer(settings.answer_pattern, text)
     if last is None or last[last.re.groups] is None:
         raise BadRow(f"{path} is {short_repr(text)}; expected what answer_pattern finds")
     return last[last.re.groups].strip(), last.start()
