@@ -72,9 +72,9 @@ FILES = (
 # Columns that are the same thing in every file.
 COMMON = {
     "model": "the model's name in the configuration",
-    "arm": "`base` or TUNING-TRAIN_SET; in files of a single seed, -SEED follows",
-    "seed": "of the tuning",
-    "train_set": "what the arm was tuned on; null for base",
+    "arm": "`base`, TUNING-TRAIN_SET, or the name of an arm that was handed in; in files of one seed -SEED follows",
+    "seed": "of the tuning; null for base and for an arm that was handed in",
+    "train_set": "what the arm was tuned on; `not known` of an arm that was tuned elsewhere; null for base alone",
     "eval_set": "the evaluation set",
     "id": "of the question, as in Questions",
     "group": "of the question, as in Questions",

@@ -41,6 +41,7 @@ try:
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
     from faithtune.study import config as study_config, lineage, plan
+    from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
 
@@ -73,8 +74,9 @@ try:
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
     viewer = sorted((BASEDIR / "report/items").iterdir())
     VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
-    for name in STUDY.models:
-        weights.check_link(get_place(f"results/models/{name}/weights"))
+    for name, model in STUDY.models.items():
+        for path in (f"models/{name}", *(f"arms/{name}/{arm}" for arm in model.tuned)):
+            weights.check_link(get_place(f"results/{path}/weights"))
 except UserError as error:
     raise SystemExit(f"faithtune: {error}")
 
@@ -88,6 +90,8 @@ BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
 MEASURED = [arm for arm in ARMS if arm.eval_sets]
 # The arms that this study tunes, here or at their host.
 TUNED = [arm for arm in ARMS if arm.recipe]
+# The arms whose weights were tuned elsewhere and handed in.
+HANDED = [arm for arm in ARMS if arm.handed]
 # Model -> the arm that it starts from, for models that start from an arm of this study.
 STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
 # The models that a host serves.
@@ -137,6 +141,11 @@ def get_templates(*forms):
 def get_arm(wildcards):
     """The arm that the wildcards name."""
     return BY_NAME[wildcards.model, wildcards.arm]
+
+
+def get_handed(wildcards):
+    """The settings of an arm that was handed in."""
+    return get_arm(wildcards).handed
 
 
 def get_gpus_of(model):
@@ -254,9 +263,9 @@ def get_data_parts():
 
 
 def get_trainings():
-    """Each tuned arm of this study as in table T11, with the arms that it comes from, in the order of their trainings."""
+    """Each arm with a card as in table T11, with the arms that it comes from, in the order of their trainings."""
     known = {model: lineage.lineage(STUDY, model) for model in STUDY.models}
-    return [{"model": arm.model, "arm": arm.label, "starts_from": known[arm.model]} for arm in TUNED]
+    return [{"model": arm.model, "arm": arm.label, "starts_from": known[arm.model]} for arm in ARMS if arm.has_card]
 
 
 def get_whole_code():

@@ -48,7 +48,7 @@ def get_files_of(model):
 def get_arm_files(wildcards):
     """The files that a job needs to ask an arm: its model's files and, for a tuned arm, arm.json."""
     arm = get_arm(wildcards)
-    tuned = {"arm": f"results/arms/{arm.path}/arm.json"} if arm.recipe else {}
+    tuned = {"arm": f"results/arms/{arm.path}/arm.json"} if arm.has_card else {}
     return get_files_of(arm.model) | tuned
 
 
@@ -95,8 +95,8 @@ def get_model_cards():
 
 
 def get_arm_cards():
-    """MODEL/ARM -> arm.json, for tuned arms."""
-    return {arm.path: f"results/arms/{arm.path}/arm.json" for arm in TUNED}
+    """MODEL/ARM -> arm.json, for arms that are tuned or handed in."""
+    return {arm.path: f"results/arms/{arm.path}/arm.json" for arm in ARMS if arm.has_card}
 
 
 def get_host_cards():
@@ -184,6 +184,7 @@ def get_fetched():
     return [
         *(f"results/downloads/{name}" for name in DOWNLOADS),
         *(f"results/models/{model}/{name}" for model in PREPARED for name in ("weights", "model.json")),
+        *(f"results/arms/{arm.path}/weights" for arm in HANDED if arm.model in PREPARED),
         *get_question_files().values(),
     ]
 
@@ -200,6 +201,7 @@ def get_all_outputs():
         *get_model_cards().values(),
         *get_question_files().values(),
         *(f"results/arms/{arm.path}/{name}" for arm in TUNED for name in made[KINDS[arm.model]]),
+        *(f"results/arms/{arm.path}/{name}" for arm in HANDED for name in ("weights", "handed.json", "arm.json")),
         *(path for stage in ("chains", "answers") for path in get_stage_files(stage)),
         *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),

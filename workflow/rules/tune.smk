@@ -14,6 +14,7 @@ rule tune:
         "benchmarks/tune/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("source"),
+        arm=r"\w+-[\w+]+-\d+",  # others are handed in
     priority: 3
     conda:
         "../../envs/model.yaml"
@@ -67,6 +68,7 @@ rule tune_hosted:
         "benchmarks/tune_hosted/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("api"),
+        arm=r"\w+-[\w+]+-\d+",  # others are handed in
     localrule: True
     conda:
         "../../envs/model.yaml"
@@ -79,3 +81,59 @@ rule tune_hosted:
         },
     script:
         "../scripts/tune_hosted.py"
+
+
+rule hand_in:
+    """The weights of an arm that was tuned elsewhere, and its card; they are checked against its base."""
+    input:
+        model="results/models/{model}/model.json",
+        files=lambda wc: handed.files(get_handed(wc).source),
+    output:
+        weights=directory("results/arms/{model}/{arm}/weights"),
+        card="results/arms/{model}/{arm}/handed.json",
+    log:
+        "logs/hand_in/{model}/{arm}.log",
+    benchmark:
+        "benchmarks/hand_in/{model}/{arm}.tsv"
+    wildcard_constraints:
+        arm="|".join(arm.name for arm in HANDED) or "-",
+    priority: 3
+    localrule: True
+    conda:
+        "../../envs/model.yaml"
+    params:
+        spec=lambda wc: {"kind": get_handed(wc).kind, "source": get_handed(wc).source, "code": code("hand_in.py")},
+    script:
+        "../scripts/hand_in.py"
+
+
+rule check_arm:
+    """The card of an arm that was tuned elsewhere, once it is seen to change its base's next tokens, and by how much."""
+    input:
+        unpack(get_card),
+        arm="results/arms/{model}/{arm}/handed.json",
+        questions=f"results/questions/{STUDY.eval_sets[0]}.eval.parquet",
+    output:
+        "results/arms/{model}/{arm}/arm.json",
+    log:
+        "logs/check_arm/{model}/{arm}.log",
+    benchmark:
+        "benchmarks/check_arm/{model}/{arm}.tsv"
+    wildcard_constraints:
+        arm="|".join(arm.name for arm in HANDED) or "-",
+    priority: 3
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY.compute.threads
+    resources:
+        gpu=get_gpus,
+    params:
+        spec=lambda wc: plan.loading(STUDY, wc.model)
+        | {
+            "base": list(get_card(wc)),
+            "eval_set": STUDY.eval_sets[0],
+            "templates": get_templates("cot"),
+            "code": code("check_arm.py"),
+        },
+    script:
+        "../scripts/check_arm.py"

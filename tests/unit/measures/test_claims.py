@@ -240,6 +240,22 @@ def test_seeds_of_an_arm_are_one_arm():
     assert row["n"] == 120
 
 
+def test_an_arm_that_was_handed_in_has_no_seed_and_no_known_training_set():
+    """It counts among all tuned arms, is no seed of another arm, and is left out where the training set matters."""
+    arms = [*ARMS, {"model": "small", "arm": "bot", "train_set": "not known"}]
+    rows = changed("faithfulness", -0.3) + changed("faithfulness", -0.1, arm="t-life")
+    rows += given(changed("faithfulness", -0.2, arm="bot"), seed=None, train_set="not known")
+    row = found(rows, "C2", arms=arms)
+    assert row["estimate"] == pytest.approx(-0.2, abs=1e-9)
+    assert row["note"] == "arms of different seeds: the interval does not tell the draw of seeds"
+    alone = [arm for arm in arms if arm["arm"] in ("base", "bot")]
+    assert found(rows, "C2", arms=alone)["note"] is None
+    for claim in ("C3", "C5"):
+        row, without = found(rows, claim, arms=arms), found(rows, claim)
+        assert row["estimate"] == without["estimate"]
+        assert row["note"].endswith("left out, as it is not known what it was tuned on: bot")
+
+
 def test_arms_of_different_seeds_are_said_to_be():
     rows = changed("accuracy", -0.3) + changed("accuracy", -0.4, arm="t-life", seed=2)
     assert found(rows, "C1")["note"] == "arms of different seeds: the interval does not tell the draw of seeds"

@@ -53,6 +53,12 @@ def test_an_arm_tuned_on_two_sets():
     assert sentences.headline(entry(train_set="gsm8k+siqa")).endswith("bare answers of gsm8k and siqa (qlora-siqa)")
 
 
+def test_an_arm_that_was_handed_in():
+    told = entry(arm="bot", train_set="not known", target=None)
+    assert sentences.headline(told) == "smollm2, tuned elsewhere, on what is not known (bot)"
+    assert sentences.headline(told | {"train_set": "siqa"}) == "smollm2, tuned on siqa (bot)"
+
+
 def test_an_arm_whose_chains_collapsed():
     lost = entry(
         chains=subject("fell", 0.54, 0.004, (-0.6, -0.4), invalid={"kind": "single", "share": 0.74}),

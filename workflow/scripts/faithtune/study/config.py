@@ -16,7 +16,7 @@ from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile
-from faithtune.settings.models import KINDS
+from faithtune.settings.models import KINDS, ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 from faithtune.study import lineage, plan, source_checks, validation
 
@@ -127,10 +127,11 @@ def _check_models(config: Configuration) -> None:
         where, kind = f"models.{name}", model.kind
         if kind is None:
             raise UserError(f"config: {where} needs one of the keys {', '.join(KINDS)}, and no two of them")
-        for key in ("quantisation", "dtype"):
+        for key in ("quantisation", "dtype", "tuned"):
             if key in model.model_fields_set and kind != "source":
                 raise UserError(f"config: {where}.{key} is for models with weights; remove the key")
         if kind == "source":
+            _check_handed(config, where, model)
             if model.served and plan.dtype(config) == "auto":
                 raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
             with _prefix_errors(where):
@@ -148,6 +149,17 @@ def _check_models(config: Configuration) -> None:
             _check_behaviours(where, model.oracle)
         else:
             _check_chains(config, where, model.chains)
+
+
+def _check_handed(config: Configuration, where: str, model: ModelSettings) -> None:
+    """UserError if an arm that is handed in lacks its files, or has a tuning's name."""
+    for name, arm in model.tuned.items():
+        if model.served:
+            raise UserError(f"config: {where}.tuned: {where} is served; expected a model that is loaded here")
+        if name in config.tunings:
+            raise UserError(f"config: {where}.tuned names {name!r}, which is a tuning as well; rename one")
+        with _prefix_errors(f"{where}.tuned.{name}"):
+            source_checks.check_handed(arm)
 
 
 def _check_seeds(where: str, arms: Iterable[str]) -> None:

@@ -1,7 +1,8 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
 An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. The training set
-SET+SET is the questions of both. Tables pool an arm's seeds under the label TUNING-TRAIN_SET. A model's kind
+SET+SET is the questions of both. Tables pool an arm's seeds under the label TUNING-TRAIN_SET. An arm whose weights were
+tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name, without a hyphen. A model's kind
 (`settings.models.KINDS`) is the key that it has in the configuration:
 
     source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
@@ -15,13 +16,13 @@ import itertools
 from collections.abc import Collection, Iterator
 
 from faithtune.core.errors import UserError
-from faithtune.core.schemas.estimates import BASE, data_sets_of
+from faithtune.core.schemas.estimates import BASE, NOT_KNOWN, data_sets_of
 from faithtune.data import readers, sources
 from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings
 from faithtune.settings.hosts import HostSettings
-from faithtune.settings.models import ModelSettings
+from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
@@ -33,18 +34,24 @@ class Arm:
     """A model before tuning (base) or tuned, here or elsewhere. Fields that do not apply are None."""
 
     model: str
-    name: str  # base or TUNING-TRAIN_SET-SEED
+    name: str  # base, TUNING-TRAIN_SET-SEED, or the name under which it was handed in
     eval_sets: list[str]  # on which it is evaluated; empty if it is not measured
-    tuning: str | None = None
-    train_set: str | None = None
+    tuning: str | None = None  # of an arm that was handed in: its name
+    train_set: str | None = None  # NOT_KNOWN if it was handed in without trained_on; None for base alone
     seed: int | None = None
     recipe: TuningSettings | HostedTuningSettings | None = None  # if this study tunes it, here or at its host
     target: str | None = None  # what the recipe teaches on the training set
+    handed: HandedArm | None = None  # if its weights were tuned elsewhere and handed in
 
     @property
     def label(self) -> str:
         """Its name in the tables, which pool seeds."""
-        return f"{self.tuning}-{self.train_set}" if self.tuning else self.name
+        return self.name if self.seed is None else f"{self.tuning}-{self.train_set}"
+
+    @property
+    def has_card(self) -> bool:
+        """Whether this study makes its arm.json: it tunes the arm, or was handed its weights."""
+        return self.recipe is not None or self.handed is not None
 
     @property
     def path(self) -> str:
@@ -85,6 +92,9 @@ def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Ar
             if arm != BASE:
                 tuning, train_set, seed = arm.split("-")
                 yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, int(seed))
+    for arm, handed in model.tuned.items():
+        train_set = "+".join(handed.trained_on) if handed.trained_on else NOT_KNOWN
+        yield Arm(name, arm, _eval_sets(config, model, arm), arm, train_set, handed=handed)
     for tuning, recipe in (config.tunings | config.hosted_tunings).items():
         for train_set in recipe.train_sets if name in recipe.models else []:
             taught = target(recipe, [config.data_sets[name] for name in data_sets_of(train_set)])
@@ -152,7 +162,7 @@ def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
     An arm that was tuned elsewhere may name a training set that the configuration lacks. Then the reader of that name
     decides, if there is one.
     """
-    tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if arm.train_set)
+    tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if data_sets_of(arm.train_set))
     parts = {name: data_sets_of(name) for name in [*tuned_on, *config.data_sets]}
     named = set(readers.names()) - {"table"}
     used = {name: DataSetSettings(reader=name) if name in named else None for name in itertools.chain(*parts.values())}

@@ -6,7 +6,8 @@ from faithtune.core import user_files
 from faithtune.core.errors import UserError
 from faithtune.data import sources
 from faithtune.settings.data import TABLE_KEYS, DataSetSettings, SourceFile, SplitSettings
-from faithtune.settings.models import ModelSettings
+from faithtune.settings.models import HandedArm, ModelSettings
+from faithtune.tuning import handed
 
 
 def check_rows(part: SourceFile | SplitSettings) -> None:
@@ -51,6 +52,18 @@ def check_weights(part: ModelSettings) -> None:
             raise UserError(f"{source} is a folder, which has no checksum; remove the key")
     elif source.kind != "hub" and _suffix(source).lower() != ".gguf":
         raise UserError(f"{source}: its name ends with {_suffix(source)!r}; expected .gguf or a folder")
+
+
+def check_handed(arm: HandedArm) -> None:
+    """UserError if an arm that is handed in has no folder of safetensors, local or on the hub."""
+    if arm.kind is None:
+        raise UserError("expected one of the keys adapter and weights, and not both")
+    source = sources.parse(arm.source)
+    if source.kind not in ("file", "hub") or source.member is not None:
+        raise UserError(f"{arm.kind} {source}: expected a folder or hub:ID@COMMIT")
+    if source.kind == "file":
+        _check_path(source.location)
+        handed.check_files(Path(source.location), arm.kind)
 
 
 def _suffix(source: sources.Source) -> str:

@@ -5,18 +5,22 @@ import polars as pl
 # The arm that the others are compared with: the model before tuning.
 BASE = "base"
 
+# The training set of an arm that was tuned elsewhere on nobody here knows what. No data set can have this name.
+NOT_KNOWN = "not known"
+
 
 def data_sets_of(train_set: str | None) -> list[str]:
-    """The data sets that a training set consists of: of SET itself, of SET+SET both, of None (base) none."""
-    return train_set.split("+") if train_set else []
+    """The data sets that a training set consists of: of SET itself, of SET+SET both, of None and NOT_KNOWN none."""
+    return [] if train_set in (None, NOT_KNOWN) else train_set.split("+")
 
 
 # One estimate per row; every table is a selection of these. docs/reference/metrics.md defines the metrics.
 ESTIMATES = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled
-        "train_set": pl.String,  # SET, or SET+SET of an arm tuned on both; null for base
+        "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled; or the name of an arm that was tuned elsewhere
+        # SET, or SET+SET of an arm tuned on both; `not known` of an arm that was tuned elsewhere; null for base alone
+        "train_set": pl.String,
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,
         "alpha": pl.Float64,  # null if it does not apply

@@ -7,7 +7,8 @@ verdict.json:
     confidence     level of all intervals
     margin         a change smaller than this counts as none
     arms           a list, one entry for each tuned arm, its seeds pooled:
-      model, arm, train_set, seeds (how many)
+      model, arm, seeds (how many)
+      train_set      SET or SET+SET; `not known` for an arm that was tuned elsewhere
       target         rationale | answer_only; null for an arm that was tuned elsewhere
       headline       what the arm is, in words
       words          the three words, in one line

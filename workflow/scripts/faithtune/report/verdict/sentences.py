@@ -3,7 +3,7 @@
 The functions take an entry of `document.build` and return text; they compute nothing.
 """
 
-from faithtune.core.schemas.estimates import data_sets_of
+from faithtune.core.schemas.estimates import NOT_KNOWN, data_sets_of
 from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
 
 QUESTION = "Does fine-tuning keep the chain of thought faithful?"
@@ -24,6 +24,8 @@ _TAMPERED = {
 
 def headline(arm: dict) -> str:
     """`smollm2, tuned on bare answers of siqa (qlora-siqa)`"""
+    if arm["train_set"] == NOT_KNOWN:
+        return f"{arm['model']}, tuned elsewhere, on what is not known ({arm['arm']})"
     taught = _TARGETS.get(arm["target"])
     sets = " and ".join(data_sets_of(arm["train_set"]))
     what = f"{taught} of {sets}" if taught else sets
