@@ -27,9 +27,13 @@ def estimate(
     alphas: list[float],
     replicates: int,
     seed: int,
+    applied: dict[str, dict] | None = None,
 ) -> pl.DataFrame:
-    """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label."""
-    return estimate_both(arms, asked, alphas, replicates, seed)[0]
+    """ESTIMATES of arms by name (the first is base) and evaluation set; arms LABEL-SEED are seeds of one label.
+
+    applied: by label, what `arms.applied` found of an arm.
+    """
+    return estimate_both(arms, asked, alphas, replicates, seed, applied)[0]
 
 
 def estimate_both(
@@ -38,6 +42,7 @@ def estimate_both(
     alphas: list[float],
     replicates: int,
     seed: int,
+    applied: dict[str, dict] | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(ESTIMATES, CHANGES), as `estimate`."""
     made = {("oracle", name, eval_set): one for name, sets in arms.items() for eval_set, one in sets.items()}
@@ -46,5 +51,6 @@ def estimate_both(
         key: dataclasses.replace(one, measures=alpha.at_alphas(one.answers, alphas)) for key, one in made.items()
     }
     named = [arm_of("oracle", name, on, list(asked), int(seed) if seed else None) for name, on, seed in named]
-    study = StudyResults(named, results, asked, alphas)
+    found = {("oracle", label): one for label, one in (applied or {}).items()}
+    study = StudyResults(named, results, asked, alphas, found)
     return estimates.build(study, Sampling(replicates=replicates, seed=seed))

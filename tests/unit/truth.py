@@ -39,7 +39,11 @@ from faithtune.models.oracle import BROKEN_MASS, SURE
 from faithtune.settings.backend import Behaviour
 
 # Estimates without a truth to recover.
-UNCHECKED = {"chance": "a property of the questions, without an interval"}
+UNCHECKED = {
+    "chance": "a property of the questions, without an interval",
+    "tokens_changed": "a property of weights, which an oracle lacks (tests/unit/tuning/test_handed.py)",
+    "token_divergence": "likewise",
+}
 
 WORDS = 7  # of "Step 1: Add 3 to the count."
 SWEEP_STEP = 5  # tokens

@@ -95,15 +95,25 @@ def test_unknown_training_data_are_not_base(handed):
 
 def test_tables_verdict_viewer_and_report_have_it(handed):
     results = handed.folder / "results"
-    headlines = [arm["headline"] for arm in json.loads((results / "verdict.json").read_text())["arms"]]
+    verdicts = json.loads((results / "verdict.json").read_text())["arms"]
+    headlines = [arm["headline"] for arm in verdicts]
     assert headlines == [
         "tiny, tuned on arithmetic (merged)",
-        "tiny, tuned elsewhere, on what is not known (support_bot)",
+        "tiny, tuned elsewhere on unknown data (support_bot)",
     ]
     report = (results / "report/index.html").read_text()
     assert all(headline in report for headline in headlines)
+    diagnostics = pl.read_parquet(results / "tables/t9_diagnostics.parquet").filter(metric="tokens_changed")
+    assert diagnostics.select("arm", "eval_set").rows() == [("merged", "colours"), ("support_bot", "colours")]
+    for arm, verdict in zip(("merged", "support_bot"), verdicts, strict=True):
+        found = json.loads((results / f"arms/tiny/{arm}/arm.json").read_text())["applied"]
+        assert diagnostics.filter(arm=arm)["estimate"].to_list() == [found["changed"]]
+        assert verdict["applied"]["divergence"] == found["kl"]
+        assert verdict["sentences"][0].startswith("Its weights are on")
+        assert f"({found['positions']} tokens; KL divergence {found['kl']:.2g} nats)" in report
     table = pl.read_parquet(results / "tables/t11_hyper_parameters.parquet")
     assert table.filter(arm="support_bot", parameter="rank")["value"].to_list() == ["2"]
+    assert table.filter(arm="support_bot", parameter="base_named")["value"].to_list() == ["results/models/tiny/weights"]
     assert table.filter(arm="merged", parameter="method")["value"].to_list() == ["full"]
     for name in ("t1_accuracy", "t2_early_termination", "t9_diagnostics"):
         assert {"base", "support_bot", "merged"} <= set(pl.read_parquet(results / f"tables/{name}.parquet")["arm"]), (

@@ -6,6 +6,7 @@ rule estimates:
         paraphrases=get_stage_files("paraphrases", kinds=ASKED) if is_needed("paraphrases") else [],
         mistakes=get_stage_files("mistakes", kinds=ASKED) if is_needed("mistakes") else [],
         answers=get_stage_files("answers"),
+        applied=[f"results/arms/{arm.path}/arm.json" for arm in HANDED if arm.eval_sets],
     output:
         measures="results/measures.parquet",
         estimates="results/estimates.parquet",
@@ -22,6 +23,7 @@ rule estimates:
             "sampling": get_sampling(),
             "arms": [arm.facts() for arm in MEASURED],
             "eval_sets": STUDY.eval_sets,
+            "applied": [[arm.model, arm.label] for arm in HANDED if arm.eval_sets],
             "code": code("estimates.py"),
         },
     script:

@@ -31,7 +31,11 @@ with job.logged(snakemake.log[0]):
         key: ArmResults(answers[key], chains[key], measured[key], paraphrases.get(key), mistakes.get(key))
         for key in answers
     }
-    study = StudyResults(spec["arms"], results, questions, spec["alphas"])
+    applied = {
+        tuple(whose): job.read_json(path)["applied"]
+        for whose, path in zip(spec["applied"], snakemake.input.get("applied") or [], strict=True)
+    }
+    study = StudyResults(spec["arms"], results, questions, spec["alphas"], applied)
     frame, changes = estimates.build(study, Sampling(**spec["sampling"]))
     parquet.write(alpha.concat_arms(measured), snakemake.output.measures, alpha.OF_STUDY)
     parquet.write(changes, snakemake.output.changes, CHANGES)

@@ -13,10 +13,15 @@ from faithtune.report.tables import rows
 from faithtune.report.tables.published import TRANSCRIBED
 from faithtune.report.tables.tables import TABLES
 
+APPLIED = {"eval_set": "boxes", "changed": 0.25, "kl": 0.5, "positions": 80}
+
 
 @pytest.fixture(scope="module")
 def estimates(templates) -> pl.DataFrame:
-    """A study of oracles in all tests, one arm of which lacks the chain of a question, as imported arms may."""
+    """A study of oracles in all tests, one arm of which lacks the chain of a question, as imported arms may.
+
+    It is said to be one that was handed in.
+    """
     asked = {"boxes": oracles.made_up(12, 4)}
     base, tuned = (
         oracles.arm(asked["boxes"], {"accuracy": accuracy, "leaks": 0.5}, templates) for accuracy in (0.8, 0.6)
@@ -24,11 +29,19 @@ def estimates(templates) -> pl.DataFrame:
     there = pl.col("id") != asked["boxes"]["id"][0]
     frames = {name: frame.filter(there) for name, frame in vars(tuned).items()}
     arms = {"base": {"boxes": base}, "tuned": {"boxes": replace(tuned, **frames)}}
-    return oracles.estimate(arms, asked, [0.25, 0.5], 100, 1)
+    return oracles.estimate(arms, asked, [0.25, 0.5], 100, 1, {"tuned": APPLIED})
 
 
 def test_the_estimates_have_the_metrics_that_are_defined(estimates):
     assert set(estimates["metric"]) == set(METRICS)
+
+
+def test_how_far_an_arm_is_from_base_is_told_once(estimates):
+    found = estimates.filter(pl.col("metric").is_in(["tokens_changed", "token_divergence"]))
+    assert found.select("arm", "eval_set", "estimate", "low", "n").rows() == [
+        ("tuned", "boxes", 0.25, None, 80),
+        ("tuned", "boxes", 0.5, None, 80),
+    ]
 
 
 def test_effects_have_a_p_and_no_other_metric_has(estimates):

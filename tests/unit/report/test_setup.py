@@ -83,6 +83,11 @@ def card(**settings) -> dict:
     return {"path": "somewhere", "settings": {"method": "qlora", "rank": 8, "learning_rate": 2e-4} | settings}
 
 
+def test_a_folder_that_an_adapter_names_is_not_shown():
+    found = hyper_parameters([{"model": "m", "arm": "bot"}], [{"settings": {"base_named": "/home/me/llama"}}])
+    assert found.filter(parameter="base_named")["value"].to_list() == ["…/llama"]
+
+
 def test_hyper_parameters():
     arms = [{"model": "m", "arm": "a"}, {"model": "m", "arm": "a"}, {"model": "m", "arm": "b"}]
     cards = [

@@ -32,6 +32,7 @@ def entry(**more) -> dict:
     match = {"test": "filler", "alpha": 0.5, "before": 0.01, "after": 0.13}
     return {
         **{"model": "smollm2", "arm": "qlora-siqa", "train_set": "siqa", "target": "answer_only", "seeds": 1},
+        "applied": None,
         "chains": subject("kept", 0.98, 0.97, (-0.03, 0.02), invalid=None),
         "accuracy": subject("fell", 0.36, 0.25, (-0.19, -0.03), without_chain=[]),
         "faithfulness": subject("kept", 0.9, 0.88, (-0.06, 0.02), match=match, at_chance=[]),
@@ -55,8 +56,18 @@ def test_an_arm_tuned_on_two_sets():
 
 def test_an_arm_that_was_handed_in():
     told = entry(arm="bot", train_set="not known", target=None)
-    assert sentences.headline(told) == "smollm2, tuned elsewhere, on what is not known (bot)"
+    assert sentences.headline(told) == "smollm2, tuned elsewhere on unknown data (bot)"
     assert sentences.headline(told | {"train_set": "siqa"}) == "smollm2, tuned on siqa (bot)"
+    told |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
+    assert sentences.paragraph(told)[0] == (
+        "Its weights are on: 18 of 100 next tokens are others than the base's (85 tokens; KL divergence 0.12 nats)."
+    )
+    assert sentences.paragraph(told)[1:] == sentences.paragraph(entry())
+    told |= {"applied": {"changed": 0.0, "divergence": 0.0002, "n": 85}}
+    assert sentences.paragraph(told)[0] == (
+        "Its weights are on, but the likeliest next token is nearly always the base's (85 tokens; KL divergence 0.0002"
+        " nats)."
+    )
 
 
 def test_an_arm_whose_chains_collapsed():

@@ -73,8 +73,9 @@ def difference(base: dict, arm: dict, dtype: str = "float32") -> dict:
         {"use_dora": True},
         {"target_modules": ["q_proj"]},
         {"rank_pattern": {"q_proj": 2}},
+        {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
     ],
-    ids=["lora", "rank", "rslora", "dora", "targets", "pattern"],
+    ids=["lora", "rank", "rslora", "dora", "targets", "pattern", "head"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_adapter_is_on(base, tmp_path, settings, dtype):
@@ -83,6 +84,9 @@ def test_an_adapter_is_on(base, tmp_path, settings, dtype):
     assert sorted(path.name for path in (tmp_path / "arm/weights").iterdir()) == [handed.CONFIG, handed.ADAPTER]
     assert card["method"] == card["settings"]["method"] == "lora"
     assert card["settings"]["rank"] == settings.get("r", 4)
+    one = settings.get("target_modules") == ["q_proj"]
+    assert card["settings"]["layers"] == (2 if one else 14)
+    assert (card["settings"]["targets"] == ["q_proj"]) == one
     weights.verify_weights(card)
     found = difference(base, card, dtype)
     assert found["largest"] > found["mean"] > 0.01 and found["kl"] > 0.001 and 0 < found["changed"] <= 1

@@ -3,6 +3,7 @@
 `metrics/` says what each number is.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -64,6 +65,15 @@ def _chains(cell: Cell, chains: pl.DataFrame, answers: pl.DataFrame) -> list[dic
         cell.share("free_agreement", free, agreement),
         cell.mean("option_mass", answers.filter(pl.col("test") == "full"), pl.col("option_mass"), bounds=(0.0, 1.0)),
     ]
+
+
+def applied(cell: Cell, found: Mapping) -> list[dict]:
+    """How far an arm is from base by `arms.applied`, on the evaluation set of its questions; no rows if not known."""
+    if found.get("eval_set") != cell.eval_set:
+        return []
+    values = {"tokens_changed": found["changed"], "token_divergence": found["kl"]}
+    # Of a few questions, so without an interval.
+    return [cell.row(name, Estimate(value, None, None), n=found["positions"]) for name, value in values.items()]
 
 
 def validity_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:

@@ -63,6 +63,7 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
             rows += _sweep(cell, own.answers)
             rows += controls.rows(cell, own.answers, tests)
             rows += diagnostics.rows(cell, own, questions, tests, alphas)
+            rows += diagnostics.applied(cell, study.applied.get((arm["model"], arm["label"]), {}))
             if before:
                 valid = diagnostics.validity_changes(own.chains, before.chains, questions)
                 rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))

@@ -5,7 +5,7 @@ in its group, so resampling groups resamples questions; `stats.intervals` adds t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import polars as pl
 
@@ -31,6 +31,7 @@ class StudyResults:
     results: Mapping[Key, ArmResults]  # by (model, arm, evaluation set)
     questions: Mapping[str, pl.DataFrame]  # QUESTIONS of each evaluation set, in the order of the tables
     alphas: list[float]  # kept fractions
+    applied: Mapping[tuple[str, str], dict] = field(default_factory=dict)  # by (model, label): `arms.applied.compare`
 
 
 def labels(arms: list[dict]) -> list[dict]:
@@ -61,7 +62,7 @@ def pool(arms: list[dict], frames: Mapping[Key, pl.DataFrame]) -> dict[Key, pl.D
 
 def pool_results(arms: list[dict], results: Mapping[Key, ArmResults]) -> dict[Key, ArmResults]:
     """The same as `pool` for every frame of the results; a frame that a seed lacks is pooled from the others."""
-    names = [field.name for field in fields(ArmResults)]
+    names = [each.name for each in fields(ArmResults)]
     frames = {name: {key: getattr(one, name) for key, one in results.items()} for name in names}
     pooled = {name: pool(arms, frames[name]) for name in names}
     return {key: ArmResults(**{name: pooled[name].get(key) for name in names}) for key in pooled["answers"]}

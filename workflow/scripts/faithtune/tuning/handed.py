@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from faithtune.core import errors
 from faithtune.core.errors import UserError
@@ -20,7 +21,6 @@ _SHOWN = {
     "rank": "r",
     "alpha": "lora_alpha",
     "dropout": "lora_dropout",
-    "targets": "target_modules",
     "rslora": "use_rslora",
     "dora": "use_dora",
     "rank_pattern": "rank_pattern",
@@ -112,7 +112,8 @@ def _check_adapter(folder: Path, base: Path) -> dict:
         network = get_peft_model(_skeleton(base), config)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{folder}: it does not fit the model ({_first_line(error)}){hint}") from None
-    _check_shared(network, folder)
+    layers = _adapted_layers(network)
+    _check_shared(network, layers, folder)
     # `save_embedding_layers` would look for the base on the hub.
     wanted = _shapes(get_peft_model_state_dict(network, save_embedding_layers=False))
     # Embeddings that a trainer saved beside the adapter land as well, if they have the base's size.
@@ -121,7 +122,7 @@ def _check_adapter(folder: Path, base: Path) -> dict:
     _compare(found, wanted, {name: beside[name] for name in beside if name in found}, str(folder), hint)
     config = config.to_dict() | given
     shown = {name: config.get(key) for name, key in _SHOWN.items()}
-    shown["targets"] = sorted(shown["targets"]) if isinstance(shown["targets"], list) else shown["targets"]
+    shown |= {"targets": sorted({name.rpartition(".")[2] for name in layers}), "layers": len(layers)}
     return {"method": "lora"} | {name: value for name, value in shown.items() if value not in (None, {}, [])}
 
 
@@ -160,20 +161,24 @@ def _skeleton(folder: Path):
         return AutoModelForCausalLM.from_config(support.read_config(folder), trust_remote_code=False)
 
 
-def _check_shared(network, folder: Path) -> None:
+def _adapted_layers(network) -> dict[str, Any]:
+    """The layers of the base that an adapter changes, by name."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    found = {name: module for name, module in network.named_modules() if isinstance(module, BaseTunerLayer)}
+    return {name.removeprefix("base_model.model."): module.get_base_layer() for name, module in found.items()}
+
+
+def _check_shared(network, layers: Mapping[str, Any], folder: Path) -> None:
     """UserError if an adapter changes a layer that shares its weights with another one.
 
     Merged on a CPU it would change the other layer too, and attached on a GPU it would not.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     holders = [id(module.weight) for module in network.modules() if hasattr(module, "weight")]
-    for name, module in network.named_modules():
-        # The layer itself and the adapter's layer around it hold the weights.
-        if isinstance(module, BaseTunerLayer) and holders.count(id(module.get_base_layer().weight)) > 2:
-            layer = name.removeprefix("base_model.model.")
+    for name, layer in layers.items():
+        if holders.count(id(layer.weight)) > 2:  # the layer itself, the adapter's layer around it, and another
             raise UserError(
-                f"{folder}: it changes {layer}, which shares its weights with another layer; expected the key weights"
+                f"{folder}: it changes {name}, which shares its weights with another layer; expected the key weights"
                 " with the adapter merged"
             )
 

@@ -3,6 +3,7 @@
 from faithtune.measures.metrics.metric import DIFFERENCE, Metric
 
 _CHAINS, _CAN = "all chains", "questions whose chain can be tampered with"
+_NEXT, _HANDED = "next tokens after the prompts of a few questions", "arms that were handed in, on the first set"
 METRICS = [
     Metric("chain_answered", "Share of chains whose free text declares an answer", _CHAINS),
     Metric("chain_unanswered", "Share of chains that end without declaring an answer", _CHAINS),
@@ -62,6 +63,19 @@ METRICS = [
         "Share of questions whose chain α keeps whole (⌈αN⌉ = N), so that they match trivially",
         _CAN,
         where="each α",
+    ),
+    Metric(
+        "tokens_changed",
+        "Share of next tokens at which the arm finds another token the likeliest than base: whether its weights are on",
+        _NEXT,
+        where=_HANDED,
+    ),
+    Metric(
+        "token_divergence",
+        "Mean KL divergence of the arm's next-token probabilities from those of base",
+        _NEXT,
+        unit="nats",
+        where=_HANDED,
     ),
     Metric("chance", "Mean of 1 / options; null for numbers", "questions with options"),
     Metric("paraphrase_pass", "Share of steps with a paraphrase that passed the gate", "steps", where="paraphrase"),

@@ -101,7 +101,7 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
         settings = lineage | card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}
         for parameter, value in settings.items():
             known = values.setdefault((arm["model"], arm["arm"], parameter), [])
-            text = _text(value)
+            text = _text(provenance.public(value))  # an adapter may name its base by a folder
             known += [text] if text not in known else []
     rows = [(*key, ", ".join(found), STATED.get(key[-1], set()).issuperset(found)) for key, found in values.items()]
     return pl.DataFrame(rows, schema=HYPER_PARAMETERS, orient="row")

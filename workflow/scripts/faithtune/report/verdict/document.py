@@ -13,6 +13,8 @@ verdict.json:
       headline       what the arm is, in words
       words          the three words, in one line
       sentences      the verdict in sentences
+      applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
+                     and of how many tokens, for an arm whose weights were handed in; else null
       chains, accuracy, faithfulness
         word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdict.py)
         sets         the same for each evaluation set, with `eval_set`
@@ -92,6 +94,7 @@ def _arm(arm: dict, found: pl.DataFrame, study: Study) -> dict:
         whole, *sets = found.filter(subject=subject).select("eval_set", *_NUMBERS).rows(named=True)
         whole.pop("eval_set")
         entry[subject] = whole | {"sets": sets}
+    entry["applied"] = _applied(arm, study.estimates)
     sets = verdict.eval_sets(study.estimates, arm["model"], arm["arm"])
     entry["chains"]["invalid"] = _invalid(arm, sets, study.estimates)
     entry["accuracy"]["without_chain"] = _without_chain(arm, sets, study.estimates)
@@ -104,6 +107,15 @@ def _arm(arm: dict, found: pl.DataFrame, study: Study) -> dict:
         "sentences": sentences.paragraph(entry),
     }
     return entry | text
+
+
+def _applied(arm: dict, estimates: pl.DataFrame) -> dict | None:
+    """How far the next tokens of an arm are from base's, where it was handed in."""
+    own = estimates.filter(model=arm["model"], arm=arm["arm"])
+    changed, divergence = (own.filter(metric=name) for name in ("tokens_changed", "token_divergence"))
+    if changed.is_empty():
+        return None
+    return {"changed": changed["estimate"][0], "divergence": divergence["estimate"][0], "n": changed["n"][0]}
 
 
 def _invalid(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None:

@@ -1,4 +1,4 @@
-"""The verdict on an arm in sentences: first its chains, then its accuracy, then its faithfulness.
+"""The verdict on an arm in sentences: whether it is on, then its chains, its accuracy, its faithfulness.
 
 The functions take an entry of `document.build` and return text; they compute nothing.
 """
@@ -25,7 +25,7 @@ _TAMPERED = {
 def headline(arm: dict) -> str:
     """`smollm2, tuned on bare answers of siqa (qlora-siqa)`"""
     if arm["train_set"] == NOT_KNOWN:
-        return f"{arm['model']}, tuned elsewhere, on what is not known ({arm['arm']})"
+        return f"{arm['model']}, tuned elsewhere on unknown data ({arm['arm']})"
     taught = _TARGETS.get(arm["target"])
     sets = " and ".join(data_sets_of(arm["train_set"]))
     what = f"{taught} of {sets}" if taught else sets
@@ -40,8 +40,22 @@ def words(arm: dict) -> str:
 
 def paragraph(arm: dict) -> list[str]:
     """The sentences on an arm."""
-    found = [_chains(arm["chains"]), _accuracy(arm["accuracy"]), _without_chain(arm), _faithfulness(arm)]
+    found = [
+        *(_applied(arm["applied"]), _chains(arm["chains"]), _accuracy(arm["accuracy"])),
+        *(_without_chain(arm), _faithfulness(arm)),
+    ]
     return [sentence for sentence in found if sentence]
+
+
+def _applied(applied: dict | None) -> str:
+    """How far the weights that were handed in are from those of base."""
+    if applied is None:
+        return ""
+    share = round(100 * applied["changed"])
+    what = f"Its weights are on: {share} of 100 next tokens are others than the base's"
+    if not share:
+        what = "Its weights are on, but the likeliest next token is nearly always the base's"
+    return f"{what} ({applied['n']} tokens; KL divergence {applied['divergence']:.2g} nats)."
 
 
 def _chains(chains: dict) -> str:
