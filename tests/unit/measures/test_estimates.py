@@ -45,6 +45,21 @@ TUNED = answers(
 )
 
 
+def test_what_is_not_known_is_no_training_set_and_not_base():
+    """An arm that was handed in has effects and averages; a mean without its own training set cannot be made of it."""
+    frames = {("m", arm, on): frame for on in ("s", "t") for arm, frame in (("base", BASE), ("bot", TUNED))}
+    frames |= {("m", "known", on): TUNED for on in ("s", "t")}
+    found = build(**inputs(frames, {"base": None, "bot": "not known", "known": "s"}))
+    assert dict(found.select("arm", "train_set").unique().rows()) == {"base": None, "bot": "not known", "known": "s"}
+    effects = found.filter(metric="accuracy_effect", test="cot")
+    averages = {arm: set(effects.filter(arm=arm)["eval_set"]) for arm in ("base", "bot", "known")}
+    assert averages == {
+        "base": set(),
+        "bot": {"s", "t", "average"},
+        "known": {"s", "t", "average", "average_out_of_domain"},
+    }
+
+
 @cache
 def worked() -> pl.DataFrame:
     return build(**inputs({("m", "base", "s"): BASE, ("m", "tuned", "s"): TUNED}, {"base": None, "tuned": "s"}))

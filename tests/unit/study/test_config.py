@@ -316,10 +316,15 @@ ODD = {
         {"oracle": {"base": {}}, "tuned": {"bot": {"adapter": HUB}}},
         "models.o.tuned is for models with weights; remove the key",
     ),
+    "an arm of a model that is not measured": (
+        "models",
+        {"m": {"source": HUB}, "n": {"source": HUB, "measured": False, "tuned": {"bot": {"adapter": HUB}}}},
+        "models.n.tuned: models.n is not measured; expected a measured model",
+    ),
     "an arm of a served model": (
         "models.m",
         {"source": HUB, "dtype": "bfloat16", "served": {"base_url_env": "U"}, "tuned": {"bot": {"adapter": HUB}}},
-        "models.m.tuned: models.m is served; expected a model that is loaded here",
+        "models.m.tuned: models.m is served; expected a measured model that is loaded here",
     ),
     "several types": ("sweep", {"longest": "far"}, "config: sweep.longest is 'far'; expected integer"),
 }

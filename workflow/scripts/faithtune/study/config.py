@@ -154,8 +154,9 @@ def _check_models(config: Configuration) -> None:
 def _check_handed(config: Configuration, where: str, model: ModelSettings) -> None:
     """UserError if an arm that is handed in lacks its files, or has a tuning's name."""
     for name, arm in model.tuned.items():
-        if model.served:
-            raise UserError(f"config: {where}.tuned: {where} is served; expected a model that is loaded here")
+        if model.served or not model.measured:
+            why = "served" if model.served else "not measured"
+            raise UserError(f"config: {where}.tuned: {where} is {why}; expected a measured model that is loaded here")
         if name in config.tunings:
             raise UserError(f"config: {where}.tuned names {name!r}, which is a tuning as well; rename one")
         with _prefix_errors(f"{where}.tuned.{name}"):
