@@ -66,6 +66,11 @@ CASES = {
         "arm:tiny",
         "models.tiny.source is 'arm:tiny'; expected arm:MODEL/TUNING-TRAIN_SET-SEED, an arm that this study tunes",
     ),
+    "no adapter": (
+        ("models", "tiny", "tuned"),
+        {"support_bot": {"adapter": "tiny-folder"}},
+        "models.tiny.tuned.support_bot: tiny-folder: no adapter_config.json there; expected an adapter as PEFT",
+    ),
     "no rationale": (
         ("tunings", "qlora"),
         {"train_sets": ["colours"], "target": "rationale"},

@@ -145,6 +145,15 @@ def test_a_changed_adapter_is_measured_again(handed, given):
     assert "model" not in planned
 
 
+def test_changed_weights_are_measured_again(handed):
+    path = handed.folder / "merged/generation_config.json"
+    before = path.read_text()
+    path.write_text(json.dumps(json.loads(before) | {"temperature": 0.5}))
+    planned = handed.planned()
+    path.write_text(before)
+    assert planned.items() >= {"hand_in": 1, "check_arm": 1, "chains": 1, "answer": 1, "estimates": 1}.items()
+
+
 def test_an_adapter_of_zeros_ends_the_run_before_anything_is_measured(handed, given):
     state = load_file(given / ADAPTER)
     save_file({name: 0 * tensor for name, tensor in state.items()}, given / ADAPTER)

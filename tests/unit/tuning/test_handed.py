@@ -40,9 +40,9 @@ def adapter(base: dict, folder, size: float = 0.2, **settings):
     network = get_peft_model(network, LoraConfig(**settings))
     torch.manual_seed(7)
     for name, parameter in network.named_parameters():
-        if ".lora_A" in name or ".lora_B" in name:
-            parameter.data = size * torch.randn_like(parameter) if ".lora_A" in name or size else 0 * parameter.data
-    network.save_pretrained(folder, save_embedding_layers=False)
+        if ".lora_" in name and ".lora_magnitude" not in name:
+            parameter.data = size * torch.randn_like(parameter)
+    network.save_pretrained(folder)
     return folder
 
 
@@ -74,8 +74,9 @@ def difference(base: dict, arm: dict, dtype: str = "float32") -> dict:
         {"target_modules": ["q_proj"]},
         {"rank_pattern": {"q_proj": 2}},
         {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+        {"target_modules": ["embed_tokens"]},  # which PEFT saves as well
     ],
-    ids=["lora", "rank", "rslora", "dora", "targets", "pattern", "head"],
+    ids=["lora", "rank", "rslora", "dora", "targets", "pattern", "head", "embeddings"],
 )
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_adapter_is_on(base, tmp_path, settings, dtype):
@@ -84,9 +85,10 @@ def test_an_adapter_is_on(base, tmp_path, settings, dtype):
     assert sorted(path.name for path in (tmp_path / "arm/weights").iterdir()) == [handed.CONFIG, handed.ADAPTER]
     assert card["method"] == card["settings"]["method"] == "lora"
     assert card["settings"]["rank"] == settings.get("r", 4)
-    one = settings.get("target_modules") == ["q_proj"]
-    assert card["settings"]["layers"] == (2 if one else 14)
-    assert (card["settings"]["targets"] == ["q_proj"]) == one
+    everywhere = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    targets = settings.get("target_modules", everywhere)
+    assert card["settings"]["targets"] == targets
+    assert card["settings"]["layers"] == (1 if targets == ["embed_tokens"] else 2 * len(targets))
     weights.verify_weights(card)
     found = difference(base, card, dtype)
     assert found["largest"] > found["mean"] > 0.01 and found["kl"] > 0.001 and 0 < found["changed"] <= 1
