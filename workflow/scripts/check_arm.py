@@ -3,6 +3,7 @@
 from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
+    import gc
     import sys
 
     from faithtune.arms import applied
@@ -31,7 +32,8 @@ with job.logged(snakemake.log[0]):
         ],
     )
     before = applied.log_probabilities(model.network, texts)
-    del model  # one network at a time is in memory
+    del model
+    gc.collect()  # one network at a time is in memory
     after = applied.log_probabilities(opened(of_base | {"arm": given.arm}).load().eval(), texts)
     found = applied.compare(arm, before, after)
     found |= {"questions": questions.height, "eval_set": spec["eval_set"]}

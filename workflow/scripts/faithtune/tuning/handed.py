@@ -104,8 +104,7 @@ def _check_adapter(folder: Path, base: Path) -> dict:
         if given.get(key) not in known:
             raise UserError(f"{folder / CONFIG}: {key} is {given.get(key)!r}; expected {json.dumps(known[0])}")
     named = given.get("base_model_name_or_path")
-    hint = f"; expected an adapter of this model ({CONFIG} names {named!r})" if named else ""
-    hint = hint or "; expected an adapter of this model"
+    hint = "; expected an adapter of this model" + (f" ({CONFIG} names {named!r})" if named else "")
     try:
         config = PeftConfig.from_pretrained(str(folder))
         config.init_lora_weights, config.inference_mode = False, True
