@@ -12,19 +12,19 @@ import browser
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs/pictures"
-# An address of the viewer: a question of which the tuned arm changes its answer when half of its steps are filler.
-ITEM = "#test=filler&at=0.5&changed=x&full=r"
+# An address of the viewer: a question of which the tuned arm keeps its answer when half of its steps are filler.
+ITEM = "#test=filler&at=0.5&changed=%3D&full=r"
 SIZE = "wide"
 
 
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT) / "results"
     PICTURES.mkdir(exist_ok=True)
-    viewer = folder / "report/items/arithmetic/index.html"
+    viewer = folder / "report/items/hours/index.html"
     with browser.browser() as chromium, browser.page(chromium, viewer, SIZE, ITEM) as page:
         page.wait_for_selector("#arm-right ol.steps li.in")
         page.screenshot(path=PICTURES / "viewer.png")
-    shutil.copyfile(folder / "figures/match_arithmetic.svg", PICTURES / "match.svg")
+    shutil.copyfile(folder / "figures/match_hours.svg", PICTURES / "match.svg")
 
 
 if __name__ == "__main__":
