@@ -82,6 +82,15 @@ def test_a_mean_over_arms_of_opposite_sign_says_so(claim, what):
     assert found(around, claim)["note"] is None  # 0 is within an arm's interval
 
 
+def test_what_is_not_pooled_is_compared_alone():
+    rows = changed("faithfulness", -0.3) + changed("faithfulness", 0.3, arm="t-life")
+    arms = [arm | {"pooled": arm["arm"] == "t-sums"} for arm in ARMS]
+    assert found(rows, "C2")["verdict"] == "inconclusive"
+    assert found(rows, "C2", arms=arms)["verdict"] == "supported"
+    assert found(rows, "C2", arms=arms)["statement"].startswith("Faithfulness falls after tuning (t-sums), on")
+    assert found(rows, "C3", arms=arms) == found(rows, "C3")
+
+
 def test_c1_is_of_the_smallest_model():
     rows = [
         row for model in SIZES for row in changed("accuracy", -0.3, model) + changed("accuracy", -0.3, model, "t-life")

@@ -84,6 +84,12 @@ def test_an_arm_whose_chains_collapsed():
     ]
 
 
+@pytest.mark.parametrize(("high", "shown"), [(-0.0003, "−0.00"), (0.0003, "+0.00"), (0.0, "+0.00"), (-1e-17, "+0.00")])
+def test_an_interval_that_rounds_to_0_shows_its_side(high, shown):
+    fell = entry(faithfulness=entry()["faithfulness"] | {"word": "fell", "low": -0.12, "high": high})
+    assert f"[−0.12, {shown}]" in " ".join(sentences.paragraph(fell))
+
+
 def test_an_arm_that_is_better_without_its_chain():
     without = {"eval_set": None, "before": 0.3, "after": 0.56, "with_chain": 0.29, "better_without": True}
     changed = without | {"eval_set": "asdiv", "better_without": False}

@@ -42,7 +42,7 @@ def test_what_is_not_measured_is_in_no_table(raw):
     assert {arm["model"] for arm in plan.headline_arms(full)} == {"taught"}
     assert full.paraphraser.model == "m"
     raw["measures"] = {"headline": ["teach"]}
-    with pytest.raises(UserError, match=r"headline names 'teach'; expected tunings of the study: r16"):
+    with pytest.raises(UserError, match=r"headline names 'teach'; expected tunings or arms of the study: r16"):
         config.load(raw)
 
 

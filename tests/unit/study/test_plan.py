@@ -203,13 +203,21 @@ def test_the_claims_are_about_the_headline(raw):
     assert labels(["r8"]) == ["base", "r8-siqa"]
 
 
+def test_a_headline_of_one_arm_pools_it_alone(raw):
+    found = plan.headline_arms(config.load(raw | {"measures": {"headline": ["r16-sums"]}}))
+    assert [(arm["arm"], arm["pooled"]) for arm in found] == [("base", False), ("r16-sums", True), ("r16-siqa", False)]
+    assert all(arm["pooled"] for arm in plan.headline_arms(config.load(raw)))
+
+
 def test_an_unknown_headline_is_refused(raw):
     with pytest.raises(
-        UserError, match=r"^config: measures\.headline names 'r32'; expected tunings of the study: r16, r8$"
+        UserError,
+        match=r"^config: measures\.headline names 'r32'; expected tunings or arms of the study:"
+        r" r16, r8, r16-sums, r16-siqa, r8-siqa$",
     ):
         config.load(raw | {"measures": {"headline": ["r16", "r32"]}})
     raw["tunings"] = {}
-    with pytest.raises(UserError, match="expected tunings of the study: none"):
+    with pytest.raises(UserError, match="expected tunings or arms of the study: none"):
         config.load(raw | {"measures": {"headline": ["r16"]}})
 
 

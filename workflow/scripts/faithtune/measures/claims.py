@@ -65,6 +65,10 @@ class _Study(NamedTuple):
         """The model's tuned arms."""
         return [arm for arm in self.arms if arm["model"] == model and arm["train_set"] is not None]
 
+    def pooled(self, model: str) -> list[dict]:
+        """Those that are pooled."""
+        return [arm for arm in self.arms_of(model) if arm.get("pooled", True)]
+
     def by_training(self, model: str) -> tuple[list[dict], list[dict], list[str]]:
         """The arms tuned on other sets, those tuned on reasoning sets, and a note on arms where that is not known."""
         arms = self.arms_of(model)
@@ -87,9 +91,9 @@ def claims(
     """CLAIMS of a study.
 
     arms: {model, arm, train_set (None for base)} of the arms that the claims are about, in the order of the tables, an
-    arm's seeds under one name; changes: CHANGES of these arms, and maybe of others; reasoning: for each set, whether it
-    consists of worked solutions (None: not known); parameters: number of parameters of each model (None: not known);
-    turns: `plan.answer_modes` of each model.
+    arm's seeds under one name; with `pooled` false an arm is in C3 and C5 alone; changes: CHANGES of these arms, and
+    maybe of others; reasoning: for each set, whether it consists of worked solutions (None: not known); parameters:
+    number of parameters of each model (None: not known); turns: `plan.answer_modes` of each model.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
     study = _Study(arms, changes, reasoning, sampling, turns or {})
@@ -105,7 +109,7 @@ def claims(
 
 def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: list[str]) -> dict:
     what, where = _FALLS[claim]
-    arms = study.arms_of(model)
+    arms = study.pooled(model)
 
     def fall(of: str) -> Mean:
         values = contrasts.per_question(contrasts.pairs(study.changes, arms, what, of))
@@ -117,8 +121,10 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
         if len(models) > 1 and [model] != by_size[:1]:
             notes.insert(0, f"the claim is of the smallest model, {by_size[0] if by_size else 'which is not known'}")
         notes += _depends_on_unanswered(claim, mean, [fall(end) for end in _BOUNDS])
+    which = f" ({_names(_labels(arms), '')})" if len(arms) < len(study.arms_of(model)) else ""
     statement = (
-        f"{METRICS[what].title.capitalize()}{where} falls after tuning, on {_names(mean.sets, 'the evaluation sets')}"
+        f"{METRICS[what].title.capitalize()}{where} falls after tuning{which}, on"
+        f" {_names(mean.sets, 'the evaluation sets')}"
     )
     return _row(study, claim, statement, model, mean, notes, published)
 
@@ -167,8 +173,8 @@ def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
     if not by_size:
         return _row(study, "C4", statement, None, Mean(), ["the size of a model is not known"])
     pair = large, small = by_size[-1], by_size[0]
-    common = set(_labels(study.arms_of(large))) & set(_labels(study.arms_of(small)))
-    arms = [arm for model in pair for arm in study.arms_of(model) if arm["arm"] in common]
+    common = set(_labels(study.pooled(large))) & set(_labels(study.pooled(small)))
+    arms = [arm for model in pair for arm in study.pooled(model) if arm["arm"] in common]
 
     def difference(of: str) -> Mean:
         pairs = contrasts.pairs(study.changes, arms, "faithfulness", of)

@@ -23,4 +23,5 @@ class MeasureSettings(Section):
     """The verdict counts a change smaller than this as none: 0.1 is ten points of a hundred. It decides between `kept`
     and `not enough evidence`."""
     headline: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The tunings that the claims C1-C5 pool; by default all. The verdict and the tables have all tunings."""
+    """The tunings, or arms (TUNING-TRAIN_SET), that the claims C1, C2 and C4 pool; by default all. C3 and C5 compare
+    the training sets of these tunings. The verdict and the tables have all arms."""

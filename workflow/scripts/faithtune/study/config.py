@@ -250,11 +250,12 @@ def _check_tunings(config: Configuration) -> None:
 
 
 def _check_headline(config: Configuration) -> None:
-    known = dict.fromkeys(arm["tuning"] for arm in plan.table_arms(config) if arm["tuning"])
+    tuned = [arm for arm in plan.table_arms(config) if arm["tuning"]]
+    known = dict.fromkeys([arm["tuning"] for arm in tuned] + [arm["arm"] for arm in tuned])
     for name in config.measures.headline or []:
         if name not in known:
             there = ", ".join(known) or "none"
-            raise UserError(f"config: measures.headline names {name!r}; expected tunings of the study: {there}")
+            raise UserError(f"config: measures.headline names {name!r}; expected tunings or arms of the study: {there}")
 
 
 def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings | HostedTuningSettings) -> None:

@@ -127,9 +127,15 @@ def table_arms(config: Configuration) -> list[dict]:
 
 
 def headline_arms(config: Configuration) -> list[dict]:
-    """The `table_arms` that the claims are about: base, and the arms of the headline's tunings."""
-    headline = config.measures.headline
-    return [arm for arm in table_arms(config) if headline is None or arm["tuning"] in (None, *headline)]
+    """The `table_arms` that the claims are about: base, and the arms of the headline's tunings.
+
+    `pooled` says whether the headline names the arm, by its tuning or by its label.
+    """
+    arms = table_arms(config)
+    headline = config.measures.headline or [arm["tuning"] for arm in arms]
+    arms = [arm | {"pooled": arm["tuning"] in headline or arm["arm"] in headline} for arm in arms]
+    tunings = {arm["tuning"] for arm in arms if arm["pooled"]} | {None}
+    return [arm for arm in arms if arm["tuning"] in tunings]
 
 
 def answer_modes(config: Configuration) -> dict[str, str]:

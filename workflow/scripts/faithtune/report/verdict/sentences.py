@@ -167,11 +167,16 @@ def _change(subject: dict) -> str:
         return "n/a"
     if subject["low"] is None:
         return f"{_signed(subject['estimate'])} [no interval]"
-    return f"{_signed(subject['estimate'])} [{_signed(subject['low'])}, {_signed(subject['high'])}]"
+    return f"{_signed(subject['estimate'])} [{_end(subject['low'])}, {_end(subject['high'])}]"
 
 
 def _signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
+
+
+def _end(value: float) -> str:
+    """An end of an interval: −0.00 is still below 0, which decides the word."""
+    return f"{round(value, 9) + 0.0:+.2f}".replace("-", "−")
 
 
 def _fraction(share: float) -> str:
