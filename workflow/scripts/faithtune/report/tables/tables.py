@@ -88,8 +88,8 @@ _CLAIMS = (
     " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on others."
     " Every number is a mean change, paired by question, over tests, then tuned arms (in C1, C2 and C4 those that"
     " measures.headline names, if it does), then evaluation sets. Not supported: the whole interval is on the other"
-    " side of 0; not testable (n/a): the note says what the study lacks. As published: with the chains that α keeps whole,"
-    " which match by themselves. p: two-sided, not corrected. n: questions, each counted once."
+    " side of 0; not testable (n/a): the note says what the study lacks. As published: with the chains that α keeps"
+    " whole, which match by themselves. p: two-sided, not corrected. n: questions, each counted once."
 )
 TABLES = with_supplements(
     {
