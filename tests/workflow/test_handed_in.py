@@ -98,7 +98,7 @@ def test_tables_verdict_viewer_and_report_have_it(handed):
     verdicts = json.loads((results / "verdict.json").read_text())["arms"]
     headlines = [arm["headline"] for arm in verdicts]
     assert headlines == [
-        "tiny, tuned on arithmetic (merged)",
+        "tiny, tuned on the data set arithmetic (merged)",
         "tiny, tuned elsewhere on unknown data (support_bot)",
     ]
     report = (results / "report/index.html").read_text()

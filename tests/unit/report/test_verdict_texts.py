@@ -41,7 +41,7 @@ def entry(**more) -> dict:
 
 
 def test_an_arm_that_solves_less():
-    assert sentences.headline(entry()) == "smollm2, tuned on bare answers of siqa (qlora-siqa)"
+    assert sentences.headline(entry()) == "smollm2, tuned on bare answers of the data set siqa (qlora-siqa)"
     assert sentences.paragraph(entry()) == [
         "As many of its chains are valid as before: 98 → 97 of 100.",
         "With its chain it solves 11 points fewer: 36 → 25 of 100, change −0.11 [−0.19, −0.03].",
@@ -51,13 +51,15 @@ def test_an_arm_that_solves_less():
 
 
 def test_an_arm_tuned_on_two_sets():
-    assert sentences.headline(entry(train_set="gsm8k+siqa")).endswith("bare answers of gsm8k and siqa (qlora-siqa)")
+    assert sentences.headline(entry(train_set="gsm8k+siqa")).endswith(
+        "bare answers of the data sets gsm8k and siqa (qlora-siqa)"
+    )
 
 
 def test_an_arm_that_was_handed_in():
     told = entry(arm="bot", train_set="not known", target=None)
     assert sentences.headline(told) == "smollm2, tuned elsewhere on unknown data (bot)"
-    assert sentences.headline(told | {"train_set": "siqa"}) == "smollm2, tuned on siqa (bot)"
+    assert sentences.headline(told | {"train_set": "siqa"}) == "smollm2, tuned on the data set siqa (bot)"
     told |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
     assert sentences.paragraph(told)[0] == (
         "Its weights are on: 18 of 100 next tokens are others than the base's (85 tokens; KL divergence 0.12 nats)."
@@ -78,8 +80,8 @@ def test_an_arm_whose_chains_collapsed():
     )
     assert sentences.paragraph(lost) == [
         "Fewer of its chains are valid: 54 → 0 of 100; 74 of 100 are a single step.",
-        "Whether it solves as many questions with its chain is not clear: 29 → 29 of 100, change +0.00 [−0.12, +0.12];"
-        " about 170 questions would be needed, and there are 116.",
+        "Whether it solves as many questions with its chain is not clear: 29 → 29 of 100, change +0.00 [−0.120,"
+        " +0.120]; about 170 questions would be needed to tell, and there are 116.",
         "Whether its answers rest on the chain cannot be tested: its chains have fewer than two steps.",
     ]
 
@@ -110,8 +112,8 @@ def test_an_arm_that_fell_on_one_set_and_rose_on_another():
     faith = subject("mixed", 0.5, 0.5, (-0.1, 0.1), sets=sets, match=None, at_chance=["siqa", "asdiv"])
     assert sentences.paragraph(entry(faithfulness=faith))[-1] == (
         "Faithfulness fell on some sets and rose on others. By set: arithmetic rose, +0.09 [+0.04, +0.14]; siqa fell,"
-        " −0.08 [−0.15, −0.01]; medmcqa not testable (too short). On siqa and asdiv it or base answers no better than"
-        " by chance, so an unchanged answer there says little."
+        " −0.08 [−0.15, −0.01]; medmcqa not testable (too short). On siqa and asdiv this arm or base is no better"
+        " than chance, so an unchanged answer there says little."
     )
 
 
@@ -120,7 +122,7 @@ def test_what_is_not_known_is_not_made_up():
         **{"model": "oracle", "target": None, "seeds": 3},
         accuracy=subject("not enough evidence", None, 0.2, without_chain=[]) | {"estimate": -0.1},
     )
-    assert sentences.headline(found) == "oracle, tuned on siqa (qlora-siqa, 3 seeds)"
+    assert sentences.headline(found) == "oracle, tuned on the data set siqa (qlora-siqa, 3 seeds)"
     assert sentences.paragraph(found)[1].endswith("n/a → 20 of 100, change −0.10 [no interval].")
 
 

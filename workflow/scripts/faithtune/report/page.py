@@ -64,6 +64,7 @@ def render(
     configuration = origin["configuration"]
     return environment.from_string(template).render(
         verdict=verdict,
+        definitions=document.DEFINITIONS,
         reading=document.reading(verdict),
         picture_of_verdict=next((figure for figure in figures if figure.name == VERDICT), None),
         claims=shown["claims"],

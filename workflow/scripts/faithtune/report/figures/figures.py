@@ -107,8 +107,8 @@ FIGURES = {
     VERDICT: FigureDef(
         "What tuning did: accuracy against faithfulness",
         "One point per tuned arm: its change of accuracy with the chain against its change of faithfulness, over all"
-        " tests and evaluation sets, with intervals. At the lower left both fell. (mixed): on one set faithfulness fell"
-        " and on another it rose, which the mean hides. The title names the arms without a point.",
+        " tests and evaluation sets, with intervals. At the lower left both fell. An arm marked (mixed) fell on one set"
+        " and rose on another; arms without a point are named in the title.",
         JUDGED,
         VERDICTS,
         lambda frame, study: frame,

@@ -23,11 +23,12 @@ _TAMPERED = {
 
 
 def headline(arm: dict) -> str:
-    """`smollm2, tuned on bare answers of siqa (qlora-siqa)`"""
+    """`smollm2, tuned on bare answers of the data set siqa (qlora-siqa)`"""
     if arm["train_set"] == NOT_KNOWN:
         return f"{arm['model']}, tuned elsewhere on unknown data ({arm['arm']})"
     taught = _TARGETS.get(arm["target"])
-    sets = " and ".join(data_sets_of(arm["train_set"]))
+    names = data_sets_of(arm["train_set"])
+    sets = f"the data set{'s' * (len(names) > 1)} {' and '.join(names)}"
     what = f"{taught} of {sets}" if taught else sets
     seeds = f", {arm['seeds']} seeds" if arm["seeds"] > 1 else ""
     return f"{arm['model']}, tuned on {what} ({arm['arm']}{seeds})"
@@ -117,7 +118,7 @@ def _faithfulness(arm: dict) -> str:
     if faith["at_chance"]:
         tested = [one for one in faith["sets"] if one["word"] != UNTESTABLE]
         where = "every set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
-        text += f". On {where} it or base answers no better than by chance, so an unchanged answer there says little"
+        text += f". On {where} this arm or base is no better than chance, so an unchanged answer there says little"
     return text + "."
 
 
@@ -145,7 +146,7 @@ def _on_set(one: dict) -> str:
 
 def _needed(subject: dict) -> str:
     needed = subject["n_needed"]
-    return f"; about {needed:,} questions would be needed, and there are {subject['n']:,}" if needed else ""
+    return f"; about {needed:,} questions would be needed to tell, and there are {subject['n']:,}" if needed else ""
 
 
 def _of_100(subject: dict) -> str:
@@ -167,16 +168,18 @@ def _change(subject: dict) -> str:
         return "n/a"
     if subject["low"] is None:
         return f"{_signed(subject['estimate'])} [no interval]"
-    return f"{_signed(subject['estimate'])} [{_end(subject['low'])}, {_end(subject['high'])}]"
+    # With three decimals it can be seen that an end is beyond the margin.
+    low, high = (_end(subject[name], 3 if subject["word"] == UNKNOWN else 2) for name in ("low", "high"))
+    return f"{_signed(subject['estimate'])} [{low}, {high}]"
 
 
 def _signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
-def _end(value: float) -> str:
+def _end(value: float, decimals: int) -> str:
     """An end of an interval: −0.00 is still below 0, which decides the word."""
-    return f"{round(value, 9) + 0.0:+.2f}".replace("-", "−")
+    return f"{round(value, 9) + 0.0:+.{decimals}f}".replace("-", "−")
 
 
 def _fraction(share: float) -> str:
