@@ -110,7 +110,8 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The text of each page by its file name."""
-    return {"configuration.md": configuration(json_schema()), "columns.md": columns(), "metrics.md": metrics()}
+    keys = f"{configuration(json_schema())}\n{short_keys()}"
+    return {"configuration.md": keys, "columns.md": columns(), "metrics.md": metrics()}
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -141,6 +142,14 @@ def configuration(schema: dict) -> str:
     for titles, mapping in sections:
         parts += [f"## {_heading(titles)}", _keys(titles[0], mapping, schema, sections)]
     return "\n\n".join(parts) + "\n"
+
+
+def short_keys() -> str:
+    """The section on the short keys, which stand in place of whole sections."""
+    from faithtune.settings.audit import AuditSettings
+
+    schema = AuditSettings.model_json_schema()
+    return f"## Short keys\n\n{schema['description']}\n\n{_keys('', schema, schema, [])}\n"
 
 
 def _collect(title: str, mapping: dict, schema: dict, sections: Sections) -> None:

@@ -223,6 +223,15 @@ def print_precision():
         os.environ[precision.COST_WARNED] = "1"
 
 
+def print_place_of_verdict():
+    """Print where the verdict is, after a run of the whole study."""
+    path = Path(get_place("results/verdict.md"))
+    if path.is_file() and not (workflow.dag_settings.targets or workflow.dag_settings.until):
+        print(
+            f"The verdict is in {path.resolve()}; the report, {get_place('results/report/index.html')}, opens with it."
+        )
+
+
 def get_tokenizer(wildcards):
     """The configured tokenizer of a host's model; None for other models."""
     api = STUDY.models[wildcards.model].api

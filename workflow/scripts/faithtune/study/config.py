@@ -18,11 +18,20 @@ from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile
 from faithtune.settings.models import KINDS, ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
-from faithtune.study import lineage, plan, source_checks, validation
+from faithtune.study import audit, lineage, plan, source_checks, validation
 
 
 def load(raw: dict) -> Configuration:
     """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
+    given = audit.expand(raw)
+    with audit.naming(given.places):
+        config = _load(given.raw)
+        if given.max_questions:
+            audit.limit_questions(config, given.max_questions)
+    return config
+
+
+def _load(raw: dict) -> Configuration:
     config = validation.configuration(raw)
     lineage.check_models(config)
     _complete(config)

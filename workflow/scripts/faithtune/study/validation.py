@@ -1,7 +1,7 @@
 """Validates the user's configuration; an error is one line that names the key."""
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -9,8 +9,9 @@ from faithtune.core.errors import UserError, short_repr
 from faithtune.core.redaction import redacted
 from faithtune.core.user_files import not_text
 from faithtune.settings.configuration import Configuration
-from faithtune.settings.section import NotFinite, UnknownKey, WrongSecret
+from faithtune.settings.section import NotFinite, Section, UnknownKey, WrongSecret
 
+Keys = TypeVar("Keys", bound=Section)
 # By the type of pydantic's error: what is expected.
 _EXPECTED = {
     "greater_than_equal": "at least {ge:g}",
@@ -31,12 +32,17 @@ _EXPECTED = {
 
 def configuration(raw: dict) -> Configuration:
     """The configuration `raw` with the defaults of each section; UserError with the first wrong key."""
+    return section(Configuration, raw)
+
+
+def section(kind: type[Keys], raw: dict) -> Keys:
+    """The keys `raw` of the top level as a section; UserError with the first wrong key."""
     try:
         _check_text(raw, ())
     except RecursionError:
         raise UserError("config: it is nested too deeply; expected the sections that config/README.md shows") from None
     try:
-        return Configuration.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         raise UserError(redacted(_message(error.errors(include_url=False)[0]))) from None
 
