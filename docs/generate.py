@@ -146,7 +146,7 @@ def configuration(schema: dict) -> str:
 
 def short_keys() -> str:
     """The section on the short keys, which stand in place of whole sections."""
-    from faithtune.settings.audit import AuditSettings
+    from faithtune.settings.configuration import AuditSettings
 
     schema = AuditSettings.model_json_schema()
     return f"## Short keys\n\n{schema['description']}\n\n{_keys('', schema, schema, [])}\n"

@@ -10,8 +10,7 @@ import yaml
 
 from configurations import ROOT
 from faithtune.core.errors import UserError
-from faithtune.settings.audit import AuditSettings
-from faithtune.settings.configuration import Configuration
+from faithtune.settings.configuration import AuditSettings, Configuration
 from faithtune.study import audit, config
 
 HUB = f"hub:owner/Tuned-8B@{'0' * 40}"

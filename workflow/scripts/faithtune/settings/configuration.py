@@ -1,4 +1,4 @@
-"""The whole configuration of a study."""
+"""The whole configuration of a study, and the short keys that may stand in place of some of its sections."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,17 @@ from faithtune.settings.interventions import SweepSettings
 from faithtune.settings.measures import MeasureSettings
 from faithtune.settings.models import ModelSettings
 from faithtune.settings.paraphraser import ParaphraserSettings
-from faithtune.settings.section import Filler, Name, OptionalNumber, Section, Seed, TestNames, Unique, WrongForm
+from faithtune.settings.section import (
+    Filler,
+    Integer,
+    Name,
+    OptionalNumber,
+    Section,
+    Seed,
+    TestNames,
+    Unique,
+    WrongForm,
+)
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
 
@@ -59,3 +69,31 @@ class Configuration(Section):
     """Prices of hosts, as a file or here; they override resources/prices.yaml, which describes their format."""
     compute: ComputeSettings = ComputeSettings()
     """How fast; it changes results by rounding only."""
+
+
+def _given(words: str) -> BeforeValidator:
+    """A text that is not blank, or a mapping; words: say what is expected."""
+
+    def check(value: Any) -> Any:
+        if not (isinstance(value, dict) or (isinstance(value, str) and value.strip())):
+            raise WrongForm(words)
+        return value
+
+    return BeforeValidator(check)
+
+
+class AuditSettings(Section):
+    """A study in three keys; they stand in place of `models`, `data_sets` and `eval_sets`."""
+
+    base: Annotated[str | dict[str, Any], _given("a model's source, or a mapping with the key source")]
+    """The model: its `source`, or a mapping of [its keys](#modelsname) such as `{source: ../my-model, quantisation:
+    none}`."""
+    tuned: Annotated[str | dict[str, Any], _given("a folder, or a mapping with the key adapter or weights")] | None = (
+        None
+    )
+    """What was tuned from it: the folder of an adapter or of whole weights, or a mapping of [its
+    keys](#modelsnametunedname), for the hub `{adapter: hub:ID@COMMIT}`; without it the model is measured as it is."""
+    questions: Annotated[str | dict[str, Any], _given("a file, or a mapping with the key eval")]
+    """The questions: a file whose columns have usual names, or a mapping of [its keys](#data_setsname)."""
+    max_questions: Integer = Field(100, ge=1)
+    """The most questions that are asked, a random sample, where `questions` says no `n`."""

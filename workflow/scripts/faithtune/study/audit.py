@@ -15,8 +15,7 @@ from typing import NamedTuple
 from faithtune.core.errors import UserError, prefix_errors
 from faithtune.data import reading, sources, splits
 from faithtune.data.table import names
-from faithtune.settings.audit import AuditSettings
-from faithtune.settings.configuration import Configuration
+from faithtune.settings.configuration import AuditSettings, Configuration
 from faithtune.settings.data import SplitSettings
 from faithtune.study import plan, source_checks, validation
 from faithtune.tuning import handed
@@ -86,11 +85,13 @@ def naming(places: Mapping[str, str]) -> Iterator[None]:
         raise type(error)(message) from None
 
 
-def limit_questions(config: Configuration, most: int) -> None:
-    """Ask at most `most` questions, unless they have an n of their own.
+def limit_questions(config: Configuration, most: int | None) -> None:
+    """Ask at most `most` questions, unless they have an n of their own; None: there are no short keys.
 
     Reads all rows of a local file, as a job will do it, so that what is wrong with one ends the run before any job.
     """
+    if most is None:
+        return
     part = config.data_sets[QUESTIONS].eval
     if part.source is not None and sources.parse(part.source).kind == "file":
         asked = plan.selection(config, QUESTIONS, "eval")

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from faithtune.core import paths
 from faithtune.core.errors import UserError, prefix_errors, short_repr
 from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.data import prompts, readers, sources
@@ -25,27 +24,21 @@ def load(raw: dict) -> Configuration:
     """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
     given = audit.expand(raw)
     with audit.naming(given.places):
-        config = _load(given.raw)
-        if given.max_questions:
-            audit.limit_questions(config, given.max_questions)
-    return config
-
-
-def _load(raw: dict) -> Configuration:
-    config = validation.configuration(raw)
-    lineage.check_models(config)
-    _complete(config)
-    _check_tests(config)
-    _check_sets(config)
-    _check_models(config)
-    plan.dtype(config)
-    _check_paraphraser(config)
-    _check_tunings(config)
-    lineage.check_arms(config)
-    _check_headline(config)
-    with _prefix_errors("prompts"):
-        config.prompts = _find_prompts(config.prompts)
-        _check_prompts(config)
+        config = validation.configuration(given.raw)
+        lineage.check_models(config)
+        _complete(config)
+        _check_tests(config)
+        _check_sets(config)
+        _check_models(config)
+        plan.dtype(config)
+        _check_paraphraser(config)
+        _check_tunings(config)
+        lineage.check_arms(config)
+        _check_headline(config)
+        with _prefix_errors("prompts"):
+            config.prompts = source_checks.find_prompts(config.prompts)
+            _check_prompts(config)
+        audit.limit_questions(config, given.max_questions)
     return config
 
 
@@ -279,14 +272,6 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
         without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
         if target == "rationale" and without:
             raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
-
-
-def _find_prompts(folder: str) -> str:
-    """The folder, relative to the working directory or else to the workflow's repository."""
-    found = next((path for path in (folder, str(paths.REPOSITORY / folder)) if Path(path).is_dir()), None)
-    if found is None:
-        raise UserError(f"there is no folder {folder}, here or in {paths.REPOSITORY}")
-    return found
 
 
 def _check_prompts(config: Configuration) -> None:

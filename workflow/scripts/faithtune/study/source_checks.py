@@ -1,8 +1,8 @@
-"""Checks of the sources of models, questions and chains, and of how rows are read, before any job starts."""
+"""Checks of the sources of models, questions, chains and prompts, and of how rows are read, before any job starts."""
 
 from pathlib import Path, PurePosixPath
 
-from faithtune.core import user_files
+from faithtune.core import paths, user_files
 from faithtune.core.errors import UserError
 from faithtune.data import sources
 from faithtune.settings.data import TABLE_KEYS, DataSetSettings, SourceFile, SplitSettings
@@ -52,6 +52,14 @@ def check_weights(part: ModelSettings) -> None:
             raise UserError(f"{source} is a folder, which has no checksum; remove the key")
     elif source.kind != "hub" and _suffix(source).lower() != ".gguf":
         raise UserError(f"{source}: its name ends with {_suffix(source)!r}; expected .gguf or a folder")
+
+
+def find_prompts(folder: str) -> str:
+    """The folder, relative to the working directory or else to the workflow's repository; else UserError."""
+    found = next((path for path in (folder, str(paths.REPOSITORY / folder)) if Path(path).is_dir()), None)
+    if found is None:
+        raise UserError(f"there is no folder {folder}, here or in {paths.REPOSITORY}")
+    return found
 
 
 def check_handed(arm: HandedArm) -> None:
