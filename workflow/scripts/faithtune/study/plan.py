@@ -132,9 +132,9 @@ def headline_arms(config: Configuration) -> list[dict]:
     `pooled` says whether the headline names the arm, by its tuning or by its label.
     """
     arms = table_arms(config)
-    headline = config.measures.headline or [arm["tuning"] for arm in arms]
+    headline = {None, *(config.measures.headline or (arm["tuning"] for arm in arms))}
     arms = [arm | {"pooled": arm["tuning"] in headline or arm["arm"] in headline} for arm in arms]
-    tunings = {arm["tuning"] for arm in arms if arm["pooled"]} | {None}
+    tunings = {arm["tuning"] for arm in arms if arm["pooled"]}
     return [arm for arm in arms if arm["tuning"] in tunings]
 
 
