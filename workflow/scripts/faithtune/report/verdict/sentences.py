@@ -53,9 +53,9 @@ def _applied(applied: dict | None) -> str:
     if applied is None:
         return ""
     share = round(100 * applied["changed"])
-    what = f"Its weights are on: {share} of 100 next tokens are others than the base's"
+    what = f"Its weights are on: at the start of chains {share} of 100 next tokens are others than the base's"
     if not share:
-        what = "Its weights are on, but the likeliest next token is nearly always the base's"
+        what = "Its weights are on: at the start of chains its probabilities differ, the likeliest tokens hardly ever"
     return f"{what} ({applied['n']} tokens; KL divergence {applied['divergence']:.2g} nats)."
 
 
