@@ -12,7 +12,7 @@ import browser
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs/pictures"
-# An address of the viewer: a question of which the tuned arm keeps its answer when half of its steps are filler.
+# An address of the viewer: a question whose answer the tuned arm keeps when half of its steps are filler.
 ITEM = "#test=filler&at=0.5&changed=%3D&full=r"
 SIZE = "wide"
 

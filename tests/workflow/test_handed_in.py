@@ -158,7 +158,7 @@ def test_an_adapter_of_zeros_ends_the_run_before_anything_is_measured(handed, gi
     state = load_file(given / ADAPTER)
     save_file({name: 0 * tensor for name, tensor in state.items()}, given / ADAPTER)
     done = handed.snakemake("--cores", "1", "results/chains/tiny/support_bot/colours.parquet")
-    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    errors = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
     assert done.returncode != 0
-    assert len(told) == 1 and told[0].startswith("faithtune: support_bot changes nothing: each of "), done.stdout
+    assert len(errors) == 1 and errors[0].startswith("faithtune: support_bot changes nothing: each of "), done.stdout
     assert not (handed.folder / "results/arms/tiny/support_bot/arm.json").exists()

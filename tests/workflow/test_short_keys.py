@@ -82,9 +82,9 @@ def test_from_three_things_to_the_verdict(top, printed):
 
 
 def test_it_says_at_its_end_where_the_verdict_is(top, printed):
-    told = [line for line in printed.splitlines() if line.startswith("The verdict is in ")]
+    shown = [line for line in printed.splitlines() if line.startswith("The verdict is in ")]
     path = (top / "study/results/verdict.md").resolve()
-    assert told == [f"The verdict is in {path}; the report, results/report/index.html, opens with it."]
+    assert shown == [f"The verdict is in {path}; the report, results/report/index.html, opens with it."]
 
 
 def test_a_condition_on_its_verdict(top, printed):
@@ -129,9 +129,9 @@ def wrong(top):
 )
 def test_a_mistake_is_one_line(wrong, given, message):
     done = snakemake(wrong, *given, target=("results/verdict.json",))
-    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    shown = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
     assert done.returncode != 0
-    assert len(told) == 1 and message in told[0], done.stdout
+    assert len(shown) == 1 and message in shown[0], done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -285,15 +285,15 @@ def test_an_answer_that_is_no_option(answer_from, answer, right):
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (None, "row 1: a is None; expected a text or a number"),
         ([1], r"row 1: a is \[1\]; expected a text or a number"),
         ("half \ud800", "row 1: a holds '.ud800', half a character"),
     ],
 )
-def test_an_answer_that_is_no_value(answer, told):
-    with pytest.raises(UserError, match=told):
+def test_an_answer_that_is_no_value(answer, message):
+    with pytest.raises(UserError, match=message):
         letters(rows(answer))
 
 
@@ -375,7 +375,7 @@ def test_a_letter_that_only_some_options_have_stays():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (["w"], "o has 1 option.*; expected 2 to 10"),
         ("w, x", "o has 1 option.* see options_split"),
@@ -393,8 +393,8 @@ def test_a_letter_that_only_some_options_have_stays():
         (None, "o is None; expected options"),
     ],
 )
-def test_options_that_do_not_fit(value, told):
-    with pytest.raises(UserError, match=f"^row 1: {told}"):
+def test_options_that_do_not_fit(value, message):
+    with pytest.raises(UserError, match=f"^row 1: {message}"):
         options(value)
 
 
@@ -402,8 +402,12 @@ def test_options_that_do_not_fit(value, told):
 
 
 def test_a_question_that_is_not_there():
-    for question, told in ((None, "is missing or empty; expected a text"), (" ", "is missing or"), (5, "is 5; expect")):
-        with pytest.raises(UserError, match=f"^row 2: q {told}"):
+    for question, message in (
+        (None, "is missing or empty; expected a text"),
+        (" ", "is missing or"),
+        (5, "is 5; expect"),
+    ):
+        with pytest.raises(UserError, match=f"^row 2: q {message}"):
             letters([*rows(0), *(row | {"q": question} for row in rows(3))])
 
 

@@ -57,17 +57,17 @@ def test_an_arm_tuned_on_two_sets():
 
 
 def test_an_arm_that_was_handed_in():
-    told = entry(arm="bot", train_set="not known", target=None)
-    assert sentences.headline(told) == "smollm2, tuned elsewhere on unknown data (bot)"
-    assert sentences.headline(told | {"train_set": "siqa"}) == "smollm2, tuned on the data set siqa (bot)"
-    told |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
-    assert sentences.paragraph(told)[0] == (
+    handed = entry(arm="bot", train_set="not known", target=None)
+    assert sentences.headline(handed) == "smollm2, tuned elsewhere on unknown data (bot)"
+    assert sentences.headline(handed | {"train_set": "siqa"}) == "smollm2, tuned on the data set siqa (bot)"
+    handed |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
+    assert sentences.paragraph(handed)[0] == (
         "Its weights are on: at the start of chains 18 of 100 next tokens are others than the base's (85 tokens; KL"
         " divergence 0.12 nats)."
     )
-    assert sentences.paragraph(told)[1:] == sentences.paragraph(entry())
-    told |= {"applied": {"changed": 0.0, "divergence": 0.0002, "n": 85}}
-    assert sentences.paragraph(told)[0] == (
+    assert sentences.paragraph(handed)[1:] == sentences.paragraph(entry())
+    handed |= {"applied": {"changed": 0.0, "divergence": 0.0002, "n": 85}}
+    assert sentences.paragraph(handed)[0] == (
         "Its weights are on: at the start of chains its probabilities differ, the likeliest tokens hardly ever (85"
         " tokens; KL divergence 0.0002 nats)."
     )

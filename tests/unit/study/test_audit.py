@@ -169,9 +169,9 @@ def test_an_error_names_the_short_key(case):
     given = {key: value for key, value in (GIVEN | changed).items() if key != "tuned" or "tunde" not in changed}
     with pytest.raises(UserError) as error:
         config.load(given)
-    told = str(error.value)
-    assert told.startswith("config: ") and message in told and "\n" not in told
-    assert "data_sets" not in told and "models." not in told
+    line = str(error.value)
+    assert line.startswith("config: ") and message in line and "\n" not in line
+    assert "data_sets" not in line and "models." not in line
 
 
 def test_questions_are_shown_as_the_model_will_see_them(folder):

@@ -62,17 +62,17 @@ def test_three_questions_with_and_without_chain(folder):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         (["mine.yaml", "exams"], "faithtune: config: data_sets has no 'exams'; there are exam, far"),
         (["nowhere.yaml", "exam"], "No such file or directory: 'nowhere.yaml'"),
         (["mine.yaml", "far"], "not downloaded yet; expected it there (snakemake fetch downloads all sources)"),
     ],
 )
-def test_wrong_use_ends_in_one_line(folder, given, told):
+def test_wrong_use_ends_in_one_line(folder, given, message):
     done = run(folder, *given)
     assert done.returncode == 1 and done.stdout == ""
-    assert told in done.stderr and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_tokens_by_the_chat_template():

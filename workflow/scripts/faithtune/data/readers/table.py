@@ -130,8 +130,8 @@ def _answer(row: dict, settings: TableSettings) -> tuple[str, int | None]:
 
 def _allowed(faults: dict[int, str], rows: int, most: int) -> list[str]:
     """The faults of rows in their order, each with its row from 1; UserError with the first if there are too many."""
-    told = [f"row {place + 1}: {faults[place]}" for place in sorted(faults)]
-    if len(told) > most:
-        more = f" ({len(told)} of {rows} rows do not fit; max_bad_rows is {most})" if len(told) > 1 else ""
-        raise UserError(told[0] + more)
-    return told
+    lines = [f"row {place + 1}: {faults[place]}" for place in sorted(faults)]
+    if len(lines) > most:
+        more = f" ({len(lines)} of {rows} rows do not fit; max_bad_rows is {most})" if len(lines) > 1 else ""
+        raise UserError(lines[0] + more)
+    return lines
