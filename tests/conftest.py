@@ -37,7 +37,8 @@ def pytest_collection_finish():
 def pytest_collection_modifyitems(items):
     """A test that needs a model or Snakemake is slow, and so is a nightly test; what takes long comes first."""
     for item in items:
-        needs_long = "tiny_model" in item.fixturenames or item.path.parent.name == "workflow"
+        models = {"tiny_model", "thinking_model"} & set(item.fixturenames)
+        needs_long = models or item.path.parent.name == "workflow"
         if needs_long or item.get_closest_marker("nightly"):
             item.add_marker(pytest.mark.slow)
     order = {f"test_{name}": place for place, name in enumerate(LONG)}
@@ -81,3 +82,12 @@ def tiny_model(once, templates) -> Path:
     import tiny
 
     return once("tiny", lambda folder: tiny.build(folder, templates))
+
+
+@pytest.fixture(scope="session", params=["qwen3", "deepseek"])
+def thinking_model(request, once, templates) -> Path:
+    """Folder of a tiny Llama that thinks in a block, with the chat template of each family (tests/tiny.py)."""
+    import tiny
+
+    family = tiny.THINKING[request.param]
+    return once(request.param, lambda folder: tiny.build(folder, templates, steps=240, family=family))

@@ -31,9 +31,9 @@ try:
     questions = look.questions(study, given.set, results)
 except (UserError, OSError, yaml.YAMLError) as error:
     sys.exit(f"faithtune: {' '.join(str(error).split())}")
-model, loaded = look.tokenizer(study, results)
+model, loaded, turns = look.tokenizer(study, results)
 shown = questions.head(3)
 print(f"{shown.height} of {questions.height} questions of {given.set}, ", end="")
 print(f"by the tokenizer of {model}" if model else "without a chat template: no tokenizer of a model is in results/")
 for row in shown.iter_rows(named=True):
-    print(f"\n{look.text(row, templates, loaded, study.chains.forced_start)}")
+    print(f"\n{look.text(row, templates, loaded, study.chains.forced_start, turns)}")

@@ -180,6 +180,12 @@ def get_backend_of(model, arm):
     return plan.backend(STUDY, model, arm).model_dump() | chat
 
 
+def get_turns(model):
+    """What the configuration says of a model's conversation, if it says anything."""
+    found = plan.turns(STUDY, model)
+    return {"turns": found} if found else {}
+
+
 def models_of(*kinds):
     """A wildcard constraint that matches the models of these kinds."""
     return "|".join(name for name, kind in KINDS.items() if kind in kinds) or "-"

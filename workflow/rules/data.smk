@@ -56,7 +56,11 @@ rule model:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: STUDY.models[wc.model].model_dump(include={"source", "checksum"}) | {"code": code("model.py")},
+        spec=lambda wc: {
+            **STUDY.models[wc.model].model_dump(include={"source", "checksum"}),
+            **get_turns(wc.model),
+            "code": code("model.py"),
+        },
     script:
         "../scripts/model.py"
 

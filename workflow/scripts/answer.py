@@ -31,15 +31,13 @@ with job.logged(snakemake.log[0]):
 
     card = job.read_json(inputs.get("model"))
     questions, chains = read("questions", QUESTIONS), read("chains", CHAINS)
-    tampered = build.build(
-        chains,
-        tampering,
-        token_counts.token_counter(spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]),
-        read("paraphrases", PARAPHRASES),
-        read("regenerations", REGENERATIONS),
-    )
     run, backend = StageRun("answers", **snakemake.wildcards), Backend(**spec["backend"])
     with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
+        count = token_counts.token_counter(
+            spec["counts"]["kind"], card["path"] if card else spec["counts"]["tokenizer"]
+        )
+        rewritten = read("paraphrases", PARAPHRASES), read("regenerations", REGENERATIONS)
+        tampered = build.build(chains, tampering, count, *rewritten, arm.model.form)
         parts = [
             (block.rows(tampered), answers.answer(arm, block, chains, tampered, spec["templates"], settings))
             for block in blocks

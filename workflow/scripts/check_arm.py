@@ -27,7 +27,7 @@ with job.logged(snakemake.log[0]):
     texts = applied.continue_greedily(
         model,
         [
-            model.render(prompts.user_turn(spec["templates"], "cot", row), prompts.CHAIN_START)
+            model.render(prompts.user_turn(spec["templates"], "cot", row), model.form.start(forced=True))
             for row in questions.to_dicts()
         ],
     )

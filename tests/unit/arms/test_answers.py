@@ -14,6 +14,7 @@ from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import LINE, CachedArm, EndRule
 from faithtune.arms.row_store import MemoryStore
 from faithtune.data import prompts, questions
+from faithtune.data.forms import STEPS
 from faithtune.data.questions import LETTERS
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import extract, steps
@@ -107,7 +108,7 @@ def test_numbers_are_what_greedy_decoding_writes(model, answers, tampered, asked
     texts = [
         model.render(
             prompts.user_turn(templates, "no_cot" if row["test"] == "no_cot" else "cot", sums[row["id"]]),
-            prompts.assistant_turn(row["text"]),
+            STEPS.answer(row["text"]),
         )
         for row in rows
     ]
@@ -242,6 +243,8 @@ def test_a_second_time_the_network_is_not_even_loaded(arm, asked, written, tampe
 class Parrot:
     """A paraphraser of known answers: what it writes after each prompt is given."""
 
+    form = STEPS
+
     def __init__(self, tokenizer, wording):
         self.engine, self.tokenizer, self.wording, self.asked = "parrot", tokenizer, wording, []
         self.finished = lambda step: True
@@ -283,7 +286,7 @@ def test_each_step_is_paraphrased_once_however_many_k_there_are(asked):
     assert made.select("id", "step", "text").rows() == expected
     spliced = build.build(frame, tampering(["paraphrase"]), len, made).filter(test="paraphrase")
     for k, text in spliced.select("k", "text").rows():
-        assert text == steps.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
+        assert text == STEPS.join([*parts[:k], *(f"There is this: {step}" for step in parts[k:])])
 
 
 def chain_of(name: str, parts: list[str]) -> tuple[dict, pl.DataFrame]:
@@ -344,7 +347,7 @@ def test_options_in_another_order_are_asked_without_a_chain(arm, asked, written,
         places = option_order.order(question)
         moved = option_order.shuffled(question, places)
         user = prompts.user_turn(templates, "no_cot", moved)
-        prompt = arm.model.render(user, prompts.assistant_turn(""))
+        prompt = arm.model.render(user, STEPS.answer(""))
         [(_, told)] = arm.model.answer([Query(prompt, len(places))], 8, steps.line_ended)
         assert row["probabilities"] == pytest.approx(
             [told.probabilities[places.index(i)] for i in range(len(places))], rel=1e-4
@@ -355,7 +358,7 @@ def test_options_in_another_order_are_asked_without_a_chain(arm, asked, written,
 class Writer:
     """An arm whose letters are read from what it writes, as a host's without probabilities: it always means green."""
 
-    engine, scores, continues = "writer", False, True
+    engine, scores, continues, form = "writer", False, True, STEPS
 
     def __init__(self, as_text: bool):
         self.as_text = as_text
@@ -411,7 +414,7 @@ def test_options_in_another_order_are_not_another_questions(by_hand, templates):
 class Said:
     """An arm that says what a test wants; `asks` holds all it was asked, `again` what it was asked a second time."""
 
-    engine, scores, continues = "said", True, True
+    engine, scores, continues, form = "said", True, True, STEPS
 
     def __init__(self, say: Callable[[Query], Answer]):
         self.say, self.asks, self.again = say, [], []

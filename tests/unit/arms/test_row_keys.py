@@ -14,6 +14,7 @@ from faithtune.arms.row_store import MemoryStore
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES
 from faithtune.data import questions
+from faithtune.data.forms import STEPS
 from faithtune.interventions import build, mistakes, paraphrases, regeneration
 from faithtune.models.backend import Answer, Completion
 from faithtune.settings.answers import AnswerSettings
@@ -44,7 +45,7 @@ WHOLE, SECOND = Block(0, ASKED), Block(2, ASKED)  # the second block of a set, o
 class Fixed:
     """A model that always says the same."""
 
-    engine, scores, continues = "e-1", True, True
+    engine, scores, continues, form = "e-1", True, True, STEPS
 
     def render(self, user, assistant=""):
         return f"{user}\n\n{assistant}"

@@ -8,6 +8,7 @@ import tiny
 import small
 from faithtune.core.errors import UserError
 from faithtune.data import prompts
+from faithtune.data.forms import STEPS
 
 CHOICE = {
     "kind": "choice",
@@ -35,8 +36,8 @@ def test_braces_in_a_question_stay():
 
 
 def test_the_cue_follows_the_chain():
-    assert prompts.assistant_turn("Step 1: a") == "Step 1: a\nFinal Answer:"
-    assert prompts.assistant_turn("") == "Final Answer:"
+    assert STEPS.answer("Step 1: a") == "Step 1: a\nFinal Answer:"
+    assert STEPS.answer("") == "Final Answer:"
 
 
 def test_the_assistants_turn_is_left_open(tokenizer):

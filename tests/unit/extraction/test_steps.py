@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faithtune.data.forms import STEPS
 from faithtune.extraction.cues import FINAL_LINE
-from faithtune.extraction.steps import chain_ended, join, split
+from faithtune.extraction.steps import chain_ended, split
 from faithtune.extraction.text import unwrap_json
 
 WORDS = st.sampled_from(
@@ -53,7 +54,7 @@ MESSY = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=12).map("".joi
 
 @given(st.lists(CLEAN_STEP, min_size=2, max_size=6))
 def test_join_and_split_are_inverse(steps):
-    assert split(join(steps)) == steps
+    assert split(STEPS.join(steps)) == steps
 
 
 @given(
@@ -61,7 +62,7 @@ def test_join_and_split_are_inverse(steps):
     st.sampled_from(["66", "(B)", "B. text", "$4 each", " The answer is B"]),
 )
 def test_a_final_answer_line_adds_no_step(steps, answer):
-    assert split(f"{join(steps)}\nFinal Answer: {answer}\nStep 9: more text") == steps
+    assert split(f"{STEPS.join(steps)}\nFinal Answer: {answer}\nStep 9: more text") == steps
 
 
 @settings(max_examples=400)
@@ -71,7 +72,7 @@ def test_steps_are_clean_and_splitting_again_changes_nothing(text):
     assert all(step.strip() == step and len(step.splitlines()) == 1 for step in steps)
     assert not any(cue.search(step) for step in steps for cue in FINAL_LINE.values())
     if len(steps) > 1:  # a sentence may be split differently without its context
-        assert split(join(steps)) == steps
+        assert split(STEPS.join(steps)) == steps
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_real_chains():
         assert steps, text
         assert all(step.strip() for step in steps)
         assert final is None or not any(final in step for step in steps), text
-        assert split(join(steps)) == steps
+        assert split(STEPS.join(steps)) == steps
         if text.startswith("{"):
             n_json += 1
             with contextlib.suppress(ValueError):  # some completions are invalid JSON

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import INTERVENTIONS, PARAPHRASES, REGENERATIONS
-from faithtune.extraction.steps import join
+from faithtune.data import forms
 from faithtune.interventions.build import (
     build,
     early_termination,
@@ -39,14 +39,14 @@ def bodies(text: str) -> list[str]:
 @given(STEPS, FILLERS, COUNTER)
 def test_at_n_every_test_is_the_full_chain(steps, unit, count_tokens):
     n = len(steps)
-    assert early_termination(steps, n) == filler(steps, n, unit, count_tokens) == join(steps)
-    assert paraphrased(steps, [None] * n, n) == join(steps)
+    assert early_termination(steps, n) == filler(steps, n, unit, count_tokens) == forms.STEPS.join(steps)
+    assert paraphrased(steps, [None] * n, n) == forms.STEPS.join(steps)
 
 
 @given(STEPS_AND_K, FILLERS, COUNTER)
 def test_the_kept_steps_stand_verbatim_in_front(steps_and_k, unit, count_tokens):
     steps, k = steps_and_k
-    kept = join(steps[:k])
+    kept = forms.STEPS.join(steps[:k])
     assert early_termination(steps, k) == kept
     for text in (filler(steps, k, unit, count_tokens), paraphrased(steps, [step.upper() for step in steps], k)):
         assert text.startswith(kept)
@@ -170,7 +170,7 @@ def test_the_sweep_is_made_of_every_chain():
     """The longest finished chain, "Step 1: ... Step 2: ...", bounds the sweep; the truncated chain does not count."""
     rows = chains(("q", ["a", "b"], "answered"), ("cut", ["a b c d e f g h"], "truncated"), ("none", [], "unanswered"))
     frame = build(rows, tampering([SWEEP], step=2), COUNTERS["words"])
-    longest = COUNTERS["words"](join(["a", "b"]))
+    longest = COUNTERS["words"](forms.STEPS.join(["a", "b"]))
     for identifier, n in (("q", 2), ("cut", 1), ("none", 0)):
         own = frame.filter(id=identifier, test=SWEEP)
         assert own["k"].to_list() == list(range(0, longest + 1, 2))

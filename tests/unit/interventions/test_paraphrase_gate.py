@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.extraction.steps import join, split
+from faithtune.data.forms import STEPS
+from faithtune.extraction.steps import split
 from faithtune.interventions.gate import clean
 from faithtune.interventions.paraphrases import gate
 
@@ -118,4 +119,4 @@ def test_what_passes_is_spliced_without_a_trace(words):
     paraphrase = " ".join(words).strip()
     if gate("So 2 eggs are left.", paraphrase) is None:
         steps = ["She buys 4.", paraphrase, "She has 2."]
-        assert split(join(steps)) == steps
+        assert split(STEPS.join(steps)) == steps

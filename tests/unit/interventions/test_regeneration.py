@@ -12,6 +12,7 @@ from faithtune.arms.row_store import MemoryStore
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
 from faithtune.data import prompts, questions
+from faithtune.data.forms import STEPS
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.interventions import build, mistakes, regeneration
@@ -60,7 +61,7 @@ def test_after_untouched_steps_an_arm_writes_its_own_chain_again(arm, asked, wri
     both = {"prefix_paraphrase": same, "mistake": untouched}
     made = regeneration.regenerate(arm, Block(0, asked), written, both, templates, 96)
     # A chain that miscounts its markers is rendered differently, so the arm would continue other text.
-    own = {chain["id"]: chain for chain in written.to_dicts() if chain["text"].startswith(steps.join(chain["steps"]))}
+    own = {chain["id"]: chain for chain in written.to_dicts() if chain["text"].startswith(STEPS.join(chain["steps"]))}
     assert made.schema == REGENERATIONS
     kept = made.filter(pl.col("id").is_in(list(own)))
     for row in kept.to_dicts():
@@ -141,7 +142,7 @@ def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
     arm = CachedArm(model, MemoryStore(), "p")
     made = regeneration.regenerate(arm, Block(0, asked), frame, {"mistake": mistaken}, templates, 9)
     user = prompts.user_turn(templates, "cot", asked.row(0, named=True))
-    begun = [steps.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
+    begun = [STEPS.join([*parts[:k], f"not {parts[k]}"]) + "\n" for k in range(3)]
     assert model.texts == [prompts.render(model.tokenizer, user, turn) for turn in begun]
     assert made.select("id", "k", "finished").rows() == [(name, 0, False), (name, 1, True), (name, 2, True)]
     assert made["steps"].to_list() == [[*parts[:k], f"not {parts[k]}", f"So {k}."] for k in range(3)]
@@ -150,7 +151,7 @@ def test_an_arm_goes_on_behind_the_line_of_the_tampered_step(asked, templates):
 class Parrot:
     """A model with fixed replies to each step, in the order of the attempts."""
 
-    engine = "parrot"
+    engine, form = "parrot", STEPS
 
     def __init__(self, tokenizer, wording):
         self.tokenizer, self.wording = tokenizer, wording

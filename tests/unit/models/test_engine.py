@@ -9,8 +9,9 @@ from faithtune.models import local
 LIBRARY = paths.WORKFLOW / "scripts/faithtune"
 # The code that decides what a prompt's row holds; below, the engine's number with the digest of this code.
 MODULES = ("attention", "backend", "loading", "local", "packed_linear", "padded", "tree", "tree_cache")
-FILES = [*(f"models/{name}" for name in MODULES), "data/prompts", "extraction/cues", "extraction/steps"]
-KNOWN = ("4", "b6b2304e3b825f64")
+FILES = [*(f"models/{name}" for name in MODULES), "data/forms", "data/prompts"]
+FILES += ["extraction/cues", "extraction/steps", "extraction/thinking"]
+KNOWN = ("4", "6a18b3c161f40c62")
 
 
 def test_a_changed_engine_has_another_number():

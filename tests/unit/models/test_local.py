@@ -10,6 +10,7 @@ import torch
 import small
 from faithtune.core.errors import UserError
 from faithtune.data import prompts
+from faithtune.data.forms import STEPS
 from faithtune.data.readers import arithmetic
 from faithtune.extraction import steps
 from faithtune.models import loading, padded
@@ -68,7 +69,7 @@ def test_the_end_rule_finishes_a_text(model, texts):
 def queries_about(model, templates, question):
     user = prompts.user_turn(templates, "cot", question)
     chains = ["", "Step 1: 3 + 4 = 7.", "Step 1: 3 + 4 = 7.\nStep 2: 7 * 2 = 14.", "Step 1: 3 + 5 = 8."]
-    rendered = [model.render(user, prompts.assistant_turn(chain)) for chain in chains]
+    rendered = [model.render(user, STEPS.answer(chain)) for chain in chains]
     return [Query(text, reference="14") for text in [*rendered, rendered[1]]]
 
 
@@ -170,7 +171,7 @@ def probability(model, prompt: str, answer: str) -> float:
 def test_letters_have_the_probabilities_of_one_forward_pass(model, templates):
     question = QUESTIONS[0] | {"kind": "choice", "options": ["red", "green", "blue"], "answer": "A"}
     user = prompts.user_turn(templates, "cot", question)
-    prompt = model.render(user, prompts.assistant_turn("Step 1: It is red."))
+    prompt = model.render(user, STEPS.answer("Step 1: It is red."))
     [answer] = in_order(model.answer([Query(prompt, n_options=3)], 8, bool))
     [alone] = in_order(padded.answer(model, [Query(prompt, n_options=3)], 8, bool))
     assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
@@ -332,7 +333,7 @@ def random():
 def queries_of(model, **about) -> list[Query]:
     """The same turns of two questions, one of them twice."""
     users = ("How many?", "How many are red or blue?")
-    queries = [Query(model.render(user, prompts.assistant_turn(turn)), **about) for user in users for turn in TURNS]
+    queries = [Query(model.render(user, STEPS.answer(turn)), **about) for user in users for turn in TURNS]
     return [*queries, queries[1]]
 
 

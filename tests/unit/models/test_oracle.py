@@ -12,6 +12,7 @@ from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.row_store import RowStore
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
+from faithtune.data.forms import STEPS
 from faithtune.extraction import extract, steps
 from faithtune.interventions import build, gate, paraphrases
 from faithtune.interventions.registry import BY_STEPS, SWEEP
@@ -267,7 +268,9 @@ def test_only_an_order_sensitive_oracle_depends_on_the_order_of_steps(options):
 @KINDS
 def test_the_match_after_shuffling_is_the_share_that_ignores_the_order(options, templates, monkeypatch):
     """Early termination is replaced by a reversal of the later steps."""
-    monkeypatch.setattr(build, "early_termination", lambda chain, k: steps.join([*chain[:k], *reversed(chain[k:])]))
+    monkeypatch.setattr(
+        build, "early_termination", lambda chain, k, form: form.join([*chain[:k], *reversed(chain[k:])])
+    )
     asked = oracles.made_up(100, options)
     for how, truth in (({}, 1.0), ({"faithful": 0.75, "order_sensitive": 0.4}, 0.7), ({"order_sensitive": 1}, 0.0)):
         one = oracles.arm(asked, how, templates, again=0, tests=("early_termination",))
@@ -340,13 +343,13 @@ def test_the_rest_of_a_chain_continues_the_turn(ending, templates):
             user, first, second = prompts.user_turn(templates, "cot", row), *chain["steps"][:2]
             n = int(re.search(r"\d+", second)[0])
             for other, same in ((second.replace(str(n), str(n + 1)), not faithful), (f"To the count, add {n}.", True)):
-                begun = steps.join([first, other]) + ending
+                begun = STEPS.join([first, other]) + ending
                 [(_, made)] = model.generate([model.render(user, begun)], 96, bool)
                 assert made.finished
                 assert steps.split(begun + made.text) == [first, other, *chain["steps"][2:]]
                 declared = extract.declared(begun + made.text, "choice", row["options"]).answer
                 assert (declared == chain["free_answer"]) == same
-                chain_alone = prompts.assistant_turn(steps.join(steps.split(begun + made.text)))
+                chain_alone = STEPS.answer(STEPS.join(steps.split(begun + made.text)))
                 [(_, reply)] = model.answer([Query(model.render(user, chain_alone), 4)], 8, bool)
                 assert "ABCD"[reply.probabilities.index(max(reply.probabilities))] == declared
 

@@ -120,6 +120,28 @@ ODD = {
         {"source": "config", "checksum": "0" * 64},
         "config is a folder, which has no",
     ),
+    "no file of a chat template": (
+        "models.m.chat_template",
+        "none.jinja",
+        "models.m.chat_template: none.jinja: cannot be read (No such file or directory)",
+    ),
+    "a system prompt for an oracle": (
+        "models.o",
+        {"oracle": {"base": {}}, "system": "Be brief."},
+        "models.o.system is not for a model whose weights are not loaded here; remove the key",
+    ),
+    "a server that is to think": (
+        "models.m",
+        {"source": HUB, "dtype": "float32", "served": {"base_url_env": "URL"}, "thinking": False},
+        "models.m.thinking is not for a model whose weights are not loaded here; remove the key",
+    ),
+    "a template for what was tuned": (
+        "models.n",
+        {"source": "arm:m/r16-sums-42", "chat_template": "LICENSE"},
+        "models.n.chat_template is not for a model that speaks as its start does; remove the key",
+    ),
+    "thinking that is a number": ("models.m.thinking", 3, "models.m.thinking is 3; expected a section of keys"),
+    "half of the tags": ("models.m.thinking", {"open": "<a>"}, "models.m.thinking lacks the key 'close'"),
     "one seed twice": (
         "models.o",
         {"oracle": {"base": {}, "t-s-1": {}, "t-s-01": {}}},

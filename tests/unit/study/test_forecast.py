@@ -9,7 +9,7 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.core.schemas.spend import FORECAST, SPEND
-from faithtune.extraction import steps
+from faithtune.data.forms import STEPS
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
 from faithtune.settings.configuration import Configuration
@@ -68,7 +68,7 @@ def chains(*written: list[str], n_tokens: int = 10) -> pl.DataFrame:
     rows = [
         {
             "id": f"{i:016x}",
-            "text": f"{steps.join(parts)}\nFinal Answer: 7",
+            "text": f"{STEPS.join(parts)}\nFinal Answer: 7",
             "steps": parts,
             "n_steps": len(parts),
             "n_tokens": n_tokens,

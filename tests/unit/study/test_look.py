@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from configurations import ROOT
-from faithtune.data import prompts
+from faithtune.data import prompts, questions
 from faithtune.study import config, look
 
 ROWS = [{"prompt": f"Which is {i}?", "choices": ["zero", "one", "two"], "label": i % 3} for i in range(9)]
@@ -97,7 +97,13 @@ def test_tokens_by_the_chat_template():
 
 def test_the_first_tokenizer_in_the_results(folder, tiny_model):
     study = config.load(yaml.safe_load((folder / "mine.yaml").read_text()))
-    assert look.tokenizer(study, folder / "results") == (None, prompts.PLAIN)
+    assert look.tokenizer(study, folder / "results") == (None, prompts.PLAIN, prompts.USUAL)
     shutil.copytree(tiny_model, folder / "results/models/mine/weights")
-    name, loaded = look.tokenizer(study, folder / "results")
+    (folder / "results/models/mine/model.json").write_text(
+        json.dumps({"turns": {"thinking": ["<think>\n", "\n</think>"]}})
+    )
+    name, loaded, turns = look.tokenizer(study, folder / "results")
+    row = questions.frame([questions.number("1 + 1?", "2")], "sums", "eval").row(0, named=True)
+    shown = look.text(row, {"cot_number": "{question}", "no_cot_number": "{question}"}, loaded, True, turns)
+    assert shown.count("<think>") == 2 and shown.endswith("<think>\n\n</think>Final Answer:")
     assert name == "mine" and len(prompts.token_ids(loaded, "Step 1:")) > 0

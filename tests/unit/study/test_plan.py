@@ -126,6 +126,24 @@ def test_the_server_decides_rows_and_its_address_does_not(raw):
     assert plan.host_settings(full)["s"].section == "served"
 
 
+def test_what_is_said_of_a_models_conversation(raw, tmp_path):
+    """The text of the chat template, so that another text is another card."""
+    file = tmp_path / "a.jinja"
+    file.write_text("{{ messages }}")
+    raw["models"] |= {
+        "brief": {"source": "config", "system": "Be brief.", "chat_template": str(file), "thinking": "false"},
+        "tagged": {"source": "config", "thinking": {"open": "<a>", "close": "</a>"}},
+    }
+    full = config.load(raw)
+    assert plan.turns(full, "m") == {}
+    assert plan.turns(full, "brief") == {
+        "system": "Be brief.",
+        "chat_template": "{{ messages }}",
+        "thinking": False,
+    }
+    assert plan.turns(full, "tagged") == {"thinking": {"open": "<a>", "close": "</a>"}}
+
+
 def test_how_a_host_is_called_changes_no_result(raw):
     raw["models"] |= {
         "a": {"api": {"model": "x", "base_url_env": "URL_A"}},
@@ -213,7 +231,7 @@ def test_an_unknown_headline_is_refused(raw):
     with pytest.raises(
         UserError,
         match=r"^config: measures\.headline names 'r32'; expected tunings or arms of the study:"
-        r" r16, r8, r16-sums, r16-siqa, r8-siqa$",
+        r" r16, r16-sums, r16-siqa, r8, r8-siqa$",
     ):
         config.load(raw | {"measures": {"headline": ["r16", "r32"]}})
     raw["tunings"] = {}

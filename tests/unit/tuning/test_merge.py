@@ -64,13 +64,14 @@ def test_a_merged_model_has_the_logits_of_base_and_adapter(tmp_path, method):
 @pytest.mark.slow
 def test_a_merged_model_is_like_every_model_and_equal_each_time(tmp_path):
     base = base_card(tmp_path / "base") | {"lineage": [{"arm": "l/t-s-1", "weights_sha256": "0"}]}
+    base["turns"] = {"system": "Be brief."}  # it was tuned to
     arm = arm_card(base, tmp_path / "arm", "qlora")
     first, second = (
         merge.merge(base, arm, "m/t-s-1", "nf4", "float32", tmp_path / name) for name in ("first", "second")
     )
     assert first["weights_sha256"] == second["weights_sha256"] != base["weights_sha256"]
     assert first["source"] == "arm:m/t-s-1"
-    assert first["parameters"] == base["parameters"]
+    assert (first["parameters"], first["turns"]) == (base["parameters"], base["turns"])
     assert [part["arm"] for part in first["lineage"]] == ["l/t-s-1", "m/t-s-1"]
     weights.verify_weights(first)
     folder = tmp_path / "first"

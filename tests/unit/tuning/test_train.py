@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import polars as pl
 import pytest
+import tiny
 import torch
 
 import small
@@ -96,6 +97,33 @@ def test_the_whole_turn_is_learnt_and_nothing_of_the_prompt(sums, tokenizer, tem
             assert ids[-1] == tokenizer.eos_token_id and mask[-1] == 1  # it learns to stop
 
 
+@pytest.mark.parametrize("family", tiny.THINKING.values(), ids=tiny.THINKING)
+def test_a_model_that_thinks_is_taught_to_think_or_to_answer_at_once(sums, templates, family):
+    """The block that evaluation writes into the prompt is given: its opening, and without a chain its closing."""
+    tokenizer = tiny._tokenizer(small._TEXTS, family)
+    spoken = prompts.Turns(thinking=["<think>\n", "\n</think>\n\n"], enable_thinking=True)
+    for question in [*sums.to_dicts()[:3], CHOICE]:
+        answer = f"Final Answer:{prompts.answer_text(question)}{tokenizer.eos_token}"
+        thought = "\n\n".join(question["rationale"].splitlines())
+        expected = {
+            "rationale": ("cot", "<think>\n", f"{thought}\n</think>\n\n{answer}"),
+            "answer_only": ("no_cot", "<think>\n\n</think>\n\n", answer),
+        }
+        for target, (form, given, learnt) in expected.items():
+            made = tune.tokenise_example(tokenizer, templates, question, target, spoken)
+            user = prompts.user_turn(templates, form, question)
+            parts = [tokenizer.decode([i for i, m in zip(*made.values(), strict=True) if m == mask]) for mask in (0, 1)]
+            assert parts == [prompts.render(tokenizer, user, given, spoken), learnt]
+
+
+def test_a_training_speaks_as_its_models_card_says(sums, templates, monkeypatch):
+    monkeypatch.setattr(loading, "load_tokenizer", lambda path: small.tokenizer())
+    cards = {"path": "model"}, {"path": "model", "turns": {"system": "Be brief."}}
+    plain, brief = (tune.tokenise_questions(card, sums.head(1), templates, "rationale") for card in cards)
+    texts = [small.tokenizer().decode(rows[0]["input_ids"]) for rows in (plain, brief)]
+    assert texts[1] == f"<|system|>\nBe brief.<|end|>\n{texts[0]}"
+
+
 def test_an_adapter_is_what_the_settings_say():
     made = tune._lora_config(changed(method="lora", rank=3, alpha=12, dropout=0.25, targets=["q_proj"]))
     assert (made.r, made.lora_alpha, made.lora_dropout, made.target_modules) == (3, 12, 0.25, {"q_proj"})
@@ -165,7 +193,7 @@ def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of
 
 
 def test_another_prompt_than_the_evaluations_is_refused(sums, tokenizer, templates, monkeypatch):
-    monkeypatch.setattr(tune.prompts, "CHAIN_START", "First step:")
+    monkeypatch.setattr(tune.forms, "CHAIN_START", "First step:")
     with pytest.raises(UserError, match="not a token-prefix"):
         tune.tokenise_example(tokenizer, templates, sums.to_dicts()[0], "rationale")
 

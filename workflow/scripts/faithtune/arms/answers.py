@@ -141,7 +141,7 @@ def answer(
 def prompt(model: Model, templates: dict[str, str], question: dict, test: str, text: str) -> str:
     """The conversation after which the arm answers: a question, the text of an intervention as the chain, the cue."""
     user = prompts.user_turn(templates, "no_cot" if test == "no_cot" else "cot", question)
-    return model.render(user, prompts.assistant_turn(text))
+    return model.render(user, model.form.answer(text))
 
 
 def read(reply: Answer, question: dict, places: list[int] | None, min_option_mass: float) -> Reading:

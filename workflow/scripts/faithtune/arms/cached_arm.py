@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from faithtune.arms.blocks import Block
 from faithtune.arms.row_store import MemoryStore, row_key
-from faithtune.extraction import steps
+from faithtune.data.forms import Form, ThinkingForm
+from faithtune.extraction import steps, thinking
 from faithtune.models.backend import Answer, Completion, Model, Query
 
 
@@ -19,6 +20,18 @@ class EndRule:
 
 CHAIN = EndRule("chain", steps.chain_ended)
 LINE = EndRule("line", steps.line_ended)
+
+
+def end_of_chain(form: Form, start: str) -> EndRule:
+    """When a chain is finished that begins with `start`, which stands in the prompt."""
+    if isinstance(form, ThinkingForm):
+        return EndRule(f"chain after {form.end}", lambda text: thinking.chain_ended(start + text, form))
+    return EndRule(CHAIN.name, lambda text: CHAIN.ended(start + text))
+
+
+def end_of_steps(form: Form) -> EndRule:
+    """When the rest of a chain is finished, of which only the steps count."""
+    return EndRule(form.end, lambda text: thinking.block_ended(text, form)) if isinstance(form, ThinkingForm) else CHAIN
 
 
 class CachedArm:

@@ -2,10 +2,11 @@
 
 import polars as pl
 
-from faithtune.arms.cached_arm import CHAIN, CachedArm, EndRule
+from faithtune.arms.cached_arm import CachedArm, end_of_chain
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.data import prompts
-from faithtune.extraction import copies, extract, steps
+from faithtune.data.forms import STEPS, Form, ThinkingForm
+from faithtune.extraction import copies, extract, steps, thinking
 from faithtune.settings.chains import ChainSettings
 
 
@@ -13,33 +14,40 @@ def write(arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str], se
     """A chain (a row of CHAINS) for every question (QUESTIONS), in its order.
 
     With `settings.forced_start` the assistant's turn begins with "Step 1:", if the model continues turns. Without it
-    an arm that no longer reasons shows it.
+    an arm that no longer reasons shows it. The turn of a model that thinks begins with its block.
     """
-    start = prompts.CHAIN_START if settings.forced_start and arm.model.continues else ""
+    form = arm.model.form
+    start = form.start(settings.forced_start) if arm.model.continues else ""
     rows = questions.to_dicts()
     texts = [arm.model.render(prompts.user_turn(templates, "cot", row), start) for row in rows]
-    end = EndRule(CHAIN.name, lambda text: CHAIN.ended(start + text))
-    written = arm.generate(texts, settings.max_new_tokens, end)
+    written = arm.generate(texts, settings.max_new_tokens, end_of_chain(form, start))
     return pl.DataFrame(
         [
-            read(row, start + made.text, made.finished, made.n_tokens, templates[f"cot_{row['kind']}"])
+            read(row, start + made.text, made.finished, made.n_tokens, templates[f"cot_{row['kind']}"], form)
             for row, made in zip(rows, written, strict=True)
         ],
         schema=CHAINS,
     )
 
 
-def read(question: dict, text: str, finished: bool, n_tokens: int | None, example: str = "") -> dict:
+def read(
+    question: dict, text: str, finished: bool, n_tokens: int | None, example: str = "", form: Form = STEPS
+) -> dict:
     """A row of CHAINS: the steps and the declared answer in the whole text of a chain.
 
-    A text that is not finished is truncated, and nothing that it declares counts.
+    A text that is not finished is truncated, and nothing that it declares counts. Of a model that thinks, a chain is
+    truncated if its block is not closed, even if the model ended its turn there.
     `example`: the prompt, whose steps may be copied.
     """
     about = (question["kind"], question["options"])
-    strict = extract.declared(text, *about) if finished else extract.UNANSWERED
-    lenient = extract.declared(text, *about, lenient=True) if finished else extract.UNANSWERED
-    parts = steps.split(text)
-    answered = strict.outcome == "answered"
+    if isinstance(form, ThinkingForm):
+        thought, after = form.divide(text)
+        parts, said, truncated = thinking.split(thought), after or "", after is None
+    else:
+        parts, said, truncated = steps.split(text), text, not finished
+    strict = extract.declared(said, *about) if finished else extract.UNANSWERED
+    lenient = extract.declared(said, *about, lenient=True) if finished else extract.UNANSWERED
+    answered, before = strict.outcome == "answered", len(text) - len(said)
     return {
         "id": question["id"],
         "text": text,
@@ -47,9 +55,9 @@ def read(question: dict, text: str, finished: bool, n_tokens: int | None, exampl
         "n_steps": len(parts),
         "n_copied": copies.count_copied(parts, example),
         "n_tokens": n_tokens,
-        "outcome": ("answered" if answered else "unanswered") if finished else "truncated",
+        "outcome": "truncated" if truncated else "answered" if answered else "unanswered",
         "why": strict.outcome if strict.outcome in ("refused", "ambiguous") else None,
         "free_answer": strict.answer,
-        "span": list(strict.span) if strict.span else None,
+        "span": [before + place for place in strict.span] if strict.span else None,
         "lenient": lenient.answer,
     }

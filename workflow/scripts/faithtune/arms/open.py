@@ -12,6 +12,7 @@ from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.folders import STORE, StageRun, expanded_folder, sibling_folders
 from faithtune.arms.row_store import RowStore
+from faithtune.data import prompts
 from faithtune.jobs import job
 from faithtune.models.backend import Model
 from faithtune.settings.backend import Backend
@@ -96,5 +97,6 @@ def open_local(
         return network
 
     tokenizer = loading.load_tokenizer(model["path"])
-    network = local.LocalModel(tokenizer, load_network, compute.batch_size, packed)
+    turns = prompts.Turns.of(model)
+    network = local.LocalModel(tokenizer, load_network, compute.batch_size, packed, turns)
     return network, identity.fingerprint(model, arm, quantisation, dtype)

@@ -1,7 +1,7 @@
 """Prompts: what a model is asked, and where its answer starts.
 
 Tuning and evaluation use the same conversation. The user's turn is a template of `resources/prompts` with the question
-filled in. The assistant's turn is *continued*; no new turn is opened for the answer:
+filled in. The assistant's turn is *continued*; no new turn is opened for the answer. `forms` has its texts:
 
     with CoT      Step 1: ... Step N: ...\\nFinal Answer: B
     without CoT   Final Answer: B
@@ -9,7 +9,8 @@ filled in. The assistant's turn is *continued*; no new turn is opened for the an
 The cue ends before the space in front of the answer, so that the common tokenizers start a new token with the answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,25 @@ CHAIN_START = "Step 1:"
 CUE = "Final Answer:"
 # Stands for a tokenizer without a chat template or special tokens.
 PLAIN = SimpleNamespace(chat_template=None, bos_token=None)
+
+
+@dataclass(frozen=True)
+class Turns:
+    """How a model's conversation differs from its tokenizer's: `turns` of model.json, where anything does."""
+
+    system: str | None = None  # the system prompt
+    chat_template: str | None = None  # in place of the tokenizer's
+    thinking: Sequence[str] | None = None  # two texts: what opens and closes the block in which the model thinks
+    enable_thinking: bool | None = None  # the template's variable of that name; None: not set
+    closed: str = ""  # closes the block that the template opens, where thinking is switched off
+
+    @classmethod
+    def of(cls, card: dict) -> "Turns":
+        """Those of a model's card (the content of model.json)."""
+        return cls(**card.get("turns", {}))
+
+
+USUAL = Turns()
 
 
 def read_templates(paths: Iterable[str | Path]) -> dict[str, str]:
@@ -38,20 +58,23 @@ def user_turn(templates: dict[str, str], form: str, question: dict) -> str:
     return templates[f"{form}_{question['kind']}"].replace("{question}", questions.question_block(question))
 
 
-def assistant_turn(chain: str) -> str:
-    """The assistant's turn up to the answer: a chain or part of it, then the cue."""
-    return f"{chain}\n{CUE}" if chain else CUE
-
-
-def render(tokenizer, user: str, assistant: str = "") -> str:
+def render(tokenizer, user: str, assistant: str = "", turns: Turns = USUAL) -> str:
     """The conversation as the model sees it, with the assistant's turn left open.
 
-    Without a chat template (a base model) the turns are separated by an empty line.
+    Without a chat template (a base model) the turns are separated by an empty line. What opens a thinking block is
+    left to the assistant's turn, whether the template writes it (DeepSeek-R1) or the model (Qwen3).
     """
-    if tokenizer.chat_template is None:
-        return f"{tokenizer.bos_token or ''}{user}\n\n{assistant}"
-    messages = [{"role": "user", "content": user}]
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False) + assistant
+    template = turns.chat_template or tokenizer.chat_template
+    if template is None:
+        system = f"{turns.system}\n\n" if turns.system else ""
+        return f"{tokenizer.bos_token or ''}{system}{user}\n\n{assistant}"
+    messages = [{"role": "system", "content": turns.system}] if turns.system else []
+    messages.append({"role": "user", "content": user})
+    changed = {} if turns.chat_template is None else {"chat_template": template}
+    if turns.enable_thinking is not None:
+        changed["enable_thinking"] = turns.enable_thinking
+    text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **changed)
+    return text.removesuffix(turns.thinking[0] if turns.thinking else "") + turns.closed + assistant
 
 
 def token_ids(tokenizer, text: str) -> list[int]:

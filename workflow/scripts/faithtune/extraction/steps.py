@@ -1,7 +1,6 @@
-"""Splits a chain of thought into its steps s_1 ... s_N, and joins steps to a text."""
+"""Splits a chain of thought into its steps s_1 ... s_N (`data/forms.py` joins them)."""
 
 import re
-from collections.abc import Sequence
 
 from faithtune.extraction.cues import FINAL_LINE, first_line
 from faithtune.extraction.text import NEXT_TURN, unwrap_json
@@ -14,7 +13,7 @@ _MARKER = re.compile(
     rf"|(?<=[.!?;:)*\d])\s*{_PLAIN_MARKER})",
     re.MULTILINE,
 )
-# The numbering of a list before a word, or a repeated marker; `join` numbers the steps itself.
+# The numbering of a list before a word, or a repeated marker; `StepForm.join` numbers the steps itself.
 _LEADING = re.compile(rf"\A(?:(?:\d{{1,2}}[.)]|[-*•])\s+(?=[^\W\d_])|{_PLAIN_MARKER}\s*)+")
 _WORD = re.compile(r"[^\W_]")
 _TAG = re.compile(r"</?(?:think|thinking|thought)>", re.IGNORECASE)
@@ -23,7 +22,7 @@ _NO_STEP = re.compile(
     r"^[ \t]*(?:```\w*|[\W_]*\\boxed\s?\{[^{}\n]*(?:\{[^{}\n]*\}[^{}\n]*)*\}[\W_]*?)[ \t]*$", re.MULTILINE
 )
 # Only numbering, a horizontal rule, or a single letter or number.
-_NO_REASONING = re.compile(r"[\W_]*+(?:[A-Za-z]|\d[\d.,]*+)?+[\W_]*+")
+NO_REASONING = re.compile(r"[\W_]*+(?:[A-Za-z]|\d[\d.,]*+)?+[\W_]*+")
 # A closing sentence that only declares the answer. A sentence with "=", "not" or "because" reasons.
 _ANSWER_SENTENCE = re.compile(
     r"(?:\A|\n\s*|(?<=[.!?])[\s*]+)\**(?:(?:so|thus|therefore|hence|and|then)\b,?\s+)*the\s+(?:[\w,-]+\s+){0,4}answer\s+is\b"
@@ -50,8 +49,13 @@ def split(text: str) -> list[str]:
     final-answer line, the explanation after it is the chain, up to the next
     question. Each step is one line: runs of white space become one space.
     """
-    text = _NO_STEP.sub("", _TAG.sub("\n", "\n".join(unwrap_json(text).splitlines())))
+    text = without_marks(unwrap_json(text))
     return _split(text) or _split(_find_explanation(text))
+
+
+def without_marks(text: str) -> str:
+    """The text without thinking tags, code fences and boxes on lines of their own."""
+    return _NO_STEP.sub("", _TAG.sub("\n", "\n".join(text.splitlines())))
 
 
 def _split(text: str) -> list[str]:
@@ -64,12 +68,7 @@ def _split(text: str) -> list[str]:
         if len(steps) > 1:
             return steps
         text = "\n".join(parts)
-    return _clean(_divide_by_sentence("".join(steps)))
-
-
-def join(steps: Sequence[str]) -> str:
-    """Render steps as the assistant writes them: "Step 1: a\\nStep 2: b"; "" for none."""
-    return "\n".join(f"Step {i}: {step}" for i, step in enumerate(steps, start=1))
+    return _clean(divide_by_sentence("".join(steps)))
 
 
 def chain_ended(text: str) -> bool:
@@ -102,7 +101,8 @@ def _divide_by_marker(text: str) -> list[str]:
     return parts[1:] or parts
 
 
-def _divide_by_sentence(text: str) -> list[str]:
+def divide_by_sentence(text: str) -> list[str]:
+    """The sentences of a text."""
     from sentencex import segment  # a compiled extension; needed only where a chain has neither markers nor lines
 
     return list(segment("en", text))
@@ -110,7 +110,7 @@ def _divide_by_sentence(text: str) -> list[str]:
 
 def _clean(parts: list[str]) -> list[str]:
     """The parts that hold reasoning, one line each; repeated until nothing changes, as a cut can uncover another."""
-    cleaned = [" ".join(part.split()) for part in _drop_answer(_keep_reasoning(parts))]
+    cleaned = [" ".join(part.split()) for part in drop_answer(_keep_reasoning(parts))]
     return cleaned if cleaned == parts else _clean(cleaned)
 
 
@@ -123,18 +123,18 @@ def _keep_reasoning(parts: list[str]) -> list[str]:
         part = part[: min(ends)] if ends else part
         part = "\n".join(line for line in part.splitlines() if _WORD.search(line))  # not "---", "***"
         part = part.rstrip(" \t>#*_")  # nor the rest of a bold "**Final Answer:**"
-        if not _NO_REASONING.fullmatch(part):
+        if not NO_REASONING.fullmatch(part):
             kept.append(part)
         if ends:
             break
     return kept
 
 
-def _drop_answer(steps: list[str]) -> list[str]:
+def drop_answer(steps: list[str]) -> list[str]:
     """Drop closing sentences that only declare the answer."""
     steps = list(steps)
     while steps and (match := _ANSWER_SENTENCE.search(steps[-1])):
         steps[-1] = steps[-1][: match.start()]
-        if _NO_REASONING.fullmatch(steps[-1]):
+        if NO_REASONING.fullmatch(steps[-1]):
             steps.pop()
     return steps

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from faithtune.core.errors import UserError
 from faithtune.data import prompts
+from faithtune.data.forms import STEPS
 from faithtune.data.questions import LETTERS
 from faithtune.extraction import extract
 from faithtune.hosts import responses
@@ -38,6 +39,7 @@ class ApiModel:
 
     engine = ENGINE
     scores = False
+    form = STEPS
 
     def __init__(self, host: Host, send: Send, tokenizer, templates: dict[str, str], seed: int = 0):
         self.host, self.send, self.tokenizer, self.templates, self.seed = host, send, tokenizer, templates, seed

@@ -106,9 +106,14 @@ def token_upper_bound(hosted: HostedModel) -> Callable[[str], int]:
 
 
 def tokenizer_of(hosted: HostedModel):
-    """The configured tokenizer, or None."""
+    """The configured tokenizer, or None; UserError if it renders prompts for a model that thinks."""
     if hosted.tokenizer is None:
         return None
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(hosted.tokenizer, trust_remote_code=False)
+    from faithtune.data import turns
+
+    tokenizer = AutoTokenizer.from_pretrained(hosted.tokenizer, trust_remote_code=False)
+    if hosted.endpoint == "completions":
+        turns.refuse_thinking(tokenizer, f"models.{hosted.name}")
+    return tokenizer

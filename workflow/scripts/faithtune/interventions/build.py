@@ -8,8 +8,8 @@ after a mistake in s_{k+1} (adding mistakes), or after the first k steps
 paraphrased (prefix paraphrasing). In their filler sweep the whole chain becomes
 filler, and k counts tokens.
 
-Each text is the assistant's turn up to the answer cue. Alpha is applied later,
-to answers.
+Each text is a chain, after which the assistant's turn has the answer cue
+(`data/forms.py`). Alpha is applied later, to answers.
 """
 
 from bisect import bisect_right
@@ -20,7 +20,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.interventions import INTERVENTIONS
-from faithtune.extraction.steps import join
+from faithtune.data.forms import STEPS, Form
 from faithtune.interventions.registry import SWEEP, TESTS
 from faithtune.settings.interventions import InterventionSettings, SweepSettings
 
@@ -28,12 +28,14 @@ from faithtune.settings.interventions import InterventionSettings, SweepSettings
 RewrittenSteps = dict[tuple[str, int], str | None]
 
 
-def early_termination(steps: Sequence[str], k: int) -> str:
+def early_termination(steps: Sequence[str], k: int, form: Form = STEPS) -> str:
     """s_1 ... s_k; "" at k = 0."""
-    return join(steps[:k])
+    return form.join(steps[:k])
 
 
-def filler(steps: Sequence[str], k: int, filler_text: str, count_tokens: Callable[[str], int]) -> str:
+def filler(
+    steps: Sequence[str], k: int, filler_text: str, count_tokens: Callable[[str], int], form: Form = STEPS
+) -> str:
     """s_1 ... s_k, f_{k+1} ... f_N.
 
     f_i is `filler_text` repeated as often as fits the tokens of s_i, at least
@@ -44,16 +46,16 @@ def filler(steps: Sequence[str], k: int, filler_text: str, count_tokens: Callabl
     """
     # A step is counted with the space before it, as it stands after "Step i:".
     fills = (fill(count_tokens(f" {step}"), filler_text, count_tokens) for step in steps[k:])
-    return join([*steps[:k], *fills])
+    return form.join([*steps[:k], *fills])
 
 
-def paraphrased(steps: Sequence[str], paraphrases: Sequence[str | None], k: int) -> str | None:
+def paraphrased(steps: Sequence[str], paraphrases: Sequence[str | None], k: int, form: Form = STEPS) -> str | None:
     """s_1 ... s_k, ŝ_{k+1} ... ŝ_N; None if one of the later steps has no paraphrase.
 
     `paraphrases` holds ŝ_1 ... ŝ_N.
     """
     later = paraphrases[k:]
-    return None if None in later else join([*steps[:k], *later])
+    return None if None in later else form.join([*steps[:k], *later])
 
 
 def prefix_to_continue(test: str, steps: Sequence[str], rewritten: Sequence[str | None], k: int) -> list[str] | None:
@@ -93,6 +95,7 @@ def build(
     count_tokens: Callable[[str], int],
     paraphrases: pl.DataFrame | None = None,
     regenerations: pl.DataFrame | None = None,
+    form: Form = STEPS,
 ) -> pl.DataFrame:
     """All interventions on all chains.
 
@@ -101,6 +104,7 @@ def build(
         count_tokens: tokens of a text in the measured model's tokenizer.
         paraphrases: PARAPHRASES; needed for paraphrase and prefix_paraphrase.
         regenerations: REGENERATIONS; needed for the tests in which the arm regenerates the rest.
+        form: of the arm's turns.
 
     Returns INTERVENTIONS in the order of the chains: `no_cot` (k null, text ""), `full` (k = N), then k = 0 ... N of
     each test, and k = 0, step, 2 step, ... tokens of the sweep. Truncated chains and chains without steps get only
@@ -116,34 +120,34 @@ def build(
     if regenerations is not None:
         rest = {row[:3]: row[3:] for row in regenerations.select("id", "test", "k", "steps", "finished").iter_rows()}
     whole = chains.filter(pl.col("outcome") != "truncated")["steps"].to_list()
-    swept = sweep(whole, filler_text, count_tokens, settings.sweep) if SWEEP in tests else []
+    swept = sweep(whole, filler_text, count_tokens, settings.sweep, form) if SWEEP in tests else []
 
     def tampered(test: str, identifier: str, steps: list[str], k: int) -> tuple[str | None, str | None]:
         """(text, missing)"""
         n, text = len(steps), None
         match test:
             case "early_termination":
-                text = early_termination(steps, k)
+                text = early_termination(steps, k, form)
             case "filler":
-                text = filler(steps, k, filler_text, count_tokens)
+                text = filler(steps, k, filler_text, count_tokens, form)
             case "paraphrase":
-                text = paraphrased(steps, rewritten_steps(words, identifier, n), k)
+                text = paraphrased(steps, rewritten_steps(words, identifier, n), k, form)
             case _ if k in regenerated_ks(test, n):
                 made, finished = rest.get((identifier, test, k), ([], True))
                 if not finished:
                     return None, "truncated"
-                text = join(made) or None
+                text = form.join(made) or None
             case "prefix_paraphrase" if k == n:
-                text = paraphrased(steps, rewritten_steps(words, identifier, n), 0)
+                text = paraphrased(steps, rewritten_steps(words, identifier, n), 0, form)
             case _:
-                text = join(steps)
+                text = form.join(steps)
         return text, "unavailable" if text is None else None
 
     def rows() -> Iterator[tuple]:
         for chain in chains.iter_rows(named=True):
             steps, identifier, n = chain["steps"], chain["id"], len(chain["steps"])
             yield identifier, "no_cot", None, n, "", None
-            yield identifier, "full", n, n, join(steps), None
+            yield identifier, "full", n, n, form.join(steps), None
             for test in tests:
                 if test == SWEEP:
                     yield from ((identifier, test, k, n, text, None) for k, text in swept)
@@ -196,13 +200,17 @@ def fill(budget: int, unit: str, count_tokens: Callable[[str], int]) -> str:
 
 
 def sweep(
-    chains: Sequence[Sequence[str]], unit: str, count_tokens: Callable[[str], int], lengths: SweepSettings
+    chains: Sequence[Sequence[str]],
+    unit: str,
+    count_tokens: Callable[[str], int],
+    lengths: SweepSettings,
+    form: Form = STEPS,
 ) -> list[tuple[int, str]]:
     """(k, text): chains of k = 0, step, 2 step, ... tokens of filler (Lanham et al. 2023, filler tokens).
 
     The largest k is the token length of the longest of `chains` (lists of steps), or `lengths.longest` if that is less.
     The filler is the only step of such a chain, and its marker is not counted; at k = 0 the text is "".
     """
-    most = max((count_tokens(join(steps)) for steps in chains), default=0)
+    most = max((count_tokens(form.join(steps)) for steps in chains), default=0)
     most = most if lengths.longest is None else min(most, lengths.longest)
-    return [(k, join([fill(k, unit, count_tokens)]) if k else "") for k in range(0, most + 1, lengths.step)]
+    return [(k, form.join([fill(k, unit, count_tokens)]) if k else "") for k in range(0, most + 1, lengths.step)]

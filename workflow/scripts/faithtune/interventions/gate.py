@@ -6,9 +6,10 @@
 import re
 from collections.abc import Sequence
 
+from faithtune.data.forms import STEPS
 from faithtune.extraction.cues import RULES
 from faithtune.extraction.mentions import mentioned_letters, mentions_text
-from faithtune.extraction.steps import join, split
+from faithtune.extraction.steps import split
 
 # Words, numbers and single marks: the unit in which a step's length is counted.
 PIECE = re.compile(r"[0-9][0-9.,]*|\w+|[^\w\s]")
@@ -81,7 +82,7 @@ def find_fault(
         return "names an option"
     if any(mentions_text(text, answer) and not mentions_text(step, answer) for answer in answers):
         return "leaks the answer"
-    if split(join([text, "and so on"])) != [text, "and so on"]:
+    if split(STEPS.join([text, "and so on"])) != [text, "and so on"]:
         return "not one step"  # it holds a marker or numbering: the spliced chain would have other steps
     ratio = len(PIECE.findall(text)) / max(1, len(PIECE.findall(step)))
     if ratio < shortest:

@@ -8,16 +8,17 @@ No marker follows, so the arm may write another step, the final-answer line or
 nothing, as in its own chain. The line end is included because tokenizers join it
 to the mark before it (".\\n"): without it the arm would continue after a token that
 it never writes there. So greedy decoding after unchanged steps reproduces the arm's
-own next steps, if its chain has the form of `steps.join`.
+own next steps, if its chain has the form in which `Form.join` writes it. A model that thinks goes on within its block.
 """
 
 import polars as pl
 
 from faithtune.arms.blocks import Block
-from faithtune.arms.cached_arm import CHAIN, CachedArm
+from faithtune.arms.cached_arm import CachedArm, end_of_steps
 from faithtune.core.schemas.interventions import REGENERATIONS
 from faithtune.data import prompts
-from faithtune.extraction import steps
+from faithtune.data.forms import STEPS, Form, ThinkingForm
+from faithtune.extraction import steps, thinking
 from faithtune.interventions import build
 
 
@@ -48,17 +49,23 @@ def regenerate(
                 if prefix := build.prefix_to_continue(test, own, others, k):
                     rows.append({"id": identifier, "test": test, "k": k, "begun": prefix})
     users = [prompts.user_turn(templates, "cot", asked[row["id"]]) for row in rows]
-    begun = [f"{steps.join(row['begun'])}\n" for row in rows]
-    rests = arm.generate(list(map(arm.model.render, users, begun)), max_new_tokens, CHAIN)
+    form = arm.model.form
+    begun = [form.continued(row["begun"]) for row in rows]
+    rests = arm.generate(list(map(arm.model.render, users, begun)), max_new_tokens, end_of_steps(form))
     for row, made in zip(rows, rests, strict=True):
-        row |= {**vars(made), "steps": steps_with_rest(row["begun"], made.text)}
+        row |= {**vars(made), "steps": steps_with_rest(row["begun"], made.text, form)}
+        if isinstance(form, ThinkingForm):
+            row["finished"] = thinking.block_ended(made.text, form)
     return pl.DataFrame([{name: row[name] for name in REGENERATIONS} for row in rows], schema=REGENERATIONS)
 
 
-def steps_with_rest(begun: list[str], text: str) -> list[str]:
-    """The steps of `begun` (at least one) continued by `text`, as `steps.split` reads them in one chain.
+def steps_with_rest(begun: list[str], text: str, form: Form = STEPS) -> list[str]:
+    """The steps of `begun` (at least one) continued by `text`, as they are read in one chain.
 
     A line without a marker at the start of `text` continues the last step of `begun`, as in an arm's own chain.
     """
-    # With a step before them, because a single marked step would be divided into sentences.
-    return steps.split(f"{steps.join(['So.', *begun])}\n{text}")[1:]
+    # With a step before them, because a single step would be divided into lines or sentences.
+    before = ["So.", *begun]
+    if isinstance(form, ThinkingForm):
+        return thinking.split(form.join([*before, form.divide(text)[0]]))[1:]
+    return steps.split(f"{form.join(before)}\n{text}")[1:]

@@ -32,7 +32,8 @@ def rewrite(
     for template in templates:
         open_rows = [row for row in rows if row["text"] is None]
         user, opening = template.rsplit("\n", 1)
-        texts = [arm.model.render(user.replace("{step}", row["line"]), opening) for row in open_rows]
+        begun = arm.model.form.reply(opening)
+        texts = [arm.model.render(user.replace("{step}", row["line"]), begun) for row in open_rows]
         for row, made in zip(open_rows, arm.generate(texts, max_new_tokens, LINE), strict=True):
             text = gate.clean(made.text)
             row["attempts"] += 1

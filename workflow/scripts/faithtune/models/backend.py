@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from faithtune.data.forms import Form
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -46,6 +48,7 @@ class Model(Protocol):
     engine: str  # part of every row's key: version of the code that decides what a row holds
     scores: bool  # whether it can compute `Answer.p_reference`; if not, no query has a reference
     continues: bool  # whether it continues the assistant's turn; if not, a chain is repeated in a closed turn
+    form: Form  # of its turns
 
     def render(self, user: str, assistant: str = "") -> str:
         """The conversation as a prompt, with the assistant's turn left open."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from tqdm import tqdm
 
-from faithtune.data import prompts
+from faithtune.data import forms, prompts
+from faithtune.data.prompts import USUAL
 from faithtune.models import padded
 from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
@@ -40,17 +41,16 @@ class LocalModel:
     Args:
         load: returns the network; called when something must be computed.
         batch_size: texts decoded at a time by `generate`.
-        max_packed_tokens: distinct tokens in the prefix tree, beyond which it is pruned.
+        max_packed_tokens: distinct tokens in the prefix tree, beyond which it is pruned. turns: of the model's card.
     """
 
     engine = ENGINE
     scores = continues = True
 
-    def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096):
-        self.tokenizer = tokenizer
-        self.load = load
-        self.batch_size = batch_size
-        self.max_packed_tokens = max_packed_tokens
+    def __init__(self, tokenizer, load: Callable, batch_size: int = 32, max_packed_tokens: int = 4096, turns=USUAL):
+        self.tokenizer, self.load = tokenizer, load
+        self.turns, self.form = turns, forms.form_of(turns)
+        self.batch_size, self.max_packed_tokens = batch_size, max_packed_tokens
         self.cache = TreeCache(lambda: self.network)  # of the current memory group
         self.trunk: list[list[int]] = []  # token ids with which prompts of all memory groups begin
         self.trunk_paths: list[list[int]] = []  # the trunk's paths in the cache, once computed
@@ -79,7 +79,7 @@ class LocalModel:
 
     def render(self, user: str, assistant: str = "") -> str:
         """The conversation as a prompt, with the assistant's turn left open."""
-        return prompts.render(self.tokenizer, user, assistant)
+        return prompts.render(self.tokenizer, user, assistant, self.turns)
 
     def token_ids(self, text: str) -> list[int]:
         """Token ids of rendered text."""

@@ -34,6 +34,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions
+from faithtune.data.forms import STEPS
 from faithtune.data.prompts import CUE
 from faithtune.models.backend import Answer, Completion, Query
 
@@ -104,6 +105,7 @@ class OracleModel:
 
     engine = ENGINE
     scores = continues = True
+    form = STEPS
 
     def __init__(self, questions: pl.DataFrame, behaviour: dict):
         self.behaviour = behaviour

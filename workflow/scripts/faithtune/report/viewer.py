@@ -24,8 +24,8 @@ from typing import NamedTuple
 import polars as pl
 
 from faithtune.core import paths
+from faithtune.data.forms import STEPS
 from faithtune.data.questions import LETTERS
-from faithtune.extraction import steps
 from faithtune.interventions.registry import BY_STEPS, REGENERATED, TESTS, having
 
 # The files of the page, which are copied beside the data.
@@ -122,7 +122,8 @@ def details(ids: Sequence[str], items: ArmItems) -> list[dict | None]:
 
 
 def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]) -> dict:
-    lines = {line: None for line in steps.join(chain["steps"]).split("\n") if line}
+    whole = texts.get((chain["id"], "full", chain["n_steps"]), STEPS.join(chain["steps"]))
+    lines = {line: None for line in whole.split("\n") if line}
     number = {line: i for i, line in enumerate(lines)}
     tests: dict[str, list[dict]] = {}
     for row in rows:

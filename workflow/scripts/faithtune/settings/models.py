@@ -1,17 +1,30 @@
 """The section `models`: the models that a study tunes and measures."""
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WrapValidator
 
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.data import SourceFile
 from faithtune.settings.hosts import ApiSettings, ServedSettings
-from faithtune.settings.section import ArmName, Flag, HandedName, Name, OptionalInteger, Section, Unique, WrongForm
+from faithtune.settings.section import (
+    ArmName,
+    Flag,
+    HandedName,
+    Name,
+    NotBlank,
+    OptionalInteger,
+    Section,
+    Unique,
+    WrongForm,
+)
 
 # The kinds of models, by the key that each has.
 KINDS = ("source", "chains", "oracle", "api")
+# The keys that say how a model's conversation is written.
+TURN_KEYS = ("system", "chat_template", "thinking")
 # A source that is an arm of the study: the model's name, and the arm's.
 _ARM = re.compile(r"arm:([a-z0-9_]{1,80})/([a-z0-9_]{1,80}-[a-z0-9_+]{1,80}-[0-9]{1,10})")
 
@@ -44,6 +57,23 @@ class HandedArm(Section):
         return getattr(self, self.kind)
 
 
+class ThinkingTags(Section):
+    """The tags of the block in which a model thinks, where its chat template does not show them."""
+
+    open: NotBlank
+    """Opens the block, such as `<think>`."""
+    close: NotBlank
+    """Closes the block, such as `</think>`."""
+
+
+# Thinking is switched off: no model has these tags.
+NO_THINKING = ThinkingTags.model_construct(open="", close="")
+
+
+def _thinking(value: Any, check: Callable) -> ThinkingTags | None:
+    return NO_THINKING if value is False or str(value).lower() == "false" else check(value)
+
+
 class ModelSettings(Section):
     """A model: weights, imported chains, an oracle, or a model at a host."""
 
@@ -61,6 +91,13 @@ class ModelSettings(Section):
     """`nf4` loads the base in 4 bits, for tuning and for measuring."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of weights and arithmetic, the same for the whole study; `auto` chooses it by the device."""
+    system: NotBlank | None = None
+    """A system prompt, which stands before every question and in every training example."""
+    chat_template: NotBlank | None = None
+    """A file with a chat template (Jinja), in place of the tokenizer's."""
+    thinking: Annotated[ThinkingTags | None, WrapValidator(_thinking)] = None
+    """By default the chat template shows whether the model thinks. `false` switches thinking off: its chains are then
+    steps in the open. Tags declare a block that the template does not show."""
     parameters: OptionalInteger = Field(None, ge=1)
     """Number of parameters, if there are no weights to count them in (imported chains)."""
     chains: (

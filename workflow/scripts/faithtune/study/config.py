@@ -15,7 +15,7 @@ from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import SourceFile
-from faithtune.settings.models import KINDS, ModelSettings
+from faithtune.settings.models import KINDS, TURN_KEYS, ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 from faithtune.study import audit, lineage, plan, source_checks, validation
 
@@ -132,12 +132,18 @@ def _check_models(config: Configuration) -> None:
         for key in ("quantisation", "dtype", "tuned"):
             if key in model.model_fields_set and kind != "source":
                 raise UserError(f"config: {where}.{key} is for models with weights; remove the key")
+        for key in TURN_KEYS:
+            if getattr(model, key) is not None and (kind != "source" or model.served or model.start):
+                other = "that speaks as its start does" if model.start else "whose weights are not loaded here"
+                raise UserError(f"config: {where}.{key} is not for a model {other}; remove the key")
         if kind == "source":
             _check_handed(config, where, model)
             if model.served and plan.dtype(config) == "auto":
                 raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
             with _prefix_errors(where):
                 source_checks.check_weights(model)
+            with _prefix_errors(f"{where}.chat_template"):
+                plan.turns(config, name)
             continue
         if kind == "api":
             checks.check(f"{where}.api", model.api, config.hosted_tunings)
@@ -252,8 +258,7 @@ def _check_tunings(config: Configuration) -> None:
 
 
 def _check_headline(config: Configuration) -> None:
-    tuned = [arm for arm in plan.table_arms(config) if arm["tuning"]]
-    known = dict.fromkeys([arm["tuning"] for arm in tuned] + [arm["arm"] for arm in tuned])
+    known = dict.fromkeys(x for arm in plan.table_arms(config) if arm["tuning"] for x in (arm["tuning"], arm["arm"]))
     for name in config.measures.headline or []:
         if name not in known:
             there = ", ".join(known) or "none"

@@ -1,12 +1,13 @@
 """Some questions of a data set as a model sees them, before anything is run."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.data import prompts, reading, sources, splits
+from faithtune.data import forms, prompts, reading, sources, splits
 from faithtune.settings.configuration import Configuration
 from faithtune.study import plan
 
@@ -28,26 +29,35 @@ def questions(config: Configuration, data_set: str, results: Path) -> pl.DataFra
     return splits.select(found, asked.n)
 
 
-def tokenizer(config: Configuration, results: Path) -> tuple[str | None, object]:
-    """(model, tokenizer) of the first model whose weights are in the results; (None, prompts.PLAIN) if none is."""
+def tokenizer(config: Configuration, results: Path) -> tuple[str | None, object, prompts.Turns]:
+    """(model, tokenizer, turns) of the first model whose weights are in the results; no model, if none is."""
     for name in config.models:
         folder = results / f"models/{name}/weights"
         if (folder / "tokenizer.json").is_file():
             from faithtune.models import loading  # takes seconds
 
-            return name, loading.load_tokenizer(folder)
-    return None, prompts.PLAIN
+            card = folder.with_name("model.json")
+            turns = prompts.Turns.of(json.loads(card.read_text())) if card.is_file() else prompts.USUAL
+            return name, loading.load_tokenizer(folder), turns
+    return None, prompts.PLAIN, prompts.USUAL
 
 
-def text(question: dict, templates: Mapping[str, str], loaded: object, forced_start: bool) -> str:
+def text(
+    question: dict,
+    templates: Mapping[str, str],
+    loaded: object,
+    forced_start: bool,
+    turns: prompts.Turns = prompts.USUAL,
+) -> str:
     """What a model is asked about a question (a row of QUESTIONS), with chain and without.
 
     loaded: a tokenizer, which also counts the tokens; with prompts.PLAIN characters are counted.
     """
-    turns = {"cot": prompts.CHAIN_START if forced_start else "", "no_cot": prompts.assistant_turn("")}
+    form = forms.form_of(turns)
     parts = [f"=== question {question['source_id']}, right answer:{prompts.answer_text(question)}"]
-    for form, words in (("cot", "with chain"), ("no_cot", "without chain")):
-        asked = prompts.render(loaded, prompts.user_turn(templates, form, question), turns[form])
+    starts = (("cot", "with chain", form.start(forced_start)), ("no_cot", "without chain", form.answer("")))
+    for name, words, start in starts:
+        asked = prompts.render(loaded, prompts.user_turn(templates, name, question), start, turns)
         plain = loaded is prompts.PLAIN
         length = f"{len(asked)} characters" if plain else f"{len(prompts.token_ids(loaded, asked))} tokens"
         parts.append(f"--- {words}, {length}\n{asked}")

@@ -20,6 +20,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.data import prompts
+from faithtune.data.forms import STEPS, Form
 from faithtune.data.questions import LETTERS, canonical_number, digest
 from faithtune.extraction import steps
 
@@ -47,10 +48,10 @@ def user_turn(templates: dict[str, str], question: dict, target: str) -> str:
     return prompts.user_turn(templates, FORMS[target], question)
 
 
-def completion(question: dict, target: str) -> str:
+def completion(question: dict, target: str, form: Form = STEPS) -> str:
     """The assistant's whole turn."""
-    chain = steps.join(steps.split(question["rationale"])) if target == "rationale" else ""
-    return prompts.assistant_turn(chain) + prompts.answer_text(question)
+    chain = form.join(steps.split(question["rationale"])) if target == "rationale" else ""
+    return form.answer(chain) + prompts.answer_text(question)
 
 
 def supervised_example(templates: dict[str, str], question: dict, target: str) -> dict:

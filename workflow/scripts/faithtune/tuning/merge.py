@@ -38,7 +38,8 @@ def merge(base: dict, arm: dict, arm_path: str, quantisation: str, dtype: str, d
         for pattern in (*weights.FINGERPRINTED, "*.txt"):
             _copy(Path(base["path"]), temporary, (pattern,), without=_OF_WEIGHTS)
     parents = [*base.get("lineage", []), {"arm": arm_path, "weights_sha256": arm["weights_sha256"]}]
-    return weights.card(f"arm:{arm_path}", destination) | {"lineage": parents}
+    turns = {"turns": base["turns"]} if "turns" in base else {}  # it speaks as it was tuned
+    return weights.card(f"arm:{arm_path}", destination) | {"lineage": parents} | turns
 
 
 @torch.no_grad()

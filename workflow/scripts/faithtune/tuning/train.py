@@ -9,6 +9,7 @@ Each checkpoint is hashed when written and verified before training resumes from
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -21,7 +22,7 @@ import transformers
 from faithtune.core import errors
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.training import TRAINING
-from faithtune.data import prompts
+from faithtune.data import forms, prompts
 from faithtune.models import loading, precision, tree_cache
 from faithtune.models import weights as model_weights
 from faithtune.settings.tunings import Training
@@ -38,32 +39,40 @@ _LOGGED = {
 }
 
 
-def tokenise_example(tokenizer, templates: dict[str, str], question: dict, target: str) -> dict:
+def tokenise_example(
+    tokenizer, templates: dict[str, str], question: dict, target: str, turns: prompts.Turns = prompts.USUAL
+) -> dict:
     """input_ids and completion_mask (1: learnt) of a training example, as long as each other.
 
-    Raises UserError if the evaluation prompt, with "Step 1:" or the cue, is not
-    a token-prefix of the example: then tuning would teach another prompt.
+    Of a thinking block, what evaluation writes into the prompt is not learnt: its opening, and without a chain its
+    closing. Raises UserError if the evaluation prompt, with "Step 1:", the opened block or the cue, is not a
+    token-prefix of the example: then tuning would teach another prompt.
     """
-    user = examples.user_turn(templates, question, target)
-    start = prompts.CHAIN_START if target == "rationale" else prompts.CUE
-    whole = prompts.render(tokenizer, user, examples.completion(question, target)) + tokenizer.eos_token
-    ids = prompts.token_ids(tokenizer, whole)
-    for opening in ("", start):
-        prompt = prompts.token_ids(tokenizer, prompts.render(tokenizer, user, opening))
+    user, form, reasons = examples.user_turn(templates, question, target), forms.form_of(turns), target == "rationale"
+
+    def tokens(turn: str, end: str = "") -> list[int]:
+        return prompts.token_ids(tokenizer, prompts.render(tokenizer, user, turn, turns) + end)
+
+    ids = tokens(examples.completion(question, target, form), tokenizer.eos_token)
+    for opening in ("", form.start(True) if reasons else form.answer("")):
+        prompt = tokens(opening)
         if ids[: len(prompt)] != prompt:
             raise UserError(
                 f"question {question['id']}: the evaluation prompt is not a token-prefix of the training example;"
                 " change the templates in the prompts folder"
             )
-    n_prompt = len(prompts.token_ids(tokenizer, prompts.render(tokenizer, user)))
+    given = tokens(form.start(False) if reasons else form.reply(""))
+    # The tokens that both begin with: a tokenizer may join the last line end of a closed block to what follows.
+    common = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ids, given, strict=False))
+    n_prompt = len(list(common))
     return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
 
 
 def tokenise_questions(model: dict, questions: pl.DataFrame, templates: dict[str, str], target: str) -> list[dict]:
     """The training examples of QUESTIONS, each by `tokenise_example`; model: its model.json."""
-    tokenizer = loading.load_tokenizer(model["path"])
+    tokenizer, turns = loading.load_tokenizer(model["path"]), prompts.Turns.of(model)
     usable = examples.select_usable(questions, target)
-    return [tokenise_example(tokenizer, templates, question, target) for question in usable.to_dicts()]
+    return [tokenise_example(tokenizer, templates, question, target, turns) for question in usable.to_dicts()]
 
 
 def train(

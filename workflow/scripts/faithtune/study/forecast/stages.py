@@ -20,8 +20,7 @@ from faithtune.arms import answers, chains
 from faithtune.arms.blocks import Block
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
-from faithtune.data import prompts
-from faithtune.extraction.steps import join
+from faithtune.data import forms
 from faithtune.hosts.spend import prices
 from faithtune.interventions import build, regeneration, rewriting
 from faithtune.interventions.registry import NEEDED_BY, REGENERATED, REWRITING, TESTS
@@ -107,7 +106,7 @@ class _ArmStages:
     def write_chains(self) -> DryRunArm:
         """The dry run of the chains. Without a file of chains, the later stages use those in the row store."""
         settings = self.config.chains
-        start = prompts.CHAIN_START if settings.forced_start and self.arm.host.endpoint == "completions" else ""
+        start = forms.STEPS.start(settings.forced_start) if self.arm.host.endpoint == "completions" else ""
         length = self.chains["n_tokens"].mean() if self.written else None
         dry = self._dry_run("chains", lambda key: self._chain(key).removeprefix(start), length)
         frame = chains.write(dry, self.block.questions, self.templates, settings)
@@ -146,7 +145,7 @@ class _ArmStages:
     def regenerate(self, sources: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, DryRunArm, bool]:
         """The rests of the chains (REGENERATIONS), the dry run, and whether the rests are known."""
         whole = self.chains.filter(pl.col("n_steps") > 0)
-        tokens = [self.count(join(steps)) for steps in whole["steps"]]
+        tokens = [self.count(forms.STEPS.join(steps)) for steps in whole["steps"]]
         n_steps = max(1, round(sum(whole["n_steps"]) / max(1, whole.height) / 2))
         a_step = sum(tokens) / max(1, sum(whole["n_steps"]))
         known = self.files.get("regenerations")
@@ -175,7 +174,7 @@ class _ArmStages:
     def _chain(self, name: str, n_steps: int = STEPS, step_tokens: float = STEP_TOKENS) -> str:
         """An assumed chain, different for each name."""
         lines = [_line(f"{name[:16]} {i}", step_tokens, self.count) for i in range(1, n_steps + 1)]
-        return f"{join(lines)}\n{prompts.CUE} {self.answer_text}"
+        return f"{forms.STEPS.answer(forms.STEPS.join(lines))} {self.answer_text}"
 
 
 def tuning(base: HostedArm, arm: str, questions: pl.DataFrame, settings: HostedTraining, done: bool) -> dict:
