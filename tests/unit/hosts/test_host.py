@@ -5,9 +5,10 @@ import threading
 
 import openai
 import pytest
+import tiny
 
 from faithtune.core.errors import UserError
-from faithtune.hosts import checks, host
+from faithtune.hosts import checks, host, session
 from hosting import KEY, KEY_ENV, api, connected, stand_in
 from standin import speaking
 from standin.faults import Fault
@@ -40,6 +41,16 @@ def test_a_missing_ability_is_named(ability):
 def test_another_tokenizer_or_a_doubled_first_token_is_told():
     with stand_in() as standin, pytest.raises(UserError, match=r"tokenizer counts 99 .*add_special_tokens"):
         host.check(connected(standin), lambda text: 99)
+
+
+@pytest.mark.parametrize("family", tiny.THINKING.values(), ids=tiny.THINKING)
+def test_no_host_continues_a_model_that_thinks(tmp_path, family):
+    """A chat has no open turn, so its tokenizer only counts."""
+    tiny._tokenizer([], family).save_pretrained(tmp_path)
+    asked, chat = (api(None, tokenizer=str(tmp_path), endpoint=endpoint)[0] for endpoint in ("completions", "chat"))
+    with pytest.raises(UserError, match=r"^models\.big: its chat template opens a thinking block"):
+        session.tokenizer_of(asked)
+    assert session.tokenizer_of(chat).chat_template == family.template
 
 
 @pytest.mark.parametrize("field", ["seed", "logprobs"])

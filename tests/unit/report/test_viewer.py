@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 import viewed
+from faithtune.core.schemas.interventions import INTERVENTIONS
 from faithtune.report import viewer
 from frames import answer_rows, answers, chains_of
 from viewed import HOSTILE, N
@@ -86,6 +87,18 @@ def test_an_arm_may_lack_chains_and_interventions():
     found = viewer.details(["a", "b"], viewer.ArmItems("m", "a", chains_of(frame), None, frame))
     assert found[1] is None
     assert {row["shown"] for rows in found[0]["tests"].values() for row in rows} == {None}
+
+
+def test_thoughts_are_shown_as_they_stood_in_their_block():
+    """Not as numbered steps: the text of the whole chain says how an arm writes."""
+    frame = answers(answer_rows("a", "A"))
+    texts = [("full", 2, "step 0\n\nstep 1"), ("early_termination", 1, "step 0")]
+    rows = [{"id": "a", "test": test, "k": k, "n_steps": 2, "text": text} for test, k, text in texts]
+    thoughts = pl.DataFrame(rows, schema=INTERVENTIONS)
+    (found,) = viewer.details(["a"], viewer.ArmItems("m", "a", chains_of(frame), thoughts, frame))
+    assert found["lines"] == ["step 0", "step 1"]
+    assert found["tests"]["full"][0]["shown"] == [0, 1]
+    assert found["tests"]["early_termination"][1]["shown"] == [0]
 
 
 def test_options_in_another_order_are_compared_without_a_chain():
