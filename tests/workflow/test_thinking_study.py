@@ -49,6 +49,12 @@ def test_chains_are_thoughts_and_answers_follow_them(thought):
     assert not base["text"].drop_nulls().str.contains("think>|Step ").any()
 
 
+def test_table_t12_shows_the_block(thought):
+    thought.run("results/tables/t12_prompts.parquet")
+    table = pl.read_parquet(thought.folder / "results/tables/t12_prompts.parquet")
+    assert table.filter(prompt="chain start of tiny")["begins"].to_list() == ["<think>"]
+
+
 def test_thinking_switched_off_is_another_card_and_other_prompts(thought):
     thought.config["models"]["tiny"]["thinking"] = False
     planned = thought.planned("results/chains/tiny/base/arithmetic.parquet")

@@ -40,7 +40,7 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import config as study_config, lineage, plan
+    from faithtune.study import config as study_config, lineage, model_settings, plan
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
@@ -182,7 +182,7 @@ def get_backend_of(model, arm):
 
 def get_turns(model):
     """What the configuration says of a model's conversation, if it says anything."""
-    found = plan.turns(STUDY, model)
+    found = model_settings.turns(STUDY, model)
     return {"turns": found} if found else {}
 
 
@@ -206,7 +206,7 @@ def get_wanted_dtype():
     recorded, chosen = Path(get_place("results/precision.json")), None
     with contextlib.suppress(UserError):  # damaged: a job that reads it says so
         chosen = job.load_json(recorded) if recorded.exists() else None
-    return precision.wanted(plan.dtype(STUDY), chosen)
+    return precision.wanted(model_settings.dtype(STUDY), chosen)
 
 
 def print_precision():
@@ -217,7 +217,11 @@ def print_precision():
     on_gpu = GPUS and (STUDY.compute.device == "cuda" or gpus.visible_gpus())
     here = precision.cpu() if workflow.local_exec and not on_gpu else None
     try:
-        chosen = job.load_json(recorded) if recorded.exists() else here and precision.choose(plan.dtype(STUDY), here)
+        chosen = (
+            job.load_json(recorded)
+            if recorded.exists()
+            else here and precision.choose(model_settings.dtype(STUDY), here)
+        )
     except UserError:  # damaged: a job that reads it says so
         return
     if chosen is None:

@@ -32,6 +32,6 @@ rule serve:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: plan.loading(STUDY, wc.model) | {"code": code("serve.py")},
+        spec=lambda wc: model_settings.loading(STUDY, wc.model) | {"code": code("serve.py")},
     script:
         "../scripts/serve.py"

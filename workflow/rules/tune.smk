@@ -23,7 +23,7 @@ rule tune:
         gpu=GPUS,
     params:
         spec=lambda wc: {
-            "training": get_arm(wc).training() | plan.loading(STUDY, wc.model),
+            "training": get_arm(wc).training() | model_settings.loading(STUDY, wc.model),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune.py"),
         },
@@ -48,7 +48,7 @@ rule merge:
     conda:
         "../../envs/model.yaml"
     params:
-        spec=lambda wc: plan.loading(STUDY, STARTS[wc.model].model)
+        spec=lambda wc: model_settings.loading(STUDY, STARTS[wc.model].model)
         | {"arm": STARTS[wc.model].path, "code": code("merge.py")},
     script:
         "../scripts/merge.py"
@@ -128,7 +128,7 @@ rule check_arm:
     resources:
         gpu=get_gpus,
     params:
-        spec=lambda wc: plan.loading(STUDY, wc.model)
+        spec=lambda wc: model_settings.loading(STUDY, wc.model)
         | {
             "base": list(get_card(wc)),
             "eval_set": STUDY.eval_sets[0],

@@ -7,7 +7,7 @@ import pytest
 from faithtune.core import errors
 from faithtune.core.errors import UserError
 from faithtune.models import precision
-from faithtune.study import config, plan
+from faithtune.study import config, model_settings
 
 OLD, NEW = precision.cuda((7, 5), "T4"), precision.cuda((8, 0), "A100")
 PLAIN = precision.Device("cpu", "old", "float32", "the processor lacks avx512_bf16")
@@ -104,9 +104,9 @@ def test_the_choice_is_described_in_words():
 
 
 def test_a_study_has_one_type(raw):
-    assert plan.dtype(config.load(raw)) == "auto"
+    assert model_settings.dtype(config.load(raw)) == "auto"
     raw["models"]["second"] = raw["models"]["m"] | {"dtype": "float32"}
-    assert plan.dtype(config.load(raw)) == "float32"
+    assert model_settings.dtype(config.load(raw)) == "float32"
     raw["models"]["third"] = raw["models"]["m"] | {"dtype": "bfloat16"}
     with pytest.raises(UserError, match=r"models\.third\.dtype is bfloat16, but models\.second\.dtype is float32"):
         config.load(raw)

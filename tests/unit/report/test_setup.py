@@ -7,7 +7,15 @@ import pytest
 
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.report.tables.cells import TableContext
-from faithtune.report.tables.setup import DATA, HYPER_PARAMETERS, PROMPTS, data, hyper_parameters, prompts
+from faithtune.report.tables.setup import (
+    DATA,
+    HYPER_PARAMETERS,
+    PROMPTS,
+    conversation_texts,
+    data,
+    hyper_parameters,
+    prompts,
+)
 from faithtune.report.tables.tables import readable
 
 
@@ -145,3 +153,17 @@ def test_prompts():
         ("b.txt", digest, len(content), "Think: {question}"),
         ("filler", hashlib.sha256(" …".encode()).hexdigest(), 2, " …"),
     ]
+
+
+def test_prompts_of_models_whose_conversation_is_not_their_tokenizers():
+    cards = {
+        "plain": {},
+        "brief": {"turns": {"system": "Be brief.", "chat_template": "{{ messages }}"}},
+        "thinker": {"turns": {"thinking": ["<think>\n", "\n</think>\n\n"], "enable_thinking": True}},
+    }
+    assert conversation_texts(cards) == {
+        "system prompt of brief": "Be brief.",
+        "chat template of brief": "{{ messages }}",
+        "chain start of thinker": "<think>\n",
+        "chain end of thinker": "\n</think>\n\n",
+    }

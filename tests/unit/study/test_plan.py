@@ -5,7 +5,7 @@ import pytest
 from configurations import WHEEL
 from faithtune.core.errors import UserError
 from faithtune.hosts import session
-from faithtune.study import config, plan, validation
+from faithtune.study import config, model_settings, plan, validation
 
 
 def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
@@ -135,13 +135,13 @@ def test_what_is_said_of_a_models_conversation(raw, tmp_path):
         "tagged": {"source": "config", "thinking": {"open": "<a>", "close": "</a>"}},
     }
     full = config.load(raw)
-    assert plan.turns(full, "m") == {}
-    assert plan.turns(full, "brief") == {
+    assert model_settings.turns(full, "m") == {}
+    assert model_settings.turns(full, "brief") == {
         "system": "Be brief.",
         "chat_template": "{{ messages }}",
         "thinking": False,
     }
-    assert plan.turns(full, "tagged") == {"thinking": {"open": "<a>", "close": "</a>"}}
+    assert model_settings.turns(full, "tagged") == {"thinking": {"open": "<a>", "close": "</a>"}}
 
 
 def test_how_a_host_is_called_changes_no_result(raw):

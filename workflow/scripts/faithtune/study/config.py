@@ -3,21 +3,17 @@
 All errors are found here, before any job starts, and are one line each. Only `check_files` takes long.
 """
 
-import contextlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from faithtune.core.errors import UserError, prefix_errors, short_repr
-from faithtune.core.schemas.estimates import BASE, data_sets_of
+from faithtune.core.errors import UserError, short_repr
+from faithtune.core.schemas.estimates import data_sets_of
 from faithtune.data import prompts, readers, sources
-from faithtune.hosts import checks
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
-from faithtune.settings.backend import Behaviour
 from faithtune.settings.configuration import Configuration
-from faithtune.settings.data import SourceFile
-from faithtune.settings.models import KINDS, TURN_KEYS, ModelSettings
+from faithtune.settings.models import KINDS
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
-from faithtune.study import audit, lineage, plan, source_checks, validation
+from faithtune.study import audit, lineage, model_checks, model_settings, plan, source_checks, validation
+from faithtune.study.validation import prefix_key
 
 
 def load(raw: dict) -> Configuration:
@@ -29,13 +25,13 @@ def load(raw: dict) -> Configuration:
         _complete(config)
         _check_tests(config)
         _check_sets(config)
-        _check_models(config)
-        plan.dtype(config)
-        _check_paraphraser(config)
+        model_checks.check_models(config)
+        model_settings.dtype(config)
+        model_checks.check_paraphraser(config)
         _check_tunings(config)
         lineage.check_arms(config)
         _check_headline(config)
-        with _prefix_errors("prompts"):
+        with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
         audit.limit_questions(config, given.max_questions)
@@ -64,18 +60,8 @@ def check_files(config: Configuration) -> None:
     for where, part in plan.files(config).items():
         source = sources.parse(part.source)
         if source.kind == "file" and part.checksum is not None:
-            with _prefix_errors(where):
+            with prefix_key(where):
                 sources.verify(source.location, part.checksum)
-
-
-@contextlib.contextmanager
-def _prefix_errors(where: str) -> Iterator[None]:
-    """Prefix each error of the block with the key that it comes from."""
-    try:
-        with prefix_errors(f"config: {where}"):
-            yield
-    except OSError as error:  # the name is too long, or the folder not readable
-        raise UserError(f"config: {where}: {short_repr(error.filename)}: {error.strerror}") from None
 
 
 def _check_tests(config: Configuration) -> None:
@@ -87,9 +73,9 @@ def _check_tests(config: Configuration) -> None:
 def _check_sets(config: Configuration) -> None:
     for name, data_set in config.data_sets.items():
         where = f"data_sets.{name}"
-        with _prefix_errors(f"{where}.reader"):
+        with prefix_key(f"{where}.reader"):
             module = readers.module(data_set.reader)
-        with _prefix_errors(where):
+        with prefix_key(where):
             source_checks.check_table(data_set)
         for split in ("train", "eval"):
             part = data_set.split(split)
@@ -103,7 +89,7 @@ def _check_sets(config: Configuration) -> None:
             elif part.source is None:
                 raise UserError(f"config: {where}.{split} lacks the key 'source'")
             else:
-                with _prefix_errors(f"{where}.{split}"):
+                with prefix_key(f"{where}.{split}"):
                     source_checks.check_rows(part)
     for name in config.eval_sets:
         _check_set(config, "eval_sets", name, "eval")
@@ -120,100 +106,6 @@ def _check_set(config: Configuration, where: str, name: str, split: str) -> None
         raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
     if config.data_sets[name].split(split) is None:
         raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
-
-
-def _check_models(config: Configuration) -> None:
-    if not any(model.measured for model in config.models.values()):
-        raise UserError("config: models: all have measured: false; expected one to measure")
-    for name, model in config.models.items():
-        where, kind = f"models.{name}", model.kind
-        if kind is None:
-            raise UserError(f"config: {where} needs one of the keys {', '.join(KINDS)}, and no two of them")
-        for key in ("quantisation", "dtype", "tuned"):
-            if key in model.model_fields_set and kind != "source":
-                raise UserError(f"config: {where}.{key} is for models with weights; remove the key")
-        for key in TURN_KEYS:
-            if getattr(model, key) is not None and (kind != "source" or model.served or model.start):
-                other = "that speaks as its start does" if model.start else "whose weights are not loaded here"
-                raise UserError(f"config: {where}.{key} is not for a model {other}; remove the key")
-        if kind == "source":
-            _check_handed(config, where, model)
-            if model.served and plan.dtype(config) == "auto":
-                raise UserError(f"config: {where} is served, but names no dtype; expected its server's")
-            with _prefix_errors(where):
-                source_checks.check_weights(model)
-            with _prefix_errors(f"{where}.chat_template"):
-                plan.turns(config, name)
-            continue
-        if kind == "api":
-            checks.check(f"{where}.api", model.api, config.hosted_tunings)
-            _check_seeds(f"{where}.api.arms", model.api.arms)
-            continue
-        arms = model.oracle or model.chains
-        if BASE not in arms:
-            raise UserError(f"config: {where}.{kind} lacks the arm {BASE!r}, which the others are compared with")
-        _check_seeds(f"{where}.{kind}", arms)
-        if kind == "oracle":
-            _check_behaviours(where, model.oracle)
-        else:
-            _check_chains(config, where, model.chains)
-
-
-def _check_handed(config: Configuration, where: str, model: ModelSettings) -> None:
-    """UserError if an arm that is handed in lacks its files, or has a tuning's name."""
-    for name, arm in model.tuned.items():
-        if model.served or not model.measured:
-            why = "served" if model.served else "not measured"
-            raise UserError(f"config: {where}.tuned: {where} is {why}; expected a measured model that is loaded here")
-        if name in config.tunings:
-            raise UserError(f"config: {where}.tuned names {name!r}, which is a tuning as well; rename one")
-        with _prefix_errors(f"{where}.tuned.{name}"):
-            source_checks.check_handed(arm)
-
-
-def _check_seeds(where: str, arms: Iterable[str]) -> None:
-    """UserError if two arms that are not tuned here have the same seed, which is text in their names."""
-    known = {}
-    for arm in arms:
-        if arm == BASE:
-            continue
-        label, _, seed = arm.rpartition("-")
-        first = known.setdefault((label, seed.lstrip("0")), arm)
-        if first != arm:
-            raise UserError(f"config: {where}: {first} and {arm} have the same seed; expected one arm for each")
-
-
-def _check_behaviours(where: str, arms: dict[str, Behaviour]) -> None:
-    for arm, behaviour in arms.items():
-        least, most = behaviour.steps
-        if least > most:
-            raise UserError(f"config: {where}.oracle.{arm}.steps is {[least, most]}; expected the least first")
-
-
-def _check_chains(config: Configuration, where: str, arms: dict[str, dict[str, SourceFile]]) -> None:
-    for arm, sets in arms.items():
-        for name, part in sets.items():
-            place = f"{where}.chains.{arm}"
-            if name not in config.eval_sets:
-                raise UserError(f"config: {place} names {name!r}; expected one of {', '.join(config.eval_sets)}")
-            if name not in arms[BASE]:
-                raise UserError(f"config: {place} names {name!r}, for which the arm {BASE!r} has no chains")
-            with _prefix_errors(f"{place}.{name}"):
-                source_checks.check_rows(part)
-
-
-def _check_paraphraser(config: Configuration) -> None:
-    shortest, longest = config.paraphraser.shortest, config.paraphraser.longest
-    if shortest > longest:
-        raise UserError(f"config: paraphraser.shortest is {shortest}; expected at most paraphraser.longest, {longest}")
-    kinds = {name: model.kind for name, model in config.models.items() if model.kind != "chains"}
-    name = config.paraphraser.model
-    if not kinds:  # nothing is paraphrased
-        return
-    if name not in kinds:
-        raise UserError(f"config: paraphraser.model is {name!r}; expected one of {', '.join(kinds)}")
-    if kinds[name] == "oracle" and set(kinds.values()) != {"oracle"}:
-        raise UserError(f"config: paraphraser.model is {name!r}, an oracle, which rewords only oracles' chains")
 
 
 def _check_tunings(config: Configuration) -> None:
@@ -272,7 +164,7 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
             raise UserError(f"config: {where}.train_sets: {train_set} names a data set twice")
         for part in parts:
             _check_set(config, f"{where}.train_sets", part, "train")
-        with _prefix_errors(f"{where}: {train_set}"):
+        with prefix_key(f"{where}: {train_set}"):
             target = plan.target(tuning, [config.data_sets[part] for part in parts])
         without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
         if target == "rationale" and without:

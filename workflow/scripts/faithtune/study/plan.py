@@ -15,7 +15,6 @@ import dataclasses
 import itertools
 from collections.abc import Collection, Iterator
 
-from faithtune.core import user_files
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE, NOT_KNOWN, data_sets_of
 from faithtune.data import readers, sources
@@ -23,7 +22,7 @@ from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings
 from faithtune.settings.hosts import HostSettings
-from faithtune.settings.models import NO_THINKING, HandedArm, ModelSettings
+from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
@@ -245,40 +244,6 @@ def backend(config: Configuration, model: str, arm: str) -> Backend:
         **asked.host.model_dump(include=set(ROW_KEYS)),
     )
     return Backend(api=hosted, quantisation=None if asked.api else asked.quantisation)
-
-
-def loading(config: Configuration, model: str) -> dict:
-    """How a model's weights are loaded, for tuning and for measuring; the study's dtype is apart (`precision`)."""
-    return {"quantisation": config.models[model].quantisation}
-
-
-def turns(config: Configuration, model: str) -> dict:
-    """What the configuration says of a model's conversation, for `data.turns.settle`; {} for most models.
-
-    The chat template as a text, so that a change of its file makes the model's card anew. UserError if it cannot be
-    read.
-    """
-    asked, found = config.models[model], {}
-    if asked.system is not None:
-        found["system"] = asked.system
-    if (path := asked.chat_template) is not None:
-        found["chat_template"] = user_files.text(user_files.contents(path), path)
-    if asked.thinking is not None:
-        found["thinking"] = asked.thinking != NO_THINKING and asked.thinking.model_dump()
-    return found
-
-
-def dtype(config: Configuration) -> str:
-    """The type that a study computes in: the one that its models name, or auto; UserError if they name two."""
-    named = {name: model.dtype for name, model in config.models.items() if model.dtype != "auto"}
-    for name, wanted in named.items():
-        first = next(iter(named))
-        if wanted != named[first]:
-            raise UserError(
-                f"config: models.{name}.dtype is {wanted}, but models.{first}.dtype is {named[first]}; expected"
-                " the same dtype for all models of a study, because they are compared"
-            )
-    return next(iter(named.values()), "auto")
 
 
 def result_relevant(config: Configuration) -> dict:

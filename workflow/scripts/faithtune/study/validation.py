@@ -1,11 +1,13 @@
 """Validates the user's configuration; an error is one line that names the key."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from faithtune.core.errors import UserError, short_repr
+from faithtune.core.errors import UserError, prefix_errors, short_repr
 from faithtune.core.redaction import redacted
 from faithtune.core.user_files import not_text
 from faithtune.settings.configuration import Configuration
@@ -86,3 +88,13 @@ def _expected(error: dict) -> str:
         least, most = context.get("min_length"), context.get("max_length")
         return f"at least {least} item(s)" if kind == "too_short" else f"at most {most} item(s)"
     return str(context["error"]) if kind == "value_error" else _EXPECTED[kind].format(**context)
+
+
+@contextlib.contextmanager
+def prefix_key(where: str) -> Iterator[None]:
+    """Prefix each error of the block with the key that it comes from."""
+    try:
+        with prefix_errors(f"config: {where}"):
+            yield
+    except OSError as error:  # the name is too long, or the folder not readable
+        raise UserError(f"config: {where}: {short_repr(error.filename)}: {error.strerror}") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from faithtune.data import sources
+from faithtune.data.prompts import Turns
 from faithtune.data.questions import question_block
 from faithtune.jobs import provenance
 
@@ -114,6 +115,25 @@ def prompts(texts: Mapping[str, str]) -> pl.DataFrame:
         for name, text in texts.items()
     ]
     return pl.DataFrame(rows, schema=PROMPTS, orient="row")
+
+
+def conversation_texts(cards: Mapping[str, dict]) -> dict[str, str]:
+    """The texts by which a model's conversation differs from its tokenizer's, by what they are and the model's name.
+
+    Of a model that thinks, the chain starts with the text that opens its block, in place of "Step 1:".
+    """
+    texts = {}
+    for name, card in cards.items():
+        turns = Turns.of(card)
+        opened, closed = turns.thinking or (None, None)
+        found = {
+            "system prompt": turns.system,
+            "chat template": turns.chat_template,
+            "chain start": opened,
+            "chain end": closed,
+        }
+        texts |= {f"{what} of {name}": text for what, text in found.items() if text is not None}
+    return texts
 
 
 def _revision(part: dict) -> str | None:

@@ -54,10 +54,11 @@ def _hyper_parameters(files: Files, settings: Mapping) -> pl.DataFrame:
 
 def _prompts(files: Files, settings: Mapping) -> pl.DataFrame:
     fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": settings["filler"]}
-    return setup.prompts(settings["templates"] | fixed)
+    cards = dict(zip(settings["models"], map(job.read_json, files["models"]), strict=True))
+    return setup.prompts(settings["templates"] | fixed | setup.conversation_texts(cards))
 
 
-# `models` is for the sizes of the models, which layouts show.
+# Of ESTIMATED `models` is for the sizes of the models, which layouts show.
 ESTIMATED = Source(ESTIMATES, ("estimates", "models"), lambda files, settings: _estimates(files))
 PUBLISHED = Source(
     published.COMPARISON,
@@ -67,7 +68,7 @@ PUBLISHED = Source(
 CLAIMS = Source(claims.CLAIMS, ("claims",), lambda files, settings: parquet.read(files["claims"][0], claims.CLAIMS))
 DATA = Source(setup.DATA, ("questions", "sources"), _data)
 HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
-PROMPTS = Source(setup.PROMPTS, (), _prompts)
+PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(
     summary.SUMMARY,
     ("spend",),
