@@ -18,7 +18,8 @@ import contest
 
 BATCH_SIZE = 8  # TRL's default
 SETTINGS = {
-    "method": "lora",
+    "method": "sft",
+    "adapter": "lora",
     "quantisation": "none",
     "rank": 16,
     "alpha": 32,
@@ -73,18 +74,18 @@ def run(name: str, data_set: str, args: argparse.Namespace) -> dict:
     from faithtune.data import prompts
     from faithtune.models import loading, weights
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import train
+    from faithtune.tuning import tokens, train
 
     torch.set_num_threads(args.threads)
     tokenizer = loading.load_tokenizer(args.model)
     templates = prompts.read_templates(args.prompts.glob("*.txt"))
     target = "answer_only" if data_set == "medqa" else "rationale"
-    rows = [train.tokenise_example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
+    rows = [tokens.tokenise_example(tokenizer, templates, row, target) for row in questions(data_set, args.items)]
     settings = Training(**SETTINGS, target=target, dtype=args.dtype)
     with tempfile.TemporaryDirectory() as folder:
         card = {"path": str(args.model), "weights_sha256": weights.folder_fingerprint(args.model)}
         if name == "tree":
-            trainer = train.make_trainer(card, settings, rows, tokenizer, Path(folder), args.device)
+            trainer = train.make_trainer(card, settings, rows, Path(folder), args.device)
         else:
             trainer = plain(args, settings, rows, tokenizer, folder, checkpointing=name == "trl")
         cost = contest.measured(lambda: trainer.train() and None, args.device)
@@ -115,7 +116,7 @@ def plain(args: argparse.Namespace, settings, rows: list[dict], tokenizer, folde
     import transformers
     import trl
 
-    from faithtune.tuning import train
+    from faithtune.tuning import adapters
 
     network = transformers.AutoModelForCausalLM.from_pretrained(args.model, dtype=getattr(torch, args.dtype))
     for parameter in network.parameters():  # off the memory-mapped file, as the study has them
@@ -140,7 +141,7 @@ def plain(args: argparse.Namespace, settings, rows: list[dict], tokenizer, folde
         args=arguments,
         train_dataset=datasets.Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=train._lora_config(settings),
+        peft_config=adapters.peft_config(settings, network.config.model_type),
     )
 
 

@@ -76,7 +76,7 @@ CASES = {
         {"train_sets": ["colours"], "target": "rationale"},
         "tunings.qlora.target is rationale, but colours has none; expected answer_only",
     ),
-    "another base": (("tunings", "qlora", "method"), "full", "expected qlora with nf4, lora or full with none"),
+    "another base": (("tunings", "qlora", "adapter"), "full", "expected qlora with nf4, lora or full with none"),
     "no such prompts": (("prompts",), "nosuch", "prompts: there is no folder nosuch, here or in"),
     "no finite number": (
         ("tunings", "qlora", "learning_rate"),

@@ -114,7 +114,7 @@ def test_tables_verdict_viewer_and_report_have_it(handed):
     table = pl.read_parquet(results / "tables/t11_hyper_parameters.parquet")
     assert table.filter(arm="support_bot", parameter="rank")["value"].to_list() == ["2"]
     assert table.filter(arm="support_bot", parameter="base_named")["value"].to_list() == ["results/models/tiny/weights"]
-    assert table.filter(arm="merged", parameter="method")["value"].to_list() == ["full"]
+    assert table.filter(arm="merged", parameter="adapter")["value"].to_list() == ["full"]
     for name in ("t1_accuracy", "t2_early_termination", "t9_diagnostics"):
         assert {"base", "support_bot", "merged"} <= set(pl.read_parquet(results / f"tables/{name}.parquet")["arm"]), (
             name

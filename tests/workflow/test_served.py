@@ -33,7 +33,7 @@ class Served:
         adapters = dict(word.split("=", 1) for word in words[words.index("--lora-modules") + 1 : -1])
         self.networks = {name: loading.load_network({"path": base}, None, "nf4", "float32", "cpu")}
         for adapter, path in adapters.items():
-            card = {"path": path, "method": "qlora"}
+            card = {"path": path, "adapter": "qlora"}
             self.networks[adapter] = loading.load_network({"path": base}, card, "nf4", "float32", "cpu")
 
     def tokens(self, text: str) -> list[str]:

@@ -143,6 +143,13 @@ def get_arm(wildcards):
     return BY_NAME[wildcards.model, wildcards.arm]
 
 
+def get_training(wildcards):
+    """The settings of an arm's training, but for the dtype and the hash of its code."""
+    arm = get_arm(wildcards)
+    writes = {"forced_start": STUDY.chains.forced_start} if arm.recipe.method == "grpo" else {}
+    return arm.training() | model_settings.loading(STUDY, arm.model) | writes
+
+
 def get_handed(wildcards):
     """The settings of an arm that was handed in."""
     return get_arm(wildcards).handed

@@ -23,9 +23,9 @@ rule tune:
         gpu=GPUS,
     params:
         spec=lambda wc: {
-            "training": get_arm(wc).training() | model_settings.loading(STUDY, wc.model),
+            "training": get_training(wc),
             "templates": get_templates("cot", "no_cot"),
-            "code": code("tune.py"),
+            "code": code("tune.py", f"faithtune.tuning.methods.{get_arm(wc).recipe.method}"),
         },
     script:
         "../scripts/tune.py"

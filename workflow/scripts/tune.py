@@ -24,7 +24,7 @@ with job.logged(snakemake.log[0]):
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
     questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
-    rows = train.tokenise_questions(model, questions, spec["templates"], settings.target)
+    rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):
         card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)

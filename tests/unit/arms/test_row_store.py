@@ -244,7 +244,7 @@ def opened(tmp_path, monkeypatch):
 def test_no_job_reads_the_rows_of_another_arm(opened):
     """Whatever an arm is made of is in its identity, and its rows lie in a folder of that name."""
     settings = {"rank": 8, "learning_rate": 0.1}
-    tuned = {"weights_sha256": "a" * 64, "settings": settings, "method": "lora", "path": "adapter"}
+    tuned = {"weights_sha256": "a" * 64, "settings": settings, "adapter": "lora", "path": "adapter"}
     found = [
         opened(),
         opened(tuned),

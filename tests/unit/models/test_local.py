@@ -265,7 +265,7 @@ def test_an_adapter_leaves_the_base_as_it_is(tiny_model, tmp_path):
 
     base = loading.load_base(tiny_model, "none", "bfloat16", "cpu")
     get_peft_model(base, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path)
-    card, arm = {"path": str(tiny_model)}, {"method": "lora", "path": str(tmp_path)}
+    card, arm = {"path": str(tiny_model)}, {"adapter": "lora", "path": str(tmp_path)}
     tuned = loading.load_network(card, arm, "none", "bfloat16", "cpu")
     base = loading.load_network(card, None, "none", "bfloat16", "cpu")
     buffers = {name: buffer.dtype for name, buffer in tuned.named_buffers() if "inv_freq" in name}
@@ -281,7 +281,7 @@ def test_in_float32_on_a_cpu_an_adapter_is_merged_which_changes_the_last_digits(
     torch.manual_seed(0)
     config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
     get_peft_model(loading.load_base(tiny_model, "none", "float32", "cpu"), config).save_pretrained(tmp_path)
-    card, arm = {"path": str(tiny_model)}, {"method": "lora", "path": str(tmp_path)}
+    card, arm = {"path": str(tiny_model)}, {"adapter": "lora", "path": str(tmp_path)}
     merged = loading.load_network(card, arm, "none", "float32", "cpu")
     attached = PeftModel.from_pretrained(loading.load_base(tiny_model, "none", "float32", "cpu"), tmp_path)
     base = loading.load_network(card, None, "none", "float32", "cpu")
@@ -407,7 +407,7 @@ def test_what_was_tuned_is_what_is_asked(tmp_path):
     from peft import LoraConfig, get_peft_model
 
     ids, card = torch.arange(5, 25)[None], {"path": str(tmp_path / "base")}
-    arm = {method: {"method": method, "path": str(tmp_path / method)} for method in ("lora", "full")}
+    arm = {adapter: {"adapter": adapter, "path": str(tmp_path / adapter)} for adapter in ("lora", "full")}
     base, other = small.network(0), small.network(1)
     with torch.inference_mode():
         expected = {None: base(ids).logits, "full": other(ids).logits}
@@ -417,7 +417,7 @@ def test_what_was_tuned_is_what_is_asked(tmp_path):
         tuned = get_peft_model(base, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).eval()
         tuned.save_pretrained(arm["lora"]["path"])
         expected["lora"] = tuned(ids).logits
-        for method, logits in expected.items():
-            network = loading.load_network(card, method and arm[method], "none", "float32", "cpu").eval()
+        for adapter, logits in expected.items():
+            network = loading.load_network(card, adapter and arm[adapter], "none", "float32", "cpu").eval()
             torch.testing.assert_close(network(ids).logits, logits, rtol=1e-4, atol=1e-4)
     assert (expected[None] - expected["lora"]).abs().max() > 1e-2

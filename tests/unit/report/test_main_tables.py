@@ -117,7 +117,7 @@ def test_average_effects():
 
 def ranked(arm: str, rank: int | None, **values) -> dict:
     train_set = None if arm == "base" else "s"
-    tuned = {"method": "qlora", "epochs": 3, "targets": ["q"]} if rank else {}
+    tuned = {"adapter": "qlora", "epochs": 3, "targets": ["q"]} if rank else {}
     return {"model": "m", "arm": arm, "tuning": arm[:2], "train_set": train_set, "rank": rank, **tuned} | values
 
 
@@ -127,7 +127,7 @@ ARMS = [ranked("base", None), ranked("r16-s", 16, alpha=32), ranked("r8-s", 8, a
 def test_an_ablation_is_of_rank_alone():
     assert [arm["arm"] for arm in ablated(ARMS)] == ["r16-s", "r8-s"]
     assert ablated([ARMS[0], ARMS[1], ARMS[3]]) == []
-    assert ablated([ranked("a-s", 8, method="full"), ranked("b-s", 16, method="full")]) == []
+    assert ablated([ranked("a-s", None), ranked("b-s", None)]) == []  # full tuning has no rank
     assert ablated([ranked("a-s", 8), ranked("b-s", 8, seed=2)]) == []  # one rank
     assert len(ablated([ranked("a-s", 8, seeds=[1]), ranked("b-s", 16, seeds=[1, 2])])) == 2
 
@@ -201,7 +201,7 @@ def wide_study() -> tuple[pl.DataFrame, TableContext]:
     """Four sets, three α, two models, long names, every cell with all that can be in it."""
     sets = ("arithmetic", "asdiv", "siqa", "medmcqa")
     arms = [
-        {"model": model, "arm": arm, "train_set": on, "tuning": arm, "rank": rank, "method": "qlora"}
+        {"model": model, "arm": arm, "train_set": on, "tuning": arm, "rank": rank, "adapter": "qlora"}
         for model in ("smollm2_135m_instruct", "another_model_of_ours")
         for arm, on, rank in (("base", None, None), ("qlora_r8-arithmetic1", "arithmetic", 8),
                               ("qlora_r16-arithmetic", "arithmetic", 16))

@@ -88,7 +88,10 @@ def test_a_local_file_is_known_by_its_hash(tmp_path):
 
 
 def card(**settings) -> dict:
-    return {"path": "somewhere", "settings": {"method": "qlora", "rank": 8, "learning_rate": 2e-4} | settings}
+    return {
+        "path": "somewhere",
+        "settings": {"method": "sft", "adapter": "qlora", "rank": 8, "learning_rate": 2e-4} | settings,
+    }
 
 
 def test_a_folder_that_an_adapter_names_is_not_shown():
@@ -106,17 +109,18 @@ def test_hyper_parameters():
     found = hyper_parameters(arms, cards)
     assert found.schema == HYPER_PARAMETERS
     assert readable(found, "t11_hyper_parameters", TableContext()).to_dict(as_series=False) == {
-        "parameter": ["method", "rank", "learning_rate ‡", "seed ‡", "betas ‡", "examples ‡", "targets ‡"],
-        "a": ["qlora", "8", "0.0002", "1, 2", "0.9, 0.999", "9", ""],
-        "b": ["qlora", "8", "0.0002", "1", "", "not given", "q, v"],
+        "parameter": ["method", "adapter", "rank", "learning_rate ‡", "seed ‡", "betas ‡", "examples ‡", "targets ‡"],
+        "a": ["sft", "qlora", "8", "0.0002", "1, 2", "0.9, 0.999", "9", ""],
+        "b": ["sft", "qlora", "8", "0.0002", "1", "", "not given", "q, v"],
     }
 
 
 def test_a_value_that_is_not_the_papers_is_marked_itself():
     arms = [{"model": "m", "arm": name} for name in "abb"]
-    found = hyper_parameters(arms, [card(), card(rank=4, method="lora"), card(rank=8, method="lora")])
+    found = hyper_parameters(arms, [card(), card(rank=4, adapter="lora"), card(rank=8, adapter="lora")])
     assert readable(found, "t11_hyper_parameters", TableContext()).rows() == [
-        ("method", "qlora", "lora ‡"),
+        ("method", "sft", "sft"),
+        ("adapter", "qlora", "lora ‡"),
         ("rank", "8", "4, 8 ‡"),
         ("learning_rate ‡", "0.0002", "0.0002"),
         ("examples ‡", "not given", "not given"),

@@ -16,9 +16,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 SETS = ("s & t", "u")
 # Of one model; r8 and r16 differ in rank alone.
 ARMS = [
-    {"model": "m", "arm": "base", "tuning": None, "train_set": None, "method": None, "rank": None, "seeds": [None]},
+    {"model": "m", "arm": "base", "tuning": None, "train_set": None, "adapter": None, "rank": None, "seeds": [None]},
     *(
-        {"model": "m", "arm": f"r{rank}-u", "tuning": f"r{rank}", "train_set": "u", "method": "qlora", "rank": rank}
+        {"model": "m", "arm": f"r{rank}-u", "tuning": f"r{rank}", "train_set": "u", "adapter": "qlora", "rank": rank}
         | {"target": "answer_only", "seeds": [1]}
         for rank in (8, 16)
     ),
@@ -90,7 +90,7 @@ def test_only_arms_that_differ_in_rank_alone_are_compared_by_rank(estimates, tmp
     found, texts = drawn("ranks", estimates, tmp_path)
     assert found["rank"].unique().sort().to_list() == [8, 16]
     assert {"8", "16"} <= texts
-    other = [ARMS[0], ARMS[1], ARMS[2] | {"method": "lora"}]
+    other = [ARMS[0], ARMS[1], ARMS[2] | {"adapter": "lora"}]
     found, texts = drawn("ranks", estimates, tmp_path, other)
     assert found.is_empty() and texts == {"the study has no arms that differ in rank alone"}
 
@@ -104,7 +104,7 @@ def test_a_study_without_tuning_says_so(estimates, tmp_path, name):
 def test_two_ablations_on_one_set_are_two_lines(estimates, tmp_path):
     twins = estimates.filter(pl.col("arm") != "base").with_columns(arm=pl.col("arm").str.replace("r", "l"))
     lora = [arm | {"arm": arm["arm"].replace("r", "l"), "tuning": arm["tuning"].replace("r", "l")} for arm in ARMS[1:]]
-    arms = [*ARMS, *(arm | {"method": "lora"} for arm in lora)]
+    arms = [*ARMS, *(arm | {"adapter": "lora"} for arm in lora)]
     found, texts = drawn("ranks", pl.concat([estimates, twins]), tmp_path, arms)
     assert found["ablation"].unique().sort().to_list() == ["l16, l8", "r16, r8"]
     assert {"tuned on u (r16, r8)", "tuned on u (l16, l8)"} <= texts

@@ -285,7 +285,7 @@ ODD = {
         3,
         "tunings.r8.micro_batch_size must divide batch_size 16",
     ),
-    "another base": ("tunings.r8.method", "lora", "expected qlora with nf4, lora or full with none"),
+    "another base": ("tunings.r8.adapter", "lora", "expected qlora with nf4, lora or full with none"),
     "no rationale": ("tunings.r8.target", "rationale", "tunings.r8.target is rationale, but siqa has none"),
     "one name for two recipes": (
         "hosted_tunings",
@@ -520,8 +520,8 @@ def test_names_of_the_tables_are_no_evaluation_sets(raw):
 
 def test_a_served_model_is_tuned_by_adapters_alone(raw):
     raw["models"]["m"] |= {"served": {"base_url_env": "URL"}, "dtype": "bfloat16", "quantisation": "none"}
-    raw["tunings"] = {"all": {"train_sets": ["sums"], "method": "full"}}
-    with pytest.raises(UserError, match=r"tunings\.all\.method is full, but models\.m is served"):
+    raw["tunings"] = {"all": {"train_sets": ["sums"], "adapter": "full"}}
+    with pytest.raises(UserError, match=r"tunings\.all\.adapter is full, but models\.m is served"):
         config.load(raw)
 
 

@@ -75,7 +75,7 @@ def test_splits_of_one_source_have_their_shares(raw):
 
 def test_a_tuning_tunes_the_models_that_it_names(raw):
     raw["models"]["full"] = {"source": f"hub:a/c@{'0' * 40}", "quantisation": "none"}
-    raw["tunings"]["r8"] |= {"method": "lora", "models": ["full"]}
+    raw["tunings"]["r8"] |= {"adapter": "lora", "models": ["full"]}
     raw["tunings"]["r16"]["models"] = ["m"]
     arms = [(arm.model, arm.name) for arm in plan.arms(config.load(raw))]
     assert arms == [("m", "base"), ("m", "r16-sums-42"), ("m", "r16-siqa-42"), ("full", "base"), ("full", "r8-siqa-42")]
@@ -91,10 +91,10 @@ def test_each_seed_is_an_arm_and_the_tables_pool_them(raw):
     ]
     first, second = (arm.training() for arm in arms)
     assert first == second | {"seed": 1} and "seeds" not in first
-    assert {(arm.target, arm.recipe.rank, arm.recipe.method) for arm in arms} == {("answer_only", 8, "qlora")}
+    assert {(arm.target, arm.recipe.rank, arm.recipe.adapter) for arm in arms} == {("answer_only", 8, "qlora")}
     assert (
         arms[0].facts().items()
-        >= {"arm": "r8-siqa-1", "rank": 8, "method": "qlora", "eval_sets": full.eval_sets}.items()
+        >= {"arm": "r8-siqa-1", "rank": 8, "method": "sft", "adapter": "qlora", "eval_sets": full.eval_sets}.items()
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import small
-from faithtune.tuning import collator
+from faithtune.tuning.methods import collator
 
 COMMON = [7, 8, 9, 10, 11, 12]
 

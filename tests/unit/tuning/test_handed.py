@@ -83,7 +83,11 @@ def test_an_adapter_is_on(base, tmp_path, settings, dtype):
     folder = adapter(base, tmp_path / "given", **settings)
     card = handed.prepare("adapter", str(folder), base, tmp_path / "arm/weights")
     assert sorted(path.name for path in (tmp_path / "arm/weights").iterdir()) == [handed.CONFIG, handed.ADAPTER]
-    assert card["method"] == card["settings"]["method"] == "lora"
+    assert (
+        card["adapter"]
+        == card["settings"]["adapter"]
+        == next((kind for kind in ("dora", "rslora") if settings.get(f"use_{kind}")), "lora")
+    )
     assert card["settings"]["rank"] == settings.get("r", 4)
     everywhere = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
     targets = settings.get("target_modules", everywhere)
@@ -114,7 +118,7 @@ def test_merged_weights_are_on_and_are_the_adapters_sum(base, tmp_path):
         loading.load_base(base["path"], "none", "float32", "cpu"), folder, "float32", merged=True
     ).save_pretrained(tmp_path / "merged")
     merged = handed.prepare("weights", str(tmp_path / "merged"), base, tmp_path / "weights")
-    assert (merged["method"], merged["settings"]) == ("full", {"method": "full"})
+    assert (merged["adapter"], merged["settings"]) == ("full", {"adapter": "full"})
     assert (tmp_path / "weights").is_symlink()
     weights.verify_weights(merged)
     texts = applied.continue_greedily(small.model(network(base, None)), PROMPTS)

@@ -85,7 +85,7 @@ class Characters:
 @pytest.mark.parametrize("target", ["rationale", "answer_only"])
 @pytest.mark.parametrize("asked", [sums(), CHOICES], ids=["numbers", "choices"])
 def test_examples_are_those_of_a_local_tuning(asked, target):
-    from faithtune.tuning import train as local
+    from faithtune.tuning import tokens as local
 
     settings = SETTINGS.model_copy(update={"target": target, "validation_share": 0})
     training, validation = hosted.training_files(asked, BOTH, settings)
@@ -103,7 +103,7 @@ def test_examples_are_those_of_a_local_tuning(asked, target):
 @pytest.mark.parametrize("asked", [sums(200), CHOICES], ids=["numbers", "choices"])
 def test_a_preference_is_for_the_right_answer_and_nothing_else(asked):
     settings = SETTINGS.model_copy(update={"method": "dpo", "validation_share": 0})
-    right = hosted.training_files(asked, BOTH, settings.model_copy(update={"method": "supervised"}))[0]
+    right = hosted.training_files(asked, BOTH, settings.model_copy(update={"method": "sft"}))[0]
     found = lines(hosted.training_files(asked, BOTH, settings)[0])
     wrong_answers = []
     for question, line, supervised in zip(asked.to_dicts(), found, lines(right), strict=True):
@@ -158,7 +158,7 @@ def test_validation_questions_are_whole_groups_by_a_fixed_draw():
 def test_a_tuned_model_answers_and_its_card_tells_all(host, tmp_path, capsys):
     card, log = tune(host.url, tmp_path, learning_rate_multiplier=0.5, batch_size=None)
     assert card["hosted_model"].startswith(f"ft:{MODEL}:standin:{record(tmp_path).stem}:")
-    assert (card["method"], card["base"], card["seed"]) == ("supervised", MODEL, 42)
+    assert (card["method"], card["base"], card["seed"]) == ("sft", MODEL, 42)
     assert card["hyperparameters"] == {"n_epochs": 2, "batch_size": 1, "learning_rate_multiplier": 0.5}
     assert card["examples"] == {"training": 20, "validation": 5}
     [asked] = host.journal.of(JOBS)

@@ -21,11 +21,11 @@ def base_card(folder, **changed) -> dict:
     return weights.card("random", folder)
 
 
-def arm_card(base: dict, folder, method: str, targets="all-linear", dtype: str = "float32") -> dict:
+def arm_card(base: dict, folder, adapter: str, targets="all-linear", dtype: str = "float32") -> dict:
     """A tuned arm of random weights, saved as the trainer saves it: the adapter in float32."""
-    network = loading.load_base(base["path"], "nf4" if method == "qlora" else "none", dtype, "cpu")
+    network = loading.load_base(base["path"], "nf4" if adapter == "qlora" else "none", dtype, "cpu")
     torch.manual_seed(7)
-    if method == "full":
+    if adapter == "full":
         for parameter in network.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
     else:
@@ -35,7 +35,7 @@ def arm_card(base: dict, folder, method: str, targets="all-linear", dtype: str =
                 parameter.data = 0.2 * torch.randn_like(parameter, dtype=torch.float32)
     network.save_pretrained(folder)
     return {
-        "method": method,
+        "adapter": adapter,
         "path": str(folder),
         "weights_sha256": weights.folder_fingerprint(folder, ("*.safetensors",)),
         "folder_sha256": weights.folder_fingerprint(folder),
@@ -48,11 +48,11 @@ def logits(network) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["qlora", "lora", "full"])
-def test_a_merged_model_has_the_logits_of_base_and_adapter(tmp_path, method):
+@pytest.mark.parametrize("adapter", ["qlora", "lora", "full"])
+def test_a_merged_model_has_the_logits_of_base_and_adapter(tmp_path, adapter):
     base = base_card(tmp_path / "base")
-    arm = arm_card(base, tmp_path / "arm", method)
-    quantisation = "nf4" if method == "qlora" else "none"
+    arm = arm_card(base, tmp_path / "arm", adapter)
+    quantisation = "nf4" if adapter == "qlora" else "none"
     card = merge.merge(base, arm, "m/t-s-1", quantisation, "float32", tmp_path / "merged")
     merged = logits(loading.load_base(card["path"], "none", "float32", "cpu"))
     expected = logits(loading.load_network(base, arm, quantisation, "float32", "cpu"))

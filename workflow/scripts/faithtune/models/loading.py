@@ -118,7 +118,7 @@ def load_network(
     base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
 ):
     """Load the network of a model (`base`: its model.json) or of a tuned arm (`arm`: its arm.json)."""
-    if arm is not None and arm["method"] == "full":
+    if arm is not None and arm["adapter"] == "full":
         network = load_base(arm["path"], quantisation, dtype, device)
     else:
         network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
@@ -138,6 +138,6 @@ def _attach(network, adapter: str | Path, dtype: str, merged: bool):
     # Only the adapter, as autocast computed it in training. `network.to` would round the rotary frequencies too, so
     # that a tuned arm would see other positions than the base.
     for name, parameter in network.named_parameters():
-        if ".lora_" in name:
+        if ".lora_" in name or ".ia3_" in name:
             parameter.data = parameter.data.to(getattr(torch, dtype))
     return network.merge_and_unload() if merged else network

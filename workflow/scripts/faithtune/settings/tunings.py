@@ -17,33 +17,78 @@ from faithtune.settings.section import (
     WrongForm,
 )
 
+METHODS = ("sft", "dpo", "kto", "orpo", "grpo")
+ADAPTERS = ("qlora", "lora", "rslora", "dora", "ia3", "full")
+# Adapters of low rank: two thin matrices a layer.
+LOW_RANK = ("qlora", "lora", "rslora", "dora")
+# The default learning rate of a method, by its adapter.
+LEARNING_RATES = {
+    "sft": dict.fromkeys(LOW_RANK, 2e-4)  # QLoRA (arXiv 2305.14314), table 9: models up to 13B
+    | {"ia3": 3e-3}  # T-Few (arXiv 2205.05638), section 3.3
+    | {"full": 2e-5},  # TRL's default; ten times less than an adapter of low rank, as all weights move
+} | dict.fromkeys(
+    ("dpo", "kto", "orpo", "grpo"),
+    # TRL's default is for full tuning; adapters take ten times as much, IA3's few factors still more.
+    dict.fromkeys(LOW_RANK, 1e-5) | {"ia3": 1e-4, "full": 1e-6},
+)
+
 
 def _layers(value: Any) -> Any:
     names = isinstance(value, list) and value and all(isinstance(name, str) for name in value)
-    if value != "all-linear" and not names:
+    if value not in ("all-linear", None) and not names:
         raise WrongForm("all-linear or a list of layer names")
     return value
+
+
+def _method(value: Any) -> Any:
+    if value in ADAPTERS:
+        raise WrongForm(f"adapter: {value}, because a method is what the training optimises: {', '.join(METHODS)}")
+    return value
+
+
+class GrpoSettings(Section):
+    """How `grpo` has a model write chains, and what it rewards."""
+
+    generations: Integer = Field(8, ge=2)
+    """Chains written for a question, which are compared with each other."""
+    max_new_tokens: Integer = Field(256, ge=1)
+    """Tokens of a chain; a longer one is truncated, and gets no reward."""
+    temperature: Number = Field(1.0, gt=0)
+    """Temperature at which chains are drawn."""
+    form_reward: Number = Field(0.1, ge=0, lt=1)
+    """Reward of a chain that declares a wrong answer; a right one gets 1, none or a truncated chain 0."""
 
 
 class _Recipe(Section):
     """How a model is tuned on this machine."""
 
-    method: Literal["qlora", "lora", "full"] = "qlora"
-    """`qlora` (adapter on an nf4 base), `lora` (adapter on a base that is not quantised) or `full`."""
+    method: Annotated[Literal[METHODS], BeforeValidator(_method)] = "sft"
+    """What the training optimises: `sft` (the likelihood of worked solutions or answers), `dpo`, `kto`, `orpo`
+    (right completions before wrong ones) or `grpo` (the reward of chains that the model writes)."""
+    adapter: Literal[ADAPTERS] = "qlora"
+    """What is trained: `qlora` (LoRA on an nf4 base), `lora` (on a base that is not quantised), `rslora`, `dora`,
+    `ia3` (on either) or `full` (all weights)."""
     rank: Integer = Field(16, ge=1, le=4096)
-    """Rank of the adapter; a rank above a layer's width adds nothing."""
+    """Rank of the adapter; a rank above a layer's width adds nothing. `ia3` has none."""
     alpha: OptionalNumber = Field(None, gt=0)
-    """Scale of the adapter; by default twice the rank."""
-    dropout: Number = Field(0.05, ge=0, lt=1)
-    """Dropout before the adapter."""
-    targets: Annotated[str | list[str], BeforeValidator(_layers)] = "all-linear"
-    """Layers with an adapter: `all-linear` or a list of their names."""
-    learning_rate: Number = Field(0.0002, gt=0)
-    """Highest learning rate."""
+    """Scale of the adapter; by default twice the rank, and 8 for `rslora`, which scales as `lora` does at rank 16."""
+    dropout: OptionalNumber = Field(None, ge=0, lt=1)
+    """Dropout before an adapter of low rank; by default 0.05 for `sft`, and 0 for methods with a reference, which
+    dropout would blur."""
+    targets: Annotated[str | list[str] | None, BeforeValidator(_layers)] = None
+    """Layers with an adapter: `all-linear` or a list of their names; by default `all-linear`, and for `ia3` the
+    layers of its paper: keys, values and the second layer of the feed-forward block."""
+    learning_rate: OptionalNumber = Field(None, gt=0)
+    """Highest learning rate; the default depends on [method and adapter](../tunings.md#learning-rates)."""
+    beta: OptionalNumber = Field(None, ge=0)
+    """For `dpo`, `kto`, `orpo` and `grpo`: how close the result stays to the base (of `orpo`: the weight of the
+    preference); by default 0.1, and for `grpo` 0 (no reference), as in TRL."""
+    grpo: GrpoSettings | None = None
+    """For `grpo`: how chains are written and rewarded."""
     epochs: Number = Field(3, gt=0)
     """Passes over the training questions."""
     batch_size: Integer = Field(16, ge=1)
-    """Examples per optimiser step."""
+    """Examples per optimiser step; of `grpo` questions, of `dpo` and `orpo` pairs."""
     micro_batch_size: OptionalInteger = Field(None, ge=1)
     """Examples in memory at a time; must divide batch_size, its default."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -59,9 +104,23 @@ class _Recipe(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        self.alpha = 2 * self.rank if self.alpha is None else self.alpha
+        if self.alpha is None:
+            self.alpha = 8 if self.adapter == "rslora" else 2 * self.rank
+        self._complete_method()
+        if self.targets is None and self.adapter != "ia3":
+            self.targets = "all-linear"
+        if self.learning_rate is None:
+            self.learning_rate = LEARNING_RATES[self.method][self.adapter]
         self.micro_batch_size = self.micro_batch_size or self.batch_size
         return self
+
+    def _complete_method(self) -> None:
+        if self.method == "grpo" and self.grpo is None:
+            self.grpo = GrpoSettings()
+        if self.method != "sft" and self.beta is None:
+            self.beta = 0 if self.method == "grpo" else 0.1
+        if self.dropout is None:
+            self.dropout = 0.05 if self.method == "sft" and self.adapter in LOW_RANK else 0
 
 
 class TuningSettings(_Recipe):
@@ -81,7 +140,7 @@ class TuningSettings(_Recipe):
 class Training(_Recipe):
     """Everything that decides one training, except the model and the questions."""
 
-    target: Literal["rationale", "answer_only"]
+    target: Literal["rationale", "answer_only", "own"]
     """What is learnt."""
     seed: int
     """Seed of adapter, dropout and order."""
@@ -89,15 +148,23 @@ class Training(_Recipe):
     """How the base is loaded, for tuning and for measuring."""
     dtype: Literal["float32", "bfloat16", "float16"]
     """Type of weights and arithmetic."""
+    forced_start: bool = True
+    """Whether chains begin with "Step 1:" in the prompt, as those of the evaluation; only `grpo` writes any."""
     code: str = ""
     """Hash of the code that trains."""
+
+
+def _hosted_method(value: Any) -> Any:
+    if value == "supervised":
+        raise WrongForm("sft, the word for it in all tunings")
+    return value
 
 
 class _HostedRecipe(Section):
     """How a host tunes a model."""
 
-    method: Literal["supervised", "dpo"] = "supervised"
-    """`supervised`, or `dpo` (the right answer preferred to a wrong one), where the host has it."""
+    method: Annotated[Literal["sft", "dpo"], BeforeValidator(_hosted_method)] = "sft"
+    """`sft`, or `dpo` (the right answer preferred to a wrong one), where the host has it."""
     validation_share: Number = Field(0.1, ge=0, lt=1)
     """Share of the training questions that form the host's validation file."""
     n_epochs: OptionalInteger = Field(None, ge=1)

@@ -111,6 +111,14 @@ def _check_set(config: Configuration, where: str, name: str, split: str) -> None
 def _check_tunings(config: Configuration) -> None:
     for name, tuning in config.tunings.items():
         where = f"tunings.{name}"
+        if tuning.method == "sft" and tuning.beta is not None:
+            raise UserError(f"config: {where}.beta is for dpo, kto, orpo and grpo, but method is sft; remove the key")
+        if tuning.method != "grpo" and tuning.grpo is not None:
+            raise UserError(f"config: {where}.grpo is for grpo, but method is {tuning.method}; remove the section")
+        if tuning.method == "grpo" and tuning.target != "native":
+            raise UserError(f"config: {where}.target: grpo learns from chains that the model writes; remove the key")
+        if tuning.method == "kto" and tuning.micro_batch_size < 2:
+            raise UserError(f"config: {where}.micro_batch_size is 1; expected at least 2, because kto compares in it")
         if tuning.batch_size % tuning.micro_batch_size:
             raise UserError(f"config: {where}.micro_batch_size must divide batch_size {tuning.batch_size}")
         if not tuning.models:
@@ -123,13 +131,14 @@ def _check_tunings(config: Configuration) -> None:
         for model_name, model in config.models.items():
             if model_name not in tuning.models:
                 continue
-            if tuning.method == "full" and model.served:
+            if tuning.adapter == "full" and model.served:
                 raise UserError(
-                    f"config: {where}.method is full, but models.{model_name} is served; a server takes adapters"
+                    f"config: {where}.adapter is full, but models.{model_name} is served; a server takes adapters"
                 )
-            if (tuning.method == "qlora") != (model.quantisation == "nf4"):
+            nf4 = model.quantisation == "nf4"
+            if (tuning.adapter == "qlora" and not nf4) or (tuning.adapter in ("lora", "full") and nf4):
                 raise UserError(
-                    f"config: {where}.method is {tuning.method} but models.{model_name}.quantisation is"
+                    f"config: {where}.adapter is {tuning.adapter} but models.{model_name}.quantisation is"
                     f" {model.quantisation}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )

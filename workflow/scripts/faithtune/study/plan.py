@@ -23,7 +23,7 @@ from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings
 from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import HandedArm, ModelSettings
-from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
+from faithtune.settings.tunings import LOW_RANK, HostedTuningSettings, TuningSettings
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
@@ -60,7 +60,7 @@ class Arm:
 
     def facts(self) -> dict:
         """What jobs need to know of it, as plain values."""
-        method = self.recipe and self.recipe.method
+        adapter = getattr(self.recipe, "adapter", None)
         return {
             "model": self.model,
             "arm": self.name,
@@ -68,9 +68,10 @@ class Arm:
             "seed": self.seed,
             "tuning": self.tuning,
             "train_set": self.train_set,
-            "method": method,
+            "method": self.recipe and self.recipe.method,
+            "adapter": adapter,
             "target": self.target,
-            "rank": self.recipe.rank if method in ("qlora", "lora") else None,
+            "rank": self.recipe.rank if adapter in LOW_RANK else None,
             "eval_sets": self.eval_sets,
         }
 
@@ -120,7 +121,7 @@ def table_arms(config: Configuration) -> list[dict]:
         settings = arm.training() if arm.recipe else {}
         settings.pop("seed", None)
         facts = arm.facts()
-        about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "target", "rank")}
+        about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
         pooled = settings | about | {"arm": arm.label, "seeds": []}
         found.setdefault((arm.model, arm.label), pooled)["seeds"].append(arm.seed)
     return list(found.values())
@@ -150,10 +151,12 @@ def _answer_mode(model: ModelSettings) -> str:
 
 
 def target(tuning: TuningSettings | HostedTuningSettings, parts: Collection[DataSetSettings]) -> str:
-    """What a tuning teaches on a training set: rationale or answer_only; parts: the data sets of the training set.
+    """What a tuning teaches on a training set: rationale, answer_only or own chains; parts: its data sets.
 
     UserError where only some of them read worked solutions and the tuning does not say what it teaches.
     """
+    if tuning.method == "grpo":
+        return "own"
     if tuning.target != "native":
         return tuning.target
     worked = {readers.rationale(part) == "native" for part in parts}

@@ -85,7 +85,7 @@ def prepare(kind: str, source: str, base: dict, destination: Path) -> dict:
         weights.link(folder.resolve(), destination)
         hashes = {"outline_sha256": weights.quick_hash(destination)}
     return {
-        "method": settings["method"],
+        "adapter": settings["adapter"],
         "handed_in": kind,
         "source": source,
         "path": str(destination),
@@ -122,7 +122,8 @@ def _check_adapter(folder: Path, base: Path) -> dict:
     config = config.to_dict() | given
     shown = {name: config.get(key) for name, key in _SHOWN.items()}
     shown |= {"targets": sorted({name.rpartition(".")[2] for name in layers}), "layers": len(layers)}
-    return {"method": "lora"} | {name: value for name, value in shown.items() if value not in (None, {}, [])}
+    adapter = next((kind for kind in ("dora", "rslora") if config.get(f"use_{kind}")), "lora")
+    return {"adapter": adapter} | {name: value for name, value in shown.items() if value not in (None, {}, [])}
 
 
 def _check_weights(folder: Path, base: Path) -> dict:
@@ -146,7 +147,7 @@ def _check_weights(folder: Path, base: Path) -> dict:
         raise UserError(f"{folder}: its weights cannot be loaded ({_first_line(error)})") from None
     missing, unexpected = (sorted(report[f"{which}_keys"]) for which in ("missing", "unexpected"))
     _refuse_keys(missing, unexpected, len(wanted), str(folder), hint)
-    return {"method": "full"}
+    return {"adapter": "full"}
 
 
 def _skeleton(folder: Path):

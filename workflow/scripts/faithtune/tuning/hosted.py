@@ -24,6 +24,8 @@ from faithtune.models import token_counts
 from faithtune.settings.tunings import HostedTraining
 from faithtune.tuning import examples
 
+# A method -> what hosts call it.
+_NAMES = {"sft": "supervised", "dpo": "dpo"}
 HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 # Assumed if the host chooses: hosts' choice for files of the usual size.
 USUAL_EPOCHS = 3
@@ -104,7 +106,7 @@ def training_log(metrics: list[dict]) -> pl.DataFrame:
 
 
 def _fine_tune_spec(host: Host, settings: HostedTraining, training: bytes, validation: bytes | None) -> FineTuneSpec:
-    method = settings.method
+    method = _NAMES[settings.method]
     names = (*HYPERPARAMETERS, "beta") if method == "dpo" else HYPERPARAMETERS
     chosen = settings.model_dump(include=set(names), exclude_none=True)
     request = {"model": host.model, "method": {"type": method, method: {"hyperparameters": chosen}}}
@@ -137,7 +139,7 @@ def _arm_card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: d
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
     name = ended["fine_tuned_model"]
     return {
-        "method": method,
+        "method": settings.method,
         "hosted_model": name,
         "base": host.model,
         "job": ended["id"],

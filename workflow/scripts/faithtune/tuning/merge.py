@@ -30,7 +30,7 @@ def merge(base: dict, arm: dict, arm_path: str, quantisation: str, dtype: str, d
     for card in (base, arm):
         weights.verify_weights(card)
     with weights.atomic_folder(destination) as temporary:
-        if arm["method"] == "full":
+        if arm["adapter"] == "full":
             _copy(Path(arm["path"]), temporary, _OF_WEIGHTS)
         else:
             network = loading.load_base(base["path"], quantisation, dtype, "cpu")

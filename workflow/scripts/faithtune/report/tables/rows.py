@@ -115,7 +115,7 @@ def ablations(arms) -> list[list[dict]]:
     """Groups of arms that differ in nothing but rank and scale, each with two ranks or more."""
     groups: dict[str, list[dict]] = {}
     for arm in arms:
-        if arm.get("rank") is not None and arm.get("method") != "full":
+        if arm.get("rank") is not None:
             same = repr(sorted((key, value) for key, value in arm.items() if key not in _OF_RANK))
             groups.setdefault(same, []).append(arm)
     return [group for group in groups.values() if len({arm["rank"] for arm in group}) > 1]

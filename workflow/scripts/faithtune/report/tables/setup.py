@@ -45,7 +45,7 @@ HYPER_PARAMETERS = pl.Schema(
     }
 )
 # What arXiv 2411.15382 states; everything else is the study's choice.
-STATED = {"method": {"qlora"}, "quantisation": {"nf4"}, "rank": {"8", "16", "32"}}
+STATED = {"method": {"sft"}, "adapter": {"qlora"}, "quantisation": {"nf4"}, "rank": {"8", "16", "32"}}
 
 # One text of the prompts.
 PROMPTS = pl.Schema(
