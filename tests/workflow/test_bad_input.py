@@ -76,6 +76,7 @@ CASES = {
         {"train_sets": ["colours"], "target": "rationale"},
         "tunings.qlora.target is rationale, but colours has none; expected answer_only",
     ),
+    "an adapter as the method": (("tunings", "qlora", "method"), "lora", "is 'lora'; expected adapter: lora, because"),
     "another base": (("tunings", "qlora", "adapter"), "full", "expected qlora with nf4, lora or full with none"),
     "no such prompts": (("prompts",), "nosuch", "prompts: there is no folder nosuch, here or in"),
     "no finite number": (

@@ -286,6 +286,18 @@ ODD = {
         "tunings.r8.micro_batch_size must divide batch_size 16",
     ),
     "another base": ("tunings.r8.adapter", "lora", "expected qlora with nf4, lora or full with none"),
+    "an adapter as the method": (
+        "tunings.r8.method",
+        "qlora",
+        "tunings.r8.method is 'qlora'; expected adapter: qlora, because a method is what the training optimises: sft,",
+    ),
+    "supervised": (
+        "hosted_tunings",
+        {"ft": {"train_sets": ["siqa"], "method": "supervised"}},
+        "expected sft, the word",
+    ),
+    "a beta without a reference": ("tunings.r8.beta", 0.1, "tunings.r8.beta is for dpo, kto, orpo and grpo"),
+    "groups of nothing": ("tunings.r8.grpo", {"generations": 4}, "tunings.r8.grpo is for grpo, but method is sft"),
     "no rationale": ("tunings.r8.target", "rationale", "tunings.r8.target is rationale, but siqa has none"),
     "one name for two recipes": (
         "hosted_tunings",

@@ -5,10 +5,13 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 import torch
+from peft import get_peft_model
 
+import small
 from faithtune.data import questions
 from faithtune.data.readers import arithmetic
-from faithtune.models import loading
+from faithtune.models import loading, padded
+from faithtune.models.backend import Query
 from faithtune.settings.tunings import ADAPTERS
 from faithtune.tuning import adapters
 from trainings import card, changed, trained
@@ -36,7 +39,6 @@ def gradients(network, ids) -> dict[str, torch.Tensor]:
 def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
     """On some CPUs an eval forward of bitsandbytes repacks 4-bit weights in place, which stops learning."""
     import bitsandbytes
-    from peft import get_peft_model
 
     torch.manual_seed(0)
     network = adapters.load_network(card(tiny_model), changed(dtype="bfloat16"), "cpu")
@@ -57,13 +59,16 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
 @pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("bfloat16", False), ("bfloat16", True)])
 def test_every_adapter_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, adapter, dtype, checkpointing):
     quantisation = "nf4" if adapter == "qlora" else "none"
-    settings = changed(adapter=adapter, quantisation=quantisation, dtype=dtype, gradient_checkpointing=checkpointing)
+    more = {"targets": None} if adapter == "ia3" else {}
+    about = {"quantisation": quantisation, "dtype": dtype, "gradient_checkpointing": checkpointing}
+    settings = changed(adapter=adapter, **about, **more)
     arm, log, made = trained(card(tiny_model), tmp_path, settings, sums, templates)
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
     assert arm["fixed"]["optimiser"].startswith("adamw") and arm["fixed"]["loss_on"] == "completion"
     assert arm["fixed"]["trained_in"] == "float32"  # on a CPU
     assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (adapter == "qlora")
     assert [made] == list((tmp_path / "c").iterdir())
+    assert 0 < arm["change"]["relative"] < 0.2 and arm["change"]["norm"] > arm["change"]["relative"]
     base = loading.load_network(card(tiny_model), None, quantisation, "float32", "cpu")
     tuned = loading.load_network(card(tiny_model), arm, quantisation, "float32", "cpu")
     ids = torch.randint(5, 100, (1, 20))
@@ -79,3 +84,34 @@ def test_weights_that_move_themselves_are_float32(monkeypatch, adapter, dtype):
     monkeypatch.setattr(loading, "load_base", lambda *how, **more: loaded.append(how) or network)
     adapters.load_network({"path": "base"}, changed(adapter=adapter, dtype="bfloat16", quantisation="none"), "cpu")
     assert loaded == [("base", "none", dtype, "cpu")] and network.config.use_cache is False
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if name not in ("qlora", "full")])
+def test_an_arm_of_any_adapter_answers_in_the_tree_as_alone(tmp_path, adapter, dtype):
+    """The network as peft has it, decoded greedily, says the same and as surely; its base does not."""
+    base = small.network()
+    base.save_pretrained(tmp_path / "base")
+    settings = changed(adapter=adapter, rank=4, alpha=8, targets=None if adapter == "ia3" else "all-linear")
+    torch.manual_seed(1)
+    tuned = get_peft_model(base, adapters.peft_config(settings, "llama")).eval()
+    with torch.no_grad():
+        for parameter in tuned.parameters():
+            if parameter.requires_grad:
+                parameter += torch.randn_like(parameter) / 2
+    tuned.save_pretrained(tmp_path / "arm")
+    card, arm = {"path": str(tmp_path / "base")}, {"adapter": adapter, "path": str(tmp_path / "arm")}
+    asked = [Query(f"Final Answer: {letter}. {word} plus", 3) for letter in "ABC" for word in ("red", "blue")]
+    models = [small.model(loading.load_network(card, one, "none", dtype, "cpu").eval()) for one in (arm, None)]
+    packed, untuned = (dict(model.answer(asked, 4, bool)) for model in models)
+    alone = dict(padded.answer(models[0], asked, 4, bool))
+    tolerance = {"float32": 1e-4, "bfloat16": 3e-2}[dtype]
+    for i, query in enumerate(asked):
+        assert packed[i].probabilities == pytest.approx(alone[i].probabilities, abs=tolerance)
+        with torch.inference_mode():
+            logits = tuned(torch.tensor([models[0].token_ids(query.prompt)])).logits[0, -1]
+        letters = [models[0].token_ids(f" {letter}")[-1] for letter in "ABC"]
+        expected = logits[letters].softmax(0).tolist()
+        if dtype == "float32":
+            assert packed[i].probabilities == pytest.approx(expected, abs=1e-3)
+    assert any(packed[i].probabilities != pytest.approx(untuned[i].probabilities, abs=0.05) for i in packed)

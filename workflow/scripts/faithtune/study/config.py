@@ -117,6 +117,8 @@ def _check_tunings(config: Configuration) -> None:
             raise UserError(f"config: {where}.grpo is for grpo, but method is {tuning.method}; remove the section")
         if tuning.method == "grpo" and tuning.target != "native":
             raise UserError(f"config: {where}.target: grpo learns from chains that the model writes; remove the key")
+        if tuning.adapter == "ia3" and tuning.targets == "all-linear":
+            raise UserError(f"config: {where}.targets is all-linear, but adapter is ia3; expected names of layers")
         if tuning.method == "kto" and tuning.micro_batch_size < 2:
             raise UserError(f"config: {where}.micro_batch_size is 1; expected at least 2, because kto compares in it")
         if tuning.batch_size % tuning.micro_batch_size:

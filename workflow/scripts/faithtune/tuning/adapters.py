@@ -58,9 +58,10 @@ def _ia3_config(targets: str | list[str] | None, model_type: str):
 
     last = constants.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING.get(model_type)
     usual = constants.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING.get(model_type)
-    if last is None or usual is None or targets == "all-linear":
-        why = "needs names" if targets == "all-linear" else f"is not known for models of the type {model_type}"
-        raise UserError(f"tuning: adapter ia3: which layers get factors {why}; expected another adapter, or targets")
+    if last is None or usual is None:
+        raise UserError(
+            f"tuning: adapter ia3 is not known for models of the type {model_type}; expected another adapter"
+        )
     names = targets or usual
     return IA3Config(
         target_modules=names,

@@ -25,7 +25,7 @@ from faithtune.core.schemas.training import TRAINING
 from faithtune.models import loading, precision, tree_cache
 from faithtune.models import weights as model_weights
 from faithtune.settings.tunings import Training
-from faithtune.tuning import adapters, checkpoints
+from faithtune.tuning import adapters, change, checkpoints
 
 # A column of TRAINING -> what every trainer calls it.
 _LOGGED = {"step": "step", "epoch": "epoch", "learning_rate": "learning_rate", "gradient_norm": "grad_norm"}
@@ -52,6 +52,7 @@ def train(
     if checkpoint is not None:
         trainer._total_train_tokens = checkpoints.tokens_seen(checkpoint)  # TRL does not store this count
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    log = _log(trainer, settings)
     with model_weights.atomic_folder(weights) as temporary:
         trainer.save_model(str(temporary))
         adapters.sort_layers(temporary / "adapter_config.json")
@@ -65,8 +66,11 @@ def train(
         "settings": settings.model_dump(exclude={"code"}),
         "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
+        "seen": min(trainer.state.global_step * settings.batch_size, math.ceil(settings.epochs * len(rows))),
+        "seconds": trainer.state.log_history[-1]["train_runtime"],  # since it was started, or started again
+        "change": change.measure(trainer.model, lambda: adapters.load_network(model, settings, "cpu")),
     }
-    return card, _log(trainer, settings), folder
+    return card, log, folder
 
 
 def make_trainer(model: dict, settings: Training, rows: list[dict], folder: Path, device: str):
