@@ -62,9 +62,8 @@ os.environ[parent.STARTED_BY] = str(os.getpid())
 gc.set_threshold(20_000, 10, 1_000)
 
 try:
-    STUDY = study_config.load(config)
-    if workflow.is_main_process:  # a job on a cluster's node loads the workflow again, twice
-        study_config.check_files(STUDY)
+    # A job on a cluster's node loads the workflow again, twice.
+    STUDY = study_config.load(config, files=workflow.is_main_process)
     # Read here and not by a job: the rows and the hash are params, which do not depend on the workflow's folder.
     path = BASEDIR.parent / "resources/published/published.csv"
     PUBLISHED, PUBLISHED_SHA256 = published.load(path), provenance.sha256(path.read_bytes())

@@ -174,6 +174,22 @@ def test_an_error_names_the_short_key(case):
     assert "data_sets" not in line and "models." not in line
 
 
+@pytest.mark.parametrize(
+    ("given", "place"),
+    [
+        ({"questions": {"eval": {"source": "exam.jsonl", "checksum": f"sha256:{'0' * 64}"}}}, "questions.eval"),
+        ({"base": {"source": "model.gguf", "checksum": f"sha256:{'0' * 64}"}, "tuned": None}, "base"),
+    ],
+)
+def test_a_wrong_checksum_names_the_short_key(folder, given, place):
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    config.load(GIVEN | given)  # without files nothing is read that may be large
+    with pytest.raises(UserError) as error:
+        config.load(GIVEN | given, files=True)
+    assert str(error.value).startswith(f"config: {place}: ")
+    assert "0" * 64 in str(error.value)
+
+
 def test_questions_are_shown_as_the_model_will_see_them(folder):
     (folder / "mine.yaml").write_text(yaml.safe_dump(GIVEN))
     command = [sys.executable, ROOT / "workflow/look.py", "mine.yaml", "questions"]

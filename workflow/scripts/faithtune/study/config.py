@@ -16,8 +16,11 @@ from faithtune.study import audit, lineage, model_checks, model_settings, plan, 
 from faithtune.study.validation import prefix_key
 
 
-def load(raw: dict) -> Configuration:
-    """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
+def load(raw: dict, files: bool = False) -> Configuration:
+    """The configuration `raw` with all defaults filled in; UserError with the first wrong key.
+
+    files: also compare local files with their checksums, which reads them (`check_files`).
+    """
     given = audit.expand(raw)
     with audit.naming(given.places):
         config = validation.configuration(given.raw)
@@ -34,6 +37,8 @@ def load(raw: dict) -> Configuration:
         with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
+        if files:  # here, so that an error names the key as the user wrote it
+            check_files(config)
         audit.limit_questions(config, given.max_questions)
     return config
 
