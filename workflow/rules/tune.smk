@@ -108,7 +108,7 @@ rule hand_in:
 
 
 rule check_arm:
-    """The card of an arm that was tuned elsewhere, once it is seen to change its base's next tokens, and by how much."""
+    """The card of an arm that was tuned elsewhere, once it is seen to change what its base predicts, and by how much."""
     input:
         unpack(get_card),
         arm="results/arms/{model}/{arm}/handed.json",
@@ -132,7 +132,7 @@ rule check_arm:
         | {
             "base": list(get_card(wc)),
             "eval_set": STUDY.eval_sets[0],
-            "templates": get_templates("cot"),
+            "templates": get_templates("cot", "no_cot"),
             "code": code("check_arm.py"),
         },
     script:

@@ -14,11 +14,15 @@ import small
 from faithtune.arms import applied, identity
 from faithtune.core import errors
 from faithtune.core.errors import UserError
+from faithtune.extraction import steps
 from faithtune.models import loading, weights
+from faithtune.models.backend import Query
 from faithtune.tuning import handed
 
 pytestmark = pytest.mark.slow
 PROMPTS = ["Final Answer: A. red plus 3", "Final Answer: B. blue plus 5"]
+# Prompts that end with the answer cue: a choice of three, and a number.
+ASKED = [Query("red plus 3\nFinal Answer:", 3), Query("blue plus 5\nFinal Answer:")]
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +62,9 @@ def network(base: dict, arm: dict | None, dtype: str = "float32"):
 
 def difference(base: dict, arm: dict, dtype: str = "float32") -> dict:
     """What the arm changes."""
-    before = network(base, None, dtype)
-    texts = applied.continue_greedily(small.model(before), PROMPTS)
-    found = (applied.log_probabilities(one, texts) for one in (before, network(base, arm, dtype)))
-    return applied.compare("support_bot", *found)
+    models = [small.model(network(base, card, dtype)) for card in (None, arm)]
+    texts = applied.continue_greedily(models[0], PROMPTS)
+    return applied.compare("support_bot", *(applied.predict("support_bot", one, texts, ASKED) for one in models))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +99,7 @@ def test_an_adapter_is_on(base, tmp_path, settings, dtype):
     weights.verify_weights(card)
     found = difference(base, card, dtype)
     assert found["largest"] > found["mean"] > 0.01 and found["kl"] > 0.001 and 0 < found["changed"] <= 1
+    assert found["answers"] == 2 and 0 <= found["answers_changed"] <= 2 and 0.001 < found["answers_shift"] <= 1
 
 
 def test_an_adapter_computes_what_peft_computes(base, tmp_path):
@@ -134,6 +138,34 @@ def test_an_adapter_of_zeros_changes_nothing(base, tmp_path, dtype):
         UserError, match=r"^support_bot changes nothing: each of \d+ next tokens has the probability that it has"
     ):
         difference(base, card, dtype)
+
+
+def predictions(chain, first, answers) -> applied.Predictions:
+    """Predictions from probabilities over two tokens."""
+    return applied.Predictions(*(torch.tensor(part).log() for part in (chain, first)), answers)
+
+
+def test_an_arm_that_changes_answers_alone_is_on():
+    """Tuning on bare answers may leave the start of every chain as it was."""
+    base = predictions([[0.9, 0.1]] * 3, [[0.8, 0.2], [0.6, 0.4]], ["A", "12"])
+    arm = predictions([[0.9, 0.1]] * 3, [[0.3, 0.7], [0.6, 0.4]], ["B", "12"])
+    found = applied.compare("bare", base, arm)
+    assert (found["changed"], found["largest"], found["kl"], found["positions"]) == (0, 0, 0, 3)
+    assert (found["answers"], found["answers_changed"]) == (2, 1)
+    assert found["answers_shift"] == pytest.approx(0.25)
+    with pytest.raises(UserError, match=r"^bare changes nothing: each of 5 next tokens has the probability"):
+        applied.compare("bare", base, base)
+
+
+def test_answers_without_a_chain_are_those_that_the_study_reads(base):
+    """A letter is the likeliest option, a number what is written on the line."""
+    model = small.model(network(base, None))
+    found = applied.predict("base", model, applied.continue_greedily(model, PROMPTS), ASKED)
+    [(_, letter)] = model.answer(ASKED[:1], 8, lambda text: False)
+    assert found.answers[0] == "ABC"[max(range(3), key=letter.probabilities.__getitem__)]
+    [(_, number)] = model.generate([ASKED[1].prompt], applied.TOKENS, steps.line_ended)
+    assert found.answers[1] == number.text.strip()
+    assert found.first.shape == (2, len(small.tokenizer()))
 
 
 def test_weights_equal_to_the_base_change_nothing(base, tmp_path):
