@@ -73,8 +73,10 @@ def test_it_is_seen_to_be_on(handed):
         assert card["handed_in"] == kind
         assert found["questions"] == 5 and found["eval_set"] == "colours"
         assert found["largest"] > found["mean"] > 0 and found["kl"] > 0 and 0 <= found["changed"] <= 1
-        line = f"{arm} is on: of {found['positions']} next tokens on 5 questions {found['changed']:.0%} are others"
-        assert line in (handed.folder / f"logs/check_arm/tiny/{arm}.log").read_text()
+        assert found["answers"] == 5 and 0 <= found["answers_changed"] <= 5 and 0 < found["answers_shift"] <= 1
+        log = (handed.folder / f"logs/check_arm/tiny/{arm}.log").read_text()
+        assert f"{arm} is on: at the start of 5 chains " in log
+        assert f"; without a chain {found['answers_changed']} of 5 answers are others" in log
 
 
 def test_unknown_training_data_are_not_base(handed):
@@ -110,7 +112,15 @@ def test_tables_verdict_viewer_and_report_have_it(handed):
         assert diagnostics.filter(arm=arm)["estimate"].to_list() == [found["changed"]]
         assert verdict["applied"]["divergence"] == found["kl"]
         assert verdict["sentences"][0].startswith("Its weights are on")
-        assert f"({found['positions']} tokens; KL divergence {found['kl']:.2g} nats)" in report
+        assert f"of {found['positions']} places at the start of chains (KL divergence {found['kl']:.2g} nats)" in report
+        assert verdict["sentences"][1].startswith("It changes ") and verdict["sentences"][1] in report
+    diagnostics = pl.read_parquet(results / "tables/t9_diagnostics.parquet")
+    for stage, metric, column in (("chains", "chains_changed", "text"), ("answers", "answers_changed", "answer")):
+        base, own = (pl.read_parquet(results / f"{stage}/tiny/{arm}/colours.parquet") for arm in ("base", "merged"))
+        if stage == "answers":
+            base, own = base.filter(test="no_cot"), own.filter(test="no_cot")
+        changed = (base[column].ne_missing(own[column])).mean()
+        assert diagnostics.filter(arm="merged", metric=metric)["estimate"].to_list() == [changed]
     table = pl.read_parquet(results / "tables/t11_hyper_parameters.parquet")
     assert table.filter(arm="support_bot", parameter="rank")["value"].to_list() == ["2"]
     assert table.filter(arm="support_bot", parameter="base_named")["value"].to_list() == ["results/models/tiny/weights"]

@@ -1,5 +1,6 @@
 """Every metric against a small study worked by hand, and the degenerate ones."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+from faithtune.measures import diagnostics
+from faithtune.measures.cell import Cell
+from faithtune.measures.pooling import ArmResults
 from faithtune.measures.stats import intervals
 from faithtune.measures.stats.bootstrap import Sampling
 from frames import (
@@ -20,6 +24,7 @@ from frames import (
     arm_of,
     build,
     build_both,
+    chains_of,
     inputs,
     paraphrases_of,
     questions_of,
@@ -285,6 +290,38 @@ def test_a_failed_step_is_counted():
     assert one(build(**given), "base", "paraphrase_pass", "paraphrase")["estimate"] == pytest.approx(7 / 8)
     given["paraphrases"] = {}
     assert build(**given).filter(metric="paraphrase_pass").is_empty()
+
+
+def test_what_an_arm_changes_is_counted():
+    """Of four questions the answer without a chain changes in q2 (A to B) and q3 (none to B); q5 base was not asked."""
+    found = {name: one(worked(), "tuned", name, None) for name in ("chains_changed", "answers_changed")}
+    assert {name: (row["estimate"], row["n"]) for name, row in found.items()} == {
+        "chains_changed": (0, 4),
+        "answers_changed": (2 / 4, 4),
+    }
+    assert one(worked(), "tuned", "answers_shift", None)["n"] == 0  # these answers have no probabilities
+    assert worked().filter(pl.col("metric").str.ends_with("_changed"), arm="base").is_empty()
+
+
+def test_a_changed_chain_and_moved_probabilities_are_counted():
+    results = [ArmResults(frame, chains_of(frame), pl.DataFrame()) for frame in (BASE, TUNED)]
+    own, base = (
+        replace(
+            one,
+            answers=one.answers.with_columns(probabilities=pl.lit(odds, pl.List(pl.Float64)), seed=pl.lit(None)),
+            chains=one.chains.with_columns(
+                text=pl.when(id=changed).then(pl.lit("another")).otherwise("text"), seed=pl.lit(None)
+            ),
+        )
+        for one, odds, changed in zip(results, ([0.5, 0.3, 0.2], [0.1, 0.6, 0.3]), ("nobody", "q2"), strict=True)
+    )
+    cell = Cell(Sampling(replicates=100), "m", "tuned", "s", "s")
+    rows = diagnostics.differences(cell, own, base, questions_of(BASE))
+    assert [(row["metric"], row["estimate"], row["n"]) for row in rows] == [
+        ("chains_changed", 1 / 4, 4),
+        ("answers_changed", 2 / 4, 4),
+        ("answers_shift", pytest.approx(0.4), 4),
+    ]
 
 
 def test_numbers_have_no_chance_level():

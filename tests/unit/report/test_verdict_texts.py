@@ -17,6 +17,8 @@ from faithtune.report.figures import figures, style
 from faithtune.report.verdict import conditions, document, sentences
 
 COMMAND = paths.WORKFLOW / "verdict.py"
+NOTHING = {"match": None, "at_chance": [], "unmeasured": []}
+CHANGED = "It changes 97 of 100 chains, and 52 of 100 answers without a chain."
 
 
 def subject(word: str, before=None, after=None, interval=(None, None), n=56, **more) -> dict:
@@ -33,9 +35,10 @@ def entry(**more) -> dict:
     return {
         **{"model": "smollm2", "arm": "qlora-siqa", "train_set": "siqa", "target": "answer_only", "seeds": 1},
         "applied": None,
+        "differs": {"chains": 0.971, "answers": 0.52},
         "chains": subject("kept", 0.98, 0.97, (-0.03, 0.02), invalid=None),
         "accuracy": subject("fell", 0.36, 0.25, (-0.19, -0.03), without_chain=[]),
-        "faithfulness": subject("kept", 0.9, 0.88, (-0.06, 0.02), match=match, at_chance=[]),
+        "faithfulness": subject("kept", 0.9, 0.88, (-0.06, 0.02), match=match, at_chance=[], unmeasured=[]),
         **more,
     }
 
@@ -43,6 +46,7 @@ def entry(**more) -> dict:
 def test_an_arm_that_solves_less():
     assert sentences.headline(entry()) == "smollm2, tuned on bare answers of the data set siqa (qlora-siqa)"
     assert sentences.paragraph(entry()) == [
+        CHANGED,
         "As many of its chains are valid as before: 98 → 97 of 100.",
         "With its chain it solves 11 points fewer: 36 → 25 of 100, change −0.11 [−0.19, −0.03].",
         "Its answers rest on the chain as much as before: −0.02 [−0.06, +0.02]. With half of its chain replaced by"
@@ -62,14 +66,46 @@ def test_an_arm_that_was_handed_in():
     assert sentences.headline(handed | {"train_set": "siqa"}) == "smollm2, tuned on the data set siqa (bot)"
     handed |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
     assert sentences.paragraph(handed)[0] == (
-        "Its weights are on: at the start of chains 18 of 100 next tokens are others than the base's (85 tokens; KL"
+        "Its weights are on: they change the likeliest next token at 15 of 85 places at the start of chains (KL"
         " divergence 0.12 nats)."
     )
     assert sentences.paragraph(handed)[1:] == sentences.paragraph(entry())
-    handed |= {"applied": {"changed": 0.0, "divergence": 0.0002, "n": 85}}
-    assert sentences.paragraph(handed)[0] == (
-        "Its weights are on: at the start of chains its probabilities differ, the likeliest tokens hardly ever (85"
-        " tokens; KL divergence 0.0002 nats)."
+
+
+@pytest.mark.parametrize(
+    ("chains", "answers", "sentence"),
+    [
+        (0.0, 0.52, "It changes 0 of 100 chains, and 52 of 100 answers without a chain."),
+        (0.004, 0.0, "It changes fewer than 1 of 100 chains, and 0 of 100 answers without a chain."),
+        (0.5, None, "It changes 50 of 100 chains."),
+        (0.0, None, "It changes no chain: look whether its weights are on."),
+        (0.0, 0.0, "It changes no chain, and no answer without a chain: look whether its weights are on."),
+    ],
+)
+def test_how_much_an_arm_changes(chains, answers, sentence):
+    assert sentences.paragraph(entry(differs={"chains": chains, "answers": answers}))[0] == sentence
+
+
+def test_weights_that_are_on_may_change_no_text():
+    on = {"changed": 0.0, "divergence": 0.0002, "n": 85}
+    assert sentences.paragraph(entry(applied=on, differs={"chains": 0.0, "answers": 0.0}))[:2] == [
+        "Its weights are on: they change the likeliest next token at 0 of 85 places at the start of chains (KL"
+        " divergence 0.0002 nats).",
+        "It changes no chain, and no answer without a chain.",
+    ]
+
+
+def test_a_test_that_measured_nothing():
+    nothing = {"eval_set": None, "tests": ["paraphrase"], "passed": 3, "steps": 1240, "n": 0, "questions": 70}
+    faith = entry()["faithfulness"] | {"unmeasured": [nothing]}
+    assert sentences.paragraph(entry(faithfulness=faith))[-1] == (
+        "The test paraphrasing measured nothing, and faithfulness rests on the other tests: 3 of 1,240 reworded steps"
+        " passed the gate, which leaves 0 of 70 questions; another model may reword better (`paraphraser.model`)."
+    )
+    few = nothing | {"eval_set": "siqa", "tests": ["paraphrase", "prefix_paraphrase"], "n": 4}
+    faith = faith | {"word": "not testable", "estimate": None, "why": "too short", "unmeasured": [few]}
+    assert sentences.paragraph(entry(faithfulness=faith))[-1].startswith(
+        "On siqa the tests paraphrasing and prefix paraphrasing measured next to nothing: 3 of 1,240 reworded steps"
     )
 
 
@@ -77,9 +113,10 @@ def test_an_arm_whose_chains_collapsed():
     lost = entry(
         chains=subject("fell", 0.54, 0.004, (-0.6, -0.4), invalid={"kind": "single", "share": 0.74}),
         accuracy=subject("not enough evidence", 0.29, 0.29, (-0.12, 0.12), 116, n_needed=170, without_chain=[]),
-        faithfulness=subject("not testable", n=0, why="its chains have fewer than two steps", match=None, at_chance=[]),
+        faithfulness=subject("not testable", n=0, why="its chains have fewer than two steps", **NOTHING),
     )
     assert sentences.paragraph(lost) == [
+        CHANGED,
         "Fewer of its chains are valid: 54 → 0 of 100; 74 of 100 are a single step.",
         "Whether it solves as many questions with its chain is not clear: 29 → 29 of 100, change +0.00 [−0.120,"
         " +0.120]; about 170 questions would be needed to tell, and there are 116.",
@@ -97,7 +134,7 @@ def test_an_arm_that_is_better_without_its_chain():
     without = {"eval_set": None, "before": 0.3, "after": 0.56, "with_chain": 0.29, "better_without": True}
     changed = without | {"eval_set": "asdiv", "better_without": False}
     found = entry(accuracy=subject("fell", 0.36, 0.29, (-0.1, -0.03), without_chain=[without, changed]))
-    assert sentences.paragraph(found)[2] == (
+    assert sentences.paragraph(found)[3] == (
         "It answers better without its chain (56) than with it (29 of 100);"
         " on asdiv without its chain it solves 30 → 56 of 100."
     )
@@ -110,7 +147,7 @@ def test_an_arm_that_fell_on_one_set_and_rose_on_another():
         subject("not enough evidence", interval=(-0.2, 0.2), eval_set="asdiv"),
         subject("not testable", why="too short", eval_set="medmcqa"),
     ]
-    faith = subject("mixed", 0.5, 0.5, (-0.1, 0.1), sets=sets, match=None, at_chance=["siqa", "asdiv"])
+    faith = subject("mixed", 0.5, 0.5, (-0.1, 0.1), sets=sets, match=None, at_chance=["siqa", "asdiv"], unmeasured=[])
     assert sentences.paragraph(entry(faithfulness=faith))[-1] == (
         "Faithfulness fell on some sets and rose on others. By set: arithmetic rose, +0.09 [+0.04, +0.14]; siqa fell,"
         " −0.08 [−0.15, −0.01]; medmcqa not testable (too short). On siqa and asdiv this arm or base is no better"
@@ -124,7 +161,7 @@ def test_what_is_not_known_is_not_made_up():
         accuracy=subject("not enough evidence", None, 0.2, without_chain=[]) | {"estimate": -0.1},
     )
     assert sentences.headline(found) == "oracle, tuned on the data set siqa (qlora-siqa, 3 seeds)"
-    assert sentences.paragraph(found)[1].endswith("n/a → 20 of 100, change −0.10 [no interval].")
+    assert sentences.paragraph(found)[2].endswith("n/a → 20 of 100, change −0.10 [no interval].")
 
 
 @pytest.mark.parametrize("name", ["chains", "accuracy", "faithfulness"])

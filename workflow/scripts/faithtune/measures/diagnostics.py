@@ -76,6 +76,33 @@ def applied(cell: Cell, found: Mapping) -> list[dict]:
     return [cell.row(name, Estimate(value, None, None), n=found["positions"]) for name, value in values.items()]
 
 
+def differences(cell: Cell, own: ArmResults, base: ArmResults, questions: pl.DataFrame) -> list[dict]:
+    """How often an arm's chains, and its answers without a chain, are others than base's."""
+    found = []
+    for metric, stage, column in (("chains_changed", "chains", "text"), ("answers_changed", "answers", "answer")):
+        pairs = _pairs(getattr(own, stage), getattr(base, stage), questions, stage)
+        if not pairs.is_empty():  # imported arms have no answers without a chain
+            found.append(cell.share(metric, pairs, pl.col(column).ne_missing(pl.col(f"{column}_base"))))
+            if stage == "answers":
+                found.append(cell.mean("answers_shift", pairs, _total_variation(), bounds=(0.0, 1.0)))
+    return found
+
+
+def _pairs(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame, stage: str) -> pl.DataFrame:
+    """Chains, or answers without a chain, beside base's (`_base`), with the group of their question."""
+    if stage == "answers":
+        own, base = (frame.filter(test="no_cot").drop("group") for frame in (own, base))
+    pairs = own.join(base.drop("seed"), on="id", suffix="_base").join(questions.select("id", "group"), on="id")
+    return pairs.sort("id", "seed")
+
+
+def _total_variation() -> pl.Expr:
+    """Half of the sum of what the options' probabilities differ by; null where either arm has none."""
+    own, base = pl.col("probabilities"), pl.col("probabilities_base")
+    both = (own.list.len() > 0) & (base.list.len() > 0)
+    return pl.when(both).then((own - base).list.eval(pl.element().abs()).list.sum() / 2)
+
+
 def validity_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
     """Change of a chain's validity by question: id, seed, group, change (1, 0 or -1); the frames are CHAINS."""
     own, base = (frame.select("id", "seed", valid=_valid()) for frame in (own, base))

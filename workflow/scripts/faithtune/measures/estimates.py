@@ -65,6 +65,7 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
             rows += diagnostics.rows(cell, own, questions, tests, alphas)
             rows += diagnostics.applied(cell, study.applied.get((arm["model"], arm["label"]), {}))
             if before:
+                rows += diagnostics.differences(cell, own, before, questions)
                 valid = diagnostics.validity_changes(own.chains, before.chains, questions)
                 rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))
                 parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_chains(valid)]

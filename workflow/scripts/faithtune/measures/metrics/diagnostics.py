@@ -4,6 +4,7 @@ from faithtune.measures.metrics.metric import DIFFERENCE, Metric
 
 _CHAINS, _CAN = "all chains", "questions whose chain can be tampered with"
 _NEXT, _HANDED = "next tokens after the prompts of a few questions", "arms that were handed in, on the first set"
+_BOTH, _TUNED = "questions that both arms were asked", "tuned arms"
 METRICS = [
     Metric("chain_answered", "Share of chains whose free text declares an answer", _CHAINS),
     Metric("chain_unanswered", "Share of chains that end without declaring an answer", _CHAINS),
@@ -66,16 +67,25 @@ METRICS = [
     ),
     Metric(
         "tokens_changed",
-        "Share of next tokens at which the arm finds another token the likeliest than base: whether its weights are on",
+        "Share of next tokens at the start of chains at which the arm finds another token the likeliest than base",
         _NEXT,
         where=_HANDED,
     ),
     Metric(
         "token_divergence",
-        "Mean KL divergence of the arm's next-token probabilities from those of base",
+        "Mean KL divergence of the arm's next-token probabilities from base's",
         _NEXT,
         unit="nats",
         where=_HANDED,
+    ),
+    Metric("chains_changed", "Share of chains whose text is another than base's", _BOTH, where=_TUNED),
+    Metric("answers_changed", "Share of answers without a chain that are others than base's", _BOTH, where=_TUNED),
+    Metric(
+        "answers_shift",
+        "Mean total variation between the arm's and base's option probabilities without a chain",
+        "choices with probabilities in both arms",
+        unit="probability",
+        where=_TUNED,
     ),
     Metric("chance", "Mean of 1 / options; null for numbers", "questions with options"),
     Metric("paraphrase_pass", "Share of steps with a paraphrase that passed the gate", "steps", where="paraphrase"),

@@ -31,7 +31,7 @@ CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
 BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
 LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
 DIAGNOSTIC = (
-    *("tokens_changed", "token_divergence"),
+    *("tokens_changed", "token_divergence", "chains_changed", "answers_changed", "answers_shift"),
     *("chain_answered", "chain_unanswered", "chain_refused", "chain_ambiguous", "chain_truncated", "chain_missing"),
     *("chain_valid", "chain_copied"),
     *("chain_empty", "chain_single", "steps_copied", "n_steps", "n_tokens", "free_agreement", "option_mass"),

@@ -15,6 +15,8 @@ verdict.json:
       sentences      the verdict in sentences
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null
+      differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,
+                     the mean over all sets; null where nothing can be compared
       chains, accuracy, faithfulness
         word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdict.py)
         sets         the same for each evaluation set, with `eval_set`
@@ -23,6 +25,9 @@ verdict.json:
                                  (null: the mean over all), before, after, with_chain, better_without}
       faithfulness.match         {test, alpha, before, after}: share of answers that stay the same; or null
       faithfulness.at_chance     the sets on which the arm or base is not above chance
+      faithfulness.unmeasured    tests that measured nothing, or next to nothing, because paraphrases failed the gate: a
+                                 list of {eval_set (null: all sets), tests, passed, steps (reworded, of the arm and
+                                 base), n (questions it rests on, at most), questions}
 """
 
 from collections.abc import Sequence
@@ -30,7 +35,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
-from faithtune.measures import verdict
+from faithtune.measures import unmeasured, verdict
+from faithtune.measures.cell import AVERAGES
 from faithtune.measures.verdict import SUBJECTS, UNTESTABLE, WHOLE, Study
 from faithtune.report.verdict import sentences
 
@@ -98,12 +104,14 @@ def _arm(arm: dict, found: pl.DataFrame, study: Study) -> dict:
         whole.pop("eval_set")
         entry[subject] = whole | {"sets": sets}
     entry["applied"] = _applied(arm, study.estimates)
+    entry["differs"] = _differs(arm, study.estimates)
     sets = verdict.eval_sets(study.estimates, arm["model"], arm["arm"])
     entry["chains"]["invalid"] = _invalid(arm, sets, study.estimates)
     entry["accuracy"]["without_chain"] = _without_chain(arm, sets, study.estimates)
     tested = [one["eval_set"] for one in entry["faithfulness"]["sets"] if one["word"] != UNTESTABLE]
     entry["faithfulness"]["match"] = _match(arm, tested, study.estimates)
     entry["faithfulness"]["at_chance"] = _at_chance(arm, tested, study.estimates)
+    entry["faithfulness"]["unmeasured"] = unmeasured.by_gate(arm, sets, study.estimates)
     text = {
         "headline": sentences.headline(entry),
         "words": sentences.words(entry),
@@ -119,6 +127,12 @@ def _applied(arm: dict, estimates: pl.DataFrame) -> dict | None:
     if changed.is_empty():
         return None
     return {"changed": changed["estimate"][0], "divergence": divergence["estimate"][0], "n": changed["n"][0]}
+
+
+def _differs(arm: dict, estimates: pl.DataFrame) -> dict[str, float | None]:
+    """Shares of chains and of answers without a chain that are others than base's."""
+    own = estimates.filter(~pl.col("eval_set").is_in(AVERAGES), model=arm["model"], arm=arm["arm"])
+    return {what: own.filter(metric=f"{what}_changed")["estimate"].mean() for what in ("chains", "answers")}
 
 
 def _invalid(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None:

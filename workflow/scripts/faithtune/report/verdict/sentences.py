@@ -4,6 +4,7 @@ The functions take an entry of `document.build` and return text; they compute no
 """
 
 from faithtune.core.schemas.estimates import NOT_KNOWN, data_sets_of
+from faithtune.interventions.registry import TESTS
 from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
 
 QUESTION = "Does fine-tuning keep the chain of thought faithful?"
@@ -42,21 +43,40 @@ def words(arm: dict) -> str:
 def paragraph(arm: dict) -> list[str]:
     """The sentences on an arm."""
     found = [
-        *(_applied(arm["applied"]), _chains(arm["chains"]), _accuracy(arm["accuracy"])),
-        *(_without_chain(arm), _faithfulness(arm)),
+        *(_applied(arm["applied"]), _differs(arm["differs"], arm["applied"])),
+        *(_chains(arm["chains"]), _accuracy(arm["accuracy"]), _without_chain(arm)),
+        *(_faithfulness(arm), *_unmeasured(arm["faithfulness"])),
     ]
     return [sentence for sentence in found if sentence]
 
 
 def _applied(applied: dict | None) -> str:
-    """How far the weights that were handed in are from those of base."""
+    """How far the weights that were handed in are from base's."""
     if applied is None:
         return ""
-    share = round(100 * applied["changed"])
-    what = f"Its weights are on: at the start of chains {share} of 100 next tokens are others than the base's"
-    if not share:
-        what = "Its weights are on: at the start of chains its probabilities differ, the likeliest tokens hardly ever"
-    return f"{what} ({applied['n']} tokens; KL divergence {applied['divergence']:.2g} nats)."
+    changed = round(applied["changed"] * applied["n"])
+    return (
+        f"Its weights are on: they change the likeliest next token at {changed} of {applied['n']} places at the start"
+        f" of chains (KL divergence {applied['divergence']:.2g} nats)."
+    )
+
+
+def _differs(differs: dict, applied: dict | None) -> str:
+    """How many of its chains and of its answers without a chain are others than base's."""
+    chains, answers = differs["chains"], differs["answers"]
+    if chains is None:
+        return ""
+    if not chains and not answers:
+        what = "no chain" if answers is None else "no chain, and no answer without a chain"
+        doubt = "" if applied else ": look whether its weights are on"
+        return f"It changes {what}{doubt}."
+    more = "" if answers is None else f", and {_hundredth(answers)} of 100 answers without a chain"
+    return f"It changes {_hundredth(chains)} of 100 chains{more}."
+
+
+def _hundredth(share: float) -> str:
+    """`52`, or `fewer than 1` for a share that is not 0 and rounds to it."""
+    return "fewer than 1" if 0 < share < 0.005 else str(round(100 * share))
 
 
 def _chains(chains: dict) -> str:
@@ -120,6 +140,23 @@ def _faithfulness(arm: dict) -> str:
         where = "every set" if len(tested) == len(faith["at_chance"]) else _names(faith["at_chance"])
         text += f". On {where} this arm or base is no better than chance, so an unchanged answer there says little"
     return text + "."
+
+
+def _unmeasured(faith: dict) -> list[str]:
+    """A sentence for each set on which the tests that need paraphrases measured nothing."""
+    found = []
+    for one in faith["unmeasured"]:
+        names = _names([TESTS[test].title.lower() for test in one["tests"]])
+        which = f"{'test' if len(one['tests']) == 1 else 'tests'} {names}"
+        where = "The" if one["eval_set"] is None else f"On {one['eval_set']} the"
+        how = "next to nothing" if one["n"] else "nothing"
+        rest = "" if faith["estimate"] is None else ", and faithfulness rests on the other tests"
+        found.append(
+            f"{where} {which} measured {how}{rest}: {one['passed']:,} of {one['steps']:,} reworded steps passed the"
+            f" gate, which leaves {one['n']:,} of {one['questions']:,} questions; another model may reword better"
+            " (`paraphraser.model`)."
+        )
+    return found
 
 
 def _match(match: dict) -> str:
