@@ -31,7 +31,8 @@ def reply(body: dict) -> str:
         return " After that: " + texts[-1].rsplit("Line: ", 1)[-1].splitlines()[0]
     if texts[-1].rstrip().endswith("Final Answer:") or (len(texts) > 1 and "only" in texts[-1]):
         return " B" if letter else " 7"
-    return f"Step 1: Take 3.\nStep 2: Add 4 to it.\nStep 3: That is 7.\nFinal Answer: {'B' if letter else '7'}"
+    first = "Start with" if body["model"] == "ft:m:x" else "Take"
+    return f"Step 1: {first} 3.\nStep 2: Add 4 to it.\nStep 3: That is 7.\nFinal Answer: {'B' if letter else '7'}"
 
 
 @pytest.fixture(scope="module")

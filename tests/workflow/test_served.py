@@ -36,6 +36,13 @@ class Served:
             card = {"path": path, "adapter": "qlora"}
             self.networks[adapter] = loading.load_network({"path": base}, card, "nf4", "float32", "cpu")
 
+    def chances(self, body: dict) -> list[dict[str, float]]:
+        """The probabilities of the likeliest tokens at the first place."""
+        given = self.tokenizer(body["prompt"], add_special_tokens=False, return_tensors="pt")
+        with torch.inference_mode():
+            found = self.networks[body["model"]](**given).logits[0, -1].softmax(-1).topk(20)
+        return [dict(zip(map(self.tokenizer.decode, found.indices), found.values.tolist(), strict=True))]
+
     def tokens(self, text: str) -> list[str]:
         return [self.tokenizer.decode([one]) for one in self.tokenizer(text, add_special_tokens=False).input_ids]
 
@@ -72,7 +79,7 @@ def served(finished, tmp_path_factory):
 def server(study: Study, without: str = "-") -> StandIn:
     models = {name: {} for name in study.peer.networks if name != without}
     known = {"extra": ["add_special_tokens"], "completion_logprobs": 20}  # like vLLM
-    return StandIn(reply=study.peer.reply, key=None, models=models, **known)
+    return StandIn(reply=study.peer.reply, chances=study.peer.chances, key=None, models=models, **known)
 
 
 def test_each_arm_is_asked_by_its_fingerprint(served):

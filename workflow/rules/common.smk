@@ -95,6 +95,8 @@ HANDED = [arm for arm in ARMS if arm.handed]
 STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
 # The models that a host serves.
 HOSTED = list(config["hosts"])
+# The hosted models with tuned arms, whose first rows are compared with those of base.
+COMPARED = list(dict.fromkeys(arm.model for arm in MEASURED if arm.name != BASE and arm.model in HOSTED))
 # The arms in the order and form of the tables.
 TABLE_ARMS = plan.table_arms(STUDY)
 # The kinds of models that can be prompted.

@@ -52,6 +52,13 @@ def get_arm_files(wildcards):
     return get_files_of(arm.model) | tuned
 
 
+def get_first_rows(wildcards):
+    """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale."""
+    if wildcards.model not in COMPARED:
+        return {}
+    return {"first": ancient(f"results/first/{wildcards.model}/{wildcards.arm}.json")}
+
+
 def get_start_files(wildcards):
     """The cards of the arm that a model starts from, of that arm's base, and the study's dtype."""
     arm = STARTS[wildcards.model]
@@ -195,6 +202,7 @@ def get_all_outputs():
     made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
     return [
         *get_host_cards().values(),
+        *(f"results/first/{arm.path}.json" for arm in MEASURED if arm.model in COMPARED),
         *["results/spend.parquet"] * bool(HOSTED),
         *get_precision(),
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),

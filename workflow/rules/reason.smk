@@ -2,6 +2,7 @@ rule chains:
     """An arm's chain of thought for each question of an evaluation set."""
     input:
         unpack(get_arm_files),
+        unpack(get_first_rows),
         questions="results/questions/{eval_set}.eval.parquet",
     output:
         "results/chains/{model}/{arm}/{eval_set}{shard}.parquet",

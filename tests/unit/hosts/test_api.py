@@ -56,6 +56,20 @@ def test_texts_are_continued_greedily(endpoint, tmp_path):
     assert {(body["temperature"], body["max_tokens"], body["model"]) for body in bodies} == {(0.0, 12, "m")}
 
 
+@pytest.mark.parametrize("endpoint", ["chat", "completions"])
+@pytest.mark.parametrize("abilities", [["logprobs"], []])
+def test_the_first_token_has_probabilities_where_the_host_gives_them(endpoint, abilities, tmp_path):
+    odds = {" 7": 0.2, " 8": 0.7}
+    with (
+        stand_in(reply=lambda body: " 8 boxes", chances=lambda body: [odds]) as host,
+        arm(host, tmp_path, endpoint=endpoint, abilities=abilities) as (model, _),
+    ):
+        [(_, found)] = model.first_tokens([model.render("Q?", prompts.CUE)], ["k"])
+        assert host.journal.calls[-1].body["max_tokens"] == 1
+    assert found.text == " 8"
+    assert found.probabilities == (pytest.approx([0.7, 0.2]) if abilities else [])
+
+
 def test_a_text_ends_where_a_model_asked_here_would_have_stopped(tmp_path):
     with (
         stand_in(reply=lambda body: " 7\nStep 1: on and on") as host,

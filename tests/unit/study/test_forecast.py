@@ -117,6 +117,19 @@ def test_equal_prompts_are_one_call():
     assert (found["chains"]["calls"], found["answers"]["calls"]) == (1, 5)
 
 
+@pytest.mark.parametrize(("abilities", "compared"), [(("logprobs",), True), (("logprobs",), False), ((), True)])
+def test_the_comparison_with_base_has_calls_of_its_own_for_numbers(abilities, compared):
+    """Eight first tokens, where the host has log-probabilities; all else are rows of the stages."""
+    ten = [questions(question=f"What is {i} + 4?").with_columns(id=pl.lit(f"{i:016x}")) for i in range(10)]
+    present, arm = stages.Present(), hosted(abilities=abilities)
+    made = stages.forecast(ARM, pl.concat(ten), study(), present, arm, None, compared)
+    check = [row for row in made if row["stage"] == "check"]
+    assert bool(check) == (compared and bool(abilities))
+    for row in check:
+        assert (row["calls"], row["calls_left"], row["prompt_tokens"], row["completion_tokens"]) == (8, 8, 64, 8)
+        assert row["usd"] == usd(64, 8) and not row["assumed"]
+
+
 def test_a_chat_repeats_the_chain():
     found = rows(KNOWN, arm=hosted("chat"))
     assert found["chains"]["prompt_tokens"] == 6  # no forced start

@@ -70,6 +70,15 @@ class CachedArm:
         """The answer to each query, computed a second time and in another way (`Model.answer_again`)."""
         return self._answer("answer again", self.model.answer_again, queries, max_new_tokens)
 
+    def first_tokens(self, prompts: list[str]) -> list[Answer]:
+        """The token after each prompt with its probabilities (`ApiModel.first_tokens`); of a model at a host."""
+        keys = [self._key(prompt, {"do": "first token"}) for prompt in prompts]
+
+        def compute(missing: list[int]) -> Iterator[tuple[int, Answer]]:
+            return self.model.first_tokens(_pick(prompts, missing), _pick(keys, missing))
+
+        return [Answer(**row) for row in self._get_or_compute(keys, compute)]
+
     def commit(self) -> None:
         """What is computed together has been computed: its rows may be written."""
         self.rows.commit()

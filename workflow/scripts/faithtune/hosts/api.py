@@ -102,6 +102,13 @@ class ApiModel:
         """Repeat the calls: a host's noise floor is how often it answers the same request differently."""
         return self.answer(asks, max_new_tokens, ended, keys)
 
+    def first_tokens(self, texts: list[str], keys: list[str]) -> Iterator[tuple[int, Answer]]:
+        """The token that follows each text, and the probabilities of the likeliest ones where the host gives them."""
+        bodies = [self.host.with_logprobs(self._body(text, 1)) for text in texts]
+        for i, response in self._sent("check", bodies, keys):
+            likeliest = [math.exp(logprob) for _, tops in responses.places(response)[:1] for _, logprob in tops]
+            yield i, Answer(responses.text(response), True, sorted(likeliest, reverse=True), None, None)
+
     def _body(self, prompt: str, max_new_tokens: int) -> dict:
         return self.host.body(prompt if self.continues else json.loads(prompt), max_new_tokens, self.seed)
 

@@ -11,7 +11,7 @@ SPEND = pl.Schema(
         "host_model": pl.String,  # its name at the host
         "arm": pl.String,
         "eval_set": pl.String,  # null for a tuning
-        "stage": pl.String,  # chains, answers, tune, ...
+        "stage": pl.String,  # check, chains, answers, tune, ...
         "endpoint": pl.String,  # chat | completions | fine_tuning
         "batch": pl.Boolean,  # through the Batch endpoint
         "prompt_tokens": pl.Int64,  # paid: as counted by the host, else estimated; for a tuning, trained tokens
@@ -28,7 +28,7 @@ FORECAST = pl.Schema(
         "model": pl.String,  # that the host runs: for paraphrases and mistakes the paraphraser
         "arm": pl.String,  # that wrote the chains
         "eval_set": pl.String,  # null for a tuning
-        "stage": pl.String,  # tune | chains | paraphrases | mistakes | regenerations | answers
+        "stage": pl.String,  # tune | check | chains | paraphrases | mistakes | regenerations | answers
         "host_model": pl.String,  # its name at the host
         "batch": pl.Boolean,  # through the Batch endpoint, at its price
         "calls": pl.Int64,  # distinct rows, including those already stored

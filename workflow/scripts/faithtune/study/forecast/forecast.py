@@ -38,8 +38,9 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
     """Rows of FORECAST; questions: by SET.eval, and by SET.train for sets that hosts tune on."""
     name = config.paraphraser.model
     paraphraser = hosted_arm(config, name, BASE, templates, table) if name and _hosted(config, name) else None
-    found = []
-    for arm in plan.arms(config):
+    found, arms = [], plan.arms(config)
+    compared = {arm.model for arm in arms if arm.name != BASE and arm.eval_sets}
+    for arm in arms:
         hosted = None
         if _hosted(config, arm.model):
             hosted = hosted_arm(config, arm.model, arm.name, templates, table)
@@ -53,7 +54,9 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
         for eval_set in arm.eval_sets:
             run = {"model": arm.model, "arm": arm.name, "eval_set": eval_set}
             present = stages.Present(_files(**run), functools.partial(_stored, run))
-            found += stages.forecast(run, questions[f"{eval_set}.eval"], config, present, hosted, paraphraser)
+            checked = arm.model in compared and eval_set == config.eval_sets[0]
+            asked = questions[f"{eval_set}.eval"]
+            found += stages.forecast(run, asked, config, present, hosted, paraphraser, checked)
     return found
 
 

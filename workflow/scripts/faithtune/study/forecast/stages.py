@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from faithtune.arms import answers, chains
+from faithtune.arms import answers, chains, first_rows
 from faithtune.arms.blocks import Block
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES
@@ -56,15 +56,18 @@ def forecast(
     present: Present,
     arm: HostedArm | None,
     paraphraser: HostedArm | None,
+    compared: bool = False,
 ) -> list[dict]:
     """Rows of FORECAST of an arm on an evaluation set; run: {"model", "arm", "eval_set"}.
 
     config: completed; arm, paraphraser: None if they are not at a host, so that their calls cost nothing; at least one
-    is at a host.
+    is at a host. compared: the arm's first rows on this set are compared with base's (`arms.first_rows`).
     """
     stages = _ArmStages(questions, config, present, arm, paraphraser)
     rows = []
     if arm:
+        if compared and (dry := stages.check()).n:
+            rows.append(dry.row(run, "check", False))
         dry = stages.write_chains()
         rows.append(dry.row(run, "chains", stages.assumed))
     assumed, rewritten = stages.assumed, {}
@@ -102,6 +105,12 @@ class _ArmStages:
         self.files, self.assumed = (present.files, False) if self.written else ({}, True)
         texts = zip(questions.to_dicts(), map(self._chain, questions["id"]), strict=True)
         self.chains = known if self.written else _read(texts, self.templates, self.count)
+
+    def check(self) -> DryRunArm:
+        """The dry run of the calls that only the comparison with base makes."""
+        dry = self._dry_run("check", lambda key: self.answer_text, 1)
+        first_rows.tokens(dry, first_rows.numbers(self.block.questions, self.arm.host.abilities), self.templates)
+        return dry
 
     def write_chains(self) -> DryRunArm:
         """The dry run of the chains. Without a file of chains, the later stages use those in the row store."""
