@@ -82,6 +82,8 @@ except UserError as error:
 # Scripts read these from `config`, not from params: they change how fast a job runs, not what it computes.
 config["compute"] = STUDY.compute.model_dump()
 config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_settings(STUDY).items()}
+# Where a model's chat template lies, which only errors name.
+config["chat_templates"] = {name: model.chat_template for name, model in STUDY.models.items()}
 ARMS = plan.arms(STUDY)
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
