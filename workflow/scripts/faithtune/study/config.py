@@ -178,6 +178,12 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
         with prefix_key(f"{where}: {train_set}"):
             target = plan.target(tuning, [config.data_sets[part] for part in parts])
         without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
+        unknown = [part for part in parts if readers.kind(config.data_sets[part]) == "expression"]
+        if tuning.method == "dpo" and unknown:
+            raise UserError(
+                f"config: {where}.method is dpo, but no wrong answer can be made up for {unknown[0]}'s"
+                " expressions; expected supervised"
+            )
         if target == "rationale" and without:
             raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
 
