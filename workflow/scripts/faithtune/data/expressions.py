@@ -24,7 +24,7 @@ from multiprocessing.connection import wait
 from faithtune.core.errors import UserError
 from faithtune.data import math_worker
 
-SECONDS = 10
+SECONDS = 60  # by the clock: a starved machine must not change what is the same
 LONGEST = 300  # characters; longer texts are not read
 
 # \boxed{...} with braces in it up to three deep
