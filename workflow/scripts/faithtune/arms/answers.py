@@ -73,9 +73,8 @@ class Trial:
         return expressions.known_spelling(answer, (self.question["answer"], self.chain["free_answer"], full))
 
     def query(self, scores: bool) -> Query:
-        """What the arm is asked; scores: whether it can give the probability of the own answer.
+        """What the arm is asked; scores: whether it can give the probability of the own answer, where that is a number.
 
-        That is asked of numbers only.
         A number and an expression have a draft: the own answer as it was written, or before that is known what the
         chain declares.
         """
