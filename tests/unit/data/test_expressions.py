@@ -1,7 +1,8 @@
 r"""Which texts are the same expression, as math-verify and reason have it; the process that math-verify runs in."""
 
+import signal
+import textwrap
 import threading
-import time
 
 import pytest
 
@@ -155,14 +156,77 @@ def test_an_answer_gets_the_first_known_text():
     assert known_spelling(None, ["3"]) is None
 
 
-def test_what_takes_too_long_is_not_the_same(monkeypatch):
-    """And the next comparison works again."""
-    monkeypatch.setattr(expressions, "SECONDS", 1)
-    began = time.monotonic()
-    assert not same_expression("9^{9^{9^{9}}}", "17")
-    assert time.monotonic() - began < 30
-    monkeypatch.setattr(expressions, "SECONDS", 60)
-    assert same_expression("17", "17.0")
+@pytest.mark.slow
+def test_what_takes_too_long_is_not_the_same():
+    """The process ends at the limit of its own time, and the next expression starts another."""
+    worker = expressions._Worker(seconds=1)
+    assert worker.ask(["17", "17.0"])
+    first = worker.process
+    assert not worker.ask(["9^{9^{9}}+1", "17"])
+    assert first.returncode == -signal.SIGXCPU
+    assert worker.ask(["17", "17.0"])
+    worker._end()
+
+
+def stand_in(monkeypatch, folder, code: str) -> expressions._Worker:
+    """A worker whose process runs `code` for each line; `starts` is how many processes have been started."""
+    script = f"""
+import os, signal, sys, time
+log = open({str(folder / "starts")!r}, "a+")
+print("a start", file=log, flush=True)
+log.seek(0)
+starts = len(log.readlines())
+print("true", flush=True)
+for line in sys.stdin:
+{textwrap.indent(textwrap.dedent(code), "    ")}
+"""
+    (folder / "stand_in.py").write_text(script)
+    monkeypatch.setattr(expressions.math_worker, "__file__", str(folder / "stand_in.py"))
+    return expressions._Worker(seconds=1)
+
+
+def starts(folder) -> int:
+    return len((folder / "starts").read_text().splitlines())
+
+
+@pytest.mark.slow
+def test_time_by_the_clock_counts_for_nothing():
+    """A process that gets no processor for longer than its seconds, as on a busy machine, still gives its answer."""
+    worker = expressions._Worker(seconds=1)
+    assert worker.ask(["17", "17.0"])
+    process = worker.process
+    process.send_signal(signal.SIGSTOP)
+    threading.Timer(3, process.send_signal, [signal.SIGCONT]).start()
+    assert worker.ask([r"\frac{7}{2}", "3.5"]) and worker.process is process
+    worker._end()
+
+
+@pytest.mark.parametrize(("signal_name", "asked"), [("SIGXCPU", 1), ("SIGKILL", 2), ("SIGSEGV", 2)])
+def test_a_process_that_always_ends_says_no(monkeypatch, tmp_path, signal_name, asked):
+    """It is asked twice, unless it has taken its time."""
+    worker = stand_in(monkeypatch, tmp_path, f"os.kill(os.getpid(), signal.{signal_name})")
+    assert not worker.ask(["17", "17.0"])
+    assert starts(tmp_path) == asked
+
+
+def test_a_process_that_is_killed_once_changes_no_answer(monkeypatch, tmp_path):
+    once = """
+        if starts == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        print("true", flush=True)
+    """
+    worker = stand_in(monkeypatch, tmp_path, once)
+    assert worker.ask(["17", "17.0"]) and starts(tmp_path) == 2
+    worker._end()
+
+
+def test_a_machine_without_time_is_an_error(monkeypatch, tmp_path):
+    """Not an answer, which another run might not give."""
+    monkeypatch.setattr(expressions, "MOST_SECONDS", 1)
+    worker = stand_in(monkeypatch, tmp_path, "time.sleep(60)")
+    with pytest.raises(UserError, match=r'comparing \["17", "17.0"\] has not ended in'):
+        worker.ask(["17", "17.0"])
+    assert worker.process is None
 
 
 def test_a_process_that_has_ended_is_started_again():

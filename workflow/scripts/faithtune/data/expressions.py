@@ -8,12 +8,19 @@ same if it says so in either direction, so that the order of two answers never m
 for nothing here as well: units ("5 \text{ cm}" is 5), a percent sign (50 \% is 50, and 0.5), degrees, the base of a
 number, and the sixth decimal.
 
-math-verify runs in a process of its own (`data.math_worker`), which starts with the first expression. A computation of
-more than SECONDS ends it: the text then cannot be read, or the two are not the same.
+math-verify runs in a process of its own (`data.math_worker`), which starts with the first expression. A text that takes
+more than SECONDS of processor time to read cannot be read, and two texts that take more to compare are not the same.
+That limit is on the time that the process computes, not on the clock, so that a busy machine says the same as an idle
+one. The process ends at the limit, and the next expression starts another. Where the process ends for another reason
+(somebody killed it, or the texts need a stack or a memory that is not there), it is started again and asked once more;
+if it ends again, the answer is no as well.
 """
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +31,8 @@ from multiprocessing.connection import wait
 from faithtune.core.errors import UserError
 from faithtune.data import math_worker
 
-SECONDS = 60  # by the clock: a starved machine must not change what is the same
+SECONDS = 10  # of processor time; nearly all comparisons take less than 0.1
+MOST_SECONDS = 3600  # by the clock: no answer, but an error
 LONGEST = 300  # characters; longer texts are not read
 
 # \boxed{...} with braces in it up to three deep
@@ -98,35 +106,54 @@ def unset(text: str) -> str:
 class _Worker:
     """A process that runs `math_worker`; one request at a time."""
 
-    def __init__(self):
-        self.lock, self.process = threading.Lock(), None
+    def __init__(self, seconds: int = SECONDS):
+        self.seconds, self.lock, self.process = seconds, threading.Lock(), None
 
     def ask(self, texts: list[str]) -> bool:
         with self.lock:
-            if self.process is None or self.process.poll() is not None:
-                self._start()
-            self.process.stdin.write(json.dumps(texts) + "\n")
+            for _ in range(2):
+                if self.process is None or self.process.poll() is not None:
+                    self._start()
+                answer = self._exchange(json.dumps(texts) + "\n")
+                if answer.endswith("\n"):
+                    return answer == "true\n"
+                if self._end() == -signal.SIGXCPU:  # it has taken its seconds, and would again
+                    break
+            return False
+
+    def _exchange(self, request: str) -> str:
+        """The line that answers a request; without its end if the process has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(request)
             self.process.stdin.flush()
-            line = self.process.stdout.readline() if wait([self.process.stdout], SECONDS) else ""
-            if not line:  # it takes too long, or has ended for want of memory
-                self._end()
-            return line == "true\n"
+        if not wait([self.process.stdout], MOST_SECONDS):
+            self._end()
+            raise UserError(
+                f"comparing {request.strip()} has not ended in {MOST_SECONDS // 60} minutes, as the machine is too busy"
+                f" to give it {self.seconds} seconds of a processor; run again"
+            )
+        return self.process.stdout.readline()
 
     def _start(self) -> None:
         # -P: the folder of the module, whose names are also those of Python's own, is not searched.
-        command = [sys.executable, "-P", math_worker.__file__]
+        command = [sys.executable, "-P", math_worker.__file__, str(self.seconds)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, text=True, encoding="utf-8", **pipes)
-        if (told := self.process.stdout.readline()) != "true\n":
+        # The order of sets, in which sympy may compute, is the same in each process.
+        environment = os.environ | {"PYTHONHASHSEED": "0"}
+        self.process = subprocess.Popen(command, text=True, encoding="utf-8", env=environment, **pipes)
+        if (said := self.process.stdout.readline()) != "true\n":
             self._end()
             raise UserError(
-                f"questions of kind expression need the package math-verify ({told.strip()}); run ./setup.sh again"
+                f"questions of kind expression need the package math-verify ({said.strip()}); run ./setup.sh again"
             )
 
-    def _end(self) -> None:
+    def _end(self) -> int:
+        """End the process; its exit status, negative for the signal that had ended it before."""
         self.process.kill()
-        self.process.communicate()
-        self.process = None
+        with contextlib.suppress(BrokenPipeError):  # a request that it never read
+            self.process.communicate()
+        status, self.process = self.process.wait(), None
+        return status
 
 
 _worker = _Worker()

@@ -1,34 +1,38 @@
 """Reads and compares expressions with math-verify, in a process of its own that `data.expressions` starts.
 
 Each line of the input is a JSON list of one text (can it be read?) or of two (are they the same?); the answer is a line
-with true or false. The first line of the output says that math-verify is there.
+with true or false. The first line of the output says that math-verify is there. The only argument is how many seconds
+of processor time a line may take.
 
 math-verify stops long computations by a signal, which works in a main thread only and not within a large power. Here
-nothing is stopped: whoever asks ends this process if it takes too long.
+the system ends the process (SIGXCPU) at a line that takes too much of the processor's time. On a busy machine a line
+takes longer by the clock, but no more of that time, so what else runs does not decide which texts are the same.
 """
 
 import contextlib
 import functools
 import json
 import logging
+import resource
 import sys
+import time
 
 # An expression such as 9^{9^{9^9}} must not take the memory of the machine.
-MOST_BYTES = 4 * 2**30
+MOST_BYTES = 2**30
 
 
-def serve() -> None:
+def serve(seconds: int) -> None:
     """Answer the lines of the standard input until it ends."""
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that it runs without a limit of time
     try:
         import math_verify
+        from sympy.core import random
     except ImportError as error:
         print(error, flush=True)
         return
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not every system has such limits
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    _limit(resource.RLIMIT_CORE, 0)
+    with contextlib.suppress(ValueError, OSError):  # not every system has this limit
+        _limit(resource.RLIMIT_AS, MOST_BYTES)
     latex = math_verify.LatexExtractionConfig()
 
     @functools.lru_cache(maxsize=10_000)
@@ -46,6 +50,8 @@ def serve() -> None:
 
     print("true", flush=True)
     for line in sys.stdin:
+        _limit(resource.RLIMIT_CPU, int(time.process_time()) + 1 + seconds)  # it counts from the start of the process
+        random.seed(0)  # sympy tries numbers at random; what it says must not depend on earlier lines
         try:
             answer = is_so(json.loads(line))
         except (MemoryError, RecursionError):
@@ -53,5 +59,11 @@ def serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
+def _limit(what: int, most: int) -> None:
+    """Set a limit of this process, or leave it at the system's own where that is lower."""
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]))
