@@ -331,6 +331,8 @@ def test_numbers():
     assert [questions.canonical_number(row["answer"]) for row in found] == ["7", "2.5", "3", "1200", "-4"]
     with pytest.raises(UserError, match=r"^row 1: a is '9 apples'; expected a plain number .* or the key answer_patt"):
         read([{"q": "?", "a": "9 apples"}], columns={"question": "q", "answer": "a"})
+    with pytest.raises(UserError, match=r"^row 1: a is .*; expected a plain number .* or the key kind: expression$"):
+        read([{"q": "?", "a": r"\frac{1}{2}"}], columns={"question": "q", "answer": "a"})
 
 
 def test_expressions():

@@ -109,7 +109,9 @@ def _parts(row: dict, settings: TableSettings) -> Parts:
     answer, start = _answer(row, settings)
     canonical, right = questions.CANONICAL.get(kind(settings), (None, None))
     if canonical and canonical(answer) is None:
+        latex = kind(settings) == "number" and "\\" in answer
         hint = "" if settings.answer_pattern else ", or the key answer_pattern"
+        hint = ", or the key kind: expression" if latex else hint
         raise BadRow(f"{columns.answer} is {short_repr(answer)}; expected {right}{hint}")
     texts = {"question": question, "context": columns.context and cells.text(row, columns.context)}
     worked = columns.rationale and cells.lines(row, columns.rationale)
