@@ -83,6 +83,6 @@ def test_a_row_that_cannot_be_read_ends_the_run_in_one_line(finished, tmp_path):
     }
     write_problems(tmp_path / "math.jsonl")
     done = study.snakemake("--cores", "1", "--", "results/questions/puzzles.eval.parquet")
-    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
-    assert done.returncode != 0 and len(told) == 1, done.stdout
-    assert r"math.jsonl: row 13: answer is '\\frac{'; expected an expression that math-verify can read" in told[0]
+    lines = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert done.returncode != 0 and len(lines) == 1, done.stdout
+    assert r"math.jsonl: row 13: answer is '\\frac{'; expected an expression that math-verify can read" in lines[0]
