@@ -2,7 +2,7 @@ r"""The expression that a declaration gives as its answer.
 
 An expression is a formula between marks ("$\frac{1}{2}$", "\(x = 3\)", \boxed{...}), or a text that is a formula as a
 whole, a single word, or either with a unit: "3/4", "(1, 2]", "Evelyn", "2\sqrt{3} cm". In a sentence without marks it
-is read as a number is ("She has 66"), because words cannot be told from products of variables.
+is read as a number is ("She has 66"), because words look like products of variables.
 """
 
 import re
