@@ -537,8 +537,17 @@ def test_no_wrong_expression_is_made_up(raw):
     raw["hosted_tunings"] = {"ft": {"train_sets": ["math"], "method": "dpo"}}
     with pytest.raises(UserError, match=r"hosted_tunings\.ft\.method is dpo, but no wrong .* math's expressions"):
         config.load(raw)
-    raw["hosted_tunings"]["ft"]["method"] = "supervised"
+    raw["hosted_tunings"]["ft"]["method"] = "sft"
     config.load(raw)
+    recipe = next(iter(raw["tunings"].values()))
+    recipe["train_sets"] = ["math"]
+    for method in ("dpo", "kto", "orpo"):
+        recipe["method"] = method
+        with pytest.raises(UserError, match=rf"tunings\..*\.method is {method}, but no wrong .* math's expressions"):
+            config.load(raw)
+    for method in ("sft", "grpo"):
+        recipe["method"] = method
+        config.load(raw)
 
 
 def test_expressions_need_templates_of_their_own(raw, tmp_path):
