@@ -83,6 +83,7 @@ except UserError as error:
 # Scripts read these from `config`, not from params: they change how fast a job runs, not what it computes.
 config["compute"] = STUDY.compute.model_dump()
 config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_settings(STUDY).items()}
+config["chat_templates"] = {name: model.chat_template for name, model in STUDY.models.items()}  # files, for errors
 ARMS = plan.arms(STUDY)
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}

@@ -13,6 +13,6 @@ with job.logged(snakemake.log[0], hub=True):
     folder = Path(snakemake.output.weights)
     chosen = job.read_json(snakemake.input.get("precision") or None)
     card = weights.prepare(spec["source"], downloaded, chosen and chosen["dtype"], folder, spec.get("checksum"))
-    file = snakemake.config["models"][name].get("chat_template")
+    file = snakemake.config["chat_templates"][name]
     card |= turns.settle(folder, spec.get("turns", {}), f"models.{name}", file)
     job.write_json(card, snakemake.output.card)
