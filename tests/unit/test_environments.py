@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "workflow/scripts"
 # What functions import that no job of the environment calls: its scripts share modules with those that do.
 NEVER_CALLED = {
-    "analysis": {"datasets", "gguf", "huggingface-hub", "safetensors", "torch", "transformers"},
+    "analysis": {"datasets", "gguf", "huggingface-hub", "math-verify", "safetensors", "sympy", "torch", "transformers"},
     "model": set(),
 }
 # What comes with Snakemake.

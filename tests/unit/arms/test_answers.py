@@ -451,6 +451,7 @@ def letters(*probabilities: float, mass: float = 1.0) -> Answer:
 
 SUM = questions.number("How many?", "12")
 CHOICE = questions.choice("Which colour?", ["red", "green", "blue"], "B")
+PART = questions.expression("Which part?", r"\frac{1}{2}")
 
 
 def answered(templates, question: dict, say, chain: dict | None = None, **how) -> tuple[pl.DataFrame, Said]:
@@ -477,6 +478,12 @@ def after(ask: Query) -> str:
         (SUM, wrote(" 1", finished=False), ("truncated", None, None, None)),  # 12 perhaps
         (SUM, wrote(" nobody knows\n"), ("unanswered", None, None, None)),
         (SUM, wrote(" 12 or 13\n"), ("unanswered", None, "12", None)),
+        (PART, wrote(" $0.5$\n"), ("answered", r"\frac{1}{2}", r"\frac{1}{2}", True)),
+        (PART, wrote(" 2/3\n"), ("answered", "2/3", "2/3", False)),
+        (PART, wrote(" 0.5", finished=False), ("truncated", None, None, None)),  # 0.57 perhaps
+        (PART, wrote(" nobody knows\n"), ("unanswered", None, None, None)),
+        (PART, wrote(" \\frac{1}{\n"), ("unanswered", None, None, None)),
+        (PART, wrote(" $0.5$, so $x = 3$\n"), ("unanswered", None, r"\frac{1}{2}", None)),
         (CHOICE, letters(0.1, 0.7, 0.2), ("answered", "B", "B", True)),
         (CHOICE, letters(0.7, 0.1, 0.2), ("answered", "A", "A", False)),
         (CHOICE, letters(0.1, 0.7, 0.2, mass=0.04), ("unanswered", None, "B", None)),  # it does not answer
@@ -511,6 +518,18 @@ def test_a_match_is_told_of_two_answers_only(templates, own, other):
         said = own if row["k"] == 2 else other
         assert row["match"] == ((said == own) if said in known and own in known else None)
         assert row["correct"] == ((said == "12") if said in known else None)
+
+
+def test_an_expression_matches_in_another_spelling(templates):
+    """Two wrong ones: neither is the gold answer or what the chain declares. No probability is asked for."""
+    whole = "Step 1: a b\nStep 2: c d"
+    say = {whole: wrote(" $\\frac{2}{3}$\n"), "": wrote(" 2/3\n")}
+    rows, arm = answered(templates, PART, lambda ask: say.get(after(ask), wrote(" 3/4\n")))
+    assert set(rows["reference"]) == {r"\frac{2}{3}"} and not rows["correct"].any()
+    for row in rows.to_dicts():
+        same = (row["test"], row["k"]) in {("no_cot", None), ("full", 2), ("early_termination", 0)} or row["k"] == 2
+        assert (row["match"], row["answer"]) == (same, r"\frac{2}{3}" if same else "3/4")
+    assert {ask.reference for ask in arm.asks} == {None}
 
 
 def test_each_answer_is_that_of_its_own_prompt(templates):

@@ -72,6 +72,26 @@ def test_numbers(step, answer, found):
     assert leaks.mentions(step, answer, []) is found
 
 
+@pytest.mark.parametrize(
+    ("step", "answer", "found"),
+    [
+        (r"So it is $\dfrac{1}{2}$.", r"\frac{1}{2}", True),
+        ("So half of it.", r"\frac{1}{2}", True),
+        ("So 0.5 of it.", r"\frac{1}{2}", True),
+        (r"So \frac{1}{3} of it.", r"\frac{1}{2}", False),
+        (r"The point is \left(3, \frac{\pi}{2}\right).", r"( 3, \frac{\pi}{2} )", True),
+        (r"The point is (3, \pi).", r"( 3, \frac{\pi}{2} )", False),
+        ("so x=3", "x = 3", True),
+        ("Then Evelyn is next.", r"\text{Evelyn}", True),
+        ("Then Evelyna is next.", r"\text{Evelyn}", False),
+        ("Then y^2 + x", "x", True),
+        (r"Then \exp(y)", "x", False),
+    ],
+)
+def test_expressions(step, answer, found):
+    assert leaks.mentions(step, answer, []) is found
+
+
 def test_steps_before_the_first_mention():
     frame = answers(
         answer_rows("early", n=3), answer_rows("late", n=3), answer_rows("never", n=3), answer_rows("u", None)

@@ -133,8 +133,8 @@ class Said:
 
     engine, scores, continues, form = "said", False, True, FORM
 
-    def __init__(self, text, finished=True):
-        self.text, self.finished, self.prompts = text, finished, []
+    def __init__(self, text, finished=True, answered="12"):
+        self.text, self.finished, self.answered, self.prompts = text, finished, answered, []
 
     def render(self, user, assistant=""):
         return f"{user}\n\n{assistant}"
@@ -151,7 +151,7 @@ class Said:
 
     def answer(self, queries, max_new_tokens, ended, keys):
         self.prompts += [query.prompt for query in queries]
-        yield from ((i, Answer(" 12\n", True, [], None, None)) for i in range(len(queries)))
+        yield from ((i, Answer(f" {self.answered}\n", True, [], None, None)) for i in range(len(queries)))
 
     answer_again = answer
 
@@ -197,6 +197,40 @@ def test_each_prompt_of_the_answers_to_the_letter():
     turns = [f"Think. How many?\n\n<think>\n{thought}\n</think>\n\nFinal Answer:" for thought in thoughts]
     bare = "Quick. How many?\n\n<think>\n\n</think>\n\nFinal Answer:"
     assert set(arm.model.prompts) == {bare, *turns}
+
+
+HALF = questions.frame([questions.expression("How much?", r"\frac{1}{2}")], "set", "eval")
+OF_HALF = {"cot_expression": "Think. {question}", "no_cot_expression": "Quick. {question}"}
+HALVING = "It is $\\frac{1}{3}$.\n\nFinal Answer: $\\frac{1}{3}$?\nNo, halve it.\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome", "declared", "written"),
+    [
+        ("Final Answer: $0.5$\n", "answered", r"\frac{1}{2}", "0.5"),
+        ("So it is \\boxed{\\tfrac12}.", "answered", r"\frac{1}{2}", r"\tfrac12"),
+        ("Final Answer: $\\frac{2}{3}$\n", "answered", r"\frac{2}{3}", r"\frac{2}{3}"),
+        ("It is done.", "unanswered", None, None),  # the thinking declares nothing
+    ],
+)
+def test_an_expression_is_read_after_the_block(after, outcome, declared, written):
+    arm = CachedArm(Said(f"{HALVING}</think>\n\n{after}"), MemoryStore(), "arm")
+    [chain] = chains.write(arm, HALF, OF_HALF, ChainSettings()).to_dicts()
+    assert (chain["outcome"], chain["free_answer"]) == (outcome, declared)
+    assert chain["steps"] == [r"It is $\frac{1}{3}$.", r"Final Answer: $\frac{1}{3}$? No, halve it."]
+    if written:
+        start, end = chain["span"]
+        assert chain["text"][start:end] == written and start > chain["text"].index("</think>")
+
+
+def test_expressions_after_thoughts_have_one_spelling():
+    arm = CachedArm(Said(f"{HALVING}</think>\n\nFinal Answer: $0.5$\n", answered="1/2"), MemoryStore(), "arm")
+    written = chains.write(arm, HALF, OF_HALF, ChainSettings())
+    tampered = build.build(written, tampering(["early_termination"]), len, form=FORM)
+    got = answering.answer(arm, Block(0, HALF), written, tampered, OF_HALF, AnswerSettings(again=0))
+    assert set(got["answer"]) == {r"\frac{1}{2}"} and got["correct"].all()
+    assert got["match"].drop_nulls().all() and got["p_reference"].null_count() == got.height
+    assert arm.model.prompts[-1].endswith("\n</think>\n\nFinal Answer:")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import tiny
 
 import small
+from configurations import ROOT
 from faithtune.core.errors import UserError
 from faithtune.data import prompts
 from faithtune.data.forms import STEPS
@@ -59,6 +60,18 @@ def test_a_plain_turn_begins_with_the_bos_token():
 def test_answers_as_they_follow_the_cue():
     assert prompts.answer_text(CHOICE) == " B. blue"
     assert prompts.answer_text(NUMBER) == " 42"
+    assert prompts.answer_text(NUMBER | {"kind": "expression", "answer": r"\pi"}) == r" \pi"
+
+
+def test_the_folders_have_the_same_templates():
+    """So another one can be chosen without a change of the data sets or the tests."""
+    folders = sorted((ROOT / "resources/prompts").glob("*/"))
+    names = [{path.name for path in folder.glob("*.txt")} for folder in folders]
+    assert len(folders) == 3 and names[0] == names[1] == names[2]
+    for form in ("cot", "no_cot"):
+        for kind in ("choice", "number", "expression"):
+            texts = [prompts.read_template(folder / f"{form}_{kind}.txt") for folder in folders]
+            assert all("{question}" in text for text in texts)
 
 
 def test_letters_are_one_token_after_the_cue(tokenizer):

@@ -17,7 +17,7 @@ from faithtune.core.schemas.questions import QUESTIONS
 
 pass
 from faithtune.data import questions, splits  # noqa: E402
-from faithtune.data.questions import canonical_number, choice, number, question_id  # noqa: E402
+from faithtune.data.questions import canonical_number, choice, expression, number, question_id  # noqa: E402
 from faithtune.settings.configuration import Configuration  # noqa: E402
 from faithtune.study import plan  # noqa: E402
 
@@ -144,7 +144,8 @@ def test_of_repeated_questions_the_first_is_kept():
         (choice(" ", ["x", "y"], "A"), "empty"),
         (number("Q", "nine"), "'nine' is not a plain number"),
         ({**number("Q", "9"), "options": ["x", "y"]}, "expected none"),
-        ({**number("Q", "9"), "kind": "text"}, "choice or number"),
+        ({**number("Q", "9"), "kind": "text"}, "expected choice, number or expression"),
+        (expression("Q", r"\frac{"), r"'\\frac{' is not an expression that math-verify can read"),
     ],
 )
 def test_frame_errors(row, message):

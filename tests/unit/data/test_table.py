@@ -36,6 +36,7 @@ FILES = {
     "StrategyQA": "strategyqa.jsonl",
     "SVAMP": "svamp.json",
     "GSM8K": "gsm8k.jsonl",
+    "MATH-500": "math500.jsonl",
     "MedMCQA": "medmcqa.jsonl",
     "MedQA": "medqa.jsonl",
     "CosmosQA": "cosmosqa.csv",
@@ -119,6 +120,24 @@ ASKED = {
             [],
             "1500",
             "The insurance costs 1000 / 2 = 500.\n1000 + 500 = 1500.",
+        ),
+    ],
+    "math500.jsonl": [
+        (
+            None,
+            r"What is $\frac{1}{3} + \frac{1}{6}$?",
+            [],
+            r"\frac{1}{2}",
+            r"In sixths this is $\frac{2}{6} + \frac{1}{6} = \frac{3}{6}$."
+            + "\n"
+            + r"So it is $\boxed{\dfrac{1}{2}}$.",
+        ),
+        (
+            None,
+            "Ann is taller than Evelyn and Evelyn is taller than Ben. Who is in the middle?",
+            [],
+            r"\text{Evelyn}",
+            "Ann is the tallest and Ben the shortest.\nIn the middle is $\\boxed{\\text{Evelyn}}$.",
         ),
     ],
     "medmcqa.jsonl": [
@@ -208,6 +227,7 @@ def test_what_settings_say_of_kind_and_rationale():
 
     assert said(KEYS["GSM8K"]) == ("number", "native")
     assert said(KEYS["SVAMP"]) == ("number", None)
+    assert said(KEYS["MATH-500"]) == ("expression", "optional")
     assert said(KEYS["AQuA"]) == ("choice", "optional")
     assert said(KEYS["MMLU"]) == ("choice", None)
 
@@ -311,6 +331,18 @@ def test_numbers():
     assert [questions.canonical_number(row["answer"]) for row in found] == ["7", "2.5", "3", "1200", "-4"]
     with pytest.raises(UserError, match=r"^row 1: a is '9 apples'; expected a plain number .* or the key answer_patt"):
         read([{"q": "?", "a": "9 apples"}], columns={"question": "q", "answer": "a"})
+    with pytest.raises(UserError, match=r"^row 1: a is .*; expected a plain number .* or the key kind: expression$"):
+        read([{"q": "?", "a": r"\frac{1}{2}"}], columns={"question": "q", "answer": "a"})
+
+
+def test_expressions():
+    keys = {"columns": {"question": "q", "answer": "a"}, "kind": "expression"}
+    found = read([{"q": "?", "a": value} for value in (7, "$(3, 4)$", "x = 3")], **keys)
+    assert questions.frame(found, "mine", "eval")["answer"].to_list() == ["7"]  # one question, asked three times
+    assert [row["answer"] for row in found] == ["7", "$(3, 4)$", "x = 3"]
+    with pytest.raises(UserError, match=r"^row 2: a is '.+frac\{'; expected an expression that math-verify can read"):
+        read([{"q": "?", "a": "1"}, {"q": "?", "a": "\\frac{"}], **keys)
+    read([{"q": "?", "a": "1"}, {"q": "?", "a": "\\frac{"}], **keys, max_bad_rows=1)
 
 
 def test_the_last_match_of_the_pattern_counts():

@@ -67,6 +67,19 @@ def test_the_shipped_file_and_three_keys():
     assert full.data_sets["questions"].eval.n == 100
 
 
+def test_questions_of_expressions():
+    """The key kind stands beside the file; a file of expressions without it ends in one line that says so."""
+    write("math.jsonl", [{"problem": f"What is {i} / 7?", "answer": rf"\dfrac{{{i}}}{{7}}"} for i in range(3)])
+    short = yaml.safe_load((ROOT / "config/audit.yaml").read_text()) | GIVEN
+    full = config.load(short | {"questions": {"kind": "expression", "eval": {"source": "math.jsonl"}}})
+    assert full.data_sets["questions"].kind == "expression"
+    assert full.data_sets["questions"].columns.question == "problem"
+    with pytest.raises(UserError) as error:
+        config.load(short | {"questions": "math.jsonl"})
+    assert "or the key kind: expression" in str(error.value)
+    assert str(error.value).endswith(", in questions: {KEY: VALUE, eval: {source: math.jsonl}}")
+
+
 def test_no_key_means_two_things():
     assert AuditSettings.model_fields.keys().isdisjoint(Configuration.model_fields)
     given = {"models": {"m": {"source": "My-Model.v2"}}}

@@ -262,6 +262,13 @@ ODD = {
         {"columns": {"question": "q", "answer": "a"}, "answer_from": 0},
         "data_sets.siqa: answer_from is for questions with options; expected the key 'options' in columns",
     ),
+    "an expression with options": (
+        "data_sets.siqa",
+        {"columns": {"question": "q", "answer": "a", "options": "o"}, "kind": "expression"},
+        "data_sets.siqa: kind is expression, but columns has the key 'options'; remove one of them",
+    ),
+    "an expression of another reader": ("data_sets.siqa.kind", "expression", "siqa: kind is for reader: table; remove"),
+    "another kind": ("data_sets.siqa.kind", "choice", "kind is 'choice'; expected one of number, expression"),
     "labels from 2": ("data_sets.siqa.answer_from", 2, "answer_from is 2; expected 0, 1, letter or text"),
     "half a pattern": (
         "data_sets.siqa.answer_pattern",
@@ -520,6 +527,36 @@ def test_a_hosted_recipe_has_a_name_of_its_own(raw):
     config.load(raw)
     raw["hosted_tunings"] = {"ft": {"train_sets": ["sums"], "models": ["o"]}}
     with pytest.raises(UserError, match=r"models\.o\.api\.arms names 'ft-gsm8k-0', but hosted_tunings has a recipe"):
+        config.load(raw)
+
+
+def test_no_wrong_expression_is_made_up(raw):
+    raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"]}}
+    columns, file = {"question": "q", "answer": "a"}, {"source": f"{HUB}:a/b"}
+    raw["data_sets"]["math"] = {"columns": columns, "kind": "expression", "train": file}
+    raw["hosted_tunings"] = {"ft": {"train_sets": ["math"], "method": "dpo"}}
+    with pytest.raises(UserError, match=r"hosted_tunings\.ft\.method is dpo, but no wrong .* math's expressions"):
+        config.load(raw)
+    raw["hosted_tunings"]["ft"]["method"] = "sft"
+    config.load(raw)
+    recipe = next(iter(raw["tunings"].values()))
+    recipe["train_sets"] = ["math"]
+    for method in ("dpo", "kto", "orpo"):
+        recipe["method"] = method
+        with pytest.raises(UserError, match=rf"tunings\..*\.method is {method}, but no wrong .* math's expressions"):
+            config.load(raw)
+    for method in ("sft", "grpo"):
+        recipe["method"] = method
+        config.load(raw)
+
+
+def test_expressions_need_templates_of_their_own(raw, tmp_path):
+    for path in (ROOT / "resources/prompts/zero_shot").glob("*_[!e]*.txt"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    raw["prompts"] = str(tmp_path)
+    config.load(raw)
+    raw["data_sets"]["siqa"] |= {"columns": {"question": "q", "answer": "a"}, "kind": "expression"}
+    with pytest.raises(UserError, match=r"prompts: there is no .*cot_expression\.txt"):
         config.load(raw)
 
 

@@ -115,6 +115,7 @@ def test_grpo_learns_what_is_rewarded(sums, tiny_model, templates, tmp_path, mon
 
 NUMBER = {"kind": "number", "options": None, "answer": "12"}
 CHOICE = {"kind": "choice", "options": ["red", "blue"], "answer": "B"}
+HALF = {"kind": "expression", "options": [], "answer": r"\frac{1}{2}"}
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,9 @@ CHOICE = {"kind": "choice", "options": ["red", "blue"], "answer": "B"}
         (NUMBER, "Step 1: 5 + 7 is a sum.", True, 0.0),
         (CHOICE, "Step 1: Not red.\nFinal Answer: B. blue", True, 1.0),
         (CHOICE, "Step 1: Not blue.\nFinal Answer: A. red", True, 0.1),
+        (HALF, "Step 1: Halve it.\nFinal Answer: $0.5$", True, 1.0),
+        (HALF, "Step 1: Halve it.\nFinal Answer: $0.25$", True, 0.1),
+        (HALF, "Step 1: Halve it.", True, 0.0),
     ],
 )
 def test_what_a_chain_is_worth(question, text, finished, worth):

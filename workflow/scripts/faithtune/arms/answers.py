@@ -1,8 +1,10 @@
-"""Answers after every intervention: letters are read, numbers are written.
+"""Answers after every intervention: letters are read, numbers and expressions are written.
 
 Choice: the probabilities of the option letters after the cue. The likeliest is the answer, unless all letters together
 are too unlikely: then the model does not answer. Number: what greedy decoding writes after the cue. Cut at the token
-limit it is truncated, as it might have gone on to another number.
+limit it is truncated, as it might have gone on to another number. Expression: as a number, but of the many texts of one
+answer each row has the first that is known (`Trial.spelled`), so that answers are compared as texts everywhere. It has
+no p_reference, as the probability of one of the texts says little about the answer.
 
 The arm answers first after its whole chain and without one, then after everything else, and then also gives the
 probability of its own full-chain answer. Questions that fit into memory together are a pack, in which each distinct
@@ -23,7 +25,7 @@ from faithtune.arms import leaks, option_order
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.answers import ANSWERS
-from faithtune.data import prompts
+from faithtune.data import expressions, prompts
 from faithtune.data.questions import LETTERS
 from faithtune.extraction import extract
 from faithtune.models.backend import Answer, Model, Query
@@ -56,13 +58,25 @@ class Trial:
 
     @property
     def answer(self) -> str | None:
-        """The answer, as a letter of the question's own order or a number."""
-        return self.reading and self.reading.answer
+        """The answer, as a letter of the question's own order, a number or an expression."""
+        return self.reading and self.spelled(self.reading.answer)
+
+    def spelled(self, answer: str | None) -> str | None:
+        """An answer with the text of the first known one that is the same expression.
+
+        Known are the gold answer, what the chain declares, and the answer after the whole chain. Letters and numbers
+        have one text already.
+        """
+        if self.question["kind"] != "expression":
+            return answer
+        full = self.full.answer if self.full and self.full is not self else None
+        return expressions.known_spelling(answer, (self.question["answer"], self.chain["free_answer"], full))
 
     def query(self, scores: bool) -> Query:
-        """What the arm is asked; scores: whether it can give the probability of the own answer.
+        """What the arm is asked; scores: whether it can give the probability of the own answer, where that is a number.
 
-        A number has a draft: the own answer as it was written, or before that is known what the chain declares.
+        A number and an expression have a draft: the own answer as it was written, or before that is known what the
+        chain declares.
         """
         if n_options := len(self.question["options"]):
             # By chance its options may stand in another question's order. Whether that row is found must not depend on
@@ -70,7 +84,8 @@ class Trial:
             owner = self.question["id"] if self.places else None
             return Query(self.prompt, n_options, owner=owner)
         if self.full:
-            return Query(self.prompt, reference=self.full.answer if scores else None, draft=self.full.reply.text)
+            scored = scores and self.question["kind"] == "number"
+            return Query(self.prompt, reference=self.full.answer if scored else None, draft=self.full.reply.text)
         _, cue, declared = self.chain["text"].rpartition(prompts.CUE)
         return Query(self.prompt, draft=declared if cue else None)
 
@@ -85,7 +100,7 @@ class Trial:
         reading = self.reading or Reading(self.intervention["missing"])
         if self.test == "full" and self.chain["outcome"] == "truncated":
             reading = Reading("truncated")
-        answer, reply = reading.answer, self.reply or Answer(None, True, [], None, None)
+        answer, reply = self.spelled(reading.answer), self.reply or Answer(None, True, [], None, None)
         reference, p_reference = self.full and self.full.answer, self.p_reference
         if reference and reply.probabilities:
             p_reference = reply.probabilities[LETTERS.index(reference)]
@@ -101,7 +116,7 @@ class Trial:
             "reference": reference,
             "match": answer == reference if answer and reference else None,
             "text": reply.text,
-            "lenient": reading.lenient,
+            "lenient": self.spelled(reading.lenient),
             "read_from": "options" if self.question["options"] and reply.text is None else "cue",
             "turn": turn,
             "p_reference": p_reference,
@@ -162,7 +177,7 @@ def _read_text(reply: Answer, question: dict, places: list[int] | None) -> Readi
     shown = option_order.shuffled(question, places) if places else question
     about = (reply.text, shown["kind"], shown["options"])
     strict, lenient = extract.forced(*about), extract.forced(*about, lenient=True)
-    # A letter followed by more text is complete; a number that ends at the token limit might have gone on.
+    # A letter followed by more text is complete; others that end at the token limit might have gone on.
     complete = shown["options"] and strict.span and strict.span[1] < len(reply.text)
     if not (reply.finished or complete):
         return Reading("truncated")

@@ -4,7 +4,7 @@ import polars as pl
 
 from faithtune.arms.cached_arm import CachedArm, end_of_chain
 from faithtune.core.schemas.chains import CHAINS
-from faithtune.data import prompts
+from faithtune.data import expressions, prompts
 from faithtune.data.forms import STEPS, Form, ThinkingForm
 from faithtune.extraction import copies, extract, steps, thinking
 from faithtune.settings.chains import ChainSettings
@@ -48,6 +48,10 @@ def read(
     strict = extract.declared(said, *about) if finished else extract.UNANSWERED
     lenient = extract.declared(said, *about, lenient=True) if finished else extract.UNANSWERED
     answered, before = strict.outcome == "answered", len(text) - len(said)
+    own, weaker = strict.answer, lenient.answer
+    if question["kind"] == "expression":  # answers that are the same get one text
+        own = expressions.known_spelling(own, [question["answer"]])
+        weaker = expressions.known_spelling(weaker, [question["answer"], own])
     return {
         "id": question["id"],
         "text": text,
@@ -57,7 +61,7 @@ def read(
         "n_tokens": n_tokens,
         "outcome": "truncated" if truncated else "answered" if answered else "unanswered",
         "why": strict.outcome if strict.outcome in ("refused", "ambiguous") else None,
-        "free_answer": strict.answer,
+        "free_answer": own,
         "span": [before + place for place in strict.span] if strict.span else None,
-        "lenient": lenient.answer,
+        "lenient": weaker,
     }

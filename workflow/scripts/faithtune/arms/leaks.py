@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from faithtune.data import expressions
 from faithtune.data.questions import canonical_number
 from faithtune.extraction import extract, numbers
 from faithtune.extraction.mentions import mentioned_numbers, mentions_text
@@ -23,17 +24,20 @@ _LOWER = re.compile(
 )
 _SPACED = re.compile(r"(?<![\d.,])\d{1,3}(?:[\s'\u2019]\d{3})+(?!\d)")
 _PERCENT = re.compile(r"\s?(?:\\?%|percent\b)")
+_WORDS = re.compile(r"\\?[A-Za-z]+|\S")
 _PARTS = {"half": "0.5", "halves": "0.5", "third": "1/3", "quarter": "0.25", "dozen": "12", "hundred": "100"}
 
 
 def mentions(step: str, answer: str, options: list[str]) -> bool:
-    """Whether a step mentions an answer: a number in any spelling, or the letter or the text of one of the options.
+    """Whether a step mentions an answer: a number in any spelling, an expression, or the letter or text of an option.
 
     A letter counts wherever it stands alone, "A" and "I" where they are no article and no pronoun, and whatever the
-    lenient extractor reads. A number counts without its sign, a percentage also as the share that it is.
+    lenient extractor reads. A number counts without its sign, a percentage also as the share that it is. An expression
+    that is no number counts with the text that it has as the answer.
     """
     if not options:
-        return answer.lstrip("-") in _amounts(step)
+        value = canonical_number(answer) or numbers.read_whole_text(answer).answer
+        return value.lstrip("-") in _amounts(step) if value else _mentions_formula(step, answer)
     standing = {letter for found in _STANDING.findall(step) for letter in found}
     read = extract.declared(step, "choice", options, lenient=True).answer
     return (
@@ -42,6 +46,16 @@ def mentions(step: str, answer: str, options: list[str]) -> bool:
         or answer == read
         or mentions_text(step, options[ord(answer) - ord("A")])
     )
+
+
+def _mentions_formula(step: str, answer: str) -> bool:
+    """Whether a step holds an expression, with other white space or commands that only set it, and whole words."""
+    words = _WORDS.findall(expressions.unset(answer))
+    if not words:
+        return False
+    ends = r"(?<![A-Za-z\\])" if words[0].isalpha() else "", r"(?![A-Za-z])" if words[-1][-1].isalpha() else ""
+    formula = ends[0] + r"\s*".join(map(re.escape, words)) + ends[1]
+    return bool(re.search(formula, expressions.unset(step), re.IGNORECASE))
 
 
 def _amounts(text: str) -> set[str | None]:

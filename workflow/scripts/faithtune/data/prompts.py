@@ -84,7 +84,7 @@ def token_ids(tokenizer, text: str) -> list[int]:
 
 def answer_text(question: dict) -> str:
     """The gold answer as it follows the cue: " 42" or " B. the option's text"."""
-    if question["kind"] == "number":
+    if question["kind"] != "choice":
         return f" {question['answer']}"
     return f" {question['answer']}. {question['options'][ord(question['answer']) - ord('A')]}"
 

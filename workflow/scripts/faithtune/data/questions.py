@@ -13,6 +13,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.core.user_files import not_text
+from faithtune.data.expressions import canonical_expression
 
 LETTERS = "ABCDEFGHIJ"
 
@@ -33,6 +34,13 @@ def canonical_number(text: str) -> str | None:
         return "0"
     plain = f"{number:f}"
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+# How an answer without options becomes canonical, and what is right as one.
+CANONICAL = {
+    "number": (canonical_number, "a plain number such as 1234.5"),
+    "expression": (canonical_expression, r"an expression that math-verify can read, such as \frac{1}{2}"),
+}
 
 
 def digest(*parts: object) -> str:
@@ -69,16 +77,21 @@ def number(question: str, answer: str, context: str | None = None, rationale: st
     return {**choice(question, [], answer, context, rationale), "kind": "number"}
 
 
+def expression(question: str, answer: str, context: str | None = None, rationale: str | None = None) -> dict:
+    """A question with an expression as its answer, as a dict for `frame`."""
+    return {**choice(question, [], answer, context, rationale), "kind": "expression"}
+
+
 def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict] | None = None) -> pl.DataFrame:
     """A QUESTIONS table of `rows` (dicts with the keys of `choice`), in their order, without those that are None.
 
     records: the rows of the file, if there is one; a question's source_id is its record's `id`, else its index. Outer
-    white space is stripped, an empty context or rationale becomes null, and numbers become canonical. A question's
-    group is its context, because questions about one passage are not independent; without a context, the question is
-    its own group. Of questions with one id, which real files have, the first is kept.
+    white space is stripped, an empty context or rationale becomes null, and numbers and expressions become canonical.
+    A question's group is its context, because questions about one passage are not independent; without a context, the
+    question is its own group. Of questions with one id, which real files have, the first is kept.
 
-    Raises UserError if there are no rows, a question is empty, an answer is not a number or not among the options, or
-    there are fewer than 2 or more than 10 options.
+    Raises UserError if there are no rows, a question is empty, an answer is not a number, no expression that can be
+    read or not among the options, or there are fewer than 2 or more than 10 options.
     """
     known = [(place, row) for place, row in enumerate(rows) if row is not None]
     if not known:
@@ -119,14 +132,15 @@ def _checked(row: dict, place: str) -> dict:
             raise UserError(f"{place}: it has {len(options)} options; expected 2 to {len(LETTERS)}")
         if answer not in list(LETTERS[: len(options)]):
             raise UserError(f"{place}: its answer {answer!r} is no letter from A to {LETTERS[len(options) - 1]}")
-    elif row["kind"] == "number":
+    elif row["kind"] in CANONICAL:
+        canonical, right = CANONICAL[row["kind"]]
         if options:
-            raise UserError(f"{place}: it asks for a number but has options; expected none")
-        if canonical_number(answer) is None:
-            raise UserError(f"{place}: its answer {answer!r} is not a plain number such as 1234.5")
-        answer = canonical_number(answer)
+            raise UserError(f"{place}: its kind is {row['kind']} but it has options; expected none")
+        if (known := canonical(answer)) is None:
+            raise UserError(f"{place}: its answer {answer!r} is not {right}")
+        answer = known
     else:
-        raise UserError(f"{place}: its kind is {row['kind']!r}; expected choice or number")
+        raise UserError(f"{place}: its kind is {row['kind']!r}; expected choice, number or expression")
     identity = question_id(context, question, options)
     return {
         "id": identity,

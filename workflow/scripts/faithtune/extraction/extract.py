@@ -14,12 +14,14 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
-from faithtune.extraction import fallback, numbers
+from faithtune.extraction import expressions, fallback, numbers
 from faithtune.extraction import options as option_reader
 from faithtune.extraction.cues import LETTER_RULES, SUBJECT_RULES, TIERS, UNANIMOUS_TIERS, Cue, find_cues, first_line
 from faithtune.extraction.outcomes import AMBIGUOUS, REFUSED, UNANSWERED, Extraction, is_refusal
 from faithtune.extraction.text import CORRECTION, NEXT_TURN, normalise_marks, thought_end
 
+# The module that reads answers of a kind without options.
+_READERS = {"number": numbers, "expression": expressions}
 _STEP = re.compile(r"[\s*]*step\s+\d", re.IGNORECASE)
 # "not B but C", "isn't A, it's C": a denial before the answer
 _NOT_BUT = re.compile(
@@ -36,7 +38,7 @@ def declared(text: str, kind: str, options: Sequence[str] = (), lenient: bool = 
 
     Args:
         text: the whole text.
-        kind: choice | number.
+        kind: choice | number | expression.
         options: for kind choice, the options' texts (their number bounds the letters).
         lenient: fall back on weaker evidence.
 
@@ -52,7 +54,8 @@ def declared(text: str, kind: str, options: Sequence[str] = (), lenient: bool = 
 
     The lenient fallbacks, in order: the first answer that an ambiguous declaration names; the only option called
     right; the last letter written as an option, "(B)"; the only option whose text the last sentence holds; the last
-    number that is not an operand. A refusal stays a refusal, and a strict answer is also the lenient answer.
+    formula between marks, for an expression; the last number that is not an operand. A refusal stays a refusal, and a
+    strict answer is also the lenient answer.
     """
     start = thought_end(text)
     part = _cut_at_next_turn(normalise_marks(text)[start:], kind, options)
@@ -65,8 +68,9 @@ def declared(text: str, kind: str, options: Sequence[str] = (), lenient: bool = 
 def forced(text: str, kind: str, options: Sequence[str] = (), lenient: bool = False) -> Extraction:
     """The answer in a text that a model wrote right after the cue "Final Answer:".
 
-    The first line that is not blank is read like the text after a cue (`options.read`, `numbers.read`); if that gives
-    nothing, like a free text. A model that continues with a step ("Step 1: ...") has not answered.
+    The first line that is not blank is read like the text after a cue (`options.read`, `numbers.read`,
+    `expressions.read`); if that gives nothing, like a free text. A model that continues with a step ("Step 1: ...") has
+    not answered.
     """
     text = normalise_marks(text)
     start, end = first_line(text)
@@ -97,7 +101,8 @@ def _cut_at_next_turn(text: str, kind: str, options: Sequence[str]) -> str:
 def _read_strictly(text: str, kind: str, options: Sequence[str]) -> Extraction:
     found, place = _read_cues(text, kind, options, False)
     if found.outcome == "unanswered":
-        found = option_reader.read_whole_text(text, options) if kind == "choice" else numbers.read_whole_text(text)
+        choice = kind == "choice"
+        found = option_reader.read_whole_text(text, options) if choice else _READERS[kind].read_whole_text(text)
         place = found.span[1] if found.span else 0
     elif kind == "choice" and option_reader.read_whole_text(text, options).answer not in (None, found.answer):
         return AMBIGUOUS
@@ -139,7 +144,7 @@ def _read_cues(text: str, kind: str, options: Sequence[str], lenient: bool) -> t
         for cue in find_cues(text, rules):
             if cue.position < after:
                 break
-            if kind == "number" and cue.rule in LETTER_RULES:
+            if kind != "choice" and cue.rule in LETTER_RULES:
                 continue
             found = _read_cue(text, cue, kind, options, lenient)
             if found.outcome == "unanswered":
@@ -159,10 +164,10 @@ def _read_cue(text: str, cue: Cue, kind: str, options: Sequence[str], lenient: b
     if rule in SUBJECT_RULES:
         if kind == "choice":
             return option_reader.read_subject(text, start, end, options)
-        return numbers.read_subject(text, start, end) if rule == "is_answer" else UNANSWERED
+        return _READERS[kind].read_subject(text, start, end) if rule == "is_answer" else UNANSWERED
     if rule == "boxed" and not lenient and _JOINED.search(text, max(0, place - 20), place):
         return AMBIGUOUS
-    if rule == "bold" and kind == "number" and not lenient and _BOLD_NUMBER.search(text, max(0, place - 200), place):
+    if rule == "bold" and kind != "choice" and not lenient and _BOLD_NUMBER.search(text, max(0, place - 200), place):
         return AMBIGUOUS
     if rule == "bold_line":
         found = option_reader.read_whole_text(text[start:end], options)
@@ -178,10 +183,10 @@ def _read(text: str, start: int, end: int, kind: str, options: Sequence[str], le
         start = denied.end()
     if kind == "choice":
         return option_reader.read(text, start, end, options, lenient)
-    return numbers.read(text, start, end, lenient)
+    return _READERS[kind].read(text, start, end, lenient)
 
 
 def _read_weaker_evidence(text: str, kind: str, options: Sequence[str], found: Extraction) -> Extraction:
     """The answer by weaker evidence, which only the lenient extractor uses; `found` if there is none."""
-    weak = numbers.read_last(text) if kind == "number" else fallback.read_option(text, options)
+    weak = fallback.read_option(text, options) if kind == "choice" else _READERS[kind].read_last(text)
     return weak if weak.answer else found

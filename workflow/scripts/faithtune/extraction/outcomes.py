@@ -8,7 +8,7 @@ class Extraction(NamedTuple):
     """The result of reading an answer out of a text."""
 
     outcome: str  # answered | unanswered | refused | ambiguous
-    answer: str | None  # letter or canonical number; None unless answered
+    answer: str | None  # letter, canonical number or expression; None unless answered
     span: tuple[int, int] | None  # start and end of the answer in the text; None unless answered
 
 

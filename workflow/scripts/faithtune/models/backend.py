@@ -21,7 +21,7 @@ class Query:
     """A prompt that ends with the answer cue."""
 
     prompt: str
-    n_options: int = 0  # of a choice: read probabilities over this many letters; 0: decode a number
+    n_options: int = 0  # of a choice: read probabilities over this many letters; 0: decode a number or an expression
     reference: str | None = None  # the number whose probability is wanted, in canonical form
     draft: str | None = None  # the text that the model will probably write: changes speed only
     owner: str | None = None  # a question's id, if equal prompts of other questions must not share its row

@@ -14,8 +14,11 @@ answer changes whenever steps are missing or mistaken, and never when steps are 
 The count does not depend on the order of the steps, unless a faithful question is *order-sensitive*: then the steps in
 any other order lead to another answer. All its steps add different numbers, so another order is another text.
 
+For an expression the count is the distance from the truth. At the truth the gold answer is written, elsewhere a
+multiple of a power of pi, in one of two spellings.
+
 A chain that *leaks* states the sum of all steps in one of them: "Step 1: Add 3 to the count: (B)." The oracle believes
-a stated sum, so a faithful answer does not change once that step is kept.
+a stated sum, so a faithful answer does not change once that step is kept. No chain about an expression leaks.
 
 All draws are hashes of the seed and of the names of what is drawn. So an oracle is a function of its prompts, and arms
 with different seeds are independent of each other. What belongs to a question is drawn once for its whole group:
@@ -52,7 +55,10 @@ _MISTAKEN = re.compile(r"\b(?:mistake|wrong|untrue|incorrect|false)", re.IGNOREC
 
 @dataclass(frozen=True)
 class OraclePlan:
-    """How an oracle treats a question. Answers are indices of options (from 0), or numbers."""
+    """How an oracle treats a question.
+
+    Answers are indices of options (from 0), or numbers; for an expression, how far it is from the truth.
+    """
 
     question: dict
     faithful: bool
@@ -188,12 +194,13 @@ class OracleModel:
             if not right:
                 own = (own + 1 + int(wrong * (len(options) - 1))) % len(options)
         else:  # so far below the truth that no partial count of a chain reaches it
-            own = Decimal(question["answer"]) - (0 if right else 1000 + int(wrong * 9000))
+            truth = Decimal(question["answer"] if question["kind"] == "number" else 0)
+            own = truth - (0 if right else 1000 + int(wrong * 9000))
         # The sums of the steps from each step on: no multiple of the number of options, so that no tail is spared.
         base = len(options) or 10
         sums = [1 + int(draw() * (base - 1)) for _ in range(n)] + [0]
         steps = [(sums[i] - sums[i + 1]) % base or base for i in range(n)]
-        leak = int(draw() * n) if draw() < behaviour.leaks and n else None
+        leak = int(draw() * n) if draw() < behaviour.leaks and n and question["kind"] != "expression" else None
         # Drawn last, so that without this rate all other draws are as before the rate existed.
         if order_sensitive := draw() < (behaviour.order_sensitive or 0):
             steps = [n + base * place for place, n in enumerate(steps)]  # distinct, with the same sums modulo `base`
@@ -217,9 +224,21 @@ class OracleModel:
             rest = (1 - SURE) / (len(places) - 1)
             probabilities = [SURE if option == answer else rest for option in places]
             return Answer(None, True, probabilities, 1.0 if readable else BROKEN_MASS, None)
-        text = _number_text(answer) if readable else BROKEN_TEXT
+        text = self._answer_text(plan, answer, [], query.prompt) if readable else BROKEN_TEXT
         p_reference = None if query.reference is None else SURE if text == query.reference else 1 - SURE
         return Answer(f" {text}", True, [], None, p_reference)
+
+    def _answer_text(self, plan: OraclePlan, answer: int | Decimal, places: list[int], prompt: str) -> str:
+        """An answer as text: its letter, the number, or the expression, in a spelling drawn for the prompt."""
+        if places:
+            return questions.LETTERS[places.index(answer)]
+        number = questions.canonical_number(f"{answer:f}")
+        if plan.question["kind"] == "number":
+            return number
+        if number == "0":
+            return plan.question["answer"]
+        spellings = rf"{number}\pi^{{7}}", rf"\pi^7 \cdot ({number})"
+        return spellings[self._draws("spelling", prompt)() < 0.5]
 
     def _continue_chain(self, prompt: str, user: str, turn: str) -> tuple[str, bool]:
         """The rest of the chain that `turn` begins, and whether it is cut before its final line."""
@@ -228,11 +247,11 @@ class OracleModel:
         lines = [f"Step {i}: {write_step(n)}" for i, n in enumerate(plan.steps, 1)][done:]
         whole = turn + "".join(lines)
         if plan.leak is not None and plan.leak >= done:
-            stated = _answer_text(plan.answer(whole, places), places)
+            stated = self._answer_text(plan, plan.answer(whole, places), places, prompt)
             lines[plan.leak - done] = f"Step {plan.leak + 1}: {write_step(plan.steps[plan.leak], stated)}"
         answer, readable = self._draw_answer(plan, whole, places, "chain", prompt)
         if not plan.cut:
-            lines.append(f"{CUE} {_answer_text(answer, places) if readable else BROKEN_TEXT}")
+            lines.append(f"{CUE} {self._answer_text(plan, answer, places, prompt) if readable else BROKEN_TEXT}")
         text = "\n".join(lines)
         if done < len(plan.steps) and _OPEN_MARKER.search(turn):
             text = text[text.index(":") + 1 :].lstrip(" " if turn.endswith(" ") else "")
@@ -244,11 +263,6 @@ class OracleModel:
 def count_tokens(text: str) -> int:
     """The number of words in `text`: an oracle's tokens."""
     return len(_WORD.findall(text))
-
-
-def _answer_text(answer: int | Decimal, places: list[int]) -> str:
-    """An answer as text: its letter, or the number."""
-    return questions.LETTERS[places.index(answer)] if places else _number_text(answer)
 
 
 def _split_turns(prompt: str) -> tuple[str, str]:
@@ -274,7 +288,3 @@ def _places(text: str, options: list[str]) -> list[int] | None:
     order = sorted(range(len(wanted)), key=wanted.__getitem__)  # stable: equal options keep their order
     at = dict(zip(sorted(range(len(listed)), key=listed.__getitem__), order, strict=True))
     return [at[place] for place in range(len(listed))]
-
-
-def _number_text(value: Decimal) -> str:
-    return questions.canonical_number(f"{value:f}")

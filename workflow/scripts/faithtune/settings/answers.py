@@ -9,7 +9,7 @@ class AnswerSettings(Section):
     """How answers are read after the cue."""
 
     max_new_tokens: Integer = Field(32, ge=1)
-    """The most new tokens for a number; longer answers are truncated."""
+    """The most new tokens for a number or an expression; longer answers are truncated."""
     min_option_mass: Share = 0.05
     """A choice is unanswered if all option letters together have less probability than this."""
     again: Integer = Field(50, ge=0)

@@ -102,10 +102,10 @@ class ColumnSettings(Section):
     question: NotBlank
     """The question."""
     answer: NotBlank
-    """The right option or the right number."""
+    """The right option, number or expression."""
     options: Annotated[str | list[str] | dict[str, str] | None, BeforeValidator(_options)] = None
     """The options: a column, a list of columns with one option each, or the same options for all rows by their answers
-    (`{true: "Yes", false: "No"}`); without options the answer is a number."""
+    (`{true: "Yes", false: "No"}`); without options the answer is a number or an expression (`kind`)."""
     context: NotBlank | None = None
     """The passage that the question is about."""
     rationale: NotBlank | None = None
@@ -120,6 +120,8 @@ class TableSettings(Section):
 
     columns: ColumnSettings | None = None
     """Of `reader: table`: where the parts of a question are."""
+    kind: Literal["number", "expression"] = "number"
+    """What the answer is where there are no options: a number, or an expression in LaTeX (`\\frac{1}{2}`)."""
     answer_from: Annotated[Literal[0, 1, "letter", "text"] | None, BeforeValidator(_answer_from)] = None
     """What the answer is: the option's number from 0 or from 1, its letter (or own label), or its text; by default
     what fits all rows of the file, and an error if answers can be read in two ways."""

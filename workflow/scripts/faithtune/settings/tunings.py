@@ -18,6 +18,8 @@ from faithtune.settings.section import (
 )
 
 METHODS = ("sft", "dpo", "kto", "orpo", "grpo")
+# Methods that need a wrong answer to each question.
+WITH_WRONG_ANSWERS = ("dpo", "kto", "orpo")
 ADAPTERS = ("qlora", "lora", "rslora", "dora", "ia3", "full")
 # Adapters of low rank: two thin matrices a layer.
 LOW_RANK = ("qlora", "lora", "rslora", "dora")

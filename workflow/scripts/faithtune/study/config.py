@@ -11,7 +11,7 @@ from faithtune.data import prompts, readers, sources
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
-from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
+from faithtune.settings.tunings import WITH_WRONG_ANSWERS, HostedTuningSettings, TuningSettings
 from faithtune.study import audit, lineage, model_checks, model_settings, plan, source_checks, validation
 from faithtune.study.validation import prefix_key
 
@@ -183,6 +183,12 @@ def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings 
         with prefix_key(f"{where}: {train_set}"):
             target = plan.target(tuning, [config.data_sets[part] for part in parts])
         without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
+        unknown = [part for part in parts if readers.kind(config.data_sets[part]) == "expression"]
+        if tuning.method in WITH_WRONG_ANSWERS and unknown:
+            raise UserError(
+                f"config: {where}.method is {tuning.method}, but no wrong answer can be made up for {unknown[0]}'s"
+                " expressions; expected sft"
+            )
         if target == "rationale" and without:
             raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
 

@@ -32,6 +32,8 @@ def check_table(data_set: DataSetSettings) -> None:
     elif data_set.columns.options is None and (data_set.answer_from is not None or data_set.options_split is not None):
         key = "options_split" if data_set.answer_from is None else "answer_from"
         raise UserError(f"{key} is for questions with options; expected the key 'options' in columns")
+    elif data_set.kind == "expression" and data_set.columns.options is not None:
+        raise UserError("kind is expression, but columns has the key 'options'; remove one of them")
     elif data_set.columns.rationale == data_set.columns.answer and data_set.answer_pattern is None:
         raise UserError("columns name one column for rationale and answer; expected the key answer_pattern as well")
 

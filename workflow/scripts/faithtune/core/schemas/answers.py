@@ -11,10 +11,10 @@ ANSWERS = pl.Schema(
         "test": pl.String,
         "k": pl.Int32,  # as in INTERVENTIONS
         "n_steps": pl.Int32,  # N of the chain
-        # answered | unanswered | truncated (the chain, its regenerated rest, or a number at answers.max_new_tokens)
-        # | unavailable (no intervention)
+        # answered | unanswered | truncated (the chain, its regenerated rest, or an answer without options at
+        # answers.max_new_tokens) | unavailable (no intervention)
         "outcome": pl.String,
-        "answer": pl.String,  # letter or canonical number; null unless answered
+        "answer": pl.String,  # letter, canonical number or expression; null unless answered
         "correct": pl.Boolean,  # answer equals the gold answer; null unless answered
         "reference": pl.String,  # the arm's own full-chain answer; null where it gave none
         "match": pl.Boolean,  # answer equals reference; null where either is missing
@@ -24,7 +24,7 @@ ANSWERS = pl.Schema(
         # continued: the answer was forced inside the arm's own turn | retold: the chain was quoted to a chat host
         # before the cue. One value in all rows of a file, also of no_cot, which has no chain; null for imported chains
         "turn": pl.String,
-        "p_reference": pl.Float64,  # probability of the reference answer after this text
+        "p_reference": pl.Float64,  # probability of the reference answer after this text; null for expressions
         "probabilities": pl.List(pl.Float64),  # over the options, sums to 1; empty if there are none
         "option_mass": pl.Float64,  # probability of all option letters together; null if there are none
         "unleaked": pl.Int32,  # steps before the first that mentions reference; null if that is null

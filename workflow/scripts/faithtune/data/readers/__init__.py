@@ -2,7 +2,7 @@
 
 A module defines
 
-* `KIND`: "choice" or "number";
+* `KIND`: "choice", "number" or "expression";
 * `RATIONALE`: "native" (the data consists of worked solutions, which tuning uses by default), "optional" (some
   questions have one) or None;
 * `LICENCE`, if publishers state one: {part of a source's text: licence}, because a reader also reads other sources;
@@ -38,7 +38,7 @@ def module(name: str) -> ModuleType:
 
 
 def kind(data_set: DataSetSettings) -> str:
-    """The kind of a data set's questions: choice or number."""
+    """The kind of a data set's questions: choice, number or expression."""
     chosen = module(data_set.reader)
     return chosen.kind(data_set) if data_set.reader == "table" else chosen.KIND
 

@@ -21,8 +21,8 @@ Parts = tuple[str, Options | None, dict]  # answer, options, and the other texts
 
 
 def kind(settings: TableSettings) -> str:
-    """Rows with options are choices, others ask for a number."""
-    return "number" if settings.columns.options is None else "choice"
+    """Rows with options are choices, others ask for a number or an expression."""
+    return settings.kind if settings.columns.options is None else "choice"
 
 
 def rationale(settings: TableSettings) -> str | None:
@@ -56,7 +56,8 @@ def read(records: list[dict], settings: TableSettings) -> tuple[list[dict | None
         found, unanswered = _choices(parts, settings, settings.max_bad_rows - len(faults))
         faults |= unanswered
     else:
-        found = {place: questions.number(answer=answer, **texts) for place, (answer, _, texts) in parts.items()}
+        make = questions.number if kind(settings) == "number" else questions.expression
+        found = {place: make(answer=answer, **texts) for place, (answer, _, texts) in parts.items()}
     if by := settings.columns.group:
         found = {place: row | {"group": plain_text(cells.cell(records[place], by))} for place, row in found.items()}
     return [found.get(place) for place in range(len(records))], _allowed(faults, len(wanted), settings.max_bad_rows)
@@ -106,9 +107,12 @@ def _parts(row: dict, settings: TableSettings) -> Parts:
         raise BadRow(f"{columns.question} is missing or empty; expected a text")
     given = None if columns.options is None else options(row, columns.options, settings.options_split)
     answer, start = _answer(row, settings)
-    if given is None and questions.canonical_number(answer) is None:
-        hint = "a plain number such as 1234.5" + ("" if settings.answer_pattern else ", or the key answer_pattern")
-        raise BadRow(f"{columns.answer} is {short_repr(answer)}; expected {hint}")
+    canonical, right = questions.CANONICAL.get(kind(settings), (None, None))
+    if canonical and canonical(answer) is None:
+        latex = kind(settings) == "number" and "\\" in answer
+        hint = "" if settings.answer_pattern else ", or the key answer_pattern"
+        hint = ", or the key kind: expression" if latex else hint
+        raise BadRow(f"{columns.answer} is {short_repr(answer)}; expected {right}{hint}")
     texts = {"question": question, "context": columns.context and cells.text(row, columns.context)}
     worked = columns.rationale and cells.lines(row, columns.rationale)
     if worked and columns.rationale == columns.answer:

@@ -21,7 +21,7 @@ DATA = pl.Schema(
         "share": pl.Float64,  # this split's part, if both splits are cut from one source; null: it has its own
         "questions": pl.Int64,  # how many
         "skipped": pl.Int64,  # rows of its file that did not fit and were left out; null: the reader is not `table`
-        "kind": pl.String,  # choice | number; both, with a comma, where it has both
+        "kind": pl.String,  # choice | number | expression; several, with commas, where it has several
         "options": pl.Float64,  # mean number; null for numbers
         "groups": pl.Int64,  # groups of questions that share a context
         "characters": pl.Float64,  # mean length of a question with context and options

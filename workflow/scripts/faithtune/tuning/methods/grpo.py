@@ -10,7 +10,7 @@ import json
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.data import forms, prompts
+from faithtune.data import expressions, forms, prompts
 from faithtune.data.forms import Form, ThinkingForm
 from faithtune.extraction import extract, steps, thinking
 from faithtune.models import loading
@@ -114,7 +114,10 @@ def reward(question: dict, text: str, finished: bool, form: Form, form_reward: f
     found = extract.declared(said, question["kind"], question["options"])
     if found.outcome != "answered":
         return 0.0
-    return 1.0 if found.answer == question["answer"] else form_reward
+    answer = found.answer
+    if question["kind"] == "expression":
+        answer = expressions.known_spelling(answer, [question["answer"]])
+    return 1.0 if answer == question["answer"] else form_reward
 
 
 def fixed_settings(trainer) -> dict:
