@@ -131,6 +131,9 @@ class TuningSettings(_Recipe):
     NAME, of: {SET: SHARE, …}}` is one arm, tuned on [shares of several](../tunings.md#mixtures)."""
     n: OptionalInteger = Field(None, ge=1)
     """Training examples, a random sample that a larger n contains; by default all."""
+    vary: dict[str, list] | None = None
+    """A grid: keys of this recipe, each with a list of values. [Each combination](../tunings.md#vary) is a tuning of
+    its own."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune. By default the measured ones with a source, except those that come from an arm of this
     tuning, and besides them the models from whose arm of this tuning another model starts."""
@@ -188,6 +191,8 @@ class HostedTuningSettings(_HostedRecipe):
     """The training sets, as in tunings; shares are of examples."""
     n: OptionalInteger = Field(None, ge=1)
     """Training examples, validation included: a random sample that a larger n contains; by default all."""
+    vary: dict[str, list] | None = None
+    """A grid, as in tunings."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune; by default all whose host can tune."""
     target: Literal["native", "rationale", "answer_only"] = "native"

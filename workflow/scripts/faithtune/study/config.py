@@ -19,6 +19,7 @@ from faithtune.study import (
     source_checks,
     train_sets,
     validation,
+    vary,
 )
 from faithtune.study.validation import prefix_key
 
@@ -26,8 +27,9 @@ from faithtune.study.validation import prefix_key
 def load(raw: dict) -> Configuration:
     """The configuration `raw` with all defaults filled in; UserError with the first wrong key."""
     given = audit.expand(raw)
-    with audit.naming(given.places):
-        config = validation.configuration(given.raw)
+    varied = vary.expand(given.raw)
+    with audit.naming(given.places), vary.naming(varied.points):
+        config = validation.configuration(varied.raw)
         lineage.check_models(config)
         _complete(config)
         _check_tests(config)

@@ -83,7 +83,7 @@ class Arm:
 
     def training(self) -> dict:
         """The settings of its training (`Training`, `HostedTraining`), except those of its model."""
-        settings = self.recipe.model_dump(exclude={"train_sets", "n", "models", "seeds"})
+        settings = self.recipe.model_dump(exclude={"train_sets", "n", "vary", "models", "seeds"})
         return settings | {"target": self.target, "seed": self.seed}
 
 
