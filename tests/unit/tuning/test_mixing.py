@@ -74,13 +74,14 @@ def test_more_questions_leave_a_sample_mostly_as_it_was(parts):
     assert len(set(first["id"]) - set(more["id"])) <= 1
 
 
-def test_shares_of_tokens_as_the_tokenizer_counts_them(parts, tiny_model, templates):
-    count = tokens.example_counter({"path": str(tiny_model)}, templates)
+def test_shares_of_tokens_as_the_tokenizer_counts_them(parts, templates, monkeypatch):
+    monkeypatch.setattr(loading, "load_tokenizer", lambda path: small.tokenizer())
+    count = tokens.example_counter({"path": "model"}, templates)
     asked = data(shares={"bare": 0.5, "worked": 0.5}, equal="tokens")
     found = mixing.training_questions(parts, asked, count)
-    sums = dict.fromkeys(("bare", "worked"), 0)
+    sums, tokenizer = dict.fromkeys(("bare", "worked"), 0), small.tokenizer()
     for question in found.to_dicts():
-        example = tokens.tokenise_example(small.tokenizer(), templates, question, question["target"])
+        example = tokens.tokenise_example(tokenizer, templates, question, question["target"])
         assert count(question) == len(example["input_ids"])
         sums[question["data_set"]] += count(question)
     assert sums["bare"] == pytest.approx(sums["worked"], rel=0.03)
