@@ -74,7 +74,7 @@ COMMON = {
     "model": "the model's name in the configuration",
     "arm": "`base`, TUNING-TRAIN_SET, or the name of an arm that was handed in; in files of one seed -SEED follows",
     "seed": "of the tuning; null for base and for an arm that was handed in",
-    "train_set": "what the arm was tuned on; `not known` of an arm that was tuned elsewhere; null for base alone",
+    "train_set": "SET, SET+SET or MIXTURE (SET+SET); `not known` of an arm tuned elsewhere; null for base alone",
     "eval_set": "the evaluation set",
     "id": "of the question, as in Questions",
     "group": "of the question, as in Questions",
@@ -181,6 +181,8 @@ def _inner(path: str, entry: dict, schema: dict) -> tuple[str, dict | None]:
             return path, part
         if isinstance(part.get("additionalProperties"), dict):
             return _inner(f"{path}.NAME", part["additionalProperties"], schema)
+        if part.get("type") == "array" and (inner := _inner(f"{path}.N", part.get("items", {}), schema))[1]:
+            return inner
     return path, None
 
 
@@ -205,7 +207,8 @@ def _keys(title: str, mapping: dict, schema: dict, sections: Sections) -> str:
         meaning = entry.get("description") or (inner or {}).get("description", "")
         if inner:
             titles = next(titles for titles, known in sections if known is inner)
-            values = f"[{path}]({_anchor(_heading(titles))})"
+            link = f"[{path}]({_anchor(_heading(titles))})"
+            values = values.replace("mapping", link) if values.startswith("list of") else link
             default = default if default == "**required**" else ""
         if values:
             rows.append((f"`{key}`", values, default, " ".join(meaning.split())))

@@ -24,6 +24,7 @@ rule tune:
     params:
         spec=lambda wc: {
             "training": get_training(wc),
+            "data": get_arm(wc).data.model_dump(),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune.py", f"faithtune.tuning.methods.{get_arm(wc).recipe.method}"),
         },
@@ -76,6 +77,7 @@ rule tune_hosted:
         spec=lambda wc: {
             "backend": plan.backend(STUDY, wc.model, BASE).model_dump(),
             "tuning": get_arm(wc).training(),
+            "data": get_arm(wc).data.model_dump(),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune_hosted.py"),
         },

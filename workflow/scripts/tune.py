@@ -13,8 +13,9 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.training import TRAINING
     from faithtune.jobs import gpus
     from faithtune.models import precision
+    from faithtune.settings.data import TrainingData
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import examples, train
+    from faithtune.tuning import mixing, tokens, train
 
     gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
@@ -23,11 +24,13 @@ with job.logged(snakemake.log[0]):
     precision.warn_cost(chosen, precision.present_device(device))
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
-    questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
+    data, parts = TrainingData(**spec["data"]), (parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
+    count_tokens = tokens.example_counter(model, spec["templates"]) if data.equal == "tokens" else None
+    questions = mixing.training_questions(parts, data, count_tokens)
     rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):
         card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)
         parquet.write(log, snakemake.output.training, TRAINING)
-        job.write_json(card, snakemake.output.card)
+        job.write_json(card | mixing.describe(questions, data), snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)

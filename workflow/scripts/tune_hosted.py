@@ -9,9 +9,10 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.training import HOSTED_TRAINING
     from faithtune.hosts import billing, host, session
     from faithtune.settings.backend import Backend
+    from faithtune.settings.data import TrainingData
     from faithtune.settings.hosts import HostSettings
     from faithtune.settings.tunings import HostedTraining
-    from faithtune.tuning import examples, hosted
+    from faithtune.tuning import hosted, mixing
 
     spec, names = snakemake.params.spec, snakemake.wildcards
     model, settings = Backend(**spec["backend"]).api, HostSettings(**snakemake.config["hosts"][names.model])
@@ -25,8 +26,10 @@ with job.logged(snakemake.log[0]):
             stage="tune",
             count_tokens=session.token_upper_bound(model),
         )
-        questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
+        data = TrainingData(**spec["data"])
+        parts = (parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
+        questions = mixing.training_questions(parts, data)
         records = folders.STORE / "tunings"
         card, log = hosted.train(meter, questions, spec["templates"], HostedTraining(**spec["tuning"]), records)
     parquet.write(log, snakemake.output.training, HOSTED_TRAINING)
-    job.write_json(card, snakemake.output.card)
+    job.write_json(card | mixing.describe(questions, data), snakemake.output.card)

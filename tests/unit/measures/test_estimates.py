@@ -343,12 +343,13 @@ def test_averages_over_sets_and_out_of_domain():
     assert frame.filter(arm="base", eval_set="average_out_of_domain").is_empty()
 
 
-def test_out_of_domain_leaves_out_every_set_that_an_arm_was_tuned_on():
+@pytest.mark.parametrize("train_set", ["s1+s2", "mix (s1+s2)"])
+def test_out_of_domain_leaves_out_every_set_that_an_arm_was_tuned_on(train_set):
     right, wrong = answers(answer_rows("q", "A", "B")), answers(answer_rows("q", "B", "B"))
     frames = {("m", "base", s): wrong for s in ("s1", "s2", "s3")}
     frames |= {("m", "tuned", s): right if s == "s1" else wrong for s in ("s1", "s2", "s3")}
     row = one(
-        build(**inputs(frames, {"base": None, "tuned": "s1+s2"})),
+        build(**inputs(frames, {"base": None, "tuned": train_set})),
         "tuned",
         "accuracy_effect",
         "cot",

@@ -115,6 +115,17 @@ def test_hyper_parameters():
     }
 
 
+def test_a_mixture_is_shown_as_asked_for_and_as_taken():
+    made = {"examples_of": {"siqa": 40, "gsm8k": 10}, "shares": {"siqa": 0.8, "gsm8k": 0.2}, "equal": "examples"}
+    found = hyper_parameters([{"model": "m", "arm": "a"}], [card() | {"examples": 50, "data": made}])
+    assert found.select("parameter", "value").rows()[-4:] == [
+        ("examples", "50"),
+        ("examples_of", "siqa 40, gsm8k 10"),
+        ("shares", "siqa 0.8, gsm8k 0.2"),
+        ("equal", "examples"),
+    ]
+
+
 def test_a_value_that_is_not_the_papers_is_marked_itself():
     arms = [{"model": "m", "arm": name} for name in "abb"]
     found = hyper_parameters(arms, [card(), card(rank=4, adapter="lora"), card(rank=8, adapter="lora")])

@@ -97,6 +97,8 @@ def test_claims_show_beside_an_inconclusive_verdict_what_would_have_been_found()
         ({"estimate": None, "low": None, "high": None, "n": 0}, "n/a"),
         ({"eval_set": "s"}, "0.500* [0.400, 0.600] n=9"),
         ({"eval_set": "s", "train_set": "r+s"}, "0.500* [0.400, 0.600] n=9"),
+        ({"eval_set": "s", "train_set": "mix (r+s)"}, "0.500* [0.400, 0.600] n=9"),
+        ({"eval_set": "mix", "train_set": "mix (r+s)"}, "0.500 [0.400, 0.600] n=9"),
         ({"metric": "match_effect", "estimate": -0.0001, "p": 0.0421},
          "+0.000 [+0.400, +0.600] p=0.042 Holm 0.042 n=9"),
         ({"metric": "match_effect", "p": 1e-9, "mde": 0.08}, "+0.500 [+0.400, +0.600] p<0.001 Holm <0.001 n=9"),

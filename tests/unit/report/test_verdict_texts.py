@@ -60,6 +60,13 @@ def test_an_arm_tuned_on_two_sets():
     )
 
 
+def test_an_arm_tuned_on_a_mixture():
+    arm = entry(arm="qlora-replay", train_set="replay (siqa+gsm8k)", target="mixed")
+    assert sentences.headline(arm) == (
+        "smollm2, tuned on worked steps and bare answers of the data sets siqa and gsm8k (qlora-replay)"
+    )
+
+
 def test_an_arm_that_was_handed_in():
     handed = entry(arm="bot", train_set="not known", target=None)
     assert sentences.headline(handed) == "smollm2, tuned elsewhere on unknown data (bot)"

@@ -1,11 +1,22 @@
-"""The section `data_sets`: where questions come from."""
+"""The section `data_sets`: where questions come from; and the training sets of tunings, which are made of them."""
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
 
-from faithtune.settings.section import Integer, NotBlank, Number, OptionalInteger, Section, Seed, WrongForm
+from faithtune.settings.section import (
+    Integer,
+    Name,
+    NotBlank,
+    Number,
+    OptionalInteger,
+    Section,
+    Seed,
+    TrainSet,
+    WrongForm,
+    from_text,
+)
 
 
 def plain_text(value: Any) -> str | None:
@@ -187,3 +198,86 @@ class SplitSelection(Section):
     def one_source(self) -> bool:
         """Whether both splits come from the same source."""
         return len(self.files) == 2 and self.files["train"].source == self.files["eval"].source
+
+
+def _share(value: Any) -> Any:
+    value = from_text(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    if value != "rest" and not number:
+        raise WrongForm("a share of at least 0 such as 0.3, or rest")
+    return value
+
+
+def _shares(of: dict) -> dict:
+    numbers = [share for share in of.values() if share != "rest"]
+    if len(numbers) < len(of) - 1:
+        raise WrongForm("rest for one data set at most")
+    if len(numbers) < len(of) and sum(numbers) > 1 + 1e-9:
+        raise WrongForm("shares that leave a rest: a sum of at most 1")
+    if len(numbers) == len(of) and not sum(numbers):
+        raise WrongForm("a share above 0")
+    return of
+
+
+class Mixture(Section):
+    """A training set that takes a share of its examples from each of several data sets."""
+
+    name: Name
+    """Its name, in the names of its arms: TUNING-NAME-SEED."""
+    of: Annotated[
+        dict[str, Annotated[float | Literal["rest"], BeforeValidator(_share)]],
+        Field(min_length=1),
+        AfterValidator(_shares),
+    ]
+    """The share of each data set. Shares are divided by their sum, unless one is `rest`: what the others leave of 1.
+    A data set with the share 0 is left out."""
+    n: OptionalInteger = Field(None, ge=1)
+    """Examples in all, a random sample that a larger n contains; by default the most that the data sets allow."""
+    equal: Literal["examples", "tokens"] = "examples"
+    """What is divided in these shares: the number of examples, or their tokens, prompts included."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares above 0; their sum is 1."""
+        numbers = {name: share for name, share in self.of.items() if share != "rest"}
+        found = {name: numbers.get(name, 1 - sum(numbers.values())) for name in self.of}
+        total = sum(found.values())
+        return {name: share / total for name, share in found.items() if share > 1e-9}
+
+
+_SETS = TypeAdapter(TrainSet)
+
+
+def _train_set(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Mixture.model_validate(value)
+    if isinstance(value, str):
+        return _SETS.validate_python(value)
+    if not isinstance(value, Mixture):
+        raise WrongForm("a data set, several joined by +, or a mixture: {name: NAME, of: {SET: SHARE, SET: SHARE}}")
+    return value
+
+
+def _different(values: list) -> list:
+    names = [value if isinstance(value, str) else value.name for value in values]
+    if len(set(names)) < len(names):
+        raise WrongForm("no name twice")
+    return values
+
+
+TrainSets = Annotated[
+    list[Annotated[str | Mixture, BeforeValidator(_train_set)]], Field(min_length=1), AfterValidator(_different)
+]
+
+
+class TrainingData(Section):
+    """Everything that decides which questions of its data sets an arm is tuned on, and what each teaches."""
+
+    targets: dict[str, Literal["rationale", "answer_only", "own"]]
+    """What the questions of each data set teach."""
+    shares: dict[str, float] | None = None
+    """Of a mixture: the share of each data set; their sum is 1. None: all questions of all of them."""
+    equal: Literal["examples", "tokens"] = "examples"
+    """What the shares are shares of."""
+    n: int | None = None
+    """Examples in all; None: as many as there are."""

@@ -49,7 +49,7 @@ class Section(BaseModel):
         return given
 
 
-def _from_text(value: Any) -> Any:
+def from_text(value: Any) -> Any:
     """Convert the text of a number, a flag or null to its value; NotFinite for a number that is not finite."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError, RecursionError):
@@ -61,12 +61,12 @@ def _from_text(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
-    value = _from_text(value)
+    value = from_text(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _number(value: Any, check: Any) -> Any:
-    value = _from_text(value)
+    value = from_text(value)
     checked = check(value)
     return value if type(value) is int else checked
 
@@ -96,7 +96,7 @@ Integer = Annotated[int, BeforeValidator(_integer)]
 OptionalInteger = Annotated[int | None, BeforeValidator(_integer)]
 Number = Annotated[float, WrapValidator(_number)]
 OptionalNumber = Annotated[float | None, WrapValidator(_number)]
-Flag = Annotated[bool, BeforeValidator(_from_text)]
+Flag = Annotated[bool, BeforeValidator(from_text)]
 Share = Annotated[float, Field(ge=0, le=1), WrapValidator(_number)]
 Unique = AfterValidator(_unique)
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from faithtune.settings.data import TrainSets
 from faithtune.settings.section import (
     Flag,
     Integer,
@@ -12,7 +13,6 @@ from faithtune.settings.section import (
     OptionalNumber,
     Section,
     Share,
-    TrainSet,
     Unique,
     WrongForm,
 )
@@ -128,13 +128,20 @@ class _Recipe(Section):
 class TuningSettings(_Recipe):
     """A recipe that runs on this machine."""
 
-    train_sets: Annotated[list[TrainSet], Unique] = Field(min_length=1)
-    """The data sets to tune on, one arm each; `SET+SET` is one arm, tuned on the questions of both, shuffled."""
+    train_sets: TrainSets
+    """The data sets to tune on, one arm each. `SET+SET` is one arm, tuned on the questions of both, shuffled; `{name:
+    NAME, of: {SET: SHARE, …}}` is one arm, tuned on [shares of several](../tunings.md#mixtures)."""
+    n: OptionalInteger = Field(None, ge=1)
+    """Training examples, a random sample that a larger n contains; by default all."""
+    vary: dict[str, list] | None = None
+    """A grid: keys of this recipe, each with a list of values. [Each combination](../tunings.md#vary) is a tuning of
+    its own."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune. By default the measured ones with a source, except those that come from an arm of this
     tuning, and besides them the models from whose arm of this tuning another model starts."""
     target: Literal["native", "rationale", "answer_only"] = "native"
-    """What is learnt; `native` is the rationale if the data set consists of worked solutions, else the bare answer."""
+    """What is learnt; `native` is the rationale of each data set that consists of worked solutions, and the bare answer
+    of others."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0, le=2**32 - 1)]], Unique] = Field([42], min_length=1)
     """Seeds of adapter, dropout and order; one arm each, pooled in the tables."""
 
@@ -142,8 +149,8 @@ class TuningSettings(_Recipe):
 class Training(_Recipe):
     """Everything that decides one training, except the model and the questions."""
 
-    target: Literal["rationale", "answer_only", "own"]
-    """What is learnt."""
+    target: Literal["rationale", "answer_only", "own", "mixed"]
+    """What is learnt; `mixed`: each data set's own target."""
     seed: int
     """Seed of adapter, dropout and order."""
     quantisation: Literal["nf4", "none"]
@@ -182,8 +189,12 @@ class _HostedRecipe(Section):
 class HostedTuningSettings(_HostedRecipe):
     """A recipe of a host's fine-tuning endpoint."""
 
-    train_sets: Annotated[list[TrainSet], Unique] = Field(min_length=1)
-    """The data sets to tune on, one arm each; `SET+SET` is one arm, tuned on the questions of both, shuffled."""
+    train_sets: TrainSets
+    """The training sets, as in tunings; shares are of examples."""
+    n: OptionalInteger = Field(None, ge=1)
+    """Training examples, validation included: a random sample that a larger n contains; by default all."""
+    vary: dict[str, list] | None = None
+    """A grid, as in tunings."""
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune; by default all whose host can tune."""
     target: Literal["native", "rationale", "answer_only"] = "native"
@@ -195,7 +206,7 @@ class HostedTuningSettings(_HostedRecipe):
 class HostedTraining(_HostedRecipe):
     """All that decides one training at a host, beside the model and the questions."""
 
-    target: Literal["rationale", "answer_only"]
-    """What is learnt."""
+    target: Literal["rationale", "answer_only", "mixed"]
+    """What is learnt; `mixed`: each data set's own target."""
     seed: int
     """Seed of the host's job."""

@@ -6,13 +6,21 @@ All errors are found here, before any job starts, and are one line each. Only `c
 from pathlib import Path
 
 from faithtune.core.errors import UserError, short_repr
-from faithtune.core.schemas.estimates import data_sets_of
 from faithtune.data import prompts, readers, sources
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
-from faithtune.settings.tunings import WITH_WRONG_ANSWERS, HostedTuningSettings, TuningSettings
-from faithtune.study import audit, lineage, model_checks, model_settings, plan, source_checks, validation
+from faithtune.study import (
+    audit,
+    lineage,
+    model_checks,
+    model_settings,
+    plan,
+    source_checks,
+    train_sets,
+    validation,
+    vary,
+)
 from faithtune.study.validation import prefix_key
 
 
@@ -22,8 +30,9 @@ def load(raw: dict, files: bool = False) -> Configuration:
     files: also compare local files with their checksums, which reads them (`check_files`).
     """
     given = audit.expand(raw)
-    with audit.naming(given.places):
-        config = validation.configuration(given.raw)
+    varied = vary.expand(given.raw)
+    with audit.naming(given.places), vary.naming(varied.points):
+        config = validation.configuration(varied.raw)
         lineage.check_models(config)
         _complete(config)
         _check_tests(config)
@@ -97,20 +106,12 @@ def _check_sets(config: Configuration) -> None:
                 with prefix_key(f"{where}.{split}"):
                     source_checks.check_rows(part)
     for name in config.eval_sets:
-        _check_set(config, "eval_sets", name, "eval")
+        source_checks.check_set(config, "eval_sets", name, "eval")
         if name.startswith("average"):
             raise UserError(f"config: eval_sets names {name!r}, a name of the tables' own; rename it")
     for name in config.compute.shards:
         if name not in config.eval_sets:
             raise UserError(f"config: compute.shards names {name!r}; expected one of eval_sets: {config.eval_sets}")
-
-
-def _check_set(config: Configuration, where: str, name: str, split: str) -> None:
-    if name not in config.data_sets:
-        known = ", ".join(config.data_sets)
-        raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
-    if config.data_sets[name].split(split) is None:
-        raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
 
 
 def _check_tunings(config: Configuration) -> None:
@@ -149,7 +150,7 @@ def _check_tunings(config: Configuration) -> None:
                     f" {model.quantisation}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )
-        _check_train_sets(config, where, tuning)
+        train_sets.check(config, where, tuning)
     tunable = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
     for name, tuning in config.hosted_tunings.items():
         where = f"hosted_tunings.{name}"
@@ -162,7 +163,7 @@ def _check_tunings(config: Configuration) -> None:
                 )
         if config.budget_usd is not None and tuning.n_epochs is None:
             raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there is a budget_usd")
-        _check_train_sets(config, where, tuning)
+        train_sets.check(config, where, tuning)
 
 
 def _check_headline(config: Configuration) -> None:
@@ -171,26 +172,6 @@ def _check_headline(config: Configuration) -> None:
         if name not in known:
             there = ", ".join(known) or "none"
             raise UserError(f"config: measures.headline names {name!r}; expected tunings or arms of the study: {there}")
-
-
-def _check_train_sets(config: Configuration, where: str, tuning: TuningSettings | HostedTuningSettings) -> None:
-    for train_set in tuning.train_sets:
-        parts = data_sets_of(train_set)
-        if len(set(parts)) < len(parts):
-            raise UserError(f"config: {where}.train_sets: {train_set} names a data set twice")
-        for part in parts:
-            _check_set(config, f"{where}.train_sets", part, "train")
-        with prefix_key(f"{where}: {train_set}"):
-            target = plan.target(tuning, [config.data_sets[part] for part in parts])
-        without = [part for part in parts if readers.rationale(config.data_sets[part]) is None]
-        unknown = [part for part in parts if readers.kind(config.data_sets[part]) == "expression"]
-        if tuning.method in WITH_WRONG_ANSWERS and unknown:
-            raise UserError(
-                f"config: {where}.method is {tuning.method}, but no wrong answer can be made up for {unknown[0]}'s"
-                " expressions; expected sft"
-            )
-        if target == "rationale" and without:
-            raise UserError(f"config: {where}.target is rationale, but {without[0]} has none; expected answer_only")
 
 
 def _check_prompts(config: Configuration) -> None:

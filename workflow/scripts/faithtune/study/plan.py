@@ -1,9 +1,9 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
 An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. The training set
-SET+SET is the questions of both. Tables pool an arm's seeds under the label TUNING-TRAIN_SET. An arm whose weights were
-tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name, without a hyphen. A model's kind
-(`settings.models.KINDS`) is the key that it has in the configuration:
+SET+SET is the questions of both; a mixture has a name of its own (`train_sets`). Tables pool an arm's seeds under the
+label TUNING-TRAIN_SET. An arm whose weights were tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name,
+without a hyphen. A model's kind (`settings.models.KINDS`) is the key that it has in the configuration:
 
     source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
     chains   chains written elsewhere (arms/imported.py): no model is run
@@ -13,17 +13,18 @@ tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name, without a 
 
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE, NOT_KNOWN, data_sets_of
 from faithtune.data import readers, sources
 from faithtune.settings.backend import Backend, HostedModel
 from faithtune.settings.configuration import Configuration
-from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings
+from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection, SplitSettings, TrainingData
 from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.settings.tunings import LOW_RANK, HostedTuningSettings, TuningSettings
+from faithtune.study import train_sets
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
@@ -37,16 +38,21 @@ class Arm:
     name: str  # base, TUNING-TRAIN_SET-SEED, or the name under which it was handed in
     eval_sets: list[str]  # on which it is evaluated; empty if it is not measured
     tuning: str | None = None  # of an arm that was handed in: its name
-    train_set: str | None = None  # NOT_KNOWN if it was handed in without trained_on; None for base alone
+    train_set: str | None = None  # as in ESTIMATES; NOT_KNOWN if handed in without trained_on; None for base alone
     seed: int | None = None
     recipe: TuningSettings | HostedTuningSettings | None = None  # if this study tunes it, here or at its host
-    target: str | None = None  # what the recipe teaches on the training set
+    data: TrainingData | None = None  # what the recipe takes from the training set, and teaches
     handed: HandedArm | None = None  # if its weights were tuned elsewhere and handed in
 
     @property
     def label(self) -> str:
         """Its name in the tables, which pool seeds."""
-        return self.name if self.seed is None else f"{self.tuning}-{self.train_set}"
+        return self.name if self.seed is None else self.name.rpartition("-")[0]
+
+    @property
+    def target(self) -> str | None:
+        """What the recipe teaches on the training set."""
+        return self.data and train_sets.target(self.data)
 
     @property
     def has_card(self) -> bool:
@@ -77,31 +83,33 @@ class Arm:
 
     def training(self) -> dict:
         """The settings of its training (`Training`, `HostedTraining`), except those of its model."""
-        settings = self.recipe.model_dump(exclude={"train_sets", "models", "seeds"})
+        settings = self.recipe.model_dump(exclude={"train_sets", "n", "vary", "models", "seeds"})
         return settings | {"target": self.target, "seed": self.seed}
 
 
 def arms(config: Configuration) -> list[Arm]:
     """Every arm, each model's `base` first."""
-    return [arm for name, model in config.models.items() for arm in _arms(config, name, model)]
+    mixtures = train_sets.mixture_labels(config)
+    return [arm for name, model in config.models.items() for arm in _arms(config, name, model, mixtures)]
 
 
-def _arms(config: Configuration, name: str, model: ModelSettings) -> Iterator[Arm]:
+def _arms(config: Configuration, name: str, model: ModelSettings, mixtures: dict[str, str]) -> Iterator[Arm]:
     yield Arm(name, BASE, _eval_sets(config, model, BASE))
     if model.kind != "source":
         for arm in model.oracle or model.chains or model.api.arms:
             if arm != BASE:
                 tuning, train_set, seed = arm.split("-")
-                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, int(seed))
+                on = mixtures.get(train_set, train_set)
+                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, on, int(seed))
     for arm, handed in model.tuned.items():
         train_set = "+".join(handed.trained_on) if handed.trained_on else NOT_KNOWN
         yield Arm(name, arm, _eval_sets(config, model, arm), arm, train_set, handed=handed)
     for tuning, recipe in (config.tunings | config.hosted_tunings).items():
         for train_set in recipe.train_sets if name in recipe.models else []:
-            taught = target(recipe, [config.data_sets[name] for name in data_sets_of(train_set)])
+            data, on = train_sets.training_data(config, recipe, train_set), train_sets.label(train_set)
             for seed in recipe.seeds:
-                arm = f"{tuning}-{train_set}-{seed}"
-                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, train_set, seed, recipe, taught)
+                arm = f"{tuning}-{train_sets.name(train_set)}-{seed}"
+                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, on, seed, recipe, data)
 
 
 def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[str]:
@@ -118,7 +126,7 @@ def table_arms(config: Configuration) -> list[dict]:
     for arm in arms(config):
         if not arm.eval_sets:
             continue
-        settings = arm.training() if arm.recipe else {}
+        settings = arm.training() | {"data": arm.data.model_dump()} if arm.recipe else {}
         settings.pop("seed", None)
         facts = arm.facts()
         about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
@@ -148,21 +156,6 @@ def _answer_mode(model: ModelSettings) -> str:
     if model.kind == "chains":
         return "declared"
     return "retold" if model.api and model.api.endpoint == "chat" else "continued"
-
-
-def target(tuning: TuningSettings | HostedTuningSettings, parts: Collection[DataSetSettings]) -> str:
-    """What a tuning teaches on a training set: rationale, answer_only or own chains; parts: its data sets.
-
-    UserError where only some of them read worked solutions and the tuning does not say what it teaches.
-    """
-    if tuning.method == "grpo":
-        return "own"
-    if tuning.target != "native":
-        return tuning.target
-    worked = {readers.rationale(part) == "native" for part in parts}
-    if len(worked) > 1:
-        raise UserError("only some of its parts consist of worked solutions; expected target rationale or answer_only")
-    return "rationale" if worked == {True} else "answer_only"
 
 
 def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:

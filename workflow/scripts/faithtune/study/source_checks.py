@@ -5,9 +5,19 @@ from pathlib import Path, PurePosixPath
 from faithtune.core import paths, user_files
 from faithtune.core.errors import UserError
 from faithtune.data import sources
+from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import TABLE_KEYS, DataSetSettings, SourceFile, SplitSettings
 from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.tuning import handed
+
+
+def check_set(config: Configuration, where: str, name: str, split: str) -> None:
+    """UserError if the configuration has no such data set, or the data set no such split; where: the place of name."""
+    if name not in config.data_sets:
+        known = ", ".join(config.data_sets)
+        raise UserError(f"config: {where} names {name!r}, which is not in data_sets (there are {known})")
+    if config.data_sets[name].split(split) is None:
+        raise UserError(f"config: {where} names {name!r}, so data_sets.{name} needs the key {split!r}")
 
 
 def check_rows(part: SourceFile | SplitSettings) -> None:

@@ -13,7 +13,6 @@ Hosts take JSON lines in OpenAI's formats for supervised tuning and for preferen
 
 import json
 import random
-from collections.abc import Iterable
 from decimal import Decimal
 
 import polars as pl
@@ -29,18 +28,18 @@ FORMS = {"rationale": "cot", "answer_only": "no_cot"}
 
 
 def select_usable(questions: pl.DataFrame, target: str) -> pl.DataFrame:
-    """The training questions that can teach the target, printing how many cannot; UserError if none can."""
-    kept = questions.filter(pl.col("rationale").is_not_null()) if target == "rationale" else questions
+    """The training questions that can teach their target, with the column `target`, printing how many cannot.
+
+    target: what all questions teach, unless they have the column already. UserError if none can.
+    """
+    if "target" not in questions.columns:
+        questions = questions.with_columns(target=pl.lit(target))
+    kept = questions.filter((pl.col("target") != "rationale") | pl.col("rationale").is_not_null())
     if kept.height < questions.height:
         print(f"{questions.height - kept.height} of {questions.height} questions have no rationale and are left out")
     if kept.is_empty():
         raise UserError("tuning: no training question has a rationale; expected target answer_only")
     return kept
-
-
-def pool(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The training questions of several data sets as one set, in the order of their ids."""
-    return pl.concat(parts).unique("id", keep="first", maintain_order=True).sort("id")
 
 
 def user_turn(templates: dict[str, str], question: dict, target: str) -> str:

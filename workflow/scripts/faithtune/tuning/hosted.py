@@ -72,7 +72,7 @@ def training_files(
     learnt, held = examples.split_validation(usable, settings.validation_share)
     make = examples.preference_example if settings.method == "dpo" else examples.supervised_example
     training, validation = (
-        examples.to_jsonl([make(templates, question, settings.target) for question in part.to_dicts()])
+        examples.to_jsonl([make(templates, question, question["target"]) for question in part.to_dicts()])
         for part in (learnt, held)
     )
     return training, validation or None

@@ -4,9 +4,11 @@ Trainers get token ids, because they would tokenise a text again and repeat the 
 """
 
 import itertools
+from collections.abc import Callable
 
 from faithtune.core.errors import UserError
 from faithtune.data import forms, prompts
+from faithtune.models import loading
 from faithtune.tuning import examples
 
 
@@ -37,3 +39,11 @@ def tokenise_example(
     common = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(ids, given, strict=False))
     n_prompt = len(list(common))
     return {"input_ids": ids, "completion_mask": [0] * n_prompt + [1] * (len(ids) - n_prompt)}
+
+
+def example_counter(model: dict, templates: dict[str, str]) -> Callable[[dict], int]:
+    """Counts the tokens of the example of a question with `target`, prompt included; model: its model.json."""
+    tokenizer, turns = loading.load_tokenizer(model["path"]), prompts.Turns.of(model)
+    return lambda question: len(
+        tokenise_example(tokenizer, templates, question, question["target"], turns)["input_ids"]
+    )

@@ -1,5 +1,7 @@
 """A study's estimates with their intervals, and what tuning changed in each question."""
 
+from collections.abc import Iterable
+
 import polars as pl
 
 # The arm that the others are compared with: the model before tuning.
@@ -10,8 +12,15 @@ NOT_KNOWN = "not known"
 
 
 def data_sets_of(train_set: str | None) -> list[str]:
-    """The data sets that a training set consists of: of SET itself, of SET+SET both, of None and NOT_KNOWN none."""
-    return [] if train_set in (None, NOT_KNOWN) else train_set.split("+")
+    """The data sets of a training set: SET; both of SET+SET and of MIXTURE (SET+SET); none of None and NOT_KNOWN."""
+    if train_set in (None, NOT_KNOWN):
+        return []
+    return train_set.partition(" (")[2].removesuffix(")").split("+") if " (" in train_set else train_set.split("+")
+
+
+def mixture_label(name: str, data_sets: Iterable[str]) -> str:
+    """A mixture as the tables name it: `mix (gsm8k+cosmosqa)`."""
+    return f"{name} ({'+'.join(data_sets)})"
 
 
 # One estimate per row; every table is a selection of these. docs/reference/metrics.md defines the metrics.
@@ -19,7 +28,8 @@ ESTIMATES = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,  # TUNING-TRAIN_SET, its seeds pooled; or the name of an arm that was tuned elsewhere
-        # SET, or SET+SET of an arm tuned on both; `not known` of an arm that was tuned elsewhere; null for base alone
+        # SET; SET+SET of an arm tuned on both; MIXTURE (SET+SET) of an arm tuned on shares of them; `not known` of an
+        # arm that was tuned elsewhere; null for base alone
         "train_set": pl.String,
         "eval_set": pl.String,  # or average | average_out_of_domain
         "test": pl.String,

@@ -15,6 +15,7 @@ A module is imported when its data set is first used.
 """
 
 import difflib
+import functools
 import importlib
 import pkgutil
 from types import ModuleType
@@ -23,9 +24,10 @@ from faithtune.core.errors import UserError
 from faithtune.settings.data import DataSetSettings
 
 
-def names() -> list[str]:
+@functools.cache  # planning a study of many arms asks thousands of times
+def names() -> tuple[str, ...]:
     """The names of the readers: all modules here but `layouts`, which they share."""
-    return sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "layouts")
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "layouts"))
 
 
 def module(name: str) -> ModuleType:

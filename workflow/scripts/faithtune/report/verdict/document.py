@@ -8,8 +8,8 @@ verdict.json:
     margin         a change smaller than this counts as none
     arms           a list, one entry for each tuned arm, its seeds pooled:
       model, arm, seeds (how many)
-      train_set      SET or SET+SET; `not known` for an arm that was tuned elsewhere
-      target         rationale | answer_only; null for an arm that was tuned elsewhere
+      train_set      SET, SET+SET or MIXTURE (SET+SET); `not known` for an arm that was tuned elsewhere
+      target         rationale | answer_only | mixed (each data set's own); null for an arm that was tuned elsewhere
       headline       what the arm is, in words
       words          the three words, in one line
       sentences      the verdict in sentences

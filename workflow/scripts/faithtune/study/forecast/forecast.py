@@ -23,7 +23,7 @@ from faithtune.settings.tunings import HostedTraining
 from faithtune.study import plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
-from faithtune.tuning import examples
+from faithtune.tuning import mixing
 
 _SCHEMAS = {
     "chains": CHAINS,
@@ -47,7 +47,8 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             if arm.recipe:
                 base = hosted_arm(config, arm.model, BASE, templates, table)
                 settings, done = HostedTraining(**arm.training()), _card(arm.model, arm.name) is not None
-                trained = examples.pool(questions[f"{name}.train"] for name in data_sets_of(arm.train_set))
+                parts = [questions[f"{name}.train"] for name in data_sets_of(arm.train_set)]
+                trained = mixing.training_questions(parts, arm.data)
                 found.append(stages.tuning(base, arm.name, trained, settings, done))
         if not hosted and (not paraphraser or config.models[arm.model].kind == "chains"):
             continue

@@ -29,7 +29,9 @@ def prepare(model: dict, questions: pl.DataFrame, templates: dict[str, str], set
     rows = []
     for question in examples.select_usable(questions, settings.target).to_dicts():
         wrong = question | {"answer": examples.wrong_answer(question)}
-        made = [tokens.tokenise_example(tokenizer, templates, one, settings.target, turns) for one in (question, wrong)]
+        made = [
+            tokens.tokenise_example(tokenizer, templates, one, question["target"], turns) for one in (question, wrong)
+        ]
         rows.append(pair(*made))
     return rows
 

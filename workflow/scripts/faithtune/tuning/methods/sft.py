@@ -20,7 +20,7 @@ def prepare(model: dict, questions: pl.DataFrame, templates: dict[str, str], set
     tokenizer, turns = loading.load_tokenizer(model["path"]), prompts.Turns.of(model)
     usable = examples.select_usable(questions, settings.target)
     return [
-        tokens.tokenise_example(tokenizer, templates, question, settings.target, turns)
+        tokens.tokenise_example(tokenizer, templates, question, question["target"], turns)
         for question in usable.to_dicts()
     ]
 
