@@ -10,11 +10,12 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.core.schemas.samples import SAMPLES
     from faithtune.core.schemas.training import TRAINING
     from faithtune.jobs import gpus
     from faithtune.models import precision
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import examples, train
+    from faithtune.tuning import examples, own, train
 
     gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
@@ -24,10 +25,14 @@ with job.logged(snakemake.log[0]):
     spec, names, model = snakemake.params.spec, snakemake.wildcards, job.read_json(snakemake.input.model)
     settings = Training(**spec["training"], dtype=chosen["dtype"], code=spec["code"])
     questions = examples.pool(parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
+    counts = {}
+    if settings.own:
+        samples = [parquet.read(path, SAMPLES) for path in snakemake.input.samples]
+        questions, counts = own.learnable(samples, questions, settings.own, names.arm)
     rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):
         card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)
         parquet.write(log, snakemake.output.training, TRAINING)
-        job.write_json(card, snakemake.output.card)
+        job.write_json(card | counts, snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)
