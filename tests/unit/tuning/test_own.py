@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 
 import small
 from faithtune.arms import chains, samples
+from faithtune.arms.cached_arm import CachedArm
+from faithtune.arms.row_store import MemoryStore
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.samples import SAMPLES
 from faithtune.data import forms, prompts, questions
 from faithtune.data.questions import LETTERS
+from faithtune.data.turns import settle
+from faithtune.settings.chains import ChainSettings
 from faithtune.settings.tunings import OwnSettings
 from faithtune.tuning import examples, own, train
 
@@ -71,8 +75,10 @@ def test_without_a_right_chain_the_error_says_what_to_do():
         own.learnable([wrong], ASKED, OwnSettings(samples=2, temperature=1.5), "mine-set+other-42")
     text = str(error.value)
     assert "\n" not in text
-    for part in ("tunings.mine", "3 questions of set+other", "2 drawn at temperature 1.5", "expected more own.samples"):
-        assert part in text
+    assert text.startswith(
+        "config: tunings.mine: none of the 3 questions of set+other has a right chain among 2 drawn at temperature 1.5;"
+        " expected more own.samples"
+    )
 
 
 @pytest.mark.parametrize("turns", [prompts.USUAL, THINKING], ids=["steps", "block"])
@@ -86,6 +92,23 @@ def test_an_example_has_the_evaluations_form(turns, templates):
         turn = f"{form.answer(form.join(question['steps']))} {question['answer']}{tokenizer.eos_token}"
         assert "".join(parts) == prompts.render(tokenizer, user, turn, turns)
         assert parts[1].startswith("Step 1:" if turns == prompts.USUAL else question["steps"][0])
+
+
+def test_a_model_that_thinks_learns_its_own_thoughts(thinking_model, templates):
+    """From its draws to its examples, with each family's chat template."""
+    model, card = tiny.model(thinking_model), {"path": str(thinking_model)} | settle(thinking_model, {}, "tiny")
+    asked = [questions.choice(f"Which colour is box {i}?", ["red", "green"], "AB"[i % 2]) for i in range(8)]
+    asked, how = questions.frame(asked, "colours", "train"), OwnSettings(samples=4)
+    arm = CachedArm(model, MemoryStore(), "arm")
+    made = samples.draw(arm, asked, templates, ChainSettings(max_new_tokens=96), how)
+    found, counts = own.learnable([made], asked, how, "mine-colours-42")
+    assert 0 < counts["questions_found"] == found.height
+    rows = train.tokenise_questions(card, found, templates, "own")
+    for row, question in zip(rows, found.to_dicts(), strict=True):
+        learnt = [token for token, mask in zip(*row.values(), strict=True) if mask]
+        thought = "\n\n".join(question["steps"])
+        end = f"\n</think>\n\nFinal Answer:{prompts.answer_text(question)}{model.tokenizer.eos_token}"
+        assert model.tokenizer.decode(learnt) == thought + end
 
 
 WORDS = st.sampled_from(

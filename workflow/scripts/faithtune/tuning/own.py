@@ -37,7 +37,7 @@ def learnable(
     if not n_found:
         tuning, train_set, _ = arm.split("-")
         raise UserError(
-            f"config: tunings.{tuning}: for none of the {n} questions of {train_set} is one chain of {how} right;"
+            f"config: tunings.{tuning}: none of the {n} questions of {train_set} has a right chain among {how};"
             " expected more own.samples, another own.temperature, easier questions, or the target rationale"
         )
     print(f"{n_found} of {n} questions have a right chain among {how}: {found.height} chains are learnt")
