@@ -45,6 +45,13 @@ def test_tunings_that_draw_alike_share_their_chains(own):
     }
 
 
+def test_grpo_writes_its_chains_itself(own):
+    own["tunings"]["r8"] = {"train_sets": ["sums"], "method": "grpo"}
+    full = config.load(own)
+    assert plan.arms(full)[-1].target == "own"
+    assert sampling.of_study(full) == {}
+
+
 def test_a_model_that_starts_from_an_arm_draws_its_own(own):
     own["models"]["taught"] = {"source": "arm:m/r16-sums-42"}
     own["tunings"]["r8"] |= {"models": ["taught"], "train_sets": ["sums"]}
@@ -78,6 +85,10 @@ WRONG = {
     "more than are drawn": (
         {"own": {"samples": 2, "keep": 3}},
         "config: tunings.r8.own.keep is 3; expected at most own.samples, 2",
+    ),
+    "a method that learns from pairs": (
+        {"method": "dpo"},
+        "config: tunings.r8.target is own, but method is dpo; expected method sft",
     ),
     "no temperature": ({"own": {"temperature": 0}}, "config: tunings.r8.own.temperature is 0; expected at least 0.01"),
     "no samples": ({"own": {"samples": 0}}, "config: tunings.r8.own.samples is 0; expected at least 1"),

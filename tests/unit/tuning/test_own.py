@@ -17,7 +17,9 @@ from faithtune.data.questions import LETTERS
 from faithtune.data.turns import settle
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.tunings import OwnSettings
-from faithtune.tuning import examples, own, train
+from faithtune.tuning import examples, own, tokens
+from faithtune.tuning.methods import sft
+from trainings import changed
 
 THINKING = prompts.Turns(thinking=["<think>\n", "\n</think>\n\n"], enable_thinking=True)
 ASKED = questions.frame(
@@ -86,7 +88,7 @@ def test_an_example_has_the_evaluations_form(turns, templates):
     tokenizer = small.tokenizer() if turns == prompts.USUAL else tiny._tokenizer(small._TEXTS, tiny.QWEN3)
     found, _ = own.learnable([MADE], ASKED, OwnSettings(), "mine-set-42")
     for question in found.to_dicts():
-        made = train.tokenise_example(tokenizer, templates, question, "own", turns)
+        made = tokens.tokenise_example(tokenizer, templates, question, "own", turns)
         form, user = forms.form_of(turns), prompts.user_turn(templates, "cot", question)
         parts = [tokenizer.decode([i for i, m in zip(*made.values(), strict=True) if m == mask]) for mask in (0, 1)]
         turn = f"{form.answer(form.join(question['steps']))} {question['answer']}{tokenizer.eos_token}"
@@ -103,7 +105,7 @@ def test_a_model_that_thinks_learns_its_own_thoughts(thinking_model, templates):
     made = samples.draw(arm, asked, templates, ChainSettings(max_new_tokens=96), how)
     found, counts = own.learnable([made], asked, how, "mine-colours-42")
     assert 0 < counts["questions_found"] == found.height
-    rows = train.tokenise_questions(card, found, templates, "own")
+    rows = sft.prepare(card, found, templates, changed(target="own"))
     for row, question in zip(rows, found.to_dicts(), strict=True):
         learnt = [token for token, mask in zip(*row.values(), strict=True) if mask]
         thought = "\n\n".join(question["steps"])
