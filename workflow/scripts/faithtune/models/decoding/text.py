@@ -32,13 +32,13 @@ def choose_tokens(logits: torch.Tensor, texts: Sequence[Decoding]) -> list[int]:
     chosen, drawn = logits.argmax(-1), [i for i, text in enumerate(texts) if text.draw is not None]
     if drawn:
 
-        def column(values: list[float]) -> torch.Tensor:
-            return torch.tensor(values, dtype=torch.float64, device=logits.device)[:, None]
+        def column(values: list[float], dtype: torch.dtype) -> torch.Tensor:
+            return torch.tensor(values, dtype=dtype, device=logits.device)[:, None]
 
-        rows = logits[drawn].double()
-        rows -= rows.amax(-1, keepdim=True)  # or a low temperature would overflow
-        rows /= column([texts[i].draw.temperature for i in drawn])
-        sums = rows.softmax(-1).cumsum(-1)
-        points = column([texts[i].draw.number(len(texts[i].written)) for i in drawn]) * sums[:, -1:]
+        weights = logits[drawn]
+        weights -= weights.amax(-1, keepdim=True)  # or a low temperature would overflow
+        weights /= column([texts[i].draw.temperature for i in drawn], weights.dtype)
+        sums = weights.exp_().cumsum(-1, dtype=torch.float64)
+        points = column([texts[i].draw.number(len(texts[i].written)) for i in drawn], sums.dtype) * sums[:, -1:]
         chosen[drawn] = torch.searchsorted(sums, points, right=True)[:, 0]
     return chosen.tolist()
