@@ -20,7 +20,7 @@ def tuned(tmp_path_factory, tiny_model) -> Study:
     recipe = study.config["tunings"].pop("qlora") | {"train_sets": ["colours"], "target": "own"}
     study.config["tunings"] = {"own": recipe, "all": recipe | {"own": {"keep": 4}}}
     study.config["eval_sets"] = ["colours"]
-    assert study.planned(*CARDS) == {"precision": 1, "model": 1, "questions": 1, "samples": 1, "tune": 2}
+    assert study.planned(*CARDS) == {"precision": 1, "model": 1, "questions": 1, "sample": 1, "tune": 2}
     study.run(*CARDS)
     return study
 
@@ -58,18 +58,18 @@ def test_arms_learn_right_chains_and_say_how_many(tuned):
 
 def test_a_change_reruns_what_it_is_about(tuned, recipe):
     assert tuned.planned(*CARDS, SAMPLED) == {}
-    for own, jobs in (({"keep": 2}, {}), ({"samples": 5}, {"samples": 1}), ({"temperature": 0.9}, {"samples": 1})):
+    for own, jobs in (({"keep": 2}, {}), ({"samples": 5}, {"sample": 1}), ({"temperature": 0.9}, {"sample": 1})):
         recipe["own"] = own
         assert tuned.planned(*CARDS) == jobs | {"tune": 1}
     del recipe["own"]
     tuned.config["chains"]["max_new_tokens"] = 95
-    assert tuned.planned(*CARDS) == {"samples": 1, "tune": 2}
+    assert tuned.planned(*CARDS) == {"sample": 1, "tune": 2}
 
 
 def test_more_samples_cost_only_those(tuned, recipe):
     tuned.config["tunings"] = {"own": recipe | {"own": {"samples": 5}}}
     more = SAMPLED.replace("m4", "m5")
     tuned.run(more)
-    assert "40 rows, 8 computed" in (tuned.folder / "logs/samples/tiny/colours/t0.8-s0-m5.log").read_text()
+    assert "40 rows, 8 computed" in (tuned.folder / "logs/sample/tiny/colours/t0.8-s0-m5.log").read_text()
     first = pl.read_parquet(tuned.folder / more).filter(pl.col("sample") <= 4)
     assert first.equals(pl.read_parquet(tuned.folder / SAMPLED))

@@ -1,4 +1,4 @@
-rule samples:
+rule sample:
     """Chains of thought that a model draws for the training questions of a data set, for the target `own`."""
     input:
         unpack(get_card),
@@ -6,9 +6,9 @@ rule samples:
     output:
         "results/samples/{model}/{data_set}/{draws}.parquet",
     log:
-        "logs/samples/{model}/{data_set}/{draws}.log",
+        "logs/sample/{model}/{data_set}/{draws}.log",
     benchmark:
-        "benchmarks/samples/{model}/{data_set}/{draws}.tsv"
+        "benchmarks/sample/{model}/{data_set}/{draws}.tsv"
     wildcard_constraints:
         model=models_of("source"),
     priority: 4
@@ -23,10 +23,10 @@ rule samples:
             "sampling": SAMPLED[f"{wc.model}/{wc.data_set}/{wc.draws}"].how.model_dump(),
             "chains": STUDY.chains.model_dump(),
             "templates": get_templates("cot"),
-            "code": code("samples.py"),
+            "code": code("sample.py"),
         },
     script:
-        "../scripts/samples.py"
+        "../scripts/sample.py"
 
 
 rule tune:

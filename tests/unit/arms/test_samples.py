@@ -4,11 +4,12 @@ import polars as pl
 import pytest
 import tiny
 
-from faithtune.arms import blocks, chains, samples
+from faithtune.arms import blocks, chains
 from faithtune.arms.cached_arm import CachedArm
-from faithtune.arms.folders import SampleRun
 from faithtune.arms.open import committed
 from faithtune.arms.row_store import MemoryStore, RowStore
+from faithtune.arms.sampling import samples
+from faithtune.arms.sampling.open import SampleRun
 from faithtune.core.schemas.samples import SAMPLES
 from faithtune.data import questions
 from faithtune.data.forms import STEPS, ThinkingForm

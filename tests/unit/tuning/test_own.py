@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small
-from faithtune.arms import chains, samples
+from faithtune.arms import chains
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.row_store import MemoryStore
+from faithtune.arms.sampling import samples
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.samples import SAMPLES
 from faithtune.data import forms, prompts, questions

@@ -1,10 +1,7 @@
 """Where jobs keep what outlives Snakemake's files: `results/store`, and in it a folder of rows for each job."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-
-from faithtune.settings.chains import SamplingSettings
 
 STORE = Path("results/store")
 
@@ -32,29 +29,6 @@ class StageRun:
         if self.stage in _OF_ONE_MODEL:
             name = f"{self.stage}-{self.model}-{self.arm}-{name}"
         return STORE / "rows" / identity[:32] / name
-
-
-@dataclass(frozen=True)
-class SampleRun:
-    """The chains that a model draws for the training questions of a data set."""
-
-    data_set: str
-    how: SamplingSettings
-
-    def rows_folder(self, identity: str) -> Path:
-        """The folder with the job's rows; identity: of the model."""
-        return STORE / "rows" / identity[:32] / f"samples-{self.data_set}-{self.how.name}"
-
-    def sibling_folders(self, identity: str, made: Collection[str]) -> list[Path]:
-        """The folders with another number of chains drawn alike, which an earlier configuration asked for.
-
-        made: names of settings (`SamplingSettings.name`) of this study's jobs. These may run at the same time, so they
-        must not find each other's rows.
-        """
-        folder = self.rows_folder(identity)
-        own = {folder.with_name(f"samples-{self.data_set}-{name}") for name in made}
-        alike = folder.parent.glob(f"{folder.name.removesuffix(str(self.how.samples))}*")
-        return [path for path in sorted(alike) if path not in own]
 
 
 def sibling_folders(folder: Path) -> list[Path]:

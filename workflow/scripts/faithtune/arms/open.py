@@ -3,14 +3,14 @@
 import contextlib
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import polars as pl
 
 from faithtune.arms import blocks, identity
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
-from faithtune.arms.folders import STORE, SampleRun, StageRun, expanded_folder, sibling_folders
+from faithtune.arms.folders import STORE, StageRun, expanded_folder, sibling_folders
 from faithtune.arms.row_store import RowStore
 from faithtune.data import prompts
 from faithtune.jobs import job
@@ -60,28 +60,6 @@ def open_arm(
         cached = CachedArm(model, rows, arm)
         found = blocks.cut(questions, compute.block_size, run.shard) if together else [Block(0, questions)]
         yield cached, committed(found, cached)
-
-
-@contextlib.contextmanager
-def open_sampler(
-    quantisation: str,
-    questions: pl.DataFrame,
-    run: SampleRun,
-    made: Collection[str],
-    cards: Mapping[str, str],
-    compute: ComputeSettings,
-    threads: int,
-) -> Iterator[tuple[CachedArm, Iterator[Block]]]:
-    """Yields a model with weights here, and its training questions in blocks of `compute.block_size` chains or fewer.
-
-    made: as of `SampleRun.sibling_folders`; the other arguments as of `open_arm`.
-    """
-    model, identifier = open_local(quantisation, cards, compute, threads)
-    siblings = run.sibling_folders(identifier, made)
-    with RowStore(run.rows_folder(identifier), None, siblings, together=True) as rows:
-        arm = CachedArm(model, rows, identifier)
-        found = blocks.cut(questions, max(1, compute.block_size // run.how.samples))
-        yield arm, committed(found, arm)
 
 
 def committed(found: list[Block], arm: CachedArm) -> Iterator[Block]:

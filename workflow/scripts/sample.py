@@ -5,9 +5,8 @@ from faithtune.jobs import job
 with job.logged(snakemake.log[0]):
     import polars as pl
 
-    from faithtune.arms import samples
-    from faithtune.arms.folders import SampleRun
-    from faithtune.arms.open import open_sampler
+    from faithtune.arms.sampling import samples
+    from faithtune.arms.sampling.open import SampleRun, open_sampler
     from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.core.schemas.samples import SAMPLES
