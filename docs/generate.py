@@ -59,6 +59,7 @@ FILES = (
     ),
     ("Points of lengths", "figures/lengths.parquet", "report/figures/curves.py", "LENGTHS"),
     ("Points of losses", "figures/training.parquet", "report/figures/training.py", "LOSSES"),
+    ("Samples", "samples/MODEL/SET/SETTINGS.parquet", "core/schemas/samples.py", "SAMPLES"),
     ("Training log", "arms/MODEL/ARM/training.parquet", "core/schemas/training.py", "TRAINING"),
     (
         "Training log of a host",

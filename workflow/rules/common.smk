@@ -40,7 +40,7 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import config as study_config, lineage, model_settings, plan
+    from faithtune.study import config as study_config, lineage, model_settings, plan, sampling
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
@@ -81,6 +81,7 @@ except UserError as error:
 
 # Scripts read these from `config`, not from params: they change how fast a job runs, not what it computes.
 config["compute"] = STUDY.compute.model_dump()
+config["sampled"] = sampling.names(STUDY)
 config["hosts"] = {name: settings.model_dump() for name, settings in plan.host_settings(STUDY).items()}
 # Where a model's chat template lies, which only errors name.
 config["chat_templates"] = {name: model.chat_template for name, model in STUDY.models.items()}
@@ -91,6 +92,8 @@ BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
 MEASURED = [arm for arm in ARMS if arm.eval_sets]
 # The arms that this study tunes, here or at their host.
 TUNED = [arm for arm in ARMS if arm.recipe]
+# MODEL/SET/SETTINGS -> the chains that a model draws for training questions.
+SAMPLED = sampling.of_study(STUDY)
 # The arms whose weights were tuned elsewhere and handed in.
 HANDED = [arm for arm in ARMS if arm.handed]
 # Model -> the arm that it starts from, for models that start from an arm of this study.
@@ -125,6 +128,7 @@ wildcard_constraints:
     split="train|eval",
     # Of a set that is divided over several jobs: `.2of3`.
     shard=r"(?:\.\d+of\d+)?",
+    draws=r"t[\d.]+-s\d+-m\d+",
     table="|".join(tables.TABLES),
     figure="|".join(figures.names(STUDY.eval_sets)),
 

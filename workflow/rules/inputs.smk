@@ -70,6 +70,12 @@ def get_training_questions(wildcards):
     return [f"results/questions/{name}.train.parquet" for name in data_sets_of(get_arm(wildcards).train_set)]
 
 
+def get_arm_samples(wildcards):
+    """The chains that a model drew, for an arm that learns from them; none for other arms."""
+    files = [f"results/samples/{one.path}.parquet" for one in sampling.of_arm(get_arm(wildcards))]
+    return {"samples": files} if files else {}
+
+
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
     train_sets = sorted({name for arm in TUNED for name in data_sets_of(arm.train_set)})
@@ -208,6 +214,7 @@ def get_all_outputs():
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
+        *(f"results/samples/{path}.parquet" for path in SAMPLED),
         *(f"results/arms/{arm.path}/{name}" for arm in TUNED for name in made[KINDS[arm.model]]),
         *(f"results/arms/{arm.path}/{name}" for arm in HANDED for name in ("weights", "handed.json", "arm.json")),
         *(path for stage in ("chains", "answers") for path in get_stage_files(stage)),

@@ -1,7 +1,39 @@
+rule sample:
+    """Chains of thought that a model draws for the training questions of a data set, for the target `own`."""
+    input:
+        unpack(get_card),
+        questions="results/questions/{data_set}.train.parquet",
+    output:
+        "results/samples/{model}/{data_set}/{draws}.parquet",
+    log:
+        "logs/sample/{model}/{data_set}/{draws}.log",
+    benchmark:
+        "benchmarks/sample/{model}/{data_set}/{draws}.tsv"
+    wildcard_constraints:
+        model=models_of("source"),
+    priority: 4
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY.compute.threads
+    resources:
+        gpu=GPUS,  # also where a server runs the model: its weights are here, where it is tuned
+    params:
+        spec=lambda wc: model_settings.loading(STUDY, wc.model)
+        | {
+            "sampling": SAMPLED[f"{wc.model}/{wc.data_set}/{wc.draws}"].how.model_dump(),
+            "chains": STUDY.chains.model_dump(),
+            "templates": get_templates("cot"),
+            "code": code("sample.py"),
+        },
+    script:
+        "../scripts/sample.py"
+
+
 rule tune:
     """An arm: a model tuned with one recipe on one training set."""
     input:
         unpack(get_card),
+        unpack(get_arm_samples),
         weights="results/models/{model}/weights",
         questions=get_training_questions,
     output:

@@ -10,12 +10,13 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.core.schemas.samples import SAMPLES
     from faithtune.core.schemas.training import TRAINING
     from faithtune.jobs import gpus
     from faithtune.models import precision
     from faithtune.settings.data import TrainingData
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import mixing, tokens, train
+    from faithtune.tuning import mixing, own, tokens, train
 
     gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
@@ -27,10 +28,14 @@ with job.logged(snakemake.log[0]):
     data, parts = TrainingData(**spec["data"]), (parquet.read(path, QUESTIONS) for path in snakemake.input.questions)
     count_tokens = tokens.example_counter(model, spec["templates"]) if data.equal == "tokens" else None
     questions = mixing.training_questions(parts, data, count_tokens)
+    counts = {}
+    if settings.own:
+        samples = [parquet.read(path, SAMPLES) for path in snakemake.input.samples]
+        questions, counts = own.learnable(samples, questions, settings.own, names.arm)
     rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):
         card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)
         parquet.write(log, snakemake.output.training, TRAINING)
-        job.write_json(card | mixing.describe(questions, data), snakemake.output.card)
+        job.write_json(card | mixing.describe(questions, data) | counts, snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -69,7 +69,7 @@ def test_two_tunings_differ_as_their_names_say():
 
 def test_the_file_states_every_key_of_a_tuning():
     tuning = yaml.safe_load(TEXT)["tunings"]["qlora"]
-    assert set(tuning) == TuningSettings.model_fields.keys() - {"checkpoint_steps", "beta", "grpo", "n", "vary"}
+    assert set(tuning) == TuningSettings.model_fields.keys() - {"checkpoint_steps", "beta", "grpo", "n", "vary", "own"}
 
 
 @pytest.mark.parametrize("line", ABLATION, ids=lambda line: line.partition(":")[0])

@@ -14,7 +14,7 @@ from faithtune.data import questions
 from faithtune.data.readers import arithmetic
 from faithtune.models import loading
 from faithtune.models import weights as models
-from faithtune.settings.tunings import GrpoSettings, Training
+from faithtune.settings.tunings import GrpoSettings, OwnSettings, Training
 from faithtune.tuning import train as tune
 from trainings import SETTINGS, card, changed, trained
 
@@ -55,6 +55,7 @@ def test_a_training_goes_on_only_where_all_that_decides_it_is_the_same(folder_of
         method="dpo",
         adapter="lora",
         target="answer_only",
+        own=OwnSettings(samples=2),
         rank=3,
         alpha=5,
         dropout=0.2,

@@ -8,6 +8,8 @@ from faithtune.arms.row_store import MemoryStore, row_key
 from faithtune.data.forms import Form, ThinkingForm
 from faithtune.extraction import steps, thinking
 from faithtune.models.backend import Answer, Completion, Model, Query
+from faithtune.models.decoding.draws import SAMPLER, Draw, derive_seed
+from faithtune.settings.chains import SamplingSettings
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,31 @@ class CachedArm:
             return self.model.generate(_pick(prompts, missing), max_new_tokens, end.ended, _pick(keys, missing))
 
         return [Completion(**row) for row in self._get_or_compute(keys, compute)]
+
+    def sample(
+        self, prompts: list[str], how: SamplingSettings, max_new_tokens: int, end: EndRule
+    ) -> list[list[Completion]]:
+        """`how.samples` texts after each prompt, drawn at a temperature; the model must have its weights here.
+
+        A text's random numbers follow from the seed, the prompt and the number of the sample alone. So equal prompts
+        have equal samples, and the first samples stay the same if more are drawn.
+        """
+        task = {"do": "generate", "max_new_tokens": max_new_tokens, "end": end.name, "sampler": SAMPLER}
+        numbers = range(1, how.samples + 1)
+        texts, keys, draws = [], [], []
+        for prompt in prompts:
+            seeds = [derive_seed(how.seed, self.model.prompt_key(prompt), number) for number in numbers]
+            drawn = {"temperature": float(how.temperature), "seed": how.seed}
+            texts += [prompt] * how.samples
+            keys += [self._key(prompt, task | drawn | {"sample": number}) for number in numbers]
+            draws += [Draw(drawn["temperature"], seed) for seed in seeds]
+
+        def compute(missing: list[int]) -> Iterator[tuple[int, Completion]]:
+            about = (_pick(values, missing) for values in (keys, draws))
+            return self.model.generate(_pick(texts, missing), max_new_tokens, end.ended, *about)
+
+        found = [Completion(**row) for row in self._get_or_compute(keys, compute)]
+        return [found[i : i + how.samples] for i in range(0, len(found), how.samples)]
 
     def answer(self, queries: list[Query], max_new_tokens: int) -> list[Answer]:
         """The answer to each query; of a number at most `max_new_tokens` are written, on one line."""

@@ -7,6 +7,7 @@ from faithtune.core.schemas.chains import CHAINS
 from faithtune.data import expressions, prompts
 from faithtune.data.forms import STEPS, Form, ThinkingForm
 from faithtune.extraction import copies, extract, steps, thinking
+from faithtune.models.backend import Model
 from faithtune.settings.chains import ChainSettings
 
 
@@ -16,10 +17,8 @@ def write(arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str], se
     With `settings.forced_start` the assistant's turn begins with "Step 1:", if the model continues turns. Without it
     an arm that no longer reasons shows it. The turn of a model that thinks begins with its block.
     """
-    form = arm.model.form
-    start = form.start(settings.forced_start) if arm.model.continues else ""
-    rows = questions.to_dicts()
-    texts = [arm.model.render(prompts.user_turn(templates, "cot", row), start) for row in rows]
+    form, rows = arm.model.form, questions.to_dicts()
+    start, texts = render(arm.model, rows, templates, settings)
     written = arm.generate(texts, settings.max_new_tokens, end_of_chain(form, start))
     return pl.DataFrame(
         [
@@ -28,6 +27,14 @@ def write(arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str], se
         ],
         schema=CHAINS,
     )
+
+
+def render(
+    model: Model, questions: list[dict], templates: dict[str, str], settings: ChainSettings
+) -> tuple[str, list[str]]:
+    """The text with which each chain begins, and the prompts of questions (rows of QUESTIONS), which end with it."""
+    start = model.form.start(settings.forced_start) if model.continues else ""
+    return start, [model.render(prompts.user_turn(templates, "cot", row), start) for row in questions]
 
 
 def read(

@@ -65,7 +65,10 @@ class Model(Protocol):
     def generate(
         self, texts: list[str], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]
     ) -> Iterator[tuple[int, Completion]]:
-        """Continue each text until the model ends its turn or `ended(new text)` holds."""
+        """Continue each text until the model ends its turn or `ended(new text)` holds.
+
+        A model with weights here (`local.LocalModel`) also takes `draws`, by which tokens are drawn at a temperature.
+        """
 
     def answer(
         self, queries: list[Query], max_new_tokens: int, ended: Callable[[str], bool], keys: list[str]

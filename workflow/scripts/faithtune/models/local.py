@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from tqdm import tqdm
@@ -13,26 +13,13 @@ from faithtune.data import forms, prompts
 from faithtune.data.prompts import USUAL
 from faithtune.models import padded
 from faithtune.models.backend import Answer, Completion, Query
+from faithtune.models.decoding.draws import Draw
+from faithtune.models.decoding.text import Decoding, choose_tokens
 from faithtune.models.tree import Tree
 from faithtune.models.tree_cache import TreeCache, check_network
 
 # Part of every row's key: raise it if a change here, or in the rules that end a text, changes what a row holds.
 ENGINE = "4"
-
-
-@dataclass
-class Decoding:
-    """A text that is being decoded."""
-
-    index: int  # of its text, or the node of its answer cue
-    path: list[int]  # the prompt, then the new tokens computed so far
-    written: list[int] = field(default_factory=list)  # new token ids
-    draft: list[int] = field(default_factory=list)  # the new tokens to expect, from the first
-
-    def next_tokens(self, max_new_tokens: int) -> list[int]:
-        """The tokens to compute next: the last one written, and the rest of the draft while the draft holds."""
-        n = len(self.written)
-        return [self.written[-1], *(self.draft[n : max_new_tokens - 1] if self.written == self.draft[:n] else [])]
 
 
 class LocalModel:
@@ -98,12 +85,14 @@ class LocalModel:
         max_new_tokens: int,
         ended: Callable[[str], bool] = lambda text: False,
         keys: list[str] | None = None,
+        draws: list[Draw] | None = None,
     ) -> Iterator[tuple[int, Completion]]:
-        """Continue each text greedily; yields (index, Completion) as each is finished.
+        """Continue each text, greedily or by its draw; yields (index, Completion) as each is finished.
 
         A text is finished at the end-of-turn token or once `ended(new text)` holds. `batch_size` texts are decoded at
-        a time; when one ends, the next starts. Common prefixes are computed once.
+        a time; when one ends, the next starts. Common prefixes are computed once, such as one prompt of many draws.
         """
+        draws = draws or [None] * len(texts)
         ids = [self.token_ids(text) for text in texts]
         queue = sorted(range(len(ids)), key=lambda i: (len(ids[i]), -i))  # the longest is last: taken first
         cache, batch = TreeCache(lambda: self.network), []
@@ -112,8 +101,9 @@ class LocalModel:
         while queue or batch:
             while queue and len(batch) < self.batch_size:
                 index = queue.pop()
-                batch.append(Decoding(index, cache.insert(ids[index], len(ids[index]) - 1)))
-            chosen = cache.forward([decoding.path[-1] for decoding in batch]).argmax(-1).tolist()
+                path = cache.insert(ids[index], len(ids[index]) - 1)
+                batch.append(Decoding(index, path, draw=draws[index]))
+            chosen = choose_tokens(cache.forward([decoding.path[-1] for decoding in batch]), batch)
             for decoding, token in zip(batch, chosen, strict=True):
                 decoding.written.append(token)
             for decoding in [decoding for decoding in batch if self._has_ended(decoding, max_new_tokens, ended)]:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from faithtune.settings.chains import SamplingSettings
 from faithtune.settings.data import TrainSets
 from faithtune.settings.section import (
     Flag,
@@ -125,6 +126,18 @@ class _Recipe(Section):
             self.dropout = 0.05 if self.method == "sft" and self.adapter in LOW_RANK else 0
 
 
+class OwnSettings(SamplingSettings):
+    """For `target: own`: how the model's own chains are drawn, and how many of them are learnt."""
+
+    keep: Integer = Field(1, ge=1, le=1000)
+    """The most chains that are learnt of a question, the first different ones that are right."""
+
+    @property
+    def sampling(self) -> SamplingSettings:
+        """How the chains are drawn."""
+        return SamplingSettings(samples=self.samples, temperature=float(self.temperature), seed=self.seed)
+
+
 class TuningSettings(_Recipe):
     """A recipe that runs on this machine."""
 
@@ -139,11 +152,18 @@ class TuningSettings(_Recipe):
     models: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """The models to tune. By default the measured ones with a source, except those that come from an arm of this
     tuning, and besides them the models from whose arm of this tuning another model starts."""
-    target: Literal["native", "rationale", "answer_only"] = "native"
+    target: Literal["native", "rationale", "answer_only", "own"] = "native"
     """What is learnt; `native` is the rationale of each data set that consists of worked solutions, and the bare answer
-    of others."""
+    of others; `own` are chains that the model itself draws and that end in the right answer."""
+    own: OwnSettings | None = Field(None, exclude_if=lambda value: value is None)  # other recipes are what they were
+    """For `target: own`: how the model's own chains are drawn, and how many of them are learnt."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0, le=2**32 - 1)]], Unique] = Field([42], min_length=1)
     """Seeds of adapter, dropout and order; one arm each, pooled in the tables."""
+
+    @model_validator(mode="after")
+    def _complete_own(self) -> Self:
+        self.own = OwnSettings() if self.target == "own" and self.own is None else self.own
+        return self
 
 
 class Training(_Recipe):
@@ -151,6 +171,8 @@ class Training(_Recipe):
 
     target: Literal["rationale", "answer_only", "own", "mixed"]
     """What is learnt; `mixed`: each data set's own target."""
+    own: OwnSettings | None = Field(None, exclude_if=lambda value: value is None)  # part of an arm's identity
+    """For target own: how the chains were drawn."""
     seed: int
     """Seed of adapter, dropout and order."""
     quantisation: Literal["nf4", "none"]

@@ -150,6 +150,7 @@ def _check_tunings(config: Configuration) -> None:
                     f" {model.quantisation}; expected qlora with nf4, lora or full with none, because an arm is"
                     " measured on the base it was tuned on"
                 )
+        _check_own(where, tuning)
         train_sets.check(config, where, tuning)
     tunable = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
     for name, tuning in config.hosted_tunings.items():
@@ -164,6 +165,16 @@ def _check_tunings(config: Configuration) -> None:
         if config.budget_usd is not None and tuning.n_epochs is None:
             raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there is a budget_usd")
         train_sets.check(config, where, tuning)
+
+
+def _check_own(where: str, tuning: TuningSettings) -> None:
+    own = tuning.own
+    if own and tuning.target != "own":
+        raise UserError(f"config: {where}.own is for target own, but target is {tuning.target}; remove the key")
+    if own and tuning.method != "sft":
+        raise UserError(f"config: {where}.target is own, but method is {tuning.method}; expected method sft")
+    if own and own.keep > own.samples:
+        raise UserError(f"config: {where}.own.keep is {own.keep}; expected at most own.samples, {own.samples}")
 
 
 def _check_headline(config: Configuration) -> None:

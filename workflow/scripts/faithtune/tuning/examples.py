@@ -3,6 +3,7 @@
 An example continues the user's turn of an evaluation prompt:
 
     rationale     Step 1: ... Step N: ...\\nFinal Answer: B. ...
+    own           the same, with the steps of a chain that the model drew (`own`)
     answer_only   Final Answer: B. ...
 
 Hosts take JSON lines in OpenAI's formats for supervised tuning and for preferences (dpo):
@@ -24,7 +25,7 @@ from faithtune.data.questions import LETTERS, canonical_number, digest
 from faithtune.extraction import steps
 
 # Target -> the prompt's form.
-FORMS = {"rationale": "cot", "answer_only": "no_cot"}
+FORMS = {"rationale": "cot", "own": "cot", "answer_only": "no_cot"}
 
 
 def select_usable(questions: pl.DataFrame, target: str) -> pl.DataFrame:
@@ -48,9 +49,14 @@ def user_turn(templates: dict[str, str], question: dict, target: str) -> str:
 
 
 def completion(question: dict, target: str, form: Form = STEPS) -> str:
-    """The assistant's whole turn."""
-    chain = form.join(steps.split(question["rationale"])) if target == "rationale" else ""
-    return form.answer(chain) + prompts.answer_text(question)
+    """The assistant's whole turn; question: for target own a row of `own.learnable`."""
+    return form.answer(form.join(_taught_steps(question, target))) + prompts.answer_text(question)
+
+
+def _taught_steps(question: dict, target: str) -> list[str]:
+    if target == "own":
+        return question["steps"]
+    return steps.split(question["rationale"]) if target == "rationale" else []
 
 
 def supervised_example(templates: dict[str, str], question: dict, target: str) -> dict:

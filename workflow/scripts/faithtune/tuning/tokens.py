@@ -21,7 +21,7 @@ def tokenise_example(
     closing. Raises UserError if the evaluation prompt, with "Step 1:", the opened block or the cue, is not a
     token-prefix of the example: then tuning would teach another prompt.
     """
-    user, form, reasons = examples.user_turn(templates, question, target), forms.form_of(turns), target == "rationale"
+    user, form, reasons = examples.user_turn(templates, question, target), forms.form_of(turns), target != "answer_only"
 
     def tokens(turn: str, end: str = "") -> list[int]:
         return prompts.token_ids(tokenizer, prompts.render(tokenizer, user, turn, turns) + end)

@@ -38,7 +38,9 @@ HYPER_PARAMETERS = pl.Schema(
         "arm": pl.String,
         # a key of the configuration's tunings; a setting without a key (optimiser, betas, epsilon, clipping, loss_on,
         # trained_in, double_quantisation); examples: the number it was tuned on; of an arm tuned on several data
-        # sets examples_of: that number by data set, and of a mixture shares and equal: what was asked for; or
+        # sets examples_of: that number by data set, and of a mixture shares and equal: what was asked for; with the
+        # target own questions: the number of its training questions, and questions_found: how many of them had a
+        # right chain; or
         # starts_from: the tuned arms that its model comes from, MODEL/ARM, in the order of their trainings
         "parameter": pl.String,
         "value": pl.String,  # where seeds differ, every value, separated by commas
@@ -102,6 +104,7 @@ def hyper_parameters(arms: Iterable[dict], cards: Iterable[dict]) -> pl.DataFram
         lineage = {"starts_from": " → ".join(arm["starts_from"])} if arm.get("starts_from") else {}
         settings = lineage | card["settings"] | card.get("fixed", {}) | {"examples": card.get("examples")}
         settings |= card.get("data", {})
+        settings |= {name: card[name] for name in ("questions", "questions_found") if name in card}
         for parameter, value in settings.items():
             known = values.setdefault((arm["model"], arm["arm"], parameter), [])
             text = _text(provenance.public(value))  # an adapter may name its base by a folder

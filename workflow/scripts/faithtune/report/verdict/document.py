@@ -9,7 +9,7 @@ verdict.json:
     arms           a list, one entry for each tuned arm, its seeds pooled:
       model, arm, seeds (how many)
       train_set      SET, SET+SET or MIXTURE (SET+SET); `not known` for an arm that was tuned elsewhere
-      target         rationale | answer_only | mixed (each data set's own); null for an arm that was tuned elsewhere
+      target         rationale | answer_only | own | mixed (each data set's own); null for an arm tuned elsewhere
       headline       what the arm is, in words
       words          the three words, in one line
       sentences      the verdict in sentences

@@ -14,7 +14,12 @@ _CAUSES = {
     "truncated": "are cut at the token limit",
     "copied": "are mostly copied from the prompt's example",
 }
-_TARGETS = {"rationale": "worked steps", "answer_only": "bare answers", "mixed": "worked steps and bare answers"}
+_TARGETS = {
+    "rationale": "worked steps",
+    "answer_only": "bare answers",
+    "own": "its own chains",
+    "mixed": "worked steps and bare answers",
+}
 # What stands before the answer at each test, for a kept fraction α.
 _TAMPERED = {
     "filler": "with {rest} of its chain replaced by filler",

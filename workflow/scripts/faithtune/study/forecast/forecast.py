@@ -1,6 +1,7 @@
 """The forecast of a whole study: the calls of its hosted arms, and of a hosted paraphraser for the other arms.
 
-Uses what exists already: chains, rewritten steps and rests under `results/`, rows in the row store.
+Trainings here, and the chains that a model draws for them, ask no host and are no part of it; `snakemake -n` counts
+their jobs. Uses what exists already: chains, rewritten steps and rests under `results/`, rows in the row store.
 """
 
 import functools

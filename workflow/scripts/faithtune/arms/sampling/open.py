@@ -1,0 +1,62 @@
+"""Open a model that draws chains for its training questions, with the rows that it has drawn before."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from faithtune.arms import blocks
+from faithtune.arms.blocks import Block
+from faithtune.arms.cached_arm import CachedArm
+from faithtune.arms.folders import STORE
+from faithtune.arms.open import committed, open_local
+from faithtune.arms.row_store import RowStore
+from faithtune.settings.chains import SamplingSettings
+from faithtune.settings.compute import ComputeSettings
+
+
+@dataclass(frozen=True)
+class SampleRun:
+    """The chains that a model draws for the training questions of a data set."""
+
+    data_set: str
+    how: SamplingSettings
+
+    def rows_folder(self, identity: str) -> Path:
+        """The folder with the job's rows; identity: of the model."""
+        return STORE / "rows" / identity[:32] / f"samples-{self.data_set}-{self.how.name}"
+
+    def sibling_folders(self, identity: str, made: Collection[str]) -> list[Path]:
+        """The folders with another number of chains drawn alike, which an earlier configuration asked for.
+
+        made: names of settings (`SamplingSettings.name`) of this study's jobs. These may run at the same time, so they
+        must not find each other's rows.
+        """
+        folder = self.rows_folder(identity)
+        own = {folder.with_name(f"samples-{self.data_set}-{name}") for name in made}
+        alike = folder.parent.glob(f"{folder.name.removesuffix(str(self.how.samples))}*")
+        return [path for path in sorted(alike) if path not in own]
+
+
+@contextlib.contextmanager
+def open_sampler(
+    quantisation: str,
+    questions: pl.DataFrame,
+    run: SampleRun,
+    made: Collection[str],
+    cards: Mapping[str, str],
+    compute: ComputeSettings,
+    threads: int,
+) -> Iterator[tuple[CachedArm, Iterator[Block]]]:
+    """Yields a model with weights here, and its training questions in blocks of `compute.block_size` chains or fewer.
+
+    made: as of `SampleRun.sibling_folders`; the other arguments as of `open_arm`.
+    """
+    model, identifier = open_local(quantisation, cards, compute, threads)
+    siblings = run.sibling_folders(identifier, made)
+    with RowStore(run.rows_folder(identifier), None, siblings, together=True) as rows:
+        arm = CachedArm(model, rows, identifier)
+        found = blocks.cut(questions, max(1, compute.block_size // run.how.samples))
+        yield arm, committed(found, arm)
