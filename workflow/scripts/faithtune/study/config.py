@@ -10,6 +10,7 @@ from faithtune.data import prompts, readers, sources
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
+from faithtune.settings.tunings import TuningSettings
 from faithtune.study import (
     audit,
     lineage,
