@@ -39,6 +39,7 @@ FILES = (
     ("Measures", "measures.parquet", "measures/alpha.py", "OF_STUDY"),
     ("Estimates", "estimates.parquet", "core/schemas/estimates.py", "ESTIMATES"),
     ("Changes", "changes.parquet", "core/schemas/estimates.py", "CHANGES"),
+    ("Recipes", "recipes.parquet", "measures/recipes.py", "RECIPES"),
     ("Claims", "claims.parquet, tables/claims.parquet", "measures/claims.py", "CLAIMS"),
     (
         "Tables of estimates",
@@ -50,6 +51,11 @@ FILES = (
     ("Table of the settings", "tables/t11_hyper_parameters.parquet", "report/tables/setup.py", "HYPER_PARAMETERS"),
     ("Table of the prompts", "tables/t12_prompts.parquet", "report/tables/setup.py", "PROMPTS"),
     ("Table of published numbers", "tables/t13_published.parquet", "report/tables/published.py", "COMPARISON"),
+    (
+        "Table of recipes",
+        "tables/t14_recipes.parquet, s14_recipes.parquet",
+        *("report/tables/recipes.py", "COMPARISON"),
+    ),
     ("Table of the spending", "tables/spend.parquet", "hosts/spend/summary.py", "SUMMARY"),
     ("Points of match curves", "figures/match_SET.parquet", "report/figures/match.py", "CURVES"),
     (
@@ -57,6 +63,8 @@ FILES = (
         "figures/heat_map.parquet, forest.parquet, trade_off.parquet, ranks.parquet",
         *("report/figures/effects.py", "EFFECTS"),
     ),
+    ("Points of recipes", "figures/recipes.parquet", "report/figures/recipes.py", "POINTS"),
+    ("Points of ablations", "figures/ablations.parquet", "report/figures/ablations.py", "ABLATIONS"),
     ("Points of lengths", "figures/lengths.parquet", "report/figures/curves.py", "LENGTHS"),
     ("Points of losses", "figures/training.parquet", "report/figures/training.py", "LOSSES"),
     ("Samples", "samples/MODEL/SET/SETTINGS.parquet", "core/schemas/samples.py", "SAMPLES"),

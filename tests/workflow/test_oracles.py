@@ -11,6 +11,7 @@ import yaml
 from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.questions import QUESTIONS
+from faithtune.measures.recipes import RECIPES
 from faithtune.report.tables import tables
 from study import ROOT, Study
 
@@ -71,7 +72,7 @@ def finished(tmp_path_factory) -> Study:
         },
         "tunings": {},
         "tests": ["early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase", "filler_sweep"],
-        "measures": {"alphas": [0.5], "replicates": 1000},
+        "measures": {"alphas": [0.5], "replicates": 1000, "reference": "strained"},
     }
     for arm, answer in (("base", "A"), ("ft-gsm8k-0", "B")):
         chain = f"Step 1: Boxes are painted.\nStep 2: This one too.\nFinal Answer: {answer}"
@@ -140,6 +141,23 @@ def test_all_tables_are_written_and_claims_are_asked(finished):
     claims = finished.folder / "results/tables/claims.md"
     assert "C1" in claims.read_text() and "not testable" in claims.read_text()
     assert "it is not known what it was tuned on: strained-boxes and tuned-boxes" in claims.read_text()
+
+
+def test_recipes_are_compared(finished):
+    """The accuracies of two arms are known, so their difference is; the verdict opens with what came of them."""
+    found = parquet.read(finished.folder / "results/recipes.parquet", RECIPES)
+    row = found.filter(arm="tuned-boxes", against="strained-boxes", subject="accuracy").row(0, named=True)
+    truth = TRUTH["tuned-boxes", "cot", "accuracy"] - TRUTH["strained-boxes", "cot", "accuracy"]
+    low, high = (row["estimate"] + 2 * (end - row["estimate"]) for end in (row["low"], row["high"]))
+    assert low <= truth <= high and row["n"] == 200 and row["family"] == "reference"
+    assert set(found["model"]) == {"oracle"}  # the other model has one tuned arm
+    verdict = json.loads((finished.folder / "results/verdict.json").read_text())
+    (opening,) = [" ".join(model["sentences"]) for model in verdict["recipes"]]
+    assert "tuned-boxes" in opening and "faithfulness" in opening
+    assert (finished.folder / "results/verdict.md").read_text().split("\n\n")[1] == opening
+    assert opening in (finished.folder / "results/report/index.html").read_text()
+    table = (finished.folder / "results/tables/t14_recipes.md").read_text()
+    assert "oracle, minus base\n" in table and "oracle, minus strained-boxes\n" in table and "adapter" not in table
 
 
 def test_the_configuration_of_oracles_can_be_run(tmp_path):

@@ -26,11 +26,36 @@ rule claims:
         "../scripts/claims.py"
 
 
+rule recipes:
+    """What the tuned arms of each model changed, side by side."""
+    input:
+        changes="results/changes.parquet",
+    output:
+        "results/recipes.parquet",
+    log:
+        "logs/recipes.log",
+    benchmark:
+        "benchmarks/recipes/recipes.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "sampling": get_sampling(),
+            "arms": TABLE_ARMS,
+            "reference": STUDY.measures.reference,
+            "code": code("recipes.py"),
+        },
+    script:
+        "../scripts/recipes.py"
+
+
 rule verdict:
     """What tuning did to each arm, in words that follow from intervals: the head of the report."""
     input:
         estimates="results/estimates.parquet",
         changes="results/changes.parquet",
+        recipes="results/recipes.parquet",
     output:
         json="results/verdict.json",
         md="results/verdict.md",

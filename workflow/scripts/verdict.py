@@ -7,6 +7,7 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+    from faithtune.measures.recipes import RECIPES
     from faithtune.measures.stats.bootstrap import Sampling
     from faithtune.measures.verdict import Study
     from faithtune.report.verdict import document
@@ -14,7 +15,7 @@ with job.logged(snakemake.log[0]):
     spec, given = snakemake.params.spec, snakemake.input
     estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
     study = Study(estimates, changes, Sampling(**spec["sampling"]), spec["margin"], spec["turns"])
-    found = document.build(spec["arms"], study)
+    found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES))
     texts = {
         snakemake.output.json: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
         snakemake.output.md: document.markdown(found),

@@ -28,6 +28,7 @@ ORIGIN = {
 }
 VERDICT = {
     **{"question": "Does it?", "confidence": 0.95, "margin": 0.1},
+    "recipes": [{"sentences": ["Of the 2 recipes, one gains.", HOSTILE]}],
     "arms": [
         {
             "headline": "m, tuned on sums (qlora-sums)",
@@ -91,6 +92,7 @@ _ORDER += ("s1_accuracy", "prompts", "provenance", "runtimes")
 def test_the_parts_stand_in_their_order(text):
     places = [text.index(f'id="{name}"') for name in _ORDER]
     assert places == sorted(places)
+    assert text.index("<h1>Does it?") < text.index("<strong>Of the 2 recipes, one gains.") < text.index('class="words"')
     assert text.index("<h1>Does it?") < text.index("<li>Fewer of its chains are valid.</li>") < places[1]
     assert "tune  1" in text and "c0ffee with changes" in text
 

@@ -11,6 +11,7 @@ import pytest
 from faithtune.core import paths
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+from faithtune.measures.recipes import recipes
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdict import Study
 from faithtune.report.figures import figures, style
@@ -214,7 +215,8 @@ def built() -> dict:
     ]
     turns = {"small": "continued", "large": "declared"}
     frames = pl.DataFrame(rows, schema=ESTIMATES), pl.DataFrame(changes, schema=CHANGES)
-    return document.build(ARMS, Study(*frames, Sampling(replicates=500), 0.1, turns))
+    sampling = Sampling(replicates=500)
+    return document.build(ARMS, Study(*frames, sampling, 0.1, turns), recipes(ARMS, frames[1], sampling))
 
 
 def test_the_document_has_numbers_words_and_sentences(built):

@@ -12,12 +12,13 @@ from faithtune.core import parquet
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.jobs import provenance
-from faithtune.report.tables import texts
+from faithtune.report.tables import recipes, sources, texts
 from faithtune.report.tables.cells import TableContext, without_bold
 from faithtune.report.tables.main_layouts import panels
 from faithtune.report.tables.tables import MAIN, TABLES, readable, select
 from faithtune.report.tables.write import write
 from frames import build, inputs, random_answers
+from recipe_frames import arm, compared
 
 SUFFIXES = (".parquet", ".csv", ".md", ".tex")
 STUDY = TableContext(confidence=0.9)
@@ -38,6 +39,9 @@ def estimates() -> pl.DataFrame:
 def rows(name: str) -> pl.DataFrame:
     """Rows of the table; of another source than estimates, one row of nulls and plain values."""
     table = TABLES[name]
+    if table.source is sources.RECIPES_COMPARED:
+        found = compared([arm("a"), arm("b")], {"a": {"accuracy": 0.1}, "b": {}}, "a")
+        return recipes.compared(found, estimates(), [{"model": "m", "arm": "a-s"}], [{"seen": 9, "seconds": 60}])
     if table.rows is None:
         plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int64: 3, pl.Boolean: False}
         values = {column: [plain[kind]] for column, kind in table.schema.items()}
@@ -67,7 +71,8 @@ def test_written_files(name, tmp_path):
     assert text.startswith(f"# {TABLES[name].title}\n\n") and text.endswith(f"\n\n{LINE}\n")
     prose = " ".join(text.split())
     assert all(" ".join(part.split()) in prose for part in (around.caption, around.legend, *around.notes))
-    assert ("90 % interval" in prose or "interval: 90 %" in prose) == (TABLES[name].rows is not None and len(found) > 0)
+    of_estimates = TABLES[name].rows is not None or TABLES[name].part == MAIN
+    assert ("90 % interval" in prose or "interval: 90 %" in prose) == (of_estimates and len(found) > 0)
     printed = panels(frame) if TABLES[name].part == MAIN else [("", frame)]
     lines = [line for line in text.splitlines() if line.startswith("|") and not line.startswith("|:")]
     expected = [line for heading, part in printed for line in (part.columns, *part.rows())]

@@ -239,6 +239,37 @@ def test_an_unknown_headline_is_refused(raw):
         config.load(raw | {"measures": {"headline": ["r16"]}})
 
 
+@pytest.mark.parametrize("name", ["r16", "r8-siqa"])
+def test_a_reference_is_a_tuning_or_an_arm(raw, name):
+    assert config.load(raw | {"measures": {"reference": name}}).measures.reference == name
+
+
+@pytest.mark.parametrize("name", ["r32", "base", "r16-sums-42"])
+def test_an_unknown_reference_is_refused(raw, name):
+    with pytest.raises(
+        UserError,
+        match=rf"^config: measures\.reference is '{name}'; expected a tuning or an arm of the study: r16, r16-sums,"
+        r" r16-siqa, r8, r8-siqa$",
+    ):
+        config.load(raw | {"measures": {"reference": name}})
+
+
+def test_settings_at_defaults_are_named(raw):
+    """They follow from method, adapter, rank and batch size: two recipes may be equal though their values differ."""
+    raw["tunings"] = {
+        "lora": {"train_sets": ["siqa"], "adapter": "qlora"},
+        "dora": {"train_sets": ["siqa"], "adapter": "dora", "rank": 8, "learning_rate": 1e-3},
+        "ia3": {"train_sets": ["siqa"], "adapter": "ia3", "batch_size": 32},
+    }
+    found = {arm["tuning"]: set(arm["defaults"]) for arm in plan.table_arms(config.load(raw)) if arm["tuning"]}
+    some = {"alpha", "dropout", "targets", "micro_batch_size", "epochs"}
+    assert all(some <= names and not names & {"method", "adapter", "target"} for names in found.values())
+    own = ("rank", "learning_rate", "batch_size")
+    assert {name: [key in names for key in own] for name, names in found.items()} == {
+        **{"lora": [True, True, True], "dora": [False, False, True], "ia3": [True, True, False]},
+    }
+
+
 def test_arms_that_are_handed_in(raw):
     hub = f"hub:a/lora@{'1' * 40}"
     raw["models"]["m"]["tuned"] = {"bot": {"adapter": hub}, "both": {"weights": hub, "trained_on": ["siqa", "sums"]}}

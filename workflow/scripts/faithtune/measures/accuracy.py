@@ -58,13 +58,19 @@ def rows(
         if base is not None:
             found += _effects(here, frame, base[test])
     here = replace(cell, test="cot")
-    both = own["cot"].join(own["no_cot"], on=["id", "seed"], suffix="_without", nulls_equal=True)
+    both = lifts(own)
     counts = count_missing(both, "outcome", "outcome_without")
-    found.append(here.effect("cot_lift", both, change("correct", "_without"), **counts))
+    found.append(here.effect("cot_lift", both, pl.col("lift"), **counts))
     accuracy = next(row for row in found if (row["test"], row["metric"]) == ("cot", "accuracy"))
     guessed = chance(questions.join(own["cot"], on="id", how="semi"))
     estimate = Estimate(accuracy["estimate"], accuracy["low"], accuracy["high"]).scaled(1.0, -guessed)
     return [*found, here.row("above_chance", estimate, n=accuracy["n"])]
+
+
+def lifts(own: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """`by_test` with the chain beside that without (`_without`), and `lift`: right with it minus right without."""
+    both = own["cot"].join(own["no_cot"], on=["id", "seed"], suffix="_without", nulls_equal=True, maintain_order="left")
+    return both.with_columns(lift=change("correct", "_without"))
 
 
 def shares(cell: Cell, frame: pl.DataFrame, **counts: int) -> list[dict]:

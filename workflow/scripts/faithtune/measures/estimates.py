@@ -68,7 +68,8 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
                 rows += diagnostics.differences(cell, own, before, questions)
                 valid = diagnostics.validity_changes(own.chains, before.chains, questions)
                 rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))
-                parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_chains(valid)]
+                parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_lift(read[key], read[base])]
+                parts.append(_changes_of_chains(valid))
                 parts += [_changes_of_match(replace(cell, test=test), own, before) for test in tests]
                 changes.append(_changes(cell, parts))
     rows += _averages(rows, list(study.questions), sampling.confidence)
@@ -98,6 +99,14 @@ def _changes_of_accuracy(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFr
         least=pl.col("correct").cast(pl.Int8) - could_base.cast(pl.Int8),
         most=could.cast(pl.Int8) - pl.col("correct_base").cast(pl.Int8),
     )
+
+
+def _changes_of_lift(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """Change of (right with the chain - right without) by question; `own` and `base` are `accuracy.by_test`."""
+    lifts, lifts_base = (accuracy.lifts(each) for each in (own, base))
+    pairs = lifts.join(lifts_base, on="id", suffix="_base", maintain_order="left")
+    change = pl.col("lift") - pl.col("lift_base")
+    return pairs.select("id", "seed", "group", what=pl.lit("lift"), test=pl.lit(None, pl.String), change=change)
 
 
 def _changes_of_chains(valid: pl.DataFrame) -> pl.DataFrame:

@@ -65,6 +65,7 @@ def render(
     return environment.from_string(template).render(
         verdict=verdict,
         definitions=document.DEFINITIONS,
+        opening=document.opening(verdict),
         reading=document.reading(verdict),
         picture_of_verdict=next((figure for figure in figures if figure.name == VERDICT), None),
         claims=shown["claims"],

@@ -43,7 +43,7 @@ def load(raw: dict, files: bool = False) -> Configuration:
         model_checks.check_paraphraser(config)
         _check_tunings(config)
         lineage.check_arms(config)
-        _check_headline(config)
+        _check_compared(config)
         with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
@@ -178,12 +178,16 @@ def _check_own(where: str, tuning: TuningSettings) -> None:
         raise UserError(f"config: {where}.own.keep is {own.keep}; expected at most own.samples, {own.samples}")
 
 
-def _check_headline(config: Configuration) -> None:
+def _check_compared(config: Configuration) -> None:
     known = dict.fromkeys(x for arm in plan.table_arms(config) if arm["tuning"] for x in (arm["tuning"], arm["arm"]))
+    there, reference = ", ".join(known) or "none", config.measures.reference
     for name in config.measures.headline or []:
         if name not in known:
-            there = ", ".join(known) or "none"
             raise UserError(f"config: measures.headline names {name!r}; expected tunings or arms of the study: {there}")
+    if reference is not None and reference not in known:
+        raise UserError(
+            f"config: measures.reference is {reference!r}; expected a tuning or an arm of the study: {there}"
+        )
 
 
 def _check_prompts(config: Configuration) -> None:

@@ -121,18 +121,33 @@ def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[st
 
 
 def table_arms(config: Configuration) -> list[dict]:
-    """Measured arms as in the tables: {"model", "arm" (label), "train_set", ..., all settings, "seeds" (pooled)}."""
+    """Measured arms as in the tables: {"model", "arm" (label), "train_set", ..., all settings, "seeds" (pooled)}.
+
+    `defaults` of an arm that is tuned here: the settings at defaults (`_defaults`).
+    """
     found: dict[tuple[str, str], dict] = {}
     for arm in arms(config):
         if not arm.eval_sets:
             continue
         settings = arm.training() | {"data": arm.data.model_dump()} if arm.recipe else {}
         settings.pop("seed", None)
+        if arm.recipe:
+            settings["defaults"] = _defaults(arm.recipe)
         facts = arm.facts()
         about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
         pooled = settings | about | {"arm": arm.label, "seeds": []}
         found.setdefault((arm.model, arm.label), pooled)["seeds"].append(arm.seed)
     return list(found.values())
+
+
+def _defaults(recipe: TuningSettings | HostedTuningSettings) -> list[str]:
+    """The settings at the defaults that follow from method, adapter, rank and batch size; `target` is never named."""
+    fields = type(recipe).model_fields
+    deciding = [name for name in ("method", "adapter", "rank", "batch_size") if name in fields]
+    usual = type(recipe)(train_sets=recipe.train_sets, **{name: getattr(recipe, name) for name in deciding})
+    defaults = {name: fields[name].default if name in deciding else getattr(usual, name) for name in fields}
+    equal = [name for name, default in defaults.items() if getattr(recipe, name) == default]
+    return [name for name in equal if name not in ("method", "adapter", "target")]
 
 
 def headline_arms(config: Configuration) -> list[dict]:

@@ -58,10 +58,12 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        # chains (valid or not) | accuracy (with chain) | faithfulness (directed, mean over its different pairs of k)
+        # chains (valid or not) | accuracy (with chain) | lift (right with chain - right without) | faithfulness
+        # (directed, mean over its different pairs of k)
         "what": pl.String,
         "test": pl.String,  # of faithfulness; else null
-        "change": pl.Float64,  # tuned - base, -1 ... 1; null if the question has no pair with a real intervention
+        # tuned - base, -1 ... 1, of a lift -2 ... 2; null if the question has no pair with a real intervention
+        "change": pl.Float64,
         "published": pl.Float64,  # of faithfulness: the mean over all α, also where α keeps a chain whole; else null
         "least": pl.Float64,  # of accuracy: the least change that unanswered and truncated chains allow; else null
         "most": pl.Float64,  # of accuracy: the greatest, likewise; else null

@@ -18,9 +18,10 @@ from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
 from faithtune.jobs import job
 from faithtune.measures import pooling
+from faithtune.measures.recipes import RECIPES
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdict import VERDICTS
-from faithtune.report.figures import curves, effects, match, style, training, verdict
+from faithtune.report.figures import ablations, curves, effects, match, recipes, style, training, verdict
 from faithtune.report.verdict import document
 
 if TYPE_CHECKING:  # planning a study must not wait for it
@@ -74,6 +75,7 @@ ANSWERED = Source(("answers",), ("sampling", "arms"), lambda files, settings: _p
 CHAINED = Source(("chains",), ("arms",), lambda files, settings: _pooled(files, settings, CHAINS))
 ESTIMATED = Source(("estimates",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], ESTIMATES))
 JUDGED = Source(("verdict",), ("sampling", "ranked"), lambda files, settings: document.overall(job.read_json(files[0])))
+COMPARED = Source(("recipes",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], RECIPES))
 TRAINED = Source(("training",), ("trained",), _logs)
 
 VERDICT = "verdict"  # the figure that the report opens with
@@ -140,6 +142,28 @@ FIGURES = {
         effects.EFFECTS,
         _effects,
         lambda frame, study: effects.trade_off(frame, study.sampling.confidence),
+    ),
+    "recipes": FigureDef(
+        "Recipes: accuracy gained, faithfulness lost",
+        "One point per tuned arm of a model that has several: its change of accuracy with the chain against its change"
+        " of faithfulness, over all tests and evaluation sets, with intervals. Ringed and joined: the Pareto front, the"
+        " arms that no other arm dominates in both changes. It is a front of estimates: where intervals overlap, other"
+        " questions may give another front. T14 says which differences are significant.",
+        COMPARED,
+        recipes.POINTS,
+        lambda frame, study: recipes.points(frame),
+        lambda frame, study: recipes.draw(frame, study.arms, study.sampling.confidence),
+    ),
+    "ablations": FigureDef(
+        "Ablations: changes by one key of the recipe",
+        "Changes from base of accuracy with the chain and of faithfulness, over all tests and evaluation sets, with"
+        " intervals, against a key of the tuning, for arms of one model and training set that differ in this key alone"
+        " (beside a rank in its scale; settings at the default of their method and adapter count as equal). A line"
+        " joins them where values are numbers; places are even.",
+        COMPARED,
+        ablations.ABLATIONS,
+        lambda frame, study: ablations.ablations(frame, study.arms),
+        lambda frame, study: ablations.draw(frame, study.arms, study.sampling.confidence),
     ),
     "ranks": FigureDef(
         "Effects by the adapter's rank",

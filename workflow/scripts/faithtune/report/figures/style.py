@@ -12,6 +12,7 @@ from faithtune.core import parquet
 from faithtune.core.schemas.estimates import BASE
 
 if TYPE_CHECKING:  # planning a study must not wait for it
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -21,6 +22,11 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # Sizes in a legend, in inches: a character, the handle before a name, a line.
 _CHARACTER, _HANDLE, _LINE = 0.085, 0.6, 0.19
+# Axes of changes reach at least so far to either side of 0, so that a small change looks small.
+_LEAST = 0.12
+# The axes on which arms are points.
+ACCURACY = "change of accuracy with the chain  (left: fell, right: rose)"
+FAITHFULNESS = "change of faithfulness\n(below: fell, above: rose)"
 _STYLE = {"svg.hashsalt": "faithtune", "svg.fonttype": "none", "font.size": 9, "axes.axisbelow": True}
 
 
@@ -85,6 +91,22 @@ def panels(n_rows: int, n_columns: int, width: float, height: float, **shared) -
 
     figure = Figure(figsize=(width * n_columns, height * n_rows + 0.6), layout="constrained")
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **shared)
+
+
+def point(panel: "Axes", x: Sequence[float | None], y: Sequence[float | None], looks: dict, name: str) -> None:
+    """A named point with its intervals; x and y: estimate, low, high (None: no interval)."""
+    if x[1] is not None:
+        panel.plot(x[1:], [y[0], y[0]], color=looks["color"], linewidth=1.2)
+    if y[1] is not None:
+        panel.plot([x[0], x[0]], y[1:], color=looks["color"], linewidth=1.2)
+    panel.plot([x[0]], [y[0]], marker=looks["marker"], color=looks["color"], markersize=7, linestyle="none")
+    panel.annotate(name, (x[0], y[0]), xytext=(6, 5), textcoords="offset points", fontsize=8)
+
+
+def widen(panel: "Axes") -> None:
+    """Let both axes reach to either side of 0, however small the changes are."""
+    for ends, set_ends in ((panel.get_xlim(), panel.set_xlim), (panel.get_ylim(), panel.set_ylim)):
+        set_ends(min(ends[0], -_LEAST), max(ends[1], _LEAST))
 
 
 def nothing(text: str) -> "Figure":

@@ -9,11 +9,7 @@ from faithtune.measures.verdict import MIXED, UNTESTABLE
 from faithtune.report.figures import style
 
 if TYPE_CHECKING:  # planning a study must not wait for it
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-# The axes reach at least so far to either side of 0, so that a small change looks small.
-_LEAST = 0.12
 
 
 def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figure":
@@ -34,26 +30,17 @@ def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figur
     for row in points.rows(named=True):
         name = f"{row['model']} {row['arm']}" if several else row["arm"]
         name += " (mixed)" if row["word_of_faithfulness"] == MIXED else ""
-        _point(panel, row, looks.look(row["model"], row["arm"]), name)
-    panel.set_xlabel("change of accuracy with the chain  (left: fell, right: rose)")
-    panel.set_ylabel("change of faithfulness\n(below: fell, above: rose)")
+        accuracy_of, faithfulness_of = (
+            [row[f"{end}{of}"] for end in ("estimate", "low", "high")] for of in ("", "_of_faithfulness")
+        )
+        style.point(panel, accuracy_of, faithfulness_of, looks.look(row["model"], row["arm"]), name)
+    panel.set_xlabel(style.ACCURACY)
+    panel.set_ylabel(style.FAITHFULNESS)
     panel.grid(alpha=0.3)
     panel.margins(0.12)
-    for ends, widen in ((panel.get_xlim(), panel.set_xlim), (panel.get_ylim(), panel.set_ylim)):
-        widen(min(ends[0], -_LEAST), max(ends[1], _LEAST))
+    style.widen(panel)
     panel.set_title(_seen(faithfulness), fontsize=10)
     return figure
-
-
-def _point(panel: "Axes", row: dict, look: dict, name: str) -> None:
-    x, y = row["estimate"], row["estimate_of_faithfulness"]
-    if row["low"] is not None:
-        panel.plot([row["low"], row["high"]], [y, y], color=look["color"], linewidth=1.2)
-    if row["low_of_faithfulness"] is not None:
-        ends = [row["low_of_faithfulness"], row["high_of_faithfulness"]]
-        panel.plot([x, x], ends, color=look["color"], linewidth=1.2)
-    panel.plot([x], [y], marker=look["marker"], color=look["color"], markersize=7, linestyle="none")
-    panel.annotate(name, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
 
 
 def _seen(faithfulness: pl.DataFrame) -> str:

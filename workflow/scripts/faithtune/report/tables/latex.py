@@ -16,7 +16,7 @@ from faithtune.report.tables.texts import Texts
 _MATH = {
     **{"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"},
     **{"†": r"\dagger", "‡": r"\ddagger", "…": r"\ldots", "±": r"\pm", "→": r"\rightarrow", "≥": r"\geq"},
-    **{"·": r"\cdot", "≤": r"\leq"},
+    **{"·": r"\cdot", "≤": r"\leq", "‖": r"\Vert", "Δ": r"\Delta"},
 }
 _TEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
@@ -47,17 +47,21 @@ def document(frame: pl.DataFrame, table: tables.TableDef, around: Texts, origin:
 
 def _main(frame: pl.DataFrame, table: tables.TableDef, around: Texts) -> list[str]:
     parts = panels(frame)
-    head = list(parts[0][1].columns)
+    width = max(part.width for _, part in parts)
     lines = [
         r"\begin{table*}",
         r"\centering\small\renewcommand{\arraystretch}{1.25}\setlength{\tabcolsep}{4pt}",
         _caption(table, around),
-        rf"\begin{{tabular}}{{@{{}}{'l' * len(head)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{'l' * width}@{{}}}}",
+        r"\toprule",
     ]
-    lines += [r"\toprule", _line(head)]
+    head = None
     for heading, part in parts:
-        lines += [r"\midrule"]
-        lines += [rf"\multicolumn{{{len(head)}}}{{@{{}}l}}{{\emph{{{escaped(heading)}}}}} \\"] if heading else []
+        lines += [r"\midrule"] * (head is not None)
+        if part.columns != head:  # the first, or one of other columns
+            head = part.columns
+            lines += [_line(head), r"\midrule"]
+        lines += [rf"\multicolumn{{{width}}}{{@{{}}l}}{{\emph{{{escaped(heading)}}}}} \\"] if heading else []
         lines += [_line(row) for row in part.rows()]
     lines += [r"\bottomrule", r"\end{tabular}"]
     lines += [rf"\par\smallskip{{\footnotesize {escaped(around.legend)}}}"] if around.legend else []

@@ -1,4 +1,4 @@
-"""Layouts of the main tables, T1 to T8: a number with its interval a cell, as a paper prints it.
+"""Layouts of the main tables, T1 to T8 (`recipes` has T14): a number with its interval a cell, as a paper prints it.
 
 Bold: the change from base that belongs to the cell is significant after Holm's correction; †: at chance. What the cells
 rest on stands in lines or columns called n, as a range where it differs. `panels` is the printed form of a frame.
@@ -25,7 +25,14 @@ from faithtune.report.tables.cells import (
 from faithtune.report.tables.rows import ablated
 
 # Columns whose values head a panel in print, and columns whose values are not repeated below each other there.
-HEADINGS, NOT_REPEATED = ("model", "test"), ("arm", "tuned on", "rank")
+COMPARED = "compared"
+HEADINGS, NOT_REPEATED = ("model", COMPARED, "test"), ("arm", "tuned on", "rank")
+# A table with the column `compared` is wider than a page: in print these columns are tables of their own, each with the
+# arms and a heading.
+FURTHER = {
+    "faithfulness by test": tuple(TITLES.values()),
+    "recipe": ("method", "adapter", "‖ΔW‖/‖W‖", "KL", "examples seen", "minutes"),
+}
 ALL_ARMS = "all"
 _SINGLE = ~pl.col("eval_set").is_in(AVERAGES)
 _AVERAGED = ("all sets", "n all", "other sets", "n others")
@@ -106,7 +113,20 @@ def panels(frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The frame in print: a heading and a frame for each model and test, arms not repeated below each other."""
     heads = [name for name in HEADINGS if name in frame.columns]
     parts = frame.partition_by(heads, maintain_order=True) if heads else [frame]
-    return [(", ".join(part.select(heads).row(0)) if heads else "", _sparse(part.drop(heads))) for part in parts]
+    named = [(", ".join(part.select(heads).row(0)) if heads else "", _sparse(part.drop(heads))) for part in parts]
+    return [narrow for panel in named for narrow in _narrow(*panel)] if COMPARED in heads else named
+
+
+def _narrow(heading: str, frame: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
+    """A panel in parts that fit a page, by FURTHER; lines and columns that are empty in a part are left out."""
+    further = {what: [name for name in names if name in frame.columns] for what, names in FURTHER.items()}
+    found = [(heading, frame.drop(name for names in further.values() for name in names))]
+    for what, names in further.items():
+        there = [name for name in names if (frame[name] != "").any()]
+        if there:
+            lines = frame.select("arm", *there).filter(pl.any_horizontal(pl.col(there) != ""))
+            found.append((f"{heading}: {what}", lines))
+    return found
 
 
 def _sparse(frame: pl.DataFrame) -> pl.DataFrame:

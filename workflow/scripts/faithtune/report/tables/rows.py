@@ -43,8 +43,12 @@ _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
     METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
 )
 _MATCH_TESTS, _LANHAM_TESTS = having(source="paper"), having(source="lanham")
-# The arms of a rank ablation differ in these alone.
-_OF_RANK = {"arm", "tuning", "rank", "alpha", "seed", "seeds"}
+# In these any two arms may differ.
+_NAMES = {"arm", "tuning", "seed", "seeds", "defaults"}
+# No keys of a recipe: the other tables compare models and training sets.
+_NOT_SETTINGS = {*_NAMES, "model", "train_set"}
+# What may differ besides a key: the scale goes with the rank.
+_WITH = {"rank": {"alpha"}}
 
 
 def _is_metric(*names: str) -> pl.Expr:
@@ -113,12 +117,27 @@ def ablated(arms) -> list[dict]:
 
 def ablations(arms) -> list[list[dict]]:
     """Groups of arms that differ in nothing but rank and scale, each with two ranks or more."""
+    return varied(arms).get("rank", [])
+
+
+def varied(arms) -> dict[str, list[list[dict]]]:
+    """Key of a tuning -> groups of arms that differ in nothing else, each with two values of it or more.
+
+    Settings that are at the default of their method and adapter (`defaults` of `plan.table_arms`) count as equal.
+    """
+    keys = dict.fromkeys(key for arm in arms for key in arm if key not in _NOT_SETTINGS)
+    found = {key: _groups(arms, key) for key in keys}
+    return {key: groups for key, groups in found.items() if groups}
+
+
+def _groups(arms, key: str) -> list[list[dict]]:
     groups: dict[str, list[dict]] = {}
     for arm in arms:
-        if arm.get("rank") is not None:
-            same = repr(sorted((key, value) for key, value in arm.items() if key not in _OF_RANK))
+        if arm.get(key) is not None:
+            beside = _NAMES | _WITH.get(key, set()) | {key, *arm.get("defaults", ())}
+            same = repr(sorted((name, value) for name, value in arm.items() if name not in beside))
             groups.setdefault(same, []).append(arm)
-    return [group for group in groups.values() if len({arm["rank"] for arm in group}) > 1]
+    return [group for group in groups.values() if len({repr(arm[key]) for arm in group}) > 1]
 
 
 def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:

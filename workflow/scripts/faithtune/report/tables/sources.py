@@ -17,7 +17,8 @@ from faithtune.data import prompts
 from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
-from faithtune.report.tables import published, setup
+from faithtune.measures.recipes import RECIPES
+from faithtune.report.tables import published, recipes, setup
 
 Files = Mapping[str, Sequence[str]]  # by the names of `Source.inputs`
 
@@ -52,6 +53,11 @@ def _hyper_parameters(files: Files, settings: Mapping) -> pl.DataFrame:
     return setup.hyper_parameters(settings["tuned"], [job.read_json(path) for path in files["arms"]])
 
 
+def _recipes(files: Files, settings: Mapping) -> pl.DataFrame:
+    found, cards = parquet.read(files["recipes"][0], RECIPES), [job.read_json(path) for path in files["arms"]]
+    return recipes.compared(found, _estimates(files), settings["tuned"], cards)
+
+
 def _prompts(files: Files, settings: Mapping) -> pl.DataFrame:
     fixed = {"chain start": prompts.CHAIN_START, "answer cue": prompts.CUE, "filler": settings["filler"]}
     cards = dict(zip(settings["models"], map(job.read_json, files["models"]), strict=True))
@@ -68,6 +74,7 @@ PUBLISHED = Source(
 CLAIMS = Source(claims.CLAIMS, ("claims",), lambda files, settings: parquet.read(files["claims"][0], claims.CLAIMS))
 DATA = Source(setup.DATA, ("questions", "sources"), _data)
 HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
+RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), _recipes)
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(
     summary.SUMMARY,

@@ -1,8 +1,8 @@
 """The tables, each defined once: what it is made from, which rows it takes, how it lays them out.
 
 A new table is an entry of TABLES, with its own `rows` and `layouts` if none fits; the rules, the report and the files
-follow from it. A main table (T1 to T8) has a supplement (S1 to S8) of the same rows, made by `_supplement`. `sources`
-has what tables are made from, `texts` what stands around them, `write` their files.
+follow from it. A main table (T1 to T8, T14) has a supplement (S1 to S8, S14) of the same rows, made by `_supplement`.
+`sources` has what tables are made from, `texts` what stands around them, `write` their files.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.measures.metrics.registry import METRICS
-from faithtune.report.tables import holm, layouts, main_layouts, sources
+from faithtune.report.tables import holm, layouts, main_layouts, recipes, sources
 from faithtune.report.tables import rows as table_rows
 from faithtune.report.tables.cells import TITLES, TableContext
 from faithtune.report.tables.sources import Source
@@ -36,6 +36,7 @@ class TableDef:
     named: Callable[[str], str] = str  # how its lines call a metric
     long: bool = False  # more rows than a page holds; otherwise more columns
     part: str = OTHER  # one of PARTS
+    supplement: Callable[[pl.DataFrame, TableContext], pl.DataFrame] = layouts.supplement  # of a main table
 
     @property
     def schema(self) -> pl.Schema:
@@ -63,10 +64,12 @@ def _supplement(main: TableDef) -> TableDef:
     return TableDef(
         f"{number.replace('T', 'S')} {what}, all estimates",
         f"Every estimate behind {number}, its controls and its bounds, one a line.",
-        layouts.supplement,
+        main.supplement,
         main.nothing,
+        source=main.source,
         rows=main.rows,
         metrics=main.metrics,
+        notes=main.notes,
         named=lambda metric: METRICS[metric].title,
         long=True,
         part=SUPPLEMENT,
@@ -198,6 +201,22 @@ TABLES = with_supplements(
             notes="The numbers stand in resources/published/published.csv; checked: by a second person. Cells without a"
             " transcribed number are in the Parquet file alone.",
             long=True,
+        ),
+        "t14_recipes": TableDef(
+            "T14 Recipes side by side",
+            "What each tuned arm changed, minus base or minus the reference recipe, on the same questions; means over"
+            " all evaluation sets. Lift: accuracy with the chain minus without; n: questions.",
+            recipes.layout,
+            "The study does not have two tuned arms of one model.",
+            source=sources.RECIPES_COMPARED,
+            notes="p: two-sided, not corrected; Holm: corrected over all differences from base in this table, and apart"
+            " from these over all from the reference (measures.reference). Faithfulness: the mean over all tests and"
+            " kept fractions, then by test. †: the arm, or what it is compared with, is not above chance on one of the"
+            " sets. ‖ΔW‖/‖W‖: Frobenius norm of the change of the weights that could move, against their own; KL:"
+            " divergence of the next tokens from base's, in nats, of arms that were handed in; examples seen: in all"
+            " passes; minutes: of training, since it was last started; each the mean over seeds.",
+            part=MAIN,
+            supplement=recipes.supplement,
         ),
         "claims": TableDef(
             "Claims of the paper",

@@ -36,7 +36,8 @@ def _legend(rows: pl.DataFrame, frame: pl.DataFrame, study: TableContext) -> str
     found = [SHORT.fullmatch(cell) for line in frame.rows() for cell in line]
     parts = [f"{100 * study.confidence:g} % intervals."]
     if any(cell and cell["bold"] for cell in found):
-        parts += [f"Bold: change from base with p < {1 - study.confidence:.2g} (Holm)."]
+        what = "difference" if "against" in rows.columns else "change from base"
+        parts += [f"Bold: {what} with p < {1 - study.confidence:.2g} (Holm)."]
     if any(cell and cell["mark"] for cell in found):
         parts += ["†: not above chance."]
     apart = sorted(study.apart.intersection(rows["model"]))

@@ -51,9 +51,8 @@ def load(folder: Path) -> dict:
 
 def text(document: dict) -> str:
     """The verdict as the command prints it."""
-    return "\n\n".join(
-        f"{arm['headline']}\n  {arm['words']}\n  {' '.join(arm['sentences'])}" for arm in document["arms"]
-    )
+    arms = [f"{arm['headline']}\n  {arm['words']}\n  {' '.join(arm['sentences'])}" for arm in document["arms"]]
+    return "\n\n".join([" ".join(model["sentences"]) for model in document.get("recipes", [])] + arms)
 
 
 def true_of(document: dict, conditions: Sequence[Condition]) -> list[str]:

@@ -6,6 +6,15 @@ verdict.json:
     question       what the study asks
     confidence     level of all intervals
     margin         a change smaller than this counts as none
+    recipes        a list, one entry for each model with two tuned arms or more:
+      model, n_arms
+      gain           arms that gain accuracy without losing faithfulness: accuracy rose, faithfulness rose or kept
+      lose, mixed    arms whose faithfulness fell; fell on one set and rose on another
+      apart          how many arms differ from another in accuracy or faithfulness, by an interval that does not contain
+                     0; null where none can be compared
+      n, n_needed    where no two differ: questions of the difference that needs most, and how many may tell; null where
+                     all differences are smaller than the margin
+      sentences      the same in one or two sentences
     arms           a list, one entry for each tuned arm, its seeds pooled:
       model, arm, seeds (how many)
       train_set      SET, SET+SET or MIXTURE (SET+SET); `not known` for an arm that was tuned elsewhere
@@ -38,7 +47,7 @@ from faithtune.core.schemas.estimates import BASE
 from faithtune.measures import unmeasured, verdict
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.verdict import SUBJECTS, UNTESTABLE, WHOLE, Study
-from faithtune.report.verdict import sentences
+from faithtune.report.verdict import recipes, sentences
 
 VERSION = 1
 # In the order in which they are preferred as the one concrete number.
@@ -52,25 +61,32 @@ DEFINITIONS = (
 _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
 
 
-def build(arms: Sequence[dict], study: Study) -> dict:
-    """The contents of verdict.json; arms: `plan.table_arms`."""
+def build(arms: Sequence[dict], study: Study, compared: pl.DataFrame) -> dict:
+    """The contents of verdict.json; arms: `plan.table_arms`; compared: RECIPES."""
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]
+    entries = [_arm(arm, found.filter(model=arm["model"], arm=arm["arm"]), study) for arm in tuned]
     return {
         "version": VERSION,
         "question": sentences.QUESTION,
         "confidence": study.sampling.confidence,
         "margin": study.margin,
-        "arms": [_arm(arm, found.filter(model=arm["model"], arm=arm["arm"]), study) for arm in tuned],
+        "recipes": recipes.summaries(entries, compared, study.margin),
+        "arms": entries,
     }
 
 
 def markdown(document: dict) -> str:
     """verdict.md."""
-    parts = [f"# {document['question']}", DEFINITIONS]
+    parts = [f"# {document['question']}", *opening(document), DEFINITIONS]
     for arm in document["arms"]:
         parts += [f"## {arm['headline']}", f"**{arm['words']}**", " ".join(arm["sentences"])]
     return "\n\n".join([*parts, reading(document)]) + "\n"
+
+
+def opening(document: dict) -> list[str]:
+    """A paragraph on the recipes of each model that has several."""
+    return [" ".join(model["sentences"]) for model in document["recipes"]]
 
 
 def reading(document: dict) -> str:
@@ -82,7 +98,7 @@ def reading(document: dict) -> str:
         f"Numbers are means over the evaluation sets; [ ]: {level} interval of the change, tuned minus base, on the"
         f" same questions. fell, rose: the whole interval is on that side of 0; kept: it contains 0 and is within"
         f" ±{margin:g}; mixed: it fell on one set and rose on another. The words are not corrected for looking at"
-        " several arms."
+        " several arms, nor are the differences between arms."
     )
 
 

@@ -1,0 +1,146 @@
+"""The sentences on recipes follow from words and intervals, and stay short."""
+
+import polars as pl
+import pytest
+
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.measures.recipes import RECIPES, recipes
+from faithtune.measures.verdict import Study
+from faithtune.report.verdict import conditions, document
+from faithtune.report.verdict.recipes import summaries
+from recipe_frames import SAMPLING, arm, base, changes
+
+
+def judged(model: str, **words: tuple[str, str]) -> list[dict]:
+    """Entries of verdict.json by arm: the words for accuracy and faithfulness."""
+    return [
+        {"model": model, "arm": name, "accuracy": {"word": of_accuracy}, "faithfulness": {"word": of_faithfulness}}
+        for name, (of_accuracy, of_faithfulness) in words.items()
+    ]
+
+
+def differences(*intervals: tuple[float, float], subject: str = "accuracy", n: int = 50) -> pl.DataFrame:
+    """RECIPES between arms of `m`."""
+    rows = [
+        {"model": "m", "arm": f"b{i}", "against": "a", "subject": subject, "family": "others", "n": n}
+        | {"estimate": (low + high) / 2, "low": low, "high": high}
+        for i, (low, high) in enumerate(intervals)
+    ]
+    return pl.DataFrame(rows, schema=RECIPES)
+
+
+def said(arms: list[dict], frame: pl.DataFrame | None = None) -> list[str]:
+    return summaries(arms, differences() if frame is None else frame, 0.1)[0]["sentences"]
+
+
+GAIN, LOSE, FLAT, MIXED = ("rose", "kept"), ("rose", "fell"), ("kept", "not enough evidence"), ("fell", "mixed")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            {"a": GAIN, "b": ("rose", "rose"), "c": LOSE},
+            "Of the 3 recipes, a and b gain accuracy without losing faithfulness; c loses faithfulness.",
+        ),
+        (
+            {"a": GAIN, "b": FLAT},
+            "Of the 2 recipes, a gains accuracy without losing faithfulness; none is shown to lose it.",
+        ),
+        (
+            {"a": FLAT, "b": ("rose", "not enough evidence")},
+            "Of the 2 recipes, none is shown to gain accuracy without losing faithfulness; none is shown to lose it.",
+        ),
+        (
+            {"a": LOSE, "b": ("kept", "fell")},
+            "Of the 2 recipes, none is shown to gain accuracy without losing faithfulness; both lose faithfulness.",
+        ),
+        (
+            {"a": MIXED, "b": GAIN, "c": ("not testable", "not testable")},
+            "Of the 3 recipes, b gains accuracy without losing faithfulness; a loses it on one set and gains it on"
+            " another.",
+        ),
+        (
+            dict.fromkeys("abc", GAIN),
+            "Of the 3 recipes, all gain accuracy without losing faithfulness; none is shown to lose it.",
+        ),
+    ],
+)
+def test_which_recipes_gain_and_which_lose(words, sentence):
+    assert said(judged("m", **words)) == [sentence]
+
+
+def test_of_many_arms_four_names_at_most():
+    many = {f"g{i}": GAIN for i in range(6)} | {f"l{i}": LOSE for i in range(4)} | {f"f{i}": FLAT for i in range(20)}
+    (sentence,) = said(judged("m", **many))
+    assert sentence == (
+        "Of the 30 recipes, g0, g1, g2 and 3 others gain accuracy without losing faithfulness; l0, l1, l2 and l3 lose"
+        " faithfulness."
+    )
+
+
+FLATS = judged("m", a=FLAT, b0=FLAT, b1=FLAT)
+
+
+def test_arms_that_cannot_be_told_apart_and_what_would_tell():
+    frame = pl.concat([differences((-0.2, 0.2)), differences((-0.05, 0.05), (-0.3, 0.1), subject="faithfulness")])
+    found = summaries(FLATS, frame, 0.1)[0]
+    assert found["sentences"][1] == (
+        "No two of them can be told apart in accuracy or faithfulness: all intervals of their differences contain 0."
+        " About 200 questions may tell, and there are 50."
+    )
+    assert (found["apart"], found["n"], found["n_needed"]) == (0, 50, 200)
+    assert said(FLATS[:2], differences((-0.2, 0.2)))[1].startswith("The two cannot be told apart in accuracy: all")
+
+
+def test_arms_that_differ_by_less_than_the_margin():
+    assert (
+        said(FLATS, differences((-0.05, 0.1), (-0.01, 0.0)))[1]
+        == "No two of them differ by as much as 0.1 in accuracy."
+    )
+    assert said(FLATS[:2], differences((0.0, 0.1)))[1] == "The two do not differ by as much as 0.1 in accuracy."
+
+
+@pytest.mark.parametrize("interval", [(0.001, 0.4), (-0.4, -0.001)])
+def test_one_interval_without_0_tells_arms_apart(interval):
+    found = summaries(FLATS, differences((-0.2, 0.2), interval), 0.1)[0]
+    assert len(found["sentences"]) == 1 and found["apart"] == 2 and found["n_needed"] is None
+
+
+def test_without_an_interval_nothing_is_said():
+    unknown = differences((-0.2, 0.2)).with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
+    found = summaries(FLATS, unknown, 0.1)[0]
+    assert len(found["sentences"]) == 1 and found["apart"] is None
+
+
+def test_estimates_alone_change_no_word():
+    frame = differences((-0.2, 0.2))
+    assert said(FLATS, frame) == said(FLATS, frame.with_columns(estimate=pl.lit(0.19)))
+
+
+def test_each_model_with_several_arms_has_its_own():
+    arms = [*judged("one", a=GAIN), *judged("m", a=GAIN, b=FLAT), *judged("n", a=LOSE, b=FLAT)]
+    found = summaries(arms, differences(), 0.1)
+    assert [one["model"] for one in found] == ["m", "n"]
+    assert [one["sentences"][0][:22] for one in found] == ["Of the 2 recipes of m,", "Of the 2 recipes of n,"]
+
+
+def test_the_verdict_opens_with_them():
+    arms = [base(), arm("good"), arm("bad")]
+    means = {"good": {"accuracy": 0.4}, "bad": {"accuracy": 0.4, "faithfulness": -0.4}}
+    own = changes(arms[1:], means, noise=0.1)
+    known = [
+        {"model": "m", "arm": one["arm"], "eval_set": name, "metric": "accuracy", "test": "cot", "estimate": 0.5}
+        for one in arms
+        for name in ("a", "b")
+    ]
+    study = Study(pl.DataFrame(known, schema=ESTIMATES), own, SAMPLING, 0.1)
+    found = document.build(arms, study, recipes(arms, own, SAMPLING))
+    opening = "Of the 2 recipes, good-s gains accuracy without losing faithfulness; bad-s loses faithfulness."
+    assert found["recipes"] == [
+        {"model": "m", "n_arms": 2, "gain": ["good-s"], "lose": ["bad-s"], "mixed": [], "apart": 2, "n": None}
+        | {"n_needed": None, "sentences": [opening]}
+    ]
+    assert document.markdown(found).split("\n\n")[1] == opening
+    assert conditions.text(found).startswith(opening)
+    assert document.opening(document.build(arms[:2], study, recipes(arms[:2], own, SAMPLING))) == []

@@ -1,0 +1,110 @@
+"""The verdict on a model's recipes: which gain accuracy and keep faithfulness, which lose it, can they be told apart?
+
+The words of the arms and the intervals of the differences between them decide; an estimate alone decides nothing.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import polars as pl
+
+from faithtune.core.schemas.estimates import BASE
+from faithtune.measures import verdict
+from faithtune.measures.recipes import ALWAYS
+from faithtune.measures.stats.intervals import Estimate
+from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE
+
+_MOST_NAMES = 4
+
+
+class _Differences(NamedTuple):
+    """What the intervals of the differences between arms say."""
+
+    subjects: list[str]  # that could be compared
+    apart: int  # arms that differ in one of them from another: intervals that do not contain 0
+    n: int | None = None  # questions of the difference that needs most
+    n_needed: int | None = None  # `verdict.questions_needed` of it; None where all are within the margin
+
+
+def summaries(arms: Sequence[dict], recipes: pl.DataFrame, margin: float) -> list[dict]:
+    """Entries `recipes` of verdict.json, for each model with two tuned arms or more.
+
+    arms: entries `arms` of verdict.json; recipes: RECIPES.
+    """
+    models = list(dict.fromkeys(arm["model"] for arm in arms))
+    of_model = {model: [arm for arm in arms if arm["model"] == model] for model in models}
+    return [
+        _summary(model, own, recipes.filter(model=model), margin, len(models) > 1)
+        for model, own in of_model.items()
+        if len(own) > 1
+    ]
+
+
+def _summary(model: str, arms: list[dict], recipes: pl.DataFrame, margin: float, several: bool) -> dict:
+    gain = [
+        arm["arm"] for arm in arms if arm["accuracy"]["word"] == ROSE and arm["faithfulness"]["word"] in (KEPT, ROSE)
+    ]
+    lose, mixed = ([arm["arm"] for arm in arms if arm["faithfulness"]["word"] == word] for word in (FELL, MIXED))
+    between = _between(recipes.filter(pl.col("against") != BASE, pl.col("test").is_null()), margin)
+    found = {"model": model, "n_arms": len(arms), "gain": gain, "lose": lose, "mixed": mixed}
+    found |= {"apart": between.apart if between.subjects else None, "n": between.n, "n_needed": between.n_needed}
+    of = f" of {model}" if several else ""
+    sentences = [_words(found, of), _differ(between, len(arms), margin)]
+    return found | {"sentences": [sentence for sentence in sentences if sentence]}
+
+
+def _between(differences: pl.DataFrame, margin: float) -> _Differences:
+    known = differences.filter(pl.col("subject").is_in(ALWAYS)).drop_nulls(["low", "high"])
+    subjects = [name for name in ALWAYS if name in known["subject"]]
+    apart = known.filter((pl.col("low") > 0) | (pl.col("high") < 0))
+    if apart.height:
+        return _Differences(subjects, len({*apart["arm"], *apart["against"]}))
+    wide = known.filter((pl.col("low") < -margin) | (pl.col("high") > margin))
+    needed = [
+        (verdict.questions_needed(Estimate(value, low, high), n, margin), n)
+        for value, low, high, n in wide.select("estimate", "low", "high", "n").rows()
+    ]
+    n_needed, n = max(needed, default=(None, None))
+    return _Differences(subjects, 0, n, n_needed)
+
+
+def _words(found: dict, of: str) -> str:
+    """Which arms gain accuracy without losing faithfulness, and which lose it."""
+    n, gain, lose, mixed = (found[key] for key in ("n_arms", "gain", "lose", "mixed"))
+    who = f"{_named(gain, n)} {_verb('gain', gain)}" if gain else "none is shown to gain"
+    parts = [f"Of the {n} recipes{of}, {who} accuracy without losing faithfulness"]
+    if lose:
+        parts.append(f"{_named(lose, n)} {_verb('lose', lose)} faithfulness")
+    if mixed:
+        parts.append(
+            f"{_named(mixed, n)} {_verb('lose', mixed)} it on one set and {_verb('gain', mixed)} it on another"
+        )
+    return "; ".join(parts if lose or mixed else [*parts, "none is shown to lose it"]) + "."
+
+
+def _differ(between: _Differences, n_arms: int, margin: float) -> str:
+    """That no two arms can be told apart, where that is so."""
+    if not between.subjects or between.apart:
+        return ""
+    which, where = "The two" if n_arms == 2 else "No two of them", " or ".join(between.subjects)
+    if between.n_needed is None:
+        what = "do not differ" if n_arms == 2 else "differ"
+        return f"{which} {what} by as much as {margin:g} in {where}."
+    what = "cannot be told apart" if n_arms == 2 else "can be told apart"
+    return (
+        f"{which} {what} in {where}: all intervals of their differences contain 0. About {between.n_needed:,} questions"
+        f" may tell, and there are {between.n:,}."
+    )
+
+
+def _named(names: list[str], n_arms: int) -> str:
+    """`a, b and c`, `a, b, c and 2 others`, or that it is all of them."""
+    if len(names) == n_arms:
+        return "both" if n_arms == 2 else "all"
+    if len(names) > _MOST_NAMES:
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} others"]
+    return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
+
+
+def _verb(verb: str, names: list[str]) -> str:
+    return verb if len(names) > 1 else f"{verb}s"
