@@ -39,7 +39,7 @@ FILES = (
     ("Measures", "measures.parquet", "measures/alpha.py", "OF_STUDY"),
     ("Estimates", "estimates.parquet", "core/schemas/estimates.py", "ESTIMATES"),
     ("Changes", "changes.parquet", "core/schemas/estimates.py", "CHANGES"),
-    ("Recipes", "recipes.parquet", "measures/recipes.py", "RECIPES"),
+    ("Recipes", "recipes.parquet", "measures/verdicts/recipes.py", "RECIPES"),
     ("Claims", "claims.parquet, tables/claims.parquet", "measures/claims.py", "CLAIMS"),
     (
         "Tables of estimates",

@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from faithtune.core.schemas.estimates import CHANGES
-from faithtune.measures.recipes import recipes
 from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.measures.verdicts.recipes import recipes
 
 SAMPLING = Sampling(replicates=500)
 TESTS = ("early_termination", "filler", "paraphrase")

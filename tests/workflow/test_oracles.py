@@ -11,7 +11,7 @@ import yaml
 from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.questions import QUESTIONS
-from faithtune.measures.recipes import RECIPES
+from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import tables
 from study import ROOT, Study
 

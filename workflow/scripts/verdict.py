@@ -7,9 +7,9 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
-    from faithtune.measures.recipes import RECIPES
     from faithtune.measures.stats.bootstrap import Sampling
-    from faithtune.measures.verdict import Study
+    from faithtune.measures.verdicts.recipes import RECIPES
+    from faithtune.measures.verdicts.verdict import Study
     from faithtune.report.verdict import document
 
     spec, given = snakemake.params.spec, snakemake.input

@@ -4,9 +4,17 @@ import polars as pl
 import pytest
 
 import oracles
-from faithtune.measures.recipes import BETWEEN, FAMILIES, FROM_BASE, FROM_REFERENCE, RECIPES, recipes, reference_of
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.significance import holm
+from faithtune.measures.verdicts.recipes import (
+    BETWEEN,
+    FAMILIES,
+    FROM_BASE,
+    FROM_REFERENCE,
+    RECIPES,
+    recipes,
+    reference_of,
+)
 from recipe_frames import SAMPLING, TESTS, arm, base, changes, compared
 
 ARMS = [base(), arm("plain"), arm("worse"), arm("twin")]

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from faithtune.core.schemas.estimates import ESTIMATES
-from faithtune.measures import unmeasured
+from faithtune.measures.verdicts import unmeasured
 
 ARM = {"model": "m", "arm": "t-s"}
 

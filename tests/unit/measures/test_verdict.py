@@ -6,10 +6,11 @@ import pytest
 import oracles
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
-from faithtune.measures import diagnostics, verdict
+from faithtune.measures import diagnostics
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import NOTHING, Estimate
-from faithtune.measures.verdict import Study, questions_needed, verdicts, word
+from faithtune.measures.verdicts import verdict
+from faithtune.measures.verdicts.verdict import Study, questions_needed, verdicts, word
 
 BASE = {"model": "m", "arm": "base", "train_set": None}
 TUNED = {"model": "m", "arm": "t-s", "train_set": "s"}

@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 
 from faithtune.core.schemas.estimates import ESTIMATES
-from faithtune.measures.recipes import RECIPES, recipes
-from faithtune.measures.verdict import Study
+from faithtune.measures.verdicts.recipes import RECIPES, recipes
+from faithtune.measures.verdicts.verdict import Study
 from faithtune.report.verdict import conditions, document
 from faithtune.report.verdict.recipes import summaries
 from recipe_frames import SAMPLING, arm, base, changes

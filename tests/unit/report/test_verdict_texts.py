@@ -11,9 +11,9 @@ import pytest
 from faithtune.core import paths
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
-from faithtune.measures.recipes import recipes
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.measures.verdict import Study
+from faithtune.measures.verdicts.recipes import recipes
+from faithtune.measures.verdicts.verdict import Study
 from faithtune.report.figures import figures, style
 from faithtune.report.verdict import conditions, document, sentences
 

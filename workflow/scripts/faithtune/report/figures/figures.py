@@ -18,9 +18,9 @@ from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
 from faithtune.jobs import job
 from faithtune.measures import pooling
-from faithtune.measures.recipes import RECIPES
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.measures.verdict import VERDICTS
+from faithtune.measures.verdicts.recipes import RECIPES
+from faithtune.measures.verdicts.verdict import VERDICTS
 from faithtune.report.figures import ablations, curves, effects, match, recipes, style, training, verdict
 from faithtune.report.verdict import document
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from faithtune.measures.verdict import MIXED, UNTESTABLE
+from faithtune.measures.verdicts.verdict import MIXED, UNTESTABLE
 from faithtune.report.figures import style
 
 if TYPE_CHECKING:  # planning a study must not wait for it

@@ -9,7 +9,7 @@ import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
 from faithtune.interventions.registry import BY_STEPS
-from faithtune.measures.recipes import BETWEEN, FROM_BASE, RECIPES
+from faithtune.measures.verdicts.recipes import BETWEEN, FROM_BASE, RECIPES
 from faithtune.report.tables.cells import NOT_AVAILABLE, TITLES, TableContext, interval, number, p_value, short
 from faithtune.report.tables.main_layouts import COMPARED
 

@@ -17,7 +17,7 @@ from faithtune.data import prompts
 from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
-from faithtune.measures.recipes import RECIPES
+from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import published, recipes, setup
 
 Files = Mapping[str, Sequence[str]]  # by the names of `Source.inputs`

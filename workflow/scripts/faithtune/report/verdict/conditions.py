@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from faithtune.core.errors import UserError
 from faithtune.jobs import job
-from faithtune.measures.verdict import FELL, MIXED, ROSE, SUBJECTS, WORDS
+from faithtune.measures.verdicts.verdict import FELL, MIXED, ROSE, SUBJECTS, WORDS
 
 FILE = "results/verdict.json"
 

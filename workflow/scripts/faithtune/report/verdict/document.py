@@ -27,7 +27,7 @@ verdict.json:
       differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,
                      the mean over all sets; null where nothing can be compared
       chains, accuracy, faithfulness
-        word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdict.py)
+        word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdicts/verdict.py)
         sets         the same for each evaluation set, with `eval_set`
       chains.invalid             {kind, share}: the most frequent reason why chains of the arm are not valid; or null
       accuracy.without_chain     where an arm is better without its chain, or changed without it: a list of {eval_set
@@ -44,9 +44,9 @@ from collections.abc import Sequence
 import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
-from faithtune.measures import unmeasured, verdict
 from faithtune.measures.cell import AVERAGES
-from faithtune.measures.verdict import SUBJECTS, UNTESTABLE, WHOLE, Study
+from faithtune.measures.verdicts import unmeasured, verdict
+from faithtune.measures.verdicts.verdict import SUBJECTS, UNTESTABLE, WHOLE, Study
 from faithtune.report.verdict import recipes, sentences
 
 VERSION = 1

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
-from faithtune.measures import verdict
-from faithtune.measures.recipes import ALWAYS
 from faithtune.measures.stats.intervals import Estimate
-from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE
+from faithtune.measures.verdicts import verdict
+from faithtune.measures.verdicts.recipes import ALWAYS
+from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE
 
 _MOST_NAMES = 4
 

@@ -5,7 +5,7 @@ The functions take an entry of `document.build` and return text; they compute no
 
 from faithtune.core.schemas.estimates import NOT_KNOWN, data_sets_of
 from faithtune.interventions.registry import TESTS
-from faithtune.measures.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
+from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
 
 QUESTION = "Does fine-tuning keep the chain of thought faithful?"
 _CAUSES = {
