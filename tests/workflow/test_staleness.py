@@ -12,11 +12,13 @@ from faithtune.report.figures import figures
 from faithtune.report.tables import tables
 from study import ROOT, Study
 
-TABLES = {"estimates": 1, "claims": 1, "verdict": 1, "provenance": 1, "table": len(tables.TABLES), "report": 1}
+TABLES = {"estimates": 1, "claims": 1, "recipes": 1, "verdict": 1}
+TABLES |= {"provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
 # The number of figures of the whole study by their source; each evaluation set adds one.
 DRAWN = Counter(name for figure in figures.FIGURES.values() for name in figure.source.inputs)
-EFFECTS, LENGTHS, TRAINING = DRAWN["estimates"] + DRAWN["verdict"], DRAWN["chains"], DRAWN["training"]
+EFFECTS = DRAWN["estimates"] + DRAWN["verdict"] + DRAWN["recipes"]
+LENGTHS, TRAINING = DRAWN["chains"], DRAWN["training"]
 # The item viewers of both sets.
 ITEMS = {"items": 2}
 
@@ -73,12 +75,19 @@ def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):
 
 def test_a_number_of_parameters_is_for_claims_and_tables(study):
     study.config["models"]["tiny"]["parameters"] = 1000
-    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "verdict")}
+    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "recipes", "verdict")}
 
 
 def test_a_headline_of_all_tunings_changes_no_claim(study):
     study.config["measures"] |= {"headline": list(study.config["tunings"])}
-    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "claims", "verdict")}
+    others = ("estimates", "claims", "recipes", "verdict")
+    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in others}
+
+
+def test_another_reference_is_for_the_recipes_and_the_verdict(study):
+    study.config["measures"] |= {"reference": "qlora"}
+    there = {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "claims")}
+    assert study.planned() == {"figure": DRAWN["recipes"] + DRAWN["verdict"], **there}
 
 
 def test_another_margin_is_for_the_verdict_alone(study):

@@ -15,6 +15,7 @@ from faithtune.measures.verdicts.recipes import (
     recipes,
     reference_of,
 )
+from frames import answer_rows, answers, build_both, inputs
 from recipe_frames import SAMPLING, TESTS, arm, base, changes, compared
 
 ARMS = [base(), arm("plain"), arm("worse"), arm("twin")]
@@ -122,6 +123,21 @@ def test_seeds_are_pooled_and_different_seeds_averaged():
     assert row(found, "worse-s", "plain-s", "accuracy")["estimate"] == pytest.approx(-0.3)
     assert row(found, "twin-s", "plain-s", "accuracy")["estimate"] == pytest.approx(0, abs=1e-9)
     assert row(found, "twin-s", "plain-s", "accuracy")["n"] == 160
+
+
+def test_the_change_of_a_lift_is_of_each_question():
+    """Right with the chain minus right without it, tuned minus base: of `both` 1 - (-1), of `lost` -1 - 1."""
+    right, wrong = "A", "B"
+    before = {"both": (wrong, right), "lost": (right, wrong), "same": (right, wrong), "missing": (right, None)}
+    after = {"both": (right, wrong), "lost": (wrong, right), "same": (right, wrong), "missing": (None, None)}
+    frames = {
+        ("m", name, "s"): answers(*(answer_rows(id, full, no_cot) for id, (full, no_cot) in of.items()))
+        for name, of in (("base", before), ("tuned", after))
+    }
+    _, own = build_both(**inputs(frames, {"base": None, "tuned": "s"}))
+    found = own.filter(what="lift")
+    assert dict(found.select("id", "change").rows()) == {"both": 2, "lost": -2, "same": 0, "missing": -1}
+    assert found["test"].null_count() == found.height == 4
 
 
 @pytest.mark.slow

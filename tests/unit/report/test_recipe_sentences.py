@@ -101,6 +101,11 @@ def test_arms_that_differ_by_less_than_the_margin():
     assert said(FLATS[:2], differences((0.0, 0.1)))[1] == "The two do not differ by as much as 0.1 in accuracy."
 
 
+@pytest.mark.parametrize("interval", [(-0.05, 0.101), (-0.101, 0.05)])
+def test_an_end_beyond_the_margin_leaves_it_open(interval):
+    assert said(FLATS, differences((0.0, 0.0), interval))[1].startswith("No two of them can be told apart")
+
+
 @pytest.mark.parametrize("interval", [(0.001, 0.4), (-0.4, -0.001)])
 def test_one_interval_without_0_tells_arms_apart(interval):
     found = summaries(FLATS, differences((-0.2, 0.2), interval), 0.1)[0]
