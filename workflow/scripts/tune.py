@@ -31,7 +31,8 @@ with job.logged(snakemake.log[0]):
     counts = {}
     if settings.own:
         samples = [parquet.read(path, SAMPLES) for path in snakemake.input.samples]
-        questions, counts = own.learnable(samples, questions, settings.own, names.arm)
+        choose = own.learnable if settings.method == "sft" else own.contrasted
+        questions, counts = choose(samples, questions, settings.own, names.arm)
     rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):

@@ -86,10 +86,6 @@ WRONG = {
         {"own": {"samples": 2, "keep": 3}},
         "config: tunings.r8.own.keep is 3; expected at most own.samples, 2",
     ),
-    "a method that learns from pairs": (
-        {"method": "dpo"},
-        "config: tunings.r8.target is own, but method is dpo; expected method sft",
-    ),
     "no temperature": ({"own": {"temperature": 0}}, "config: tunings.r8.own.temperature is 0; expected at least 0.01"),
     "no samples": ({"own": {"samples": 0}}, "config: tunings.r8.own.samples is 0; expected at least 1"),
     "a key that is not there": (

@@ -16,10 +16,11 @@ from faithtune.core.schemas.samples import SAMPLES
 from faithtune.data import forms, prompts, questions
 from faithtune.data.questions import LETTERS
 from faithtune.data.turns import settle
+from faithtune.models import loading
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.tunings import OwnSettings
 from faithtune.tuning import examples, own, tokens
-from faithtune.tuning.methods import sft
+from faithtune.tuning.methods import pairs, sft
 from trainings import changed
 
 THINKING = prompts.Turns(thinking=["<think>\n", "\n</think>\n\n"], enable_thinking=True)
@@ -82,6 +83,38 @@ def test_without_a_right_chain_the_error_says_what_to_do():
         "config: tunings.mine: none of the 3 questions of set+other has a right chain among 2 drawn at temperature 1.5;"
         " expected more own.samples"
     )
+
+
+CONTRASTED = drawn(
+    *MADE.filter(pl.col("id") != TWO).to_dicts(),
+    sample(TWO, 1, ["wrong"], right=False) | {"free_answer": "9"},
+    sample(TWO, 2, ["c"]),
+    sample(TWO, 3, [], right=False) | {"free_answer": "8"},
+    sample(TWO, 4, ["d"]),
+    sample(ONE, 5, ["e"], right=False, outcome="truncated"),
+)
+
+
+def test_a_pair_is_a_right_chain_and_a_wrong_one_of_the_same_question(capsys):
+    """ONE has no wrong chain but a truncated one, THREE no right one; TWO has two right and one wrong with a step."""
+    found, counts = own.contrasted([CONTRASTED], ASKED, OwnSettings(keep=3), "mine-set-42")
+    assert found.select("id", "steps", "wrong_steps", "wrong_answer").rows() == [(TWO, ["c"], ["wrong"], "9")]
+    assert counts == {"questions": 3, "questions_found": 1}
+    assert "1 of 3 questions have a right and a wrong chain among 4" in capsys.readouterr().out
+    with pytest.raises(UserError, match="none of the 3 questions of set has a right and a wrong chain among 4 drawn"):
+        own.contrasted([CONTRASTED.filter("right")], ASKED, OwnSettings(), "mine-set-42")
+
+
+def test_pairs_of_own_chains_are_whole_turns(templates, monkeypatch):
+    monkeypatch.setattr(loading, "load_tokenizer", lambda path: small.tokenizer())
+    found, _ = own.contrasted([CONTRASTED], ASKED, OwnSettings(), "mine-set-42")
+    [row] = pairs.prepare({"path": "model"}, found, templates, changed(method="dpo", target="own"))
+    texts = {key: small.tokenizer().decode(ids) for key, ids in row.items()}
+    assert texts["chosen_ids"] == "Step 1: c\nFinal Answer: 7<|end|>"
+    assert texts["rejected_ids"] == "Step 1: wrong\nFinal Answer: 9<|end|>"
+    question = ASKED.row(by_predicate=pl.col("id") == TWO, named=True)
+    asked = prompts.user_turn(templates, "cot", question)
+    assert texts["prompt_ids"] == prompts.render(small.tokenizer(), asked)
 
 
 @pytest.mark.parametrize("turns", [prompts.USUAL, THINKING], ids=["steps", "block"])

@@ -172,8 +172,6 @@ def _check_own(where: str, tuning: TuningSettings) -> None:
     own = tuning.own
     if own and tuning.target != "own":
         raise UserError(f"config: {where}.own is for target own, but target is {tuning.target}; remove the key")
-    if own and tuning.method != "sft":
-        raise UserError(f"config: {where}.target is own, but method is {tuning.method}; expected method sft")
     if own and own.keep > own.samples:
         raise UserError(f"config: {where}.own.keep is {own.keep}; expected at most own.samples, {own.samples}")
 

@@ -63,10 +63,11 @@ def check(config: Configuration, where: str, tuning: TuningSettings | HostedTuni
             _check_mixture(config, f"{at}: {train_set.name}", tuning, train_set)
         data = training_data(config, tuning, train_set)
         for part, taught in data.targets.items():
-            if tuning.method in WITH_WRONG_ANSWERS and readers.kind(config.data_sets[part]) == "expression":
+            made_up = tuning.method in WITH_WRONG_ANSWERS and taught != "own"
+            if made_up and readers.kind(config.data_sets[part]) == "expression":
                 raise UserError(
                     f"config: {where}.method is {tuning.method}, but no wrong answer can be made up for {part}'s"
-                    " expressions; expected sft"
+                    " expressions; expected sft, or the target own"
                 )
             if taught == "rationale" and readers.rationale(config.data_sets[part]) is None:
                 raise UserError(f"config: {where}.target is rationale, but {part} has none; expected answer_only")

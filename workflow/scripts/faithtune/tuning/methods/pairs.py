@@ -1,7 +1,8 @@
 """Training on pairs: of a question, a completion that is right and one that is wrong.
 
 Both are whole turns of the assistant after the evaluation prompt. The wrong one is the right one with another answer:
-another option, or a number that differs by 1 to 10 (`examples.wrong_answer`).
+another option, or a number that differs by 1 to 10 (`examples.wrong_answer`). With the target `own` both are chains
+that the model drew (`own.contrasted`).
 """
 
 import polars as pl
@@ -28,12 +29,19 @@ def prepare(model: dict, questions: pl.DataFrame, templates: dict[str, str], set
     tokenizer, turns = loading.load_tokenizer(model["path"]), prompts.Turns.of(model)
     rows = []
     for question in examples.select_usable(questions, settings.target).to_dicts():
-        wrong = question | {"answer": examples.wrong_answer(question)}
+        wrong = question | wrong_turn(question)
         made = [
             tokens.tokenise_example(tokenizer, templates, one, question["target"], turns) for one in (question, wrong)
         ]
         rows.append(pair(*made))
     return rows
+
+
+def wrong_turn(question: dict) -> dict:
+    """What the wrong completion of a question has in place of the right one's."""
+    if question["target"] == "own":
+        return {"steps": question["wrong_steps"], "answer": question["wrong_answer"]}
+    return {"answer": examples.wrong_answer(question)}
 
 
 def pair(chosen: dict, rejected: dict) -> dict:
