@@ -68,6 +68,15 @@ def test_a_target_that_is_given_holds_for_all_data_sets(raw):
     assert plan.arms(load(raw, MIXTURE, method="grpo"))[-1].target == "own"
 
 
+def test_a_data_set_of_a_mixture_may_have_a_target_of_its_own(raw):
+    mixture = MIXTURE | {"targets": {"sums": "answer_only"}}
+    assert plan.arms(load(raw, mixture))[1].data.targets == {"sums": "answer_only", "siqa": "answer_only"}
+    with pytest.raises(UserError, match=r"train_sets: mix: targets names 'other'; expected one of sums, siqa$"):
+        load(raw, MIXTURE | {"targets": {"other": "rationale"}})
+    with pytest.raises(UserError, match=r"train_sets: mix: targets: the tuning learns from the model's own chains;"):
+        load(raw, mixture, target="own")
+
+
 def test_n_of_the_tuning_holds_where_the_mixture_has_none(raw):
     arms = plan.arms(load(raw, {"name": "mix", "of": MIXTURE["of"]}, "siqa", n=3))
     assert [arm.data.n for arm in arms if arm.recipe] == [3, 3]

@@ -231,6 +231,8 @@ class Mixture(Section):
     ]
     """The share of each data set. Shares are divided by their sum, unless one is `rest`: what the others leave of 1.
     A data set with the share 0 is left out."""
+    targets: dict[str, Literal["rationale", "answer_only"]] = Field(default_factory=dict)
+    """What single data sets teach, where it is not the target of the tuning."""
     n: OptionalInteger = Field(None, ge=1)
     """Examples in all, a random sample that a larger n contains; by default the most that the data sets allow."""
     equal: Literal["examples", "tokens"] = "examples"

@@ -34,6 +34,7 @@ def training_data(
     targets = {part: _target(config, tuning, part) for part in data_sets_of(label(train_set))}
     if isinstance(train_set, str):
         return TrainingData(targets=targets, n=tuning.n)
+    targets |= {part: taught for part, taught in train_set.targets.items() if part in targets}
     return TrainingData(targets=targets, shares=train_set.shares, equal=train_set.equal, n=train_set.n or tuning.n)
 
 
@@ -79,6 +80,11 @@ def _check_mixture(
 ) -> None:
     if mixture.name in config.data_sets:
         raise UserError(f"{at} is the name of a data set; expected another name for the mixture")
+    for part in mixture.targets:
+        if part not in mixture.of:
+            raise UserError(f"{at}: targets names {part!r}; expected one of {', '.join(mixture.of)}")
+        if tuning.method == "grpo" or tuning.target == "own":
+            raise UserError(f"{at}: targets: the tuning learns from the model's own chains; remove the key")
     if mixture.n is not None and tuning.n is not None:
         raise UserError(f"{at}: n stands in the mixture and in the tuning; remove one of them")
     if mixture.equal == "tokens" and isinstance(tuning, HostedTuningSettings):
