@@ -70,7 +70,8 @@ def test_naming_the_type_that_auto_chose_reruns_nothing(tmp_path, tiny_model):
 def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):
     study.config["models"]["tiny"]["served"] = {"base_url_env": "FAITHTUNE_TEST_URL"}
     asked = dict.fromkeys(PER_SET, 4)
-    assert study.planned() == {"host": 1, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
+    checked = {"host": 1, "check_hosted": 2}
+    assert study.planned() == {**checked, **asked, "spend": 1, "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
 
 
 def test_a_number_of_parameters_is_for_claims_and_tables(study):

@@ -19,8 +19,8 @@ ORIGIN = {"code": {"commit": "c0ffee", "changed": False}, "configuration": {"see
 ARMS = [base(), arm("plain"), arm("worse", adapter="full")]
 MEANS = {"plain": {"accuracy": 0.1, "faithfulness": 0.01}, "worse": {"accuracy": -0.4, "faithfulness": -0.3}}
 CARDS = [
-    {"change": {"norm": 2.0, "relative": 0.0123}, "seen": 1560, "seconds": 90.0},
-    {"change": {"norm": 9.0, "relative": 0.5}, "seen": 1560, "seconds": 600.0},
+    {"change": {"norm": 2.0, "relative": 0.0123}, "seen": 1560, "tokens": 90},
+    {"change": {"norm": 9.0, "relative": 0.5}, "seen": 1560, "tokens": 6000},
 ]
 NOTHING = pl.DataFrame(schema=ESTIMATES)
 
@@ -41,7 +41,7 @@ def test_an_arm_is_a_line_with_its_recipe_and_what_it_took():
     assert frame.columns == [
         *("model", "compared", "arm", "accuracy w/ CoT", "CoT lift", "faithfulness", "valid chains"),
         *("Early Termination", "Filler Substitution", "Paraphrasing"),
-        *("method", "adapter", "‖ΔW‖/‖W‖", "examples seen", "minutes"),  # no KL: nobody has it
+        *("method", "adapter", "‖ΔW‖/‖W‖", "examples seen", "tokens"),  # no KL: nobody has it
     ]
     assert frame.select("compared", "arm").rows() == [
         *(("minus base", name) for name in ("plain-s", "worse-s", "n")),
@@ -49,7 +49,7 @@ def test_an_arm_is_a_line_with_its_recipe_and_what_it_took():
     ]
     plain, worse, counts, against, _ = frame.rows(named=True)
     assert worse["accuracy w/ CoT"].startswith("**-0.40** ") and against["accuracy w/ CoT"].startswith("**-0.50** ")
-    assert [worse[name] for name in frame.columns[-5:]] == ["sft", "full", "0.5", "1,560", "10.0"]
+    assert [worse[name] for name in frame.columns[-5:]] == ["sft", "full", "0.5", "1,560", "6,000"]
     assert plain["‖ΔW‖/‖W‖"] == "0.012" and counts["accuracy w/ CoT"] == "160" and counts["method"] == ""
     assert [against[name] for name in frame.columns[-5:]] == [""] * 5
 
@@ -75,11 +75,11 @@ def test_chance_is_of_the_arm_or_of_what_it_is_compared_with():
 
 def test_divergence_is_that_of_the_estimates_and_costs_are_means_over_seeds():
     known = pl.DataFrame([row(arm="worse-s", metric="token_divergence", estimate=0.123, test=None)], schema=ESTIMATES)
-    cards = [CARDS[0], CARDS[0] | {"seconds": 30.0}]
+    cards = [CARDS[0], CARDS[0] | {"tokens": 30}]
     named = [{"model": "m", "arm": "plain-s"}] * 2
     found = compared(recipes_of(ARMS, MEANS), known, named, cards)
     frame = shown(found)
-    assert frame["KL"].to_list() == ["", "0.12", ""] and frame["minutes"].to_list() == ["1.0", "", ""]
+    assert frame["KL"].to_list() == ["", "0.12", ""] and frame["tokens"].to_list() == ["60", "", ""]
     assert frame["adapter"].to_list() == ["lora", "full", ""]
 
 

@@ -449,7 +449,10 @@ def test_the_rules_job_reserves_more_than_a_tokenizer_may_count(host, tmp_path, 
     settings = HostSettings(api_key_env=KEY_ENV, timeout=30)
     rule = SimpleNamespace(
         log=["log.txt"],
-        params=SimpleNamespace(spec={"backend": {"api": model}, "tuning": dict(SETTINGS), "templates": TEMPLATES}),
+        params=SimpleNamespace(
+            spec={"backend": {"api": model}, "tuning": dict(SETTINGS), "templates": TEMPLATES}
+            | {"data": {"targets": {"sums": SETTINGS.target}}}
+        ),
         wildcards=SimpleNamespace(model="gpt", arm="ft-sums-42"),
         config={"hosts": {"gpt": dict(settings)}},
         input=SimpleNamespace(questions=["questions.parquet"]),

@@ -98,7 +98,7 @@ def test_a_data_set_without_rationales_cannot_teach_them(sums, tiny_model, templ
 
 def test_equal_trainings_make_equal_files(sums, tiny_model, templates, tmp_path):
     cards = [trained(card(tiny_model), tmp_path, SETTINGS, sums, templates, str(i))[0] for i in range(2)]
-    assert len({one["folder_sha256"] for one in cards}) == 1
+    assert cards[0] | {"path": ""} == cards[1] | {"path": ""}
     assert cards[0]["folder_sha256"] == models.folder_fingerprint(tmp_path / "w0")
     layers = json.loads((tmp_path / "w0/adapter_config.json").read_text())["target_modules"]
     assert len(layers) > 1 and layers == sorted(layers)

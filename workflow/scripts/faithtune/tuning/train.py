@@ -67,7 +67,7 @@ def train(
         "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
         "seen": min(trainer.state.global_step * settings.batch_size, math.ceil(settings.epochs * len(rows))),
-        "seconds": trainer.state.log_history[-1]["train_runtime"],  # since it was started, or started again
+        "tokens": getattr(trainer, "_total_train_tokens", 0) or None,  # computed; None: the trainer does not count
         "change": change.measure(trainer.model, lambda: adapters.load_network(model, settings, "cpu")),
     }
     return card, log, folder

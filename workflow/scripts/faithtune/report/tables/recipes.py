@@ -15,7 +15,7 @@ from faithtune.report.tables.main_layouts import COMPARED
 
 # A cell of T14: a difference, or what a training took: `moved` (‖ΔW‖ / ‖W‖ over the weights that could move),
 # `divergence` (KL divergence of next tokens from base's, in nats, of arms that were handed in), `seen` (examples) and
-# `minutes`, each with an estimate alone.
+# `tokens` (computed in training), each with an estimate alone.
 COMPARISON = pl.Schema(
     {
         **RECIPES,
@@ -33,8 +33,8 @@ _CHANGES = {
     **_TESTS,
 }
 # Column of the table -> what a training took; and how it is written.
-_COSTS = {"‖ΔW‖/‖W‖": "moved", "KL": "divergence", "examples seen": "seen", "minutes": "minutes"}
-_FORMATS = {"moved": ".2g", "divergence": ".2g", "seen": ",.0f", "minutes": ".1f"}
+_COSTS = {"‖ΔW‖/‖W‖": "moved", "KL": "divergence", "examples seen": "seen", "tokens": "tokens"}
+_FORMATS = {"moved": ".2g", "divergence": ".2g", "seen": ",.0f", "tokens": ",.0f"}
 _TITLES = {of: title for title, of in _CHANGES.items()} | {(of, None): title for title, of in _COSTS.items()}
 _AS_CHANGE = {"metric": "accuracy_effect"}  # how a difference is written
 
@@ -78,9 +78,11 @@ def _took(estimates: pl.DataFrame, cards: Iterable[tuple[Mapping, Mapping]]) -> 
     """(model, arm, subject) of _COSTS -> the value of each seed; a value that is not known is left out."""
     found: dict[tuple, list[float]] = {}
     for arm, card in cards:
-        seconds = card.get("seconds")
-        values = {"moved": card.get("change", {}).get("relative"), "seen": card.get("seen")}
-        values["minutes"] = None if seconds is None else seconds / 60
+        values = {
+            "moved": card.get("change", {}).get("relative"),
+            "seen": card.get("seen"),
+            "tokens": card.get("tokens"),
+        }
         for subject, value in values.items():
             if value is not None:
                 found.setdefault((arm["model"], arm["arm"], subject), []).append(value)
