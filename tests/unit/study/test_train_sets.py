@@ -73,8 +73,15 @@ def test_a_data_set_of_a_mixture_may_have_a_target_of_its_own(raw):
     assert plan.arms(load(raw, mixture))[1].data.targets == {"sums": "answer_only", "siqa": "answer_only"}
     with pytest.raises(UserError, match=r"train_sets: mix: targets names 'other'; expected one of sums, siqa$"):
         load(raw, MIXTURE | {"targets": {"other": "rationale"}})
-    with pytest.raises(UserError, match=r"train_sets: mix: targets: the tuning learns from the model's own chains;"):
-        load(raw, mixture, target="own")
+    with pytest.raises(UserError, match=r"train_sets: mix: targets: grpo learns from chains that the model writes;"):
+        load(raw, mixture, method="grpo")
+
+
+def test_a_mixture_of_own_chains_would_not_have_its_shares(raw):
+    with pytest.raises(
+        UserError, match=r"train_sets: mix: with own chains .* shares cannot be kept; expected SET\+SET$"
+    ):
+        load(raw, MIXTURE, target="own")
 
 
 def test_n_of_the_tuning_holds_where_the_mixture_has_none(raw):

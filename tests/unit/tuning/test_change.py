@@ -28,6 +28,20 @@ def test_an_adapter_moves_the_layers_that_it_adapts(dora):
     assert change.measure(tuned, None) == pytest.approx(norms(before, after), rel=1e-5)
 
 
+def test_a_change_that_16_bits_would_round_away_counts():
+    config = LoraConfig(r=3, lora_alpha=3, target_modules=["q_proj"], init_lora_weights=False)
+    base = small.network().to(torch.bfloat16)
+    torch.manual_seed(0)
+    tuned = get_peft_model(base, config, autocast_adapter_dtype=True)
+    layers = [module for module in tuned.modules() if hasattr(module, "lora_A")]
+    with torch.no_grad():
+        for layer in layers:
+            layer.lora_B["default"].weight *= 1e-3
+    deltas = [(layer.lora_B["default"].weight @ layer.lora_A["default"].weight).detach().double() for layer in layers]
+    expected = sum(float(delta.square().sum()) for delta in deltas) ** 0.5
+    assert change.measure(tuned, None)["norm"] == pytest.approx(expected, rel=1e-3)
+
+
 def test_full_tuning_moves_all_weights():
     base, tuned = small.network(0), small.network(1)
     before, after = (

@@ -11,7 +11,7 @@ from faithtune.data.readers import arithmetic
 from faithtune.models import loading
 from faithtune.settings.tunings import LEARNING_RATES, METHODS, GrpoSettings, TuningSettings
 from faithtune.tuning import train as tune
-from faithtune.tuning.methods import grpo, kto, pairs
+from faithtune.tuning.methods import grpo, kto, orpo, pairs
 from trainings import card, of_method, trained
 
 PAIRS = ("dpo", "kto", "orpo")
@@ -89,6 +89,30 @@ def test_kto_estimates_kl_on_completions_of_other_prompts():
     rows = [{"prompt_ids": [i], "completion_ids": [10 + i], "label": True} for i in range(5)]
     found = kto._with_neighbours(rows, 2)
     assert [row["KL_completion_ids"] for row in found] == [[11], [10], [13], [12], [14]]
+
+
+def test_orpo_learns_the_completion_and_not_the_prompt():
+    torch.manual_seed(0)
+    logits = torch.randn(2, 6, 9)  # of the token after each of 6; the second completion is shorter, and padded
+    labels = torch.tensor([[-100, -100, 3, 4, 5], [-100, 7, 8, -100, -100]])
+    learnt = [(0, 1, 3), (0, 2, 4), (0, 3, 5), (1, 0, 7), (1, 1, 8)]
+    expected = -sum(float(logits[i, place].log_softmax(-1)[token]) for i, place, token in learnt) / len(learnt)
+    assert float(orpo.likelihood_loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_orpo_begins_as_the_bases(sums, tiny_model, templates, tmp_path):
+    """Before the first step the loss is that of the completions under the base, and the odds ratio's."""
+    model = card(tiny_model)
+    _, log = learnt("orpo", model, tmp_path, sums.head(4), templates, beta=1e-6, epochs=1)
+    rows = pairs.prepare(model, sums.head(4), templates, of_method("orpo"))
+    network = loading.load_network(model, None, "none", "float32", "cpu").eval()
+    losses = []
+    for row in rows:
+        ids = torch.tensor([row["prompt_ids"] + row["chosen_ids"]])
+        with torch.inference_mode():
+            found = network(ids).logits[0, :-1].log_softmax(-1).gather(1, ids[0, 1:, None])[:, 0]
+        losses += (-found[len(row["prompt_ids"]) - 1 :]).tolist()
+    assert log["loss"][0] == pytest.approx(sum(losses) / len(losses), rel=0.05)
 
 
 def chosen_sample(monkeypatch, found):

@@ -172,3 +172,8 @@ def test_no_row_of_the_log_spans_a_checkpoint(tmp_path, n_examples, checkpoint_s
     made = arguments(changed(checkpoint_steps=checkpoint_steps), tmp_path, "cpu", n_examples)
     assert made.logging_steps == logging_steps
     assert made.save_steps == checkpoint_steps and checkpoint_steps % logging_steps == 0
+
+
+def test_parts_of_an_epoch_are_logged_in_whole_steps(tmp_path):
+    given = tune.common_arguments(changed(epochs=1.5, checkpoint_steps=25), tmp_path, "cpu", 400)  # 150 steps
+    assert given["logging_steps"] == 1 and isinstance(given["logging_steps"], int)

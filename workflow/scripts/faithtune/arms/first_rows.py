@@ -49,7 +49,7 @@ def answer(
 
 def numbers(questions: pl.DataFrame, abilities: Collection[str]) -> pl.DataFrame:
     """The first of `questions` whose answer's first token is asked for; none at a host without log-probabilities."""
-    return questions.filter(kind="number").head(TOKENS if "logprobs" in abilities else 0)
+    return questions.filter(pl.col("kind") != "choice").head(TOKENS if "logprobs" in abilities else 0)
 
 
 def tokens(arm: CachedArm, questions: pl.DataFrame, templates: dict[str, str]) -> list[dict]:

@@ -76,8 +76,8 @@ class _Recipe(Section):
     alpha: OptionalNumber = Field(None, gt=0)
     """Scale of the adapter; by default twice the rank, and 8 for `rslora`, which scales as `lora` does at rank 16."""
     dropout: OptionalNumber = Field(None, ge=0, lt=1)
-    """Dropout before an adapter of low rank; by default 0.05 for `sft`, and 0 for methods with a reference, which
-    dropout would blur."""
+    """Dropout before an adapter of low rank; by default 0.05 for `sft`, and 0 for the other methods, most of which
+    compare with a reference that dropout would blur."""
     targets: Annotated[str | list[str] | None, BeforeValidator(_layers)] = None
     """Layers with an adapter: `all-linear` or a list of their names; by default `all-linear`, and for `ia3` the
     layers of its paper: keys, values and the second layer of the feed-forward block."""

@@ -83,10 +83,13 @@ def _check_mixture(
     for part in mixture.targets:
         if part not in mixture.of:
             raise UserError(f"{at}: targets names {part!r}; expected one of {', '.join(mixture.of)}")
-        if tuning.method == "grpo" or tuning.target == "own":
-            raise UserError(f"{at}: targets: the tuning learns from the model's own chains; remove the key")
+        if tuning.method == "grpo":
+            raise UserError(f"{at}: targets: grpo learns from chains that the model writes; remove the key")
     if mixture.n is not None and tuning.n is not None:
         raise UserError(f"{at}: n stands in the mixture and in the tuning; remove one of them")
+    if tuning.target == "own":
+        why = "with own chains not every question has an example, so shares cannot be kept"
+        raise UserError(f"{at}: {why}; expected SET+SET")
     if mixture.equal == "tokens" and isinstance(tuning, HostedTuningSettings):
         raise UserError(f"{at}: equal is tokens, but only a host knows how it counts them; expected examples")
     if mixture.equal == "tokens" and tuning.method == "grpo":

@@ -67,7 +67,7 @@ def train(
         "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
         "seen": min(trainer.state.global_step * settings.batch_size, math.ceil(settings.epochs * len(rows))),
-        "tokens": getattr(trainer, "_total_train_tokens", 0) or None,  # computed; None: the trainer does not count
+        "tokens": log["tokens"].drop_nulls().last(),  # None: the trainer does not count
         "change": change.measure(trainer.model, lambda: adapters.load_network(model, settings, "cpu")),
     }
     return card, log, folder
@@ -139,7 +139,7 @@ def _identity(*parts: str | dict | list) -> str:
 
 def _logging_steps(total: int, checkpoint_steps: int) -> int:
     """Logging interval in steps: at least 40 rows; divides checkpoint_steps, so a resumed run logs the same rows."""
-    return max(n for n in range(1, max(1, total // 40) + 1) if checkpoint_steps % n == 0)
+    return max(n for n in range(1, max(1, int(total // 40)) + 1) if checkpoint_steps % n == 0)
 
 
 def _log(trainer, settings: Training) -> pl.DataFrame:

@@ -68,12 +68,6 @@ def _is_marked(row: dict, chance: set[tuple[str, str]]) -> bool:
     return row["estimate"] is not None and row["subject"] != "chains" and not chance.isdisjoint(compared)
 
 
-def _is_marked(row: dict, chance: set[tuple[str, str]]) -> bool:
-    """Whether a difference is about answers after a chain of an arm that is at chance."""
-    compared = {(row["model"], row["arm"]), (row["model"], row["against"])}
-    return row["estimate"] is not None and row["subject"] != "chains" and not chance.isdisjoint(compared)
-
-
 def _took(estimates: pl.DataFrame, cards: Iterable[tuple[Mapping, Mapping]]) -> dict[tuple, list[float]]:
     """(model, arm, subject) of _COSTS -> the value of each seed; a value that is not known is left out."""
     found: dict[tuple, list[float]] = {}

@@ -214,7 +214,8 @@ TABLES = with_supplements(
             " kept fractions, then by test. †: the arm, or what it is compared with, is not above chance on one of the"
             " sets. ‖ΔW‖/‖W‖: Frobenius norm of the change of the weights that could move, against their own; KL:"
             " divergence of the next tokens from base's, in nats, of arms that were handed in; examples seen: in all"
-            " passes; tokens: computed in training; each the mean over seeds. Run times stand at the report's end.",
+            " passes; tokens: as the training counts them, without the"
+            " reference's passes; each the mean over seeds. Run times stand at the report's end.",
             part=MAIN,
             supplement=recipes.supplement,
         ),

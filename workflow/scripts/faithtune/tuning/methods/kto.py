@@ -59,7 +59,7 @@ def fixed_settings(trainer) -> dict:
 
 
 def _with_neighbours(rows: list[dict], size: int) -> list[dict]:
-    """Each row with the completion of the row before it in its micro-batch, which answers another prompt.
+    """Each row with the completion of the row before it in its micro-batch, mostly of another question.
 
     The KL term is estimated on them, as TRL does (`KTOTrainer._prepare_dataset`).
     """

@@ -19,6 +19,10 @@ def make_trainer(network, settings: Training, rows: list[dict], common: dict, de
         def tokenize_row(self, feature, model=None):
             return _sequences(feature)  # rows are token ids already
 
+        def concatenated_forward(self, model, batch):
+            *found, _ = super().concatenated_forward(model, batch)
+            return *found, likelihood_loss(found[2], batch["chosen_labels"])  # TRL's is over the prompt, too
+
     arguments = orpo.ORPOConfig(
         **common["arguments"],
         beta=settings.beta,
@@ -32,6 +36,19 @@ def make_trainer(network, settings: Training, rows: list[dict], common: dict, de
         train_dataset=datasets.Dataset.from_list([row | texts for row in rows]),
         **common["trainer"],
     )
+
+
+def likelihood_loss(logits, labels):
+    """Mean negative log-likelihood of the learnt tokens, nats.
+
+    Args:
+        logits: (completions, tokens, vocabulary), of the token after each but the last, maybe padded.
+        labels: (completions, tokens) of all tokens; -100 where a token is not learnt.
+    """
+    from torch.nn.functional import cross_entropy
+
+    following = labels[:, 1:]
+    return cross_entropy(logits[:, : following.shape[1]].flatten(0, 1), following.flatten().to(logits.device))
 
 
 _COMPLETIONS = {"chosen": "chosen_ids", "rejected": "rejected_ids"}
