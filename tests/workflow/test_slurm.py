@@ -167,8 +167,10 @@ def disturbed(tmp_path_factory, tiny_model, cluster, profile) -> Study:
         study.side_by_side = [cluster.gpus(tuning), cluster.gpus(chains)]
         subprocess.run(["scancel", tuning["JobId"]], check=True)
         wait(lambda: cluster.jobs(rule="answer", JobState="RUNNING"))  # a job of base: no other job can be that far
-        cluster.lose("gpu1")
-        assert cluster.do("node", "gpu1").returncode == 0
+        while not [job for job in cluster.jobs() if job["Restarts"] != "0"]:  # the job may have ended just now
+            wait(lambda: [job for job in cluster.jobs(JobState="RUNNING") if cluster.gpus(job)])
+            cluster.lose("gpu1")
+            assert cluster.do("node", "gpu1").returncode == 0
         wait(lambda: [job for job in cluster.jobs(JobState="COMPLETED") if job["Restarts"] != "0"])
         wait(lambda: [job for job in cluster.jobs(JobState="RUNNING") if is_past_tuning(job)])
     finally:
