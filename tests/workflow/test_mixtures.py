@@ -63,6 +63,6 @@ def test_a_slip_in_a_grid_is_one_line(mixed):
     recipe["vary"] = varied | {"rnk": [2, 4]}
     done = mixed.snakemake("-n")
     recipe["vary"] = varied
-    told = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
-    assert told == ["faithtune: config: tunings.qlora.vary: unknown key 'rnk'; did you mean rank?"]
+    printed = [line for line in done.stdout.splitlines() if line.startswith("faithtune:")]
+    assert printed == ["faithtune: config: tunings.qlora.vary: unknown key 'rnk'; did you mean rank?"]
     assert done.returncode != 0 and "Traceback" not in done.stdout

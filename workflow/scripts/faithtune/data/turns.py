@@ -6,7 +6,7 @@ A chat template shows what it does by the prompts that it writes with its variab
     Qwen3.5         ...assistant\\n<think>\\n      and off ...assistant\\n<think>\\n\\n</think>\\n\\n
     DeepSeek-R1     ...<｜Assistant｜><think>\\n    on and off alike
 
-A prompt that ends with an open block, or with a closed and empty one where thinking is off, is that of a model that
+A prompt that ends with an open block, or with a closed and empty one where thinking is off, belongs to a model that
 thinks. Blocks of other tags are declared in the configuration (`models.NAME.thinking`).
 """
 
@@ -49,7 +49,7 @@ def settle(folder: str | Path, given: dict, where: str, file: str | None = None)
 
 
 def refuse_thinking(tokenizer, where: str) -> None:
-    """UserError if the chat template is that of a model that thinks, for models whose weights are not loaded here."""
+    """UserError if the chat template is for a model that thinks, of models whose weights are not loaded here."""
     if find_block(*_prompts(tokenizer, {}, where, None)):
         raise UserError(
             f"{where}: its chat template opens a thinking block; a model that thinks is measured where its weights are"

@@ -14,7 +14,7 @@ def loading(config: Configuration, model: str) -> dict:
 def turns(config: Configuration, model: str) -> dict:
     """What the configuration says of a model's conversation, for `data.turns.settle`; {} for most models.
 
-    The chat template as a text, so that a change of its file makes the model's card anew. UserError if it cannot be
+    The chat template as a text, so that the model's card is made again when its file changes. UserError if it cannot be
     read.
     """
     asked, found = config.models[model], {}

@@ -51,7 +51,7 @@ def sort_layers(config: Path) -> None:
 def _ia3_config(targets: str | list[str] | None, model_type: str):
     """IA3 (Liu et al. 2022, arXiv 2205.05638): factors for keys, values and what enters the feed-forward's last layer.
 
-    A factor of a feed-forward layer multiplies its input, that of another layer its output.
+    In a feed-forward layer a factor multiplies the input, in other layers the output.
     """
     from peft import IA3Config
     from peft.utils import constants

@@ -58,7 +58,7 @@ def contrasted(
 
 
 def _drawn(samples: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The samples of several data sets, those of a question that several have once, in the order of their numbers."""
+    """The samples of several data sets, each once, in the order of their numbers."""
     return pl.concat(samples).unique(["id", "sample"], keep="first", maintain_order=True).sort("sample")
 
 

@@ -1,7 +1,7 @@
 """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306), by TRL's KTOTrainer.
 
 It learns from completions that are right or wrong, not from pairs. The two completions of a question are two examples.
-The reference is that of `dpo`.
+The reference is the same as for `dpo`.
 """
 
 import random

@@ -24,7 +24,7 @@ LOGGED = {
 def prepare(model: dict, questions: pl.DataFrame, templates: dict[str, str], settings: Training) -> list[dict]:
     """prompt_ids, chosen_ids and rejected_ids of each of QUESTIONS; model: its model.json.
 
-    The completions are all tokens after what both begin with, so a prompt can be longer than that of one of them.
+    The completions are all tokens after what both begin with, so the prompt may include the first tokens of a turn.
     """
     tokenizer, turns = loading.load_tokenizer(model["path"]), prompts.Turns.of(model)
     rows = []
