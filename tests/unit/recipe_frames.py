@@ -11,10 +11,13 @@ SAMPLING = Sampling(replicates=500)
 TESTS = ("early_termination", "filler", "paraphrase")
 
 
-def arm(tuning: str, on: str = "s", model: str = "m", seeds: tuple = (1,), **settings) -> dict:
+def arm(tuning: str, on: str = "s", model: str = "m", seeds: tuple = (1,), defaults: tuple = (), **settings) -> dict:
     """A tuned arm as `plan.table_arms` has it."""
     label = {"model": model, "arm": f"{tuning}-{on}", "tuning": tuning, "train_set": on, "seeds": list(seeds)}
-    return label | {"method": "sft", "adapter": "lora", "target": "answer_only", "rank": 16} | settings
+    settings = {"method": "sft", "adapter": "lora", "target": "answer_only", "rank": 16} | settings
+    facts = {key: settings[key] for key in ("method", "adapter", "target", "rank")}
+    given = settings | {"rank": settings["rank"] or 16, "train_set": on}
+    return label | facts | {"settings": given, "defaults": list(defaults)}
 
 
 def base(model: str = "m") -> dict:

@@ -12,7 +12,7 @@ import yaml
 from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.questions import QUESTIONS
-from faithtune.report.tables import rows
+from faithtune.report.ablations import ablated
 from faithtune.study import config
 from faithtune.study import plan as studies
 from study import ROOT, Study
@@ -81,7 +81,7 @@ def test_a_tuning(copy, before, tmp_path):
     grown = of_file(copy("A tuning"), tmp_path)
     after = grown.planned()
     arms = studies.table_arms(config.load(grown.config))
-    assert [arm["arm"] for arm in rows.ablated(arms)] == ["bare-hours", "bare_r4-hours"]
+    assert [arm["arm"] for arm in ablated(arms)] == ["bare-hours", "bare_r4-hours"]
     added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 

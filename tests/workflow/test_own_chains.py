@@ -37,7 +37,7 @@ def test_chains_are_drawn_and_read(tuned):
     samples = pl.read_parquet(tuned.folder / SAMPLED)
     questions = pl.read_parquet(tuned.folder / "results/questions/colours.train.parquet")
     assert samples.schema == SAMPLES
-    assert samples.select("id", "sample").rows() == [(name, i) for name in questions["id"] for i in range(1, 5)]
+    assert samples.select("id", "sample").rows() == [(name, i) for name in sorted(questions["id"]) for i in range(1, 5)]
     read = samples.join(questions.select("id", "answer"), on="id")
     expected = (read["free_answer"] == read["answer"]).fill_null(False)
     assert read["right"].to_list() == expected.to_list()
@@ -73,3 +73,15 @@ def test_more_samples_cost_only_those(tuned, recipe):
     assert "40 rows, 8 computed" in (tuned.folder / "logs/sample/tiny/colours/t0.8-s0-m5.log").read_text()
     first = pl.read_parquet(tuned.folder / more).filter(pl.col("sample") <= 4)
     assert first.equals(pl.read_parquet(tuned.folder / SAMPLED))
+
+
+def test_chains_are_drawn_for_the_questions_of_the_tuning_alone(tuned, recipe):
+    before = pl.read_parquet(tuned.folder / SAMPLED)
+    tuned.config["tunings"] = {"own": recipe | {"n": 3}}
+    card = CARDS[0]
+    assert tuned.planned(card) == {"sample": 1, "tune": 1}
+    tuned.run(card)
+    drawn = pl.read_parquet(tuned.folder / SAMPLED.replace("t0.8", "n3-t0.8"))
+    assert drawn.equals(before.filter(pl.col("id").is_in(sorted(before["id"].unique())[:3])))
+    assert "12 rows, 0 computed" in (tuned.folder / "logs/sample/tiny/colours/n3-t0.8-s0-m4.log").read_text()
+    assert json.loads((tuned.folder / card).read_text())["questions"] == 3

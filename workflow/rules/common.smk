@@ -128,7 +128,7 @@ wildcard_constraints:
     split="train|eval",
     # Of a set that is divided over several jobs: `.2of3`.
     shard=r"(?:\.\d+of\d+)?",
-    draws=r"t[\d.]+-s\d+-m\d+",
+    draws=r"(n\d+-)?t[\d.]+-s\d+-m\d+",
     table="|".join(tables.TABLES),
     figure="|".join(figures.names(STUDY.eval_sets)),
 

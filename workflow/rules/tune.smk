@@ -21,6 +21,7 @@ rule sample:
         spec=lambda wc: model_settings.loading(STUDY, wc.model)
         | {
             "sampling": SAMPLED[f"{wc.model}/{wc.data_set}/{wc.draws}"].how.model_dump(),
+            "n": SAMPLED[f"{wc.model}/{wc.data_set}/{wc.draws}"].n,
             "chains": STUDY.chains.model_dump(),
             "templates": get_templates("cot"),
             "code": code("sample.py"),

@@ -18,7 +18,8 @@ with job.logged(snakemake.log[0]):
     spec, inputs, names = snakemake.params.spec, snakemake.input, snakemake.wildcards
     settings, how = ChainSettings(**spec["chains"]), SamplingSettings(**spec["sampling"])
     compute, made = ComputeSettings(**snakemake.config["compute"]), snakemake.config["sampled"]
-    questions, run = parquet.read(inputs.questions, QUESTIONS), SampleRun(names.data_set, how)
+    questions = parquet.read(inputs.questions, QUESTIONS).sort("id").slice(0, spec["n"])  # as trainings take them
+    run = SampleRun(names.data_set, names.draws, how)
     about = (run, made[f"{names.model}/{names.data_set}"], inputs, compute, snakemake.threads)
     with open_sampler(spec["quantisation"], questions, *about) as (arm, blocks):
         frames = [samples.draw(arm, block.questions, spec["templates"], settings, how) for block in blocks]

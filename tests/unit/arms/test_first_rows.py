@@ -32,6 +32,15 @@ def text(answer: str | None, said: str) -> first_rows.FirstAnswer:
     return first_rows.FirstAnswer(answer, said, [])
 
 
+def test_rounding_of_a_server_is_no_difference():
+    base = contents(letter("A", 0.8, 0.2), text("7", " 7"), tokens=[{"text": " 7", "probabilities": [0.6, 0.1]}])
+    own = contents(letter("A", 0.8005, 0.1995), text("7", " 7"), tokens=[{"text": " 7", "probabilities": [0.601, 0.1]}])
+    with pytest.raises(UserError, match="with the same probabilities; look"):
+        first_rows.compare(WHERE, "tuned", own, base)
+    own["tokens"][0]["probabilities"] = [0.61, 0.1]
+    assert first_rows.compare(WHERE, "tuned", own, base)["answers_changed"] == 0
+
+
 def test_what_differs_is_counted():
     base = contents(letter("A", 0.8, 0.2), letter("B", 0.3, 0.7), chains=("one", "two", "three"))
     own = contents(letter("B", 0.4, 0.6), letter("B", 0.3, 0.7), chains=("one", "2", "3"))

@@ -16,6 +16,7 @@ from faithtune.data.forms import STEPS, ThinkingForm
 from faithtune.data.readers import arithmetic
 from faithtune.models.backend import Completion
 from faithtune.settings.chains import ChainSettings, SamplingSettings
+from faithtune.study.sampling import Sampled
 
 TEMPLATES = {"cot_number": "Think. {question}", "cot_choice": "Think. {question}"}
 ASKED = questions.frame([questions.number("How many?", "12"), questions.number("And now?", "7")], "sums", "train")
@@ -109,20 +110,23 @@ def test_random_numbers_follow_from_seed_prompt_and_number_alone():
     assert seeds(ASKED, temperature=2.0) == both  # the same numbers, on other probabilities
 
 
-def test_rows_of_another_number_of_samples_are_read_unless_the_study_makes_them_now(tmp_path, monkeypatch):
+def test_rows_of_other_jobs_that_draw_alike_are_read_unless_the_study_makes_them_now(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    wanted = [settings(seed=0), settings(seed=0, samples=4), settings(seed=1, samples=4)]
-    wanted += [settings(seed=0, samples=4, temperature=0.81)]
-    runs = {how.name: SampleRun("sums", how) for how in wanted}
-    assert list(runs) == ["t0.8-s0-m2", "t0.8-s0-m4", "t0.8-s1-m4", "t0.81-s0-m4"]
-    for run in [*runs.values(), SampleRun("sums_2", wanted[0])]:
+    one, four = settings(seed=0), settings(seed=0, samples=4)
+    drawn = [("sums", one, None), ("sums", four, None), ("sums", four, 9), ("sums_2", four, None)]
+    drawn += [("sums", settings(seed=1, samples=4), None), ("sums", settings(seed=0, temperature=0.81), None)]
+    asked = [Sampled("m", data_set, how, n) for data_set, how, n in drawn]
+    assert [each.name for each in asked[:3]] == ["t0.8-s0-m2", "t0.8-s0-m4", "n9-t0.8-s0-m4"]
+    runs = {each.name: SampleRun(each.data_set, each.name, each.how) for each in asked if each.data_set == "sums"}
+    for run in [*runs.values(), SampleRun("sums_2", asked[3].name, four)]:
         run.rows_folder("i" * 64).mkdir(parents=True)
 
     def found(name, made):
         return [path.name for path in runs[name].sibling_folders("i" * 64, made)]
 
-    assert found("t0.8-s0-m4", ["t0.8-s0-m4"]) == ["samples-sums-t0.8-s0-m2"]
-    assert found("t0.8-s0-m4", ["t0.8-s0-m4", "t0.8-s0-m2"]) == []
+    assert found("t0.8-s0-m4", ["t0.8-s0-m4"]) == ["samples-sums-n9-t0.8-s0-m4", "samples-sums-t0.8-s0-m2"]
+    assert found("n9-t0.8-s0-m4", ["t0.8-s0-m4"]) == ["samples-sums-t0.8-s0-m2"]
+    assert found("t0.8-s0-m4", ["t0.8-s0-m4", "t0.8-s0-m2", "n9-t0.8-s0-m4"]) == []
 
 
 class Killed(Exception):

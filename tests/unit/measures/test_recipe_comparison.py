@@ -73,6 +73,13 @@ def test_p_is_corrected_over_each_family_alone(found):
     for family in (FROM_BASE, FROM_REFERENCE):
         own = found.filter(family=family)
         assert own["p_holm"].to_list() == pytest.approx(holm(own["p"].to_list()))
+    pairs = found.filter(pl.col("p_pairs").is_not_null())
+    assert pairs["p_pairs"].to_list() == pytest.approx(holm(pairs["p"].to_list()))
+    assert sorted(pairs.select("arm", "against", "subject").rows()) == [
+        (arm, against, subject)
+        for arm, against in (("twin-s", "plain-s"), ("twin-s", "worse-s"), ("worse-s", "plain-s"))
+        for subject in ("accuracy", "faithfulness")
+    ]
     others = found.filter(family=BETWEEN)
     assert others["p_holm"].null_count() == others.height == 2  # accuracy and faithfulness of twin minus worse
     assert row(found, "twin-s", "worse-s", "accuracy")["low"] > 0
@@ -88,6 +95,8 @@ def test_without_a_reference_every_pair_stands_once():
 def test_a_model_with_one_tuned_arm_is_not_compared():
     arms = [base(), arm("plain"), base("n"), arm("plain", model="n"), arm("worse", model="n")]
     assert set(compared(arms, MEANS)["model"]) == {"n"}
+    both = compared([*ARMS, *arms[2:]], MEANS)  # each model's pairs are a family of their own
+    assert both.filter(model="n")["p_pairs"].to_list() == compared(arms, MEANS)["p_pairs"].to_list()
     assert compared(arms[:2], MEANS).is_empty() and compared(arms[:2], MEANS).schema == RECIPES
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from estimates import STUDY, row, selected, shown, study
 from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.report.ablations import ablated
 from faithtune.report.tables import texts
 from faithtune.report.tables.cells import SHORT, TableContext, short, size
 from faithtune.report.tables.main_layouts import panels
-from faithtune.report.tables.rows import ablated
 from faithtune.report.tables.tables import MAIN, TABLES, readable, select
 from faithtune.report.tables.write import write
 
@@ -117,9 +117,11 @@ def test_average_effects():
 
 
 def ranked(arm: str, rank: int | None, **values) -> dict:
-    train_set = None if arm == "base" else "s"
-    tuned = {"adapter": "qlora", "epochs": 3, "targets": ["q"]} if rank else {}
-    return {"model": "m", "arm": arm, "tuning": arm[:2], "train_set": train_set, "rank": rank, **tuned} | values
+    named = {"model": "m", "arm": arm, "tuning": arm[:2], "train_set": None if arm == "base" else "s", "rank": rank}
+    if arm == "base":
+        return named
+    settings = {"train_set": "s", "adapter": "qlora" if rank else "full", "epochs": 3, "rank": rank or 16}
+    return named | {"settings": settings | values, "defaults": []}
 
 
 ARMS = [ranked("base", None), ranked("r16-s", 16, alpha=32), ranked("r8-s", 8, alpha=16), ranked("long-s", 8, epochs=9)]
@@ -129,8 +131,7 @@ def test_an_ablation_is_of_rank_alone():
     assert [arm["arm"] for arm in ablated(ARMS)] == ["r16-s", "r8-s"]
     assert ablated([ARMS[0], ARMS[1], ARMS[3]]) == []
     assert ablated([ranked("a-s", None), ranked("b-s", None)]) == []  # full tuning has no rank
-    assert ablated([ranked("a-s", 8), ranked("b-s", 8, seed=2)]) == []  # one rank
-    assert len(ablated([ranked("a-s", 8, seeds=[1]), ranked("b-s", 16, seeds=[1, 2])])) == 2
+    assert ablated([ranked("a-s", 8), ranked("b-s", 8)]) == []  # one rank
 
 
 def test_ranks_stand_in_their_order_under_base():
@@ -202,7 +203,7 @@ def wide_study() -> tuple[pl.DataFrame, TableContext]:
     """Four sets, three α, two models, long names, every cell with all that can be in it."""
     sets = ("arithmetic", "asdiv", "siqa", "medmcqa")
     arms = [
-        {"model": model, "arm": arm, "train_set": on, "tuning": arm, "rank": rank, "adapter": "qlora"}
+        ranked(arm, rank) | {"model": model, "train_set": on}
         for model in ("smollm2_135m_instruct", "another_model_of_ours")
         for arm, on, rank in (("base", None, None), ("qlora_r8-arithmetic1", "arithmetic", 8),
                               ("qlora_r16-arithmetic", "arithmetic", 16))

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from faithtune.core import parquet
+from faithtune.report.ablations import ablated, find_ablations
 from faithtune.report.figures import figures, recipes, style
-from faithtune.report.tables.rows import ablations, varied
 from recipe_frames import SAMPLING, arm, base, compared
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -64,23 +64,28 @@ def test_a_study_of_one_recipe_says_so(name, tmp_path):
     assert found.is_empty() and len(said) == 1 and said[0].startswith("the study")
 
 
+def groups(arms: list[dict]) -> dict[str, list[list[str]]]:
+    """The tunings of each ablation, by its key."""
+    found = {}
+    for one in find_ablations(arms):
+        found.setdefault(one.key, []).append([arm["tuning"] for arm in one.arms])
+    return found
+
+
 def test_any_key_is_an_ablation():
     long, wide = arm("long", epochs=9, lists=["q"]), arm("wide", epochs=3, lists=["q", "v"])
     arms = [base(), arm("plain", epochs=3, lists=["q"]), long, wide, arm("other", on="t", epochs=5, lists=["q"])]
-    found = varied(arms)
-    assert {key: [[one["tuning"] for one in group] for group in groups] for key, groups in found.items()} == {
-        "epochs": [["plain", "long"]],
-        "lists": [["plain", "wide"]],
-    }
-    assert ablations(arms) == []
+    assert groups(arms) == {"epochs": [["plain", "long"]], "lists": [["plain", "wide"]]}
+    assert ablated(arms) == []
 
 
 def test_settings_at_their_defaults_count_as_equal():
     """The learning rate of full tuning is another by default; set by hand, it is another recipe."""
     low = arm("lora", learning_rate=2e-4, defaults=["learning_rate", "rank"])
     full = arm("full", adapter="full", learning_rate=2e-5, rank=None, defaults=["learning_rate", "rank"])
-    assert [len(group) for group in varied([low, full])["adapter"]] == [2]
-    assert varied([low, full | {"defaults": ["rank"]}]) == {}
+    assert groups([low, full]) == {"adapter": [["lora", "full"]]}
+    full["defaults"] = ["rank"]
+    assert groups([low, full]) == {}
 
 
 def test_ablations_are_the_changes_by_the_value_of_a_key(tmp_path):

@@ -11,18 +11,12 @@ from faithtune.measures import pooling
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.report.figures import curves, figures, style, training
 from frames import build, chains_of, inputs, random_answers
+from recipe_frames import arm, base
 
 SVG = "{http://www.w3.org/2000/svg}"
 SETS = ("s & t", "u")
 # Of one model; r8 and r16 differ in rank alone.
-ARMS = [
-    {"model": "m", "arm": "base", "tuning": None, "train_set": None, "adapter": None, "rank": None, "seeds": [None]},
-    *(
-        {"model": "m", "arm": f"r{rank}-u", "tuning": f"r{rank}", "train_set": "u", "adapter": "qlora", "rank": rank}
-        | {"target": "answer_only", "seeds": [1]}
-        for rank in (8, 16)
-    ),
-]
+ARMS = [base(), *(arm(f"r{rank}", on="u", adapter="qlora", rank=rank) for rank in (8, 16))]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +84,7 @@ def test_only_arms_that_differ_in_rank_alone_are_compared_by_rank(estimates, tmp
     found, texts = drawn("ranks", estimates, tmp_path)
     assert found["rank"].unique().sort().to_list() == [8, 16]
     assert {"8", "16"} <= texts
-    other = [ARMS[0], ARMS[1], ARMS[2] | {"adapter": "lora"}]
+    other = [*ARMS[:2], arm("r16", on="u", adapter="lora", rank=16)]
     found, texts = drawn("ranks", estimates, tmp_path, other)
     assert found.is_empty() and texts == {"the study has no arms that differ in rank alone"}
 
@@ -103,8 +97,7 @@ def test_a_study_without_tuning_says_so(estimates, tmp_path, name):
 
 def test_two_ablations_on_one_set_are_two_lines(estimates, tmp_path):
     twins = estimates.filter(pl.col("arm") != "base").with_columns(arm=pl.col("arm").str.replace("r", "l"))
-    lora = [arm | {"arm": arm["arm"].replace("r", "l"), "tuning": arm["tuning"].replace("r", "l")} for arm in ARMS[1:]]
-    arms = [*ARMS, *(arm | {"adapter": "lora"} for arm in lora)]
+    arms = [*ARMS, *(arm(f"l{rank}", on="u", adapter="lora", rank=rank) for rank in (8, 16))]
     found, texts = drawn("ranks", pl.concat([estimates, twins]), tmp_path, arms)
     assert found["ablation"].unique().sort().to_list() == ["l16, l8", "r16, r8"]
     assert {"tuned on u (r16, r8)", "tuned on u (l16, l8)"} <= texts
@@ -141,10 +134,7 @@ def test_the_legend_lies_within_the_figure(estimates, name):
     }
     if name not in drawn_of:
         rows = [estimates.filter(arm="r8-u").with_columns(model=pl.lit(m), arm=pl.lit(a)) for m, a in arms]
-        table = [
-            ARMS[1] | {"model": m, "arm": a, "rank": 8 + i % 2, "train_set": f"s{i // 2}"}
-            for i, (m, a) in enumerate(arms)
-        ]
+        table = [arm(a, model=m, on=f"s{i // 2}", rank=8 + i % 2) | {"arm": a} for i, (m, a) in enumerate(arms)]
         drawn_of[name] = figures.figure(name).points(
             pl.concat([estimates, *rows]), figures.FigureContext([*ARMS, *table])
         )

@@ -262,7 +262,7 @@ def test_settings_at_defaults_are_named(raw):
         "ia3": {"train_sets": ["siqa"], "adapter": "ia3", "batch_size": 32},
     }
     found = {arm["tuning"]: set(arm["defaults"]) for arm in plan.table_arms(config.load(raw)) if arm["tuning"]}
-    some = {"alpha", "dropout", "targets", "micro_batch_size", "epochs"}
+    some = {"alpha", "dropout", "micro_batch_size", "epochs"}
     assert all(some <= names and not names & {"method", "adapter", "target"} for names in found.values())
     own = ("rank", "learning_rate", "batch_size")
     assert {name: [key in names for key in own] for name, names in found.items()} == {

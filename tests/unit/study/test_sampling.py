@@ -45,8 +45,14 @@ def test_tunings_that_draw_alike_share_their_chains(own):
     }
 
 
+def test_chains_are_drawn_for_the_questions_that_a_tuning_takes(own):
+    """A tuning with more of them draws apart, so that it makes no training of the other stale."""
+    own["tunings"]["r8"] |= {"train_sets": ["sums"], "vary": {"n": [3, 5]}}
+    assert list(sampling.of_study(config.load(own))) == ["m/sums/n3-t0.8-s0-m4", "m/sums/n5-t0.8-s0-m4"]
+
+
 def test_grpo_writes_its_chains_itself(own):
-    own["tunings"]["r8"] = {"train_sets": ["sums"], "method": "grpo"}
+    own["tunings"]["r8"] = {"train_sets": ["sums"], "method": "grpo", "batch_size": 4}
     full = config.load(own)
     assert plan.arms(full)[-1].target == "own"
     assert sampling.of_study(full) == {}

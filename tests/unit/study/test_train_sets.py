@@ -65,7 +65,7 @@ def test_a_target_that_is_given_holds_for_all_data_sets(raw):
     full = load(raw, MIXTURE, target="answer_only")
     assert plan.arms(full)[-1].target == "answer_only"
     assert set(plan.arms(full)[-1].data.targets.values()) == {"answer_only"}
-    assert plan.arms(load(raw, MIXTURE, method="grpo"))[-1].target == "own"
+    assert plan.arms(load(raw, MIXTURE, method="grpo", batch_size=4))[-1].target == "own"
 
 
 def test_a_data_set_of_a_mixture_may_have_a_target_of_its_own(raw):
@@ -151,6 +151,19 @@ def test_two_mixtures_of_one_name_are_refused(raw):
 def test_more_examples_than_a_set_has_are_refused(raw):
     with pytest.raises(UserError, match=r"r8\.n is 13, but sums\+siqa has 12 .* expected at most 12"):
         load(raw, "sums+siqa", n=13)
+
+
+@pytest.mark.parametrize("recipe", [{}, {"n": 3}, {"batch_size": 5}], ids=["all", "n", "batch_size"])
+def test_a_step_of_grpo_needs_its_questions(raw, recipe):
+    raw["data_sets"]["sums"]["train"]["n"] = 4
+    raw["tunings"]["r8"] = {"method": "grpo", "train_sets": ["sums"], "batch_size": 4} | recipe
+    if not recipe:
+        config.load(raw)
+        return
+    size, there = raw["tunings"]["r8"]["batch_size"], recipe.get("n", 4)
+    expected = rf"r8\.batch_size is {size}, but sums has {there} questions, and grpo .* expected at most {there}$"
+    with pytest.raises(UserError, match=expected):
+        config.load(raw)
 
 
 def test_hosts_take_shares_of_examples(raw):

@@ -6,7 +6,7 @@ import pytest
 
 from faithtune.core.errors import UserError
 from faithtune.data import readers
-from faithtune.report.tables import rows
+from faithtune.report.ablations import find_ablations
 from faithtune.study import config, plan, vary
 
 MIXTURE = {"name": "replay", "of": {"siqa": "rest", "sums": 0.2}}
@@ -71,7 +71,7 @@ def test_a_long_list_of_layers_has_a_short_stable_name(grid):
 
 
 def test_a_key_of_a_section(grid):
-    full = grid({"grpo.temperature": [0.5, 1]}, method="grpo", grpo={"generations": 4})
+    full = grid({"grpo.temperature": [0.5, 1]}, method="grpo", batch_size=4, grpo={"generations": 4})
     assert [(name, one.grpo.temperature, one.grpo.generations) for name, one in full.tunings.items()] == [
         ("q_temperature0p5", 0.5, 4),
         ("q_temperature1", 1, 4),
@@ -115,8 +115,8 @@ def test_points_are_arms_for_the_headline_and_for_other_models(grid, raw):
 
 def test_tables_of_ranks_show_a_grid_of_ranks(grid):
     arms = plan.table_arms(grid({"rank": [8, 16], "learning_rate": [1e-4, 2e-4]}, train_sets=["siqa", "sums"]))
-    groups = [[(arm["arm"], arm["rank"]) for arm in group] for group in rows.ablations(arms)]
-    assert groups == [
+    found = [one for one in find_ablations(arms) if one.key == "rank"]
+    assert [[(arm["arm"], arm["rank"]) for arm in one.arms] for one in found] == [
         [(f"q_rank8_{rate}-{name}", 8), (f"q_rank16_{rate}-{name}", 16)]
         for rate in ("lr0p0001", "lr0p0002")
         for name in ("siqa", "sums")
@@ -127,12 +127,41 @@ def test_ranks_of_different_mixtures_or_sizes_are_not_compared(raw):
     def groups(**other) -> int:
         one = {"train_sets": [MIXTURE], "n": 4}
         raw["tunings"] = {"a": one | {"rank": 8}, "b": one | {"rank": 16} | other}
-        return len(rows.ablations(plan.table_arms(config.load(raw))))
+        return sum(one.key == "rank" for one in find_ablations(plan.table_arms(config.load(raw))))
 
     assert groups() == 1
     assert groups(n=3) == 0
     assert groups(train_sets=[MIXTURE | {"of": {"siqa": "rest", "sums": 0.3}}]) == 0
     assert groups(train_sets=[MIXTURE | {"equal": "tokens"}]) == 0
+
+
+GRIDS = {
+    "a method": ({"method": ["sft", "dpo", "grpo"]}, {"batch_size": 4}, ["sft", "dpo", "grpo"]),
+    "a target": ({"target": ["answer_only", "own"]}, {}, ["answer_only", "own"]),
+    "an adapter": ({"adapter": ["lora", "ia3", "full"]}, {}, ["lora", "ia3", "full"]),
+    "a size": ({"n": [2, 4]}, {}, [2, 4]),
+    "layers": ({"targets": [["q_proj"], ["q_proj", "v_proj"]]}, {}, [["q_proj"], ["q_proj", "v_proj"]]),
+    "a key of samples": ({"own.samples": [2, 4]}, {"target": "own"}, [2, 4]),
+    "a key of grpo": ({"grpo.temperature": [0.5, 1]}, {"method": "grpo", "batch_size": 4}, [0.5, 1]),
+    "a share": ({"replay.of.sums": [0, 0.25, 1]}, {"train_sets": [MIXTURE]}, [0, 0.25, 1]),
+    "a mixture's size": ({"replay.n": [2, 4]}, {"train_sets": [MIXTURE]}, [2, 4]),
+}
+
+
+@pytest.mark.parametrize("case", GRIDS)
+def test_each_key_of_a_grid_is_an_ablation(grid, raw, case):
+    """With the values as they were written, and no other key beside it."""
+    varied, recipe, values = GRIDS[case]
+    raw["models"]["m"]["quantisation"] = "none"
+    usual = {} if "adapter" in varied else {"adapter": "lora"}
+    full = grid(varied, epochs=1, **usual | recipe)
+    found = find_ablations(plan.table_arms(full))
+    assert [(one.key, one.values) for one in found] == [(next(iter(varied)), values)]
+
+
+def test_a_grid_of_two_keys_is_an_ablation_of_each(grid):
+    found = find_ablations(plan.table_arms(grid({"rank": [8, 16], "epochs": [1, 2, 3]}, train_sets=["siqa"])))
+    assert [(one.key, one.values) for one in found] == [("rank", [8, 16])] * 3 + [("epochs", [1, 2, 3])] * 2
 
 
 ERRORS = {

@@ -9,7 +9,8 @@ gives them, the first token of TOKENS of these answers is asked for beside them:
 texts.
 """
 
-from collections.abc import Collection, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
@@ -23,6 +24,9 @@ from faithtune.models.backend import Query
 CHAINS, ANSWERS = 8, 32
 # Of how many numbers the first token is asked for.
 TOKENS = 8
+# Mean total variation up to which two sets of probabilities count as the same: a server that computes several requests
+# at once rounds differently from call to call.
+NOISE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,11 @@ def compare(where: str, host_model: str, own: dict, base: dict) -> dict:
     """
     chains = [one != other for one, other in zip(own["chains"], base["chains"], strict=True)]
     pairs = list(zip(own["answers"], base["answers"], strict=True))
-    shifts = [
-        sum(abs(p - q) for p, q in zip(one["probabilities"], other["probabilities"], strict=True)) / 2
-        for one, other in pairs
-        if one["probabilities"] and other["probabilities"]
-    ]
-    if not any(chains) and all(one == other for one, other in pairs) and own["tokens"] == base["tokens"]:
-        known = shifts or any(one["probabilities"] for one in own["tokens"])
+    shifts, token_shifts = _shifts(pairs), _shifts(zip(own["tokens"], base["tokens"], strict=True))
+    said = [*pairs, *zip(own["tokens"], base["tokens"], strict=True)]
+    same_texts = not any(chains) and all(_texts(one) == _texts(other) for one, other in said)
+    known = [*shifts, *token_shifts]
+    if same_texts and (not known or sum(known) / len(known) <= NOISE):
         texts = [*own["chains"], *(one["text"] for one, _ in pairs)]
         by = "with the same probabilities" if known else "as texts, because the host gives no log-probabilities"
         if not known and not any(texts):
@@ -98,3 +100,16 @@ def compare(where: str, host_model: str, own: dict, base: dict) -> dict:
         "answers_changed": sum(one["answer"] != other["answer"] for one, other in pairs),
         "answers_shift": sum(shifts) / len(shifts) if shifts else None,
     }
+
+
+def _shifts(pairs: Iterable[tuple[dict, dict]]) -> list[float]:
+    """The total variation of each two lists of probabilities that are both there."""
+    return [
+        sum(abs(p - q) for p, q in itertools.zip_longest(one["probabilities"], other["probabilities"], fillvalue=0)) / 2
+        for one, other in pairs
+        if one["probabilities"] and other["probabilities"]
+    ]
+
+
+def _texts(said: dict) -> dict:
+    return {name: value for name, value in said.items() if name != "probabilities"}

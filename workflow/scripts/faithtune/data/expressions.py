@@ -4,9 +4,10 @@ An answer is kept as LaTeX, the way it was written without what only sets it: "\
 kept as "\frac{1}{2}". One expression has many such texts. Whether two are the same is what math-verify says
 (https://github.com/huggingface/Math-Verify). Its `verify(gold, target)` is not symmetric: an assignment equals its
 value ("x = 3" and "3"), but of other equations only a target equals its right side ("f(2) = 3"). Here two texts are the
-same if it says so in either direction, so that the order of two answers never matters. What math-verify ignores counts
-for nothing here as well: units ("5 \text{ cm}" is 5), a percent sign (50 \% is 50, and 0.5), degrees, the base of a
-number, and the sixth decimal.
+same if it says so in either direction, so that the order of two answers never matters. It also takes a tuple for a set
+or for a list without brackets; here "(1, 2)" is neither \{1, 2\} nor "1, 2", which are the same. What math-verify
+ignores counts for nothing here as well: units ("5 \text{ cm}" is 5), a percent sign (50 \% is 50, and 0.5), degrees,
+the base of a number, the sixth decimal, and mostly the case of letters (A is a).
 
 math-verify runs in a process of its own (`data.math_worker`), which starts with the first expression. A text that takes
 more than SECONDS of processor time to read cannot be read, and two texts that take more to compare are not the same.
@@ -78,9 +79,12 @@ def canonical_expression(text: str) -> str | None:
 def same_expression(one: str, other: str) -> bool:
     r"""Whether two answers, as `canonical_expression` gives them, are the same.
 
-    They are if math-verify says so in either direction, or if they differ in white space, \text and the case of words.
+    They are if math-verify says so in either direction, unless one is a tuple and the other a set or a list; or if they
+    differ in white space, \text and the case of words.
     """
-    return plain(one) == plain(other) or _ask(*sorted((one, other)))
+    if plain(one) == plain(other):
+        return True
+    return {_series(one), _series(other)} != {"tuple", "set"} and _ask(*sorted((one, other)))
 
 
 def known_spelling(answer: str | None, known: Iterable[str | None]) -> str | None:
@@ -89,6 +93,21 @@ def known_spelling(answer: str | None, known: Iterable[str | None]) -> str | Non
     So answers that are the same have one text, and whatever compares answers compares texts.
     """
     return next((text for text in known if answer and text and same_expression(text, answer)), answer)
+
+
+def _series(text: str) -> str | None:
+    """How a text holds several things: as a `tuple` (or an interval), as a `set` (or a list), or not at all."""
+    text, depth = plain(text), 0
+    commas, ends = [], []  # how deep in brackets the commas stand; where the outermost brackets end
+    for i, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        commas += [depth] if character == "," else []
+        ends += [i] if character in ")]}" and depth == 0 else []
+    if 0 in commas:
+        return "set"
+    if 1 not in commas or ends != [len(text) - 1]:
+        return None
+    return "tuple" if text[0] in "([" else "set" if text.startswith("\\{") else None
 
 
 def plain(text: str) -> str:

@@ -25,6 +25,6 @@ class SamplingSettings(Section):
     """Seed of the draws, the same for all seeds of the tuning."""
 
     @property
-    def name(self) -> str:
-        """Its part of the names of files: settings that draw alike have one name."""
-        return f"t{float(self.temperature)}-s{self.seed}-m{self.samples}"
+    def way(self) -> str:
+        """What decides a chain, beside its question: settings with the same draw the same chains, more or fewer."""
+        return f"t{float(self.temperature)}-s{self.seed}"

@@ -24,7 +24,7 @@ from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection,
 from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.settings.tunings import LOW_RANK, HostedTuningSettings, TuningSettings
-from faithtune.study import train_sets
+from faithtune.study import train_sets, vary
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
@@ -121,23 +121,32 @@ def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[st
 
 
 def table_arms(config: Configuration) -> list[dict]:
-    """Measured arms as in the tables: {"model", "arm" (label), "train_set", ..., all settings, "seeds" (pooled)}.
+    """Measured arms as in the tables: {"model", "arm" (label), "train_set", …, "seeds" (pooled)}.
 
-    `defaults` of an arm that is tuned here: the settings at defaults (`_defaults`).
+    Of an arm that is tuned here, `settings` are its recipe's (`vary.settings`); in place of the target native stands
+    what it means on the data set, for sft. `defaults` names the settings at their defaults.
     """
     found: dict[tuple[str, str], dict] = {}
     for arm in arms(config):
         if not arm.eval_sets:
             continue
-        settings = arm.training() | {"data": arm.data.model_dump()} if arm.recipe else {}
-        settings.pop("seed", None)
-        if arm.recipe:
-            settings["defaults"] = _defaults(arm.recipe)
         facts = arm.facts()
-        about = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
-        pooled = settings | about | {"arm": arm.label, "seeds": []}
+        pooled = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
+        pooled |= {"arm": arm.label, "seeds": []}
+        if arm.recipe:
+            pooled["settings"] = _settings(config, arm)
+            pooled["defaults"] = _defaults(arm.recipe)
         found.setdefault((arm.model, arm.label), pooled)["seeds"].append(arm.seed)
     return list(found.values())
+
+
+def _settings(config: Configuration, arm: Arm) -> dict:
+    given = next(one for one in arm.recipe.train_sets if train_sets.label(one) == arm.train_set)
+    settings = vary.settings(arm.recipe, given)
+    if isinstance(given, str):
+        as_sft = arm.recipe.model_copy(update={"method": "sft"})
+        settings["target"] = train_sets.target(train_sets.training_data(config, as_sft, given))
+    return settings
 
 
 def _defaults(recipe: TuningSettings | HostedTuningSettings) -> list[str]:
@@ -145,9 +154,9 @@ def _defaults(recipe: TuningSettings | HostedTuningSettings) -> list[str]:
     fields = type(recipe).model_fields
     deciding = [name for name in ("method", "adapter", "rank", "batch_size") if name in fields]
     usual = type(recipe)(train_sets=recipe.train_sets, **{name: getattr(recipe, name) for name in deciding})
-    defaults = {name: fields[name].default if name in deciding else getattr(usual, name) for name in fields}
-    equal = [name for name, default in defaults.items() if getattr(recipe, name) == default]
-    return [name for name in equal if name not in ("method", "adapter", "target")]
+    defaults = vary.settings(usual, "") | {name: fields[name].default for name in deciding}
+    equal = [name for name, value in vary.settings(recipe, "").items() if defaults.get(name) == value]
+    return [name for name in equal if name not in ("method", "adapter", "target", "train_set")]
 
 
 def headline_arms(config: Configuration) -> list[dict]:

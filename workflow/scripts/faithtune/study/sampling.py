@@ -15,11 +15,17 @@ class Sampled(NamedTuple):
     model: str
     data_set: str
     how: SamplingSettings
+    n: int | None  # for so many questions, the first by their ids, from which a tuning takes its own; None: for all
+
+    @property
+    def name(self) -> str:
+        """Its part of the names of files: n240-t0.8-s0-m4."""
+        return f"{'' if self.n is None else f'n{self.n}-'}{self.how.way}-m{self.how.samples}"
 
     @property
     def path(self) -> str:
         """Its part of the paths of its files. Tunings that draw alike have one file."""
-        return f"{self.model}/{self.data_set}/{self.how.name}"
+        return f"{self.model}/{self.data_set}/{self.name}"
 
 
 def of_arm(arm: Arm) -> list[Sampled]:
@@ -28,7 +34,9 @@ def of_arm(arm: Arm) -> list[Sampled]:
     `grpo` has chains of its own as well, but the training writes them.
     """
     own = getattr(arm.recipe, "own", None)
-    return [Sampled(arm.model, name, own.sampling) for name in data_sets_of(arm.train_set)] if own else []
+    if own is None:
+        return []
+    return [Sampled(arm.model, name, own.sampling, arm.data.n) for name in data_sets_of(arm.train_set)]
 
 
 def of_study(config: Configuration) -> dict[str, Sampled]:
@@ -37,8 +45,8 @@ def of_study(config: Configuration) -> dict[str, Sampled]:
 
 
 def names(config: Configuration) -> dict[str, list[str]]:
-    """MODEL/SET -> the names of the settings by which its chains are drawn (`SamplingSettings.name`)."""
+    """MODEL/SET -> the names (`Sampled.name`) of what is drawn of them."""
     found: dict[str, list[str]] = {}
     for one in of_study(config).values():
-        found.setdefault(f"{one.model}/{one.data_set}", []).append(one.how.name)
+        found.setdefault(f"{one.model}/{one.data_set}", []).append(one.name)
     return found

@@ -72,7 +72,12 @@ def check(config: Configuration, where: str, tuning: TuningSettings | HostedTuni
                 )
             if taught == "rationale" and readers.rationale(config.data_sets[part]) is None:
                 raise UserError(f"config: {where}.target is rationale, but {part} has none; expected answer_only")
-        _check_size(config, f"config: {where}", train_set, data)
+        there = _check_size(config, f"config: {where}", train_set, data)
+        if tuning.method == "grpo" and there is not None and there < tuning.batch_size:
+            raise UserError(
+                f"config: {where}.batch_size is {tuning.batch_size}, but {name(train_set)} has {there} questions, and"
+                f" grpo takes so many a step; expected at most {there}"
+            )
 
 
 def _check_mixture(
@@ -96,17 +101,21 @@ def _check_mixture(
         raise UserError(f"{at}: equal is tokens, but grpo learns from chains not yet written; expected examples")
 
 
-def _check_size(config: Configuration, where: str, train_set: str | Mixture, data: TrainingData) -> None:
-    """UserError if a training set asks for more examples than `n` of its data sets allows."""
+def _check_size(config: Configuration, where: str, train_set: str | Mixture, data: TrainingData) -> int | None:
+    """How many examples a training set has; None if only its data say that.
+
+    UserError if it asks for more than `n` of its data sets allows.
+    """
     most = {part: config.data_sets[part].train.n for part in data.targets}
-    if data.n is None or data.equal == "tokens" or None in most.values():
-        return
+    if data.equal == "tokens" or None in most.values():
+        return data.n
     if data.shares is None:
         there = sum(most.values())
     else:
         end = min(most[part] / share for part, share in data.shares.items())
         there = sum(math.ceil(end * share - 0.5) for share in data.shares.values())  # as `mixing` takes them
-    if data.n > there:
+    if data.n is not None and data.n > there:
         asked = f"train_sets: {train_set.name}: n" if isinstance(train_set, Mixture) and train_set.n else "n"
         few = f"{name(train_set)} has {there}" + (" at these shares" if data.shares else "")
         raise UserError(f"{where}.{asked} is {data.n}, but {few} (data_sets.SET.train.n); expected at most {there}")
+    return there if data.n is None else data.n

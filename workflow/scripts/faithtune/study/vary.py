@@ -78,6 +78,22 @@ def expand(raw: dict) -> Expanded:
     return Expanded(raw | sections, points)
 
 
+def settings(recipe: TuningSettings | HostedTuningSettings, train_set: str | Mixture) -> dict[str, Any]:
+    """What a recipe sets for one training set, by the keys that `vary` takes; `train_set`: the set's name.
+
+    The keys of a mixture are as they were written: a share of `rest` stays that.
+    """
+    found = {}
+    for key, value in recipe.model_dump(exclude={*_LISTS, "vary"}, exclude_none=True).items():
+        found |= {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
+    if isinstance(train_set, str):
+        return found | {"train_set": train_set}
+    name, given = train_set.name, train_set.model_dump(exclude={"name", "of", "targets"}, exclude_none=True)
+    found |= {f"{name}.{key}": value for key, value in given.items()} | {"train_set": name}
+    found |= {f"{name}.of.{part}": share for part, share in train_set.of.items()}
+    return found | {f"{name}.targets.{part}": taught for part, taught in train_set.targets.items()}
+
+
 @contextlib.contextmanager
 def naming(points: Mapping[str, Point]) -> Iterator[None]:
     """UserErrors of the block name the keys that the user wrote in place of the points that came of them."""

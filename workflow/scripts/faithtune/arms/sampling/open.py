@@ -1,6 +1,7 @@
 """Open a model that draws chains for its training questions, with the rows that it has drawn before."""
 
 import contextlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +23,24 @@ class SampleRun:
     """The chains that a model draws for the training questions of a data set."""
 
     data_set: str
+    name: str  # `study.sampling.Sampled.name`
     how: SamplingSettings
 
     def rows_folder(self, identity: str) -> Path:
         """The folder with the job's rows; identity: of the model."""
-        return STORE / "rows" / identity[:32] / f"samples-{self.data_set}-{self.how.name}"
+        return STORE / "rows" / identity[:32] / f"samples-{self.data_set}-{self.name}"
 
     def sibling_folders(self, identity: str, made: Collection[str]) -> list[Path]:
-        """The folders with another number of chains drawn alike, which an earlier configuration asked for.
+        """The folders with chains drawn alike, of another number or for other questions, of an earlier configuration.
 
-        made: names of settings (`SamplingSettings.name`) of this study's jobs. These may run at the same time, so they
-        must not find each other's rows.
+        made: the names of this study's jobs. These may run at the same time, so they must not find each other's rows.
         """
         folder = self.rows_folder(identity)
-        own = {folder.with_name(f"samples-{self.data_set}-{name}") for name in made}
-        alike = folder.parent.glob(f"{folder.name.removesuffix(str(self.how.samples))}*")
-        return [path for path in sorted(alike) if path not in own]
+        own = {folder, *(folder.with_name(f"samples-{self.data_set}-{name}") for name in made)}
+        alike = re.compile(rf"samples-{self.data_set}-(n\d+-)?{re.escape(self.how.way)}-m\d+")
+        return [
+            path for path in sorted(folder.parent.glob("samples-*")) if alike.fullmatch(path.name) and path not in own
+        ]
 
 
 @contextlib.contextmanager

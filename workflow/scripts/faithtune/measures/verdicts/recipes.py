@@ -19,7 +19,7 @@ from faithtune.measures.stats.bootstrap import Sampling
 SUBJECTS = {"accuracy": (1.0, 1.0), "lift": (2.0, 2.0), "faithfulness": (1.0, 2.0), "chains": (1.0, 1.0)}
 # What is compared between any two arms of a model, also where neither is the reference.
 ALWAYS = ("accuracy", "faithfulness")
-# What the other arm is to the first; p is corrected over each of the first two.
+# What the other arm is to the first; p_holm is corrected over each of the first two.
 FAMILIES = FROM_BASE, FROM_REFERENCE, BETWEEN = ("base", "reference", "others")
 # A difference between a tuned arm and base, or between two tuned arms of a model, over all evaluation sets.
 RECIPES = pl.Schema(
@@ -37,6 +37,9 @@ RECIPES = pl.Schema(
         "n": pl.Int64,  # questions it rests on
         "family": pl.String,  # base | reference | others: what `against` is to the arm
         "p_holm": pl.Float64,  # p corrected over the family; null for others
+        # p corrected over all pairs of the model's tuned arms, in accuracy and in faithfulness over all tests; null for
+        # other differences
+        "p_pairs": pl.Float64,
     }
 )
 
@@ -56,7 +59,9 @@ def recipes(
             for earlier, later in itertools.combinations(tuned, 2):
                 rows += _between(changes, *_ordered(earlier, later, tuned, reference), sampling)
     frame = pl.DataFrame(rows, schema=RECIPES)
-    return pl.concat([frame.clear(), *map(_corrected, frame.partition_by("family", maintain_order=True))])
+    in_pairs = (pl.col("family") != FROM_BASE) & pl.col("subject").is_in(ALWAYS) & pl.col("test").is_null()
+    frame = _corrected(frame, "p_holm", pl.when(pl.col("family") != BETWEEN).then("family"))
+    return _corrected(frame, "p_pairs", pl.when(in_pairs).then("model"))
 
 
 def reference_of(arm: dict, tuned: Sequence[dict], reference: str | None) -> dict | None:
@@ -111,7 +116,11 @@ def _row(arm: dict, against: str, family: str, subject: str, test: str | None, m
     return where | {"subject": subject, "test": test, "estimate": found.pop("value"), **found, "n": mean.n}
 
 
-def _corrected(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of one family with p_holm, which those between arms other than the reference do not have."""
-    found = [None] * rows.height if rows["family"][0] == BETWEEN else significance.holm(rows["p"].to_list())
-    return rows.with_columns(p_holm=pl.Series(found, dtype=pl.Float64))
+def _corrected(rows: pl.DataFrame, name: str, family: pl.Expr) -> pl.DataFrame:
+    """The rows with p corrected over each family in the column `name`; null where the family is."""
+
+    def holm(ps: pl.Series) -> pl.Series:
+        return pl.Series(significance.holm(ps.to_list()), dtype=pl.Float64)
+
+    corrected = pl.col("p").map_batches(holm, return_dtype=pl.Float64).over(family)
+    return rows.with_columns(pl.when(family.is_not_null()).then(corrected).alias(name))

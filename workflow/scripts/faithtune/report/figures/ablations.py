@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
+from faithtune.report.ablations import find_ablations
 from faithtune.report.figures import style
-from faithtune.report.tables import rows as table_rows
 
 if TYPE_CHECKING:  # planning a study must not wait for it
     from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # planning a study must not wait for it
 ABLATIONS = pl.Schema(
     {
         "model": pl.String,
-        "key": pl.String,  # of the tuning, in which the arms differ
+        "key": pl.String,  # of the tuning, as `vary` takes it (`grpo.temperature`), in which the arms differ
         "arms": pl.String,  # that are compared: their names
         "arm": pl.String,  # as in ESTIMATES, its seeds pooled
         "value": pl.String,  # of the key
@@ -35,15 +35,17 @@ _NOTHING = "the study has no arms of a model that differ in one key alone"
 
 def ablations(recipes: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
     """ABLATIONS from RECIPES; arms: `plan.table_arms`."""
+    found = find_ablations(arms)
     rows = []
-    for key, groups in table_rows.varied(arms).items():
-        places = {text: i for i, text in enumerate(_in_order([arm[key] for group in groups for arm in group]))}
+    for key in dict.fromkeys(one.key for one in found):
+        groups = [one for one in found if one.key == key]
+        places = {text: i for i, text in enumerate(_in_order([value for one in groups for value in one.values]))}
         for group in groups:
-            compared = ", ".join(arm["arm"] for arm in group)
-            for arm in group:
-                text = _text(arm[key])
+            compared = ", ".join(arm["arm"] for arm in group.arms)
+            for arm, value in zip(group.arms, group.values, strict=True):
                 about = {"model": arm["model"], "key": key, "arms": compared, "arm": arm["arm"]}
-                rows.append(about | {"value": text, "place": places[text], "number": _is_number(arm[key])})
+                text = _text(value)
+                rows.append(about | {"value": text, "place": places[text], "number": _is_number(value)})
     known = pl.DataFrame(rows, schema=dict(list(ABLATIONS.items())[:7]))
     changes = recipes.filter(
         pl.col("against") == BASE, pl.col("test").is_null(), pl.col("subject").is_in(list(_SUBJECTS))

@@ -14,8 +14,8 @@ import polars as pl
 from faithtune.interventions.registry import BY_STEPS
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.metrics.registry import METRICS
+from faithtune.report.ablations import find_ablations
 from faithtune.report.figures import style
-from faithtune.report.tables import rows as table_rows
 from faithtune.report.tables.cells import SETS, TITLES, CellText, TableContext
 
 if TYPE_CHECKING:  # planning a study must not wait for it
@@ -50,11 +50,11 @@ _NO_RANKS = "the study has no arms that differ in rank alone"
 
 def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
     """EFFECTS from ESTIMATES; arms: {"model", "arm", "tuning", "rank"}, as `plan.table_arms` has them."""
-    groups = table_rows.ablations(arms)
     named = {
-        (arm["model"], arm["arm"]): ", ".join(sorted({one["tuning"] for one in group}))
-        for group in groups
-        for arm in group
+        (arm["model"], arm["arm"]): ", ".join(sorted({one["tuning"] for one in ablation.arms}))
+        for ablation in find_ablations(arms)
+        if ablation.key == "rank"
+        for arm in ablation.arms
     }
     keys = [(arm["model"], arm["arm"], arm["rank"], named.get((arm["model"], arm["arm"]))) for arm in arms]
     known = {"model": pl.String, "arm": pl.String, "rank": pl.Int64, "ablation": pl.String}

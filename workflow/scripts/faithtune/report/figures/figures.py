@@ -157,9 +157,10 @@ FIGURES = {
     "ablations": FigureDef(
         "Ablations: changes by one key of the recipe",
         "Changes from base of accuracy with the chain and of faithfulness, over all tests and evaluation sets, with"
-        " intervals, against a key of the tuning, for arms of one model and training set that differ in this key alone"
-        " (beside a rank in its scale; settings at the default of their method and adapter count as equal). A line"
-        " joins them where values are numbers; places are even.",
+        " intervals, against a key of the tuning, for arms of one model and training set (or mixture) that differ in"
+        " this key alone (beside a rank in its scale, beside a method or target in the keys that only it has; settings"
+        " at the default of their method and adapter count as equal). A line joins them where values are numbers;"
+        " places are even.",
         COMPARED,
         ablations.ABLATIONS,
         lambda frame, study: ablations.ablations(frame, study.arms),

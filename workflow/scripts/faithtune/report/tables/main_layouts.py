@@ -11,6 +11,7 @@ from itertools import groupby
 import polars as pl
 
 from faithtune.measures.cell import AVERAGES
+from faithtune.report.ablations import ablated
 from faithtune.report.tables.cells import (
     TITLES,
     CellText,
@@ -22,7 +23,6 @@ from faithtune.report.tables.cells import (
     short,
     size,
 )
-from faithtune.report.tables.rows import ablated
 
 # Columns whose values head a panel in print, and columns whose values are not repeated below each other there.
 COMPARED = "compared"

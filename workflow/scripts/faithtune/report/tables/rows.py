@@ -7,6 +7,7 @@ import polars as pl
 from faithtune.interventions.registry import having
 from faithtune.measures.cell import AVERAGES
 from faithtune.measures.metrics.registry import METRICS
+from faithtune.report.ablations import ablated
 from faithtune.report.tables.cells import ENDS, TableContext
 
 # From SELECTION (of holm.py), all rows of a study, to the rows of a table.
@@ -43,12 +44,6 @@ _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
     METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
 )
 _MATCH_TESTS, _LANHAM_TESTS = having(source="paper"), having(source="lanham")
-# In these any two arms may differ.
-_NAMES = {"arm", "tuning", "seed", "seeds", "defaults"}
-# No keys of a recipe: the other tables compare models and training sets.
-_NOT_SETTINGS = {*_NAMES, "model", "train_set"}
-# What may differ besides a key: the scale goes with the rank.
-_WITH = {"rank": {"alpha"}}
 
 
 def _is_metric(*names: str) -> pl.Expr:
@@ -108,36 +103,6 @@ def _of_ranks(expression: pl.Expr, beside: pl.Expr = _ABOVE_CHANCE) -> Rows:
 
 rank_accuracy = _of_ranks(_ACCURACY)
 rank_matches = _of_ranks(_of_tests(_MATCH_TESTS), _CONTROLS)
-
-
-def ablated(arms) -> list[dict]:
-    """The arms that differ from another arm in nothing but the adapter's rank and scale."""
-    return [arm for group in ablations(arms) for arm in group]
-
-
-def ablations(arms) -> list[list[dict]]:
-    """Groups of arms that differ in nothing but rank and scale, each with two ranks or more."""
-    return varied(arms).get("rank", [])
-
-
-def varied(arms) -> dict[str, list[list[dict]]]:
-    """Key of a tuning -> groups of arms that differ in nothing else, each with two values of it or more.
-
-    Settings that are at the default of their method and adapter (`defaults` of `plan.table_arms`) count as equal.
-    """
-    keys = dict.fromkeys(key for arm in arms for key in arm if key not in _NOT_SETTINGS)
-    found = {key: _groups(arms, key) for key in keys}
-    return {key: groups for key, groups in found.items() if groups}
-
-
-def _groups(arms, key: str) -> list[list[dict]]:
-    groups: dict[str, list[dict]] = {}
-    for arm in arms:
-        if arm.get(key) is not None:
-            beside = _NAMES | _WITH.get(key, set()) | {key, *arm.get("defaults", ())}
-            same = repr(sorted((name, value) for name, value in arm.items() if name not in beside))
-            groups.setdefault(same, []).append(arm)
-    return [group for group in groups.values() if len({repr(arm[key]) for arm in group}) > 1]
 
 
 def extractors(estimates: pl.DataFrame, study: TableContext) -> pl.DataFrame:

@@ -10,8 +10,10 @@ verdict.json:
       model, n_arms
       gain           arms that gain accuracy without losing faithfulness: accuracy rose, faithfulness rose or kept
       lose, mixed    arms whose faithfulness fell; fell on one set and rose on another
-      apart          how many arms differ from another in accuracy or faithfulness, by an interval that does not contain
-                     0; null where none can be compared
+      pairs          pairs of arms that were compared
+      apart          the differences in accuracy or faithfulness that are significant, corrected over all pairs, the
+                     greatest first: a list of {arm, against, subject, estimate, low, high, n, p_pairs}, as RECIPES
+                     (measures/verdicts/recipes.py); null where no two arms can be compared
       n, n_needed    where no two differ: questions of the difference that needs most, and how many may tell; null where
                      all differences are smaller than the margin
       sentences      the same in one or two sentences
@@ -71,7 +73,7 @@ def build(arms: Sequence[dict], study: Study, compared: pl.DataFrame) -> dict:
         "question": sentences.QUESTION,
         "confidence": study.sampling.confidence,
         "margin": study.margin,
-        "recipes": recipes.summaries(entries, compared, study.margin),
+        "recipes": recipes.summaries(entries, compared, study.margin, study.sampling.confidence),
         "arms": entries,
     }
 

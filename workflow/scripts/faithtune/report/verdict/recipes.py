@@ -1,6 +1,7 @@
 """The verdict on a model's recipes: which gain accuracy and keep faithfulness, which lose it, can they be told apart?
 
-The words of the arms and the intervals of the differences between them decide; an estimate alone decides nothing.
+The words of the arms decide, and the differences between them that are significant among all; an estimate alone decides
+nothing.
 """
 
 from collections.abc import Sequence
@@ -15,18 +16,21 @@ from faithtune.measures.verdicts.recipes import ALWAYS
 from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE
 
 _MOST_NAMES = 4
+# Of a row of RECIPES in `apart`.
+_OF_APART = ("arm", "against", "subject", "estimate", "low", "high", "n", "p_pairs")
 
 
 class _Differences(NamedTuple):
-    """What the intervals of the differences between arms say."""
+    """What the differences between arms say."""
 
     subjects: list[str]  # that could be compared
-    apart: int  # arms that differ in one of them from another: intervals that do not contain 0
+    pairs: int  # of arms that were compared
+    apart: list[dict]  # rows of RECIPES that are significant among all pairs, the greatest difference first
     n: int | None = None  # questions of the difference that needs most
     n_needed: int | None = None  # `verdict.questions_needed` of it; None where all are within the margin
 
 
-def summaries(arms: Sequence[dict], recipes: pl.DataFrame, margin: float) -> list[dict]:
+def summaries(arms: Sequence[dict], recipes: pl.DataFrame, margin: float, confidence: float) -> list[dict]:
     """Entries `recipes` of verdict.json, for each model with two tuned arms or more.
 
     arms: entries `arms` of verdict.json; recipes: RECIPES.
@@ -34,38 +38,41 @@ def summaries(arms: Sequence[dict], recipes: pl.DataFrame, margin: float) -> lis
     models = list(dict.fromkeys(arm["model"] for arm in arms))
     of_model = {model: [arm for arm in arms if arm["model"] == model] for model in models}
     return [
-        _summary(model, own, recipes.filter(model=model), margin, len(models) > 1)
+        _summary(own, _between(recipes.filter(model=model), margin, confidence), margin, len(models) > 1)
         for model, own in of_model.items()
         if len(own) > 1
     ]
 
 
-def _summary(model: str, arms: list[dict], recipes: pl.DataFrame, margin: float, several: bool) -> dict:
+def _summary(arms: list[dict], between: _Differences, margin: float, several: bool) -> dict:
+    model = arms[0]["model"]
     gain = [
         arm["arm"] for arm in arms if arm["accuracy"]["word"] == ROSE and arm["faithfulness"]["word"] in (KEPT, ROSE)
     ]
     lose, mixed = ([arm["arm"] for arm in arms if arm["faithfulness"]["word"] == word] for word in (FELL, MIXED))
-    between = _between(recipes.filter(pl.col("against") != BASE, pl.col("test").is_null()), margin)
     found = {"model": model, "n_arms": len(arms), "gain": gain, "lose": lose, "mixed": mixed}
-    found |= {"apart": between.apart if between.subjects else None, "n": between.n, "n_needed": between.n_needed}
+    found |= {"pairs": between.pairs, "n": between.n, "n_needed": between.n_needed}
+    found["apart"] = [{key: row[key] for key in _OF_APART} for row in between.apart] if between.subjects else None
     of = f" of {model}" if several else ""
-    sentences = [_words(found, of), _differ(between, len(arms), margin)]
+    sentences = [_words(found, of), _apart(between) if between.apart else _alike(between, len(arms), margin)]
     return found | {"sentences": [sentence for sentence in sentences if sentence]}
 
 
-def _between(differences: pl.DataFrame, margin: float) -> _Differences:
-    known = differences.filter(pl.col("subject").is_in(ALWAYS)).drop_nulls(["low", "high"])
+def _between(recipes: pl.DataFrame, margin: float, confidence: float) -> _Differences:
+    compared = recipes.filter(pl.col("against") != BASE, pl.col("test").is_null(), pl.col("subject").is_in(ALWAYS))
+    known = compared.drop_nulls(["low", "high"])
     subjects = [name for name in ALWAYS if name in known["subject"]]
-    apart = known.filter((pl.col("low") > 0) | (pl.col("high") < 0))
+    pairs = known.select("arm", "against").n_unique()
+    apart = known.filter(pl.col("p_pairs") < 1 - confidence).sort(pl.col("estimate").abs(), descending=True)
     if apart.height:
-        return _Differences(subjects, len({*apart["arm"], *apart["against"]}))
+        return _Differences(subjects, pairs, apart.rows(named=True))
     wide = known.filter((pl.col("low") < -margin) | (pl.col("high") > margin))
     needed = [
         (verdict.questions_needed(Estimate(value, low, high), n, margin), n)
         for value, low, high, n in wide.select("estimate", "low", "high", "n").rows()
     ]
     n_needed, n = max(needed, default=(None, None))
-    return _Differences(subjects, 0, n, n_needed)
+    return _Differences(subjects, pairs, [], n, n_needed)
 
 
 def _words(found: dict, of: str) -> str:
@@ -82,18 +89,33 @@ def _words(found: dict, of: str) -> str:
     return "; ".join(parts if lose or mixed else [*parts, "none is shown to lose it"]) + "."
 
 
-def _differ(between: _Differences, n_arms: int, margin: float) -> str:
-    """That no two arms can be told apart, where that is so."""
-    if not between.subjects or between.apart:
+def _apart(between: _Differences) -> str:
+    """How many pairs of arms differ, and the pair that differs most."""
+    row, pairs = between.apart[0], len({(row["arm"], row["against"]) for row in between.apart})
+    most, least = (row["arm"], row["against"]) if row["estimate"] > 0 else (row["against"], row["arm"])
+    low, high = sorted(abs(row[end]) if row["estimate"] > 0 else -row[end] for end in ("low", "high"))
+    shown = f"{most} has more {row['subject']} than {least}, by {abs(row['estimate']):.2f} [{low:.2f}, {high:.2f}]"
+    if between.pairs == 1:
+        return f"They differ: {shown}."
+    return (
+        f"{pairs} of their {between.pairs} pairs {'differs' if pairs == 1 else 'differ'} significantly in"
+        f" {' or '.join(between.subjects)}, corrected over all pairs{': ' if pairs == 1 else '; most of all, '}{shown}."
+    )
+
+
+def _alike(between: _Differences, n_arms: int, margin: float) -> str:
+    """That no two arms can be told apart, or that none differ by the margin."""
+    if not between.subjects:
         return ""
     which, where = "The two" if n_arms == 2 else "No two of them", " or ".join(between.subjects)
     if between.n_needed is None:
         what = "do not differ" if n_arms == 2 else "differ"
         return f"{which} {what} by as much as {margin:g} in {where}."
     what = "cannot be told apart" if n_arms == 2 else "can be told apart"
+    over = "" if between.pairs == 1 else f", corrected over all {between.pairs} pairs"
     return (
-        f"{which} {what} in {where}: all intervals of their differences contain 0. About {between.n_needed:,} questions"
-        f" may tell, and there are {between.n:,}."
+        f"{which} {what} in {where}: no difference is significant{over}. About {between.n_needed:,} questions may tell,"
+        f" and there are {between.n:,}."
     )
 
 
