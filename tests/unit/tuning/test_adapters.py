@@ -55,10 +55,21 @@ def test_an_evaluation_pass_does_not_change_the_gradients(tiny_model):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize(("dtype", "checkpointing"), [("float32", False), ("bfloat16", False), ("bfloat16", True)])
-def test_every_adapter_trains_and_its_arm_loads(sums, tiny_model, templates, tmp_path, adapter, dtype, checkpointing):
-    quantisation = "nf4" if adapter == "qlora" else "none"
+ALL = [(name, "nf4" if name == "qlora" else "none") for name in ADAPTERS]
+QUANTISED = [(name, "nf4") for name in ("rslora", "dora", "ia3")]
+
+
+@pytest.mark.parametrize(
+    ("adapter", "quantisation", "dtype", "checkpointing"),
+    [
+        *((*one, dtype, False) for one in ALL for dtype in ("float32", "bfloat16")),
+        *((*one, "bfloat16", True) for one in ALL),
+        *((*one, "float32", False) for one in QUANTISED),
+    ],
+)
+def test_every_adapter_trains_and_its_arm_loads(
+    sums, tiny_model, templates, tmp_path, adapter, quantisation, dtype, checkpointing
+):
     more = {"targets": None} if adapter == "ia3" else {}
     about = {"quantisation": quantisation, "dtype": dtype, "gradient_checkpointing": checkpointing}
     settings = changed(adapter=adapter, **about, **more)
@@ -66,7 +77,7 @@ def test_every_adapter_trains_and_its_arm_loads(sums, tiny_model, templates, tmp
     assert log["step"].to_list() == [1, 2, 3, 4, 5, 6]
     assert arm["fixed"]["optimiser"].startswith("adamw") and arm["fixed"]["loss_on"] == "completion"
     assert arm["fixed"]["trained_in"] == "float32"  # on a CPU
-    assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (adapter == "qlora")
+    assert arm["fixed"]["clipping"] == 1.0 and ("double_quantisation" in arm["fixed"]) == (quantisation == "nf4")
     assert [made] == list((tmp_path / "c").iterdir())
     assert 0 < arm["change"]["relative"] < 0.2 and arm["change"]["norm"] > arm["change"]["relative"]
     base = loading.load_network(card(tiny_model), None, quantisation, "float32", "cpu")
@@ -87,18 +98,19 @@ def test_weights_that_move_themselves_are_float32(monkeypatch, adapter, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if name not in ("qlora", "full")])
+@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if name != "qlora"])
 def test_an_arm_of_any_adapter_answers_in_the_tree_as_alone(tmp_path, adapter, dtype):
     """The network as peft has it, decoded greedily, says the same and as surely; its base does not."""
     base = small.network()
     base.save_pretrained(tmp_path / "base")
     settings = changed(adapter=adapter, rank=4, alpha=8, targets=None if adapter == "ia3" else "all-linear")
     torch.manual_seed(1)
-    tuned = get_peft_model(base, adapters.peft_config(settings, "llama")).eval()
+    made = adapters.peft_config(settings, "llama")
+    tuned = get_peft_model(base, made).eval() if made else base.eval()
     with torch.no_grad():
         for parameter in tuned.parameters():
             if parameter.requires_grad:
-                parameter += torch.randn_like(parameter) / 2
+                parameter += torch.randn_like(parameter) * (0.5 if made else parameter.std() / 2)
     tuned.save_pretrained(tmp_path / "arm")
     card, arm = {"path": str(tmp_path / "base")}, {"adapter": adapter, "path": str(tmp_path / "arm")}
     asked = [Query(f"Final Answer: {letter}. {word} plus", 3) for letter in "ABC" for word in ("red", "blue")]

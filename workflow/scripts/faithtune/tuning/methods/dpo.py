@@ -4,30 +4,13 @@ The reference is the base as the training finds it: with an adapter, the base wi
 """
 
 from faithtune.settings.tunings import Training
-from faithtune.tuning.methods.pairs import LOGGED, fixed_settings, prepare
+from faithtune.tuning.methods.pairs import LOGGED, fixed_settings, prepare, reference_trainer
 
 __all__ = ["LOGGED", "fixed_settings", "make_trainer", "prepare"]
 
 
 def make_trainer(network, settings: Training, rows: list[dict], common: dict, device: str):
     """The trainer on rows of `prepare`; common: what `train.make_trainer` gives to every method."""
-    import datasets
     import trl
 
-    class Trainer(trl.DPOTrainer):
-        def _prepare_dataset(self, dataset, *_):
-            return dataset  # rows are token ids already
-
-    arguments = trl.DPOConfig(
-        **common["arguments"],
-        beta=settings.beta,
-        max_length=None,  # a truncated completion would teach the model to stop early
-        disable_dropout=False,  # the key `dropout` decides
-    )
-    return Trainer(
-        model=network,
-        ref_model=common["reference"](),
-        args=arguments,
-        train_dataset=datasets.Dataset.from_list(rows),
-        **common["trainer"],
-    )
+    return reference_trainer(trl.DPOTrainer, trl.DPOConfig, network, settings, rows, common)

@@ -30,26 +30,10 @@ def prepare(model: dict, questions: pl.DataFrame, templates: dict[str, str], set
 
 def make_trainer(network, settings: Training, rows: list[dict], common: dict, device: str):
     """The trainer on rows of `prepare`; common: what `train.make_trainer` gives to every method."""
-    import datasets
     import trl
 
-    class Trainer(trl.KTOTrainer):
-        def _prepare_dataset(self, dataset, *_):
-            return dataset  # rows are token ids already
-
-    arguments = trl.KTOConfig(
-        **common["arguments"],
-        beta=settings.beta,
-        max_length=None,  # a truncated completion would teach the model to stop early
-        disable_dropout=False,  # the key `dropout` decides
-    )
-    return Trainer(
-        model=network,
-        ref_model=common["reference"](),
-        args=arguments,
-        train_dataset=datasets.Dataset.from_list(_with_neighbours(rows, settings.micro_batch_size)),
-        **common["trainer"],
-    )
+    rows = _with_neighbours(rows, settings.micro_batch_size)
+    return pairs.reference_trainer(trl.KTOTrainer, trl.KTOConfig, network, settings, rows, common)
 
 
 def fixed_settings(trainer) -> dict:

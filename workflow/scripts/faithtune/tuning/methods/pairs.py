@@ -54,6 +54,31 @@ def pair(chosen: dict, rejected: dict) -> dict:
     }
 
 
+def reference_trainer(kind: type, arguments: type, network, settings: Training, rows: list[dict], common: dict):
+    """TRL's trainer of a kind that compares the model with a reference, on rows that are token ids already.
+
+    arguments: the kind's configuration; common: what `train.make_trainer` gives to every method.
+    """
+    import datasets
+
+    class Trainer(kind):
+        def _prepare_dataset(self, dataset, *_):
+            return dataset
+
+    return Trainer(
+        model=network,
+        ref_model=common["reference"](),
+        args=arguments(
+            **common["arguments"],
+            beta=settings.beta,
+            max_length=None,  # a truncated completion would teach the model to stop early
+            disable_dropout=False,  # the key `dropout` decides
+        ),
+        train_dataset=datasets.Dataset.from_list(rows),
+        **common["trainer"],
+    )
+
+
 def fixed_settings(trainer) -> dict:
     """The trainer's settings of these methods that no key of a tuning determines."""
     return {"loss_type": getattr(trainer.args, "loss_type", "orpo")}
