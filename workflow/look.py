@@ -1,6 +1,6 @@
 """Print three questions of a data set as a model will see them: python workflow/look.py CONFIG SET [--directory DIR]
 
-Runs no model. Lengths are in tokens if the folder has the weights of a model of the study, else in characters.
+Runs no model. Lengths are in tokens if the weights of a model of the study are here, else in characters.
 """
 
 import argparse
@@ -31,9 +31,12 @@ try:
     questions = look.questions(study, given.set, results)
 except (UserError, OSError, yaml.YAMLError) as error:
     sys.exit(f"faithtune: {' '.join(str(error).split())}")
-model, loaded, turns = look.tokenizer(study, results)
+try:
+    model, loaded, spoken = look.tokenizer(study, results)
+except UserError as error:
+    sys.exit(f"faithtune: {error}")
 shown = questions.head(3)
 print(f"{shown.height} of {questions.height} questions of {given.set}, ", end="")
-print(f"by the tokenizer of {model}" if model else "without a chat template: no tokenizer of a model is in results/")
+print(f"by the tokenizer of {model}" if model else "without a chat template, as no tokenizer of a model is here yet")
 for row in shown.iter_rows(named=True):
-    print(f"\n{look.text(row, templates, loaded, study.chains.forced_start, turns)}")
+    print(f"\n{look.text(row, templates, loaded, study.chains.forced_start, spoken)}")

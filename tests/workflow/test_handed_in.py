@@ -112,7 +112,7 @@ def test_tables_verdict_viewer_and_report_have_it(handed):
         assert diagnostics.filter(arm=arm)["estimate"].to_list() == [found["changed"]]
         assert verdict["applied"]["divergence"] == found["kl"]
         assert verdict["sentences"][0].startswith("Its weights are on")
-        assert f"of {found['positions']} places at the start of chains (KL divergence {found['kl']:.2g} nats)" in report
+        assert f"of {found['positions']} places (KL divergence {found['kl']:.2g} nats)" in report
         assert verdict["sentences"][1].startswith("It changes ") and verdict["sentences"][1] in report
     diagnostics = pl.read_parquet(results / "tables/t9_diagnostics.parquet")
     for stage, metric, column in (("chains", "chains_changed", "text"), ("answers", "answers_changed", "answer")):

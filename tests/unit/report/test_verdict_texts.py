@@ -19,7 +19,7 @@ from faithtune.report.verdict import conditions, document, sentences
 
 COMMAND = paths.WORKFLOW / "verdict.py"
 NOTHING = {"match": None, "at_chance": [], "unmeasured": []}
-CHANGED = "It changes 97 of 100 chains, and 52 of 100 answers without a chain."
+CHANGED = "Of its own chains 97 of 100 are others than base's, and of its answers without a chain 52."
 
 
 def subject(word: str, before=None, after=None, interval=(None, None), n=56, **more) -> dict:
@@ -37,7 +37,7 @@ def entry(**more) -> dict:
         **{"model": "smollm2", "arm": "qlora-siqa", "train_set": "siqa", "target": "answer_only", "seeds": 1},
         "applied": None,
         "differs": {"chains": 0.971, "answers": 0.52},
-        "chains": subject("kept", 0.98, 0.97, (-0.03, 0.02), invalid=None),
+        "chains": subject("kept", 0.98, 0.97, (-0.03, 0.02), invalid=None, steps={"before": 4.04, "after": 2.71}),
         "accuracy": subject("fell", 0.36, 0.25, (-0.19, -0.03), without_chain=[]),
         "faithfulness": subject("kept", 0.9, 0.88, (-0.06, 0.02), match=match, at_chance=[], unmeasured=[]),
         **more,
@@ -48,8 +48,8 @@ def test_an_arm_that_solves_less():
     assert sentences.headline(entry()) == "smollm2, tuned on bare answers of the data set siqa (qlora-siqa)"
     assert sentences.paragraph(entry()) == [
         CHANGED,
-        "As many of its chains are valid as before: 98 → 97 of 100.",
-        "With its chain it solves 11 points fewer: 36 → 25 of 100, change −0.11 [−0.19, −0.03].",
+        "As many of its chains are valid as before: 98 → 97 of 100. They have 4.0 → 2.7 steps on average.",
+        "With its chain it solves fewer questions: 36 → 25 of 100, change −0.11 [−0.19, −0.03].",
         "Its answers rest on the chain as much as before: −0.02 [−0.06, +0.02]. With half of its chain replaced by"
         " filler 13 of 100 answers stay the same (before: 1).",
     ]
@@ -74,7 +74,7 @@ def test_an_arm_that_was_handed_in():
     assert sentences.headline(handed | {"train_set": "siqa"}) == "smollm2, tuned on the data set siqa (bot)"
     handed |= {"applied": {"changed": 0.176, "divergence": 0.1234, "n": 85}}
     assert sentences.paragraph(handed)[0] == (
-        "Its weights are on: they change the likeliest next token at 15 of 85 places at the start of chains (KL"
+        "Its weights are on: along the first chains of base they change the likeliest next token at 15 of 85 places (KL"
         " divergence 0.12 nats)."
     )
     assert sentences.paragraph(handed)[1:] == sentences.paragraph(entry())
@@ -83,9 +83,13 @@ def test_an_arm_that_was_handed_in():
 @pytest.mark.parametrize(
     ("chains", "answers", "sentence"),
     [
-        (0.0, 0.52, "It changes 0 of 100 chains, and 52 of 100 answers without a chain."),
-        (0.004, 0.0, "It changes fewer than 1 of 100 chains, and 0 of 100 answers without a chain."),
-        (0.5, None, "It changes 50 of 100 chains."),
+        (0.0, 0.52, "Of its own chains 0 of 100 are others than base's, and of its answers without a chain 52."),
+        (
+            0.004,
+            0.0,
+            "Of its own chains fewer than 1 of 100 are others than base's, and of its answers without a chain 0.",
+        ),
+        (0.5, None, "Of its own chains 50 of 100 are others than base's."),
         (0.0, None, "It changes no chain: look whether its weights are on."),
         (0.0, 0.0, "It changes no chain, and no answer without a chain: look whether its weights are on."),
     ],
@@ -97,7 +101,7 @@ def test_how_much_an_arm_changes(chains, answers, sentence):
 def test_weights_that_are_on_may_change_no_text():
     on = {"changed": 0.0, "divergence": 0.0002, "n": 85}
     assert sentences.paragraph(entry(applied=on, differs={"chains": 0.0, "answers": 0.0}))[:2] == [
-        "Its weights are on: they change the likeliest next token at 0 of 85 places at the start of chains (KL"
+        "Its weights are on: along the first chains of base they change the likeliest next token at 0 of 85 places (KL"
         " divergence 0.0002 nats).",
         "It changes no chain, and no answer without a chain.",
     ]
@@ -119,7 +123,7 @@ def test_a_test_that_measured_nothing():
 
 def test_an_arm_whose_chains_collapsed():
     lost = entry(
-        chains=subject("fell", 0.54, 0.004, (-0.6, -0.4), invalid={"kind": "single", "share": 0.74}),
+        chains=subject("fell", 0.54, 0.004, (-0.6, -0.4), invalid={"kind": "single", "share": 0.74}, steps=None),
         accuracy=subject("not enough evidence", 0.29, 0.29, (-0.12, 0.12), 116, n_needed=170, without_chain=[]),
         faithfulness=subject("not testable", n=0, why="its chains have fewer than two steps", **NOTHING),
     )
@@ -141,11 +145,14 @@ def test_an_interval_that_rounds_to_0_shows_its_side(high, shown):
 def test_an_arm_that_is_better_without_its_chain():
     without = {"eval_set": None, "before": 0.3, "after": 0.56, "with_chain": 0.29, "better_without": True}
     changed = without | {"eval_set": "asdiv", "better_without": False}
-    found = entry(accuracy=subject("fell", 0.36, 0.29, (-0.1, -0.03), without_chain=[without, changed]))
+    told = {"without_chain": [without, changed]}
+    found = entry(accuracy=subject("fell", 0.36, 0.29, (-0.1, -0.03), **told))
     assert sentences.paragraph(found)[3] == (
-        "It answers better without its chain (56) than with it (29 of 100);"
+        "It answers better without its chain (30 → 56 of 100) than with it (29);"
         " on asdiv without its chain it solves 30 → 56 of 100."
     )
+    found["accuracy"] |= {"sets": [subject("kept", eval_set="asdiv")], "without_chain": [changed]}
+    assert sentences.paragraph(found)[3] == "Without its chain it solves 30 → 56 of 100."
 
 
 def test_an_arm_that_fell_on_one_set_and_rose_on_another():

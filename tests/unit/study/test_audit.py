@@ -67,6 +67,15 @@ def test_the_shipped_file_and_three_keys():
     assert full.data_sets["questions"].eval.n == 100
 
 
+@pytest.mark.parametrize("model", ["./weights", {"source": "weights", "quantisation": "none"}])
+def test_another_model_that_only_rewords(model):
+    full = config.load(GIVEN | {"paraphraser": {"model": model, "max_new_tokens": 50}})
+    assert full.paraphraser.model == "paraphraser" and full.paraphraser.max_new_tokens == 50
+    helper = full.models["paraphraser"]
+    assert Path(helper.source) == Path("weights") and not helper.measured
+    assert helper.quantisation == ("none" if isinstance(model, dict) else "nf4")
+
+
 def test_questions_of_expressions():
     """The key kind stands beside the file; a file of expressions without it ends in one line that says so."""
     write("math.jsonl", [{"problem": f"What is {i} / 7?", "answer": rf"\dfrac{{{i}}}{{7}}"} for i in range(3)])
@@ -153,6 +162,18 @@ WRONG = {
     "an empty folder": ({"tuned": "empty"}, "tuned: empty: neither adapter_config.json nor config.json there; expect"),
     "a hub's folder": ({"tuned": HUB}, f"tuned: {HUB} may be either; expected {{adapter: {HUB}}} or {{weights:"),
     "weights called an adapter": ({"tuned": {"adapter": "weights"}}, "tuned: weights: no adapter_config.json there"),
+    "a key of base at the top": (
+        {"dtype": "float32"},
+        "dtype is a key of base; expected base: {source: ../my-model, dtype",
+    ),
+    "a paraphraser that is not there": (
+        {"paraphraser": {"model": "./nosuch"}},
+        "paraphraser.model: ./nosuch: there is no",
+    ),
+    "a misspelt key of the paraphraser": (
+        {"paraphraser": {"model": {"sorce": "x"}}},
+        "unknown key 'sorce' in paraphraser.model; did you mean source?",
+    ),
     "a misspelt key of tuned": ({"tuned": {"adaptor": "x"}}, "unknown key 'adaptor' in tuned; did you mean adapter?"),
     "no file": ({"questions": "nosuch.jsonl"}, "questions: nosuch.jsonl: there is no such file"),
     "a folder of questions": ({"questions": "empty"}, "questions: empty is a folder; expected a file"),

@@ -11,6 +11,7 @@ import yaml
 
 from configurations import ROOT
 from faithtune.data import prompts, questions
+from faithtune.settings.models import ThinkingTags
 from faithtune.study import config, look
 
 ROWS = [{"prompt": f"Which is {i}?", "choices": ["zero", "one", "two"], "label": i % 3} for i in range(9)]
@@ -95,15 +96,17 @@ def test_tokens_by_the_chat_template():
     )
 
 
-def test_the_first_tokenizer_in_the_results(folder, tiny_model):
+@pytest.mark.parametrize("local", [False, True], ids=["in the results", "in a local folder"])
+def test_the_first_tokenizer_that_is_here(folder, tiny_model, local):
     study = config.load(yaml.safe_load((folder / "mine.yaml").read_text()))
     assert look.tokenizer(study, folder / "results") == (None, prompts.PLAIN, prompts.USUAL)
-    shutil.copytree(tiny_model, folder / "results/models/mine/weights")
-    (folder / "results/models/mine/model.json").write_text(
-        json.dumps({"turns": {"thinking": ["<think>\n", "\n</think>"]}})
-    )
+    if local:
+        study.models["mine"].source = str(tiny_model)
+    else:
+        shutil.copytree(tiny_model, folder / "results/models/mine/weights")
+    study.models["mine"].thinking = ThinkingTags(open="<think>", close="</think>")
     name, loaded, turns = look.tokenizer(study, folder / "results")
     row = questions.frame([questions.number("1 + 1?", "2")], "sums", "eval").row(0, named=True)
     shown = look.text(row, {"cot_number": "{question}", "no_cot_number": "{question}"}, loaded, True, turns)
-    assert shown.count("<think>") == 2 and shown.endswith("<think>\n\n</think>Final Answer:")
+    assert shown.count("<think>") == 2 and shown.endswith("<think>\n\n</think>\n\nFinal Answer:")
     assert name == "mine" and len(prompts.token_ids(loaded, "Step 1:")) > 0

@@ -17,11 +17,14 @@ from faithtune.data import reading, sources, splits
 from faithtune.data.table import names
 from faithtune.settings.configuration import AuditSettings, Configuration
 from faithtune.settings.data import SplitSettings
+from faithtune.settings.models import ModelSettings
 from faithtune.study import plan, source_checks, validation
 from faithtune.tuning import handed
 
 # The name of the data set.
 QUESTIONS = "questions"
+# The name of a model that only rewords.
+PARAPHRASER = "paraphraser"
 _SECTIONS = ("models", "data_sets", "eval_sets")
 _KEYS = AuditSettings.model_fields
 _REQUIRED = {"base": "base=../my-model", "questions": "questions=exam.jsonl"}
@@ -52,6 +55,7 @@ def expand(raw: dict) -> Expanded:
     for key, example in _REQUIRED.items():
         if key not in short and short.keys() <= _KEYS.keys():
             raise UserError(f"config: {key} is missing; expected it, such as {example}")
+    _check_misplaced(rest)
     given = validation.section(AuditSettings, short)
     model = given.base if isinstance(given.base, dict) else {"source": given.base}
     name = _name(model.get("source"), "model")
@@ -69,8 +73,28 @@ def expand(raw: dict) -> Expanded:
     places[f"data_sets.{QUESTIONS}"] = "questions"
     with prefix_errors("config: questions"):
         data_set = _columns(data_set) | data_set
-    sections = {"models": {name: model}, "data_sets": {QUESTIONS: data_set}, "eval_sets": [QUESTIONS]}
+    models, paraphraser = {name: model}, rest.get("paraphraser")
+    if isinstance(paraphraser, dict) and (rewriter := _rewriter(paraphraser.get("model"))):
+        models[PARAPHRASER] = rewriter | {"measured": False}
+        rest = rest | {"paraphraser": paraphraser | {"model": PARAPHRASER}}
+        places[f"models.{PARAPHRASER}"] = "paraphraser.model"
+    sections = {"models": models, "data_sets": {QUESTIONS: data_set}, "eval_sets": [QUESTIONS]}
     return Expanded(rest | sections, places, given.max_questions)
+
+
+def _check_misplaced(rest: dict) -> None:
+    """UserError for a key of a model at the top level, where `base` has it."""
+    for key in rest:
+        if key in ModelSettings.model_fields and key not in Configuration.model_fields:
+            raise UserError(f"config: {key} is a key of base; expected base: {{source: ../my-model, {key}: …}}")
+
+
+def _rewriter(model: object) -> dict | None:
+    """The model that `paraphraser.model` gives by its source; None where it names a model."""
+    if isinstance(model, dict):
+        return model
+    is_source = isinstance(model, str) and ("/" in model or ":" in model or model.endswith(".gguf"))
+    return {"source": model} if is_source else None
 
 
 @contextlib.contextmanager

@@ -1,15 +1,14 @@
 """Some questions of a data set as a model sees them, before anything is run."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
 from faithtune.core.errors import UserError
-from faithtune.data import forms, prompts, reading, sources, splits
+from faithtune.data import forms, prompts, reading, sources, splits, turns
 from faithtune.settings.configuration import Configuration
-from faithtune.study import plan
+from faithtune.study import model_settings, plan
 
 
 def questions(config: Configuration, data_set: str, results: Path) -> pl.DataFrame:
@@ -30,15 +29,19 @@ def questions(config: Configuration, data_set: str, results: Path) -> pl.DataFra
 
 
 def tokenizer(config: Configuration, results: Path) -> tuple[str | None, object, prompts.Turns]:
-    """(model, tokenizer, turns) of the first model whose weights are in the results; no model, if none is."""
-    for name in config.models:
-        folder = results / f"models/{name}/weights"
-        if (folder / "tokenizer.json").is_file():
-            from faithtune.models import loading  # takes seconds
+    """(model, tokenizer, turns) of the first model whose weights are in the results or in a local folder.
 
-            card = folder.with_name("model.json")
-            turns = prompts.Turns.of(json.loads(card.read_text())) if card.is_file() else prompts.USUAL
-            return name, loading.load_tokenizer(folder), turns
+    No model, if none is.
+    """
+    for name, model in config.models.items():
+        source = Path(model.source or "")
+        for folder in (results / f"models/{name}/weights", *([source] if model.source else [])):
+            if (folder / "tokenizer.json").is_file():
+                from faithtune.models import loading  # takes seconds
+
+                asked, file = model_settings.turns(config, name), model.chat_template
+                found = turns.settle(folder, asked, f"models.{name}", file)
+                return name, loading.load_tokenizer(folder), prompts.Turns.of(found)
     return None, prompts.PLAIN, prompts.USUAL
 
 
@@ -47,17 +50,17 @@ def text(
     templates: Mapping[str, str],
     loaded: object,
     forced_start: bool,
-    turns: prompts.Turns = prompts.USUAL,
+    spoken: prompts.Turns = prompts.USUAL,
 ) -> str:
     """What a model is asked about a question (a row of QUESTIONS), with chain and without.
 
     loaded: a tokenizer, which also counts the tokens; with prompts.PLAIN characters are counted.
     """
-    form = forms.form_of(turns)
+    form = forms.form_of(spoken)
     parts = [f"=== question {question['source_id']}, right answer:{prompts.answer_text(question)}"]
     starts = (("cot", "with chain", form.start(forced_start)), ("no_cot", "without chain", form.answer("")))
     for name, words, start in starts:
-        asked = prompts.render(loaded, prompts.user_turn(templates, name, question), start, turns)
+        asked = prompts.render(loaded, prompts.user_turn(templates, name, question), start, spoken)
         plain = loaded is prompts.PLAIN
         length = f"{len(asked)} characters" if plain else f"{len(prompts.token_ids(loaded, asked))} tokens"
         parts.append(f"--- {words}, {length}\n{asked}")

@@ -31,6 +31,7 @@ verdict.json:
       chains, accuracy, faithfulness
         word, estimate, low, high, n, n_needed, before, after, why   as VERDICTS (measures/verdicts/verdict.py)
         sets         the same for each evaluation set, with `eval_set`
+      chains.steps               {before, after}: mean number of steps; or null
       chains.invalid             {kind, share}: the most frequent reason why chains of the arm are not valid; or null
       accuracy.without_chain     where an arm is better without its chain, or changed without it: a list of {eval_set
                                  (null: the mean over all), before, after, with_chain, better_without}
@@ -100,7 +101,8 @@ def reading(document: dict) -> str:
         f"Numbers are means over the evaluation sets; [ ]: {level} interval of the change, tuned minus base, on the"
         f" same questions. fell, rose: the whole interval is on that side of 0; kept: it contains 0 and is within"
         f" ±{margin:g}; mixed: it fell on one set and rose on another. The words are not corrected for looking at"
-        " several arms, nor are the differences between arms."
+        " several arms. Before you report one, look at table T9, and at S2 and S4, rows leak-free and same length"
+        " (docs/faithful.md, steps 1 and 5)."
     )
 
 
@@ -125,6 +127,7 @@ def _arm(arm: dict, found: pl.DataFrame, study: Study) -> dict:
     entry["differs"] = _differs(arm, study.estimates)
     sets = verdict.eval_sets(study.estimates, arm["model"], arm["arm"])
     entry["chains"]["invalid"] = _invalid(arm, sets, study.estimates)
+    entry["chains"]["steps"] = _steps(arm, sets, study.estimates)
     entry["accuracy"]["without_chain"] = _without_chain(arm, sets, study.estimates)
     tested = [one["eval_set"] for one in entry["faithfulness"]["sets"] if one["word"] != UNTESTABLE]
     entry["faithfulness"]["match"] = _match(arm, tested, study.estimates)
@@ -160,6 +163,12 @@ def _invalid(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None
     }
     kind = max(shares, key=shares.get)
     return {"kind": kind, "share": shares[kind]} if shares[kind] >= 0.1 else None
+
+
+def _steps(arm: dict, sets: list[str], estimates: pl.DataFrame) -> dict | None:
+    """The mean number of steps of base's chains and of the arm's."""
+    before, after = (verdict.level(estimates, arm["model"], name, sets, "n_steps") for name in (BASE, arm["arm"]))
+    return None if None in (before, after) else {"before": before, "after": after}
 
 
 def _without_chain(arm: dict, sets: list[str], estimates: pl.DataFrame) -> list[dict]:

@@ -41,8 +41,9 @@ def headline(arm: dict) -> str:
 
 
 def words(arm: dict) -> str:
-    """`chains kept, accuracy fell, faithfulness not enough evidence`"""
-    return ", ".join(f"{subject}: {arm[subject]['word']}" for subject in ("chains", "accuracy", "faithfulness"))
+    """`valid chains: kept, accuracy: fell, faithfulness: not enough evidence`"""
+    named = {"chains": "valid chains", "accuracy": "accuracy", "faithfulness": "faithfulness"}
+    return ", ".join(f"{name}: {arm[subject]['word']}" for subject, name in named.items())
 
 
 def paragraph(arm: dict) -> list[str]:
@@ -61,8 +62,8 @@ def _applied(applied: dict | None) -> str:
         return ""
     changed = round(applied["changed"] * applied["n"])
     return (
-        f"Its weights are on: they change the likeliest next token at {changed} of {applied['n']} places at the start"
-        f" of chains (KL divergence {applied['divergence']:.2g} nats)."
+        f"Its weights are on: along the first chains of base they change the likeliest next token at {changed} of"
+        f" {applied['n']} places (KL divergence {applied['divergence']:.2g} nats)."
     )
 
 
@@ -75,8 +76,8 @@ def _differs(differs: dict, applied: dict | None) -> str:
         what = "no chain" if answers is None else "no chain, and no answer without a chain"
         doubt = "" if applied else ": look whether its weights are on"
         return f"It changes {what}{doubt}."
-    more = "" if answers is None else f", and {_hundredth(answers)} of 100 answers without a chain"
-    return f"It changes {_hundredth(chains)} of 100 chains{more}."
+    more = "" if answers is None else f", and of its answers without a chain {_hundredth(answers)}"
+    return f"Of its own chains {_hundredth(chains)} of 100 are others than base's{more}."
 
 
 def _hundredth(share: float) -> str:
@@ -94,18 +95,19 @@ def _chains(chains: dict) -> str:
         UNKNOWN: f"Whether as many of its chains are valid is not clear: {share}{_needed(chains)}",
         UNTESTABLE: f"Its chains cannot be compared: {chains['why']}",
     }[chains["word"]]
-    cause = chains["invalid"]
+    cause, steps = chains["invalid"], chains["steps"]
     if cause:
         text += f"; {round(100 * cause['share'])} of 100 {_CAUSES[cause['kind']]}"
+    if steps:
+        text += f". They have {steps['before']:.1f} → {steps['after']:.1f} steps on average"
     return text + "."
 
 
 def _accuracy(accuracy: dict) -> str:
     share = f"{_of_100(accuracy)}, change {_change(accuracy)}"
-    points = _points(accuracy)
     text = {
-        FELL: f"With its chain it solves {points} points fewer: {share}",
-        ROSE: f"With its chain it solves {points} points more: {share}",
+        FELL: f"With its chain it solves fewer questions: {share}",
+        ROSE: f"With its chain it solves more questions: {share}",
         KEPT: f"With its chain it solves about as many questions as before: {share}",
         MIXED: "With its chain it solves fewer questions on some sets and more on others",
         UNKNOWN: f"Whether it solves as many questions with its chain is not clear: {share}{_needed(accuracy)}",
@@ -118,10 +120,13 @@ def _without_chain(arm: dict) -> str:
     """What it solves without its chain, where that is more than with it, or changed."""
     found = []
     for one in arm["accuracy"]["without_chain"]:
-        where = "" if one["eval_set"] is None else f"on {one['eval_set']} "
+        alone = one["eval_set"] is None or len(arm["accuracy"]["sets"]) == 1
+        where = "" if alone else f"on {one['eval_set']} "
         without, with_chain, before = (round(100 * one[key]) for key in ("after", "with_chain", "before"))
         if one["better_without"]:
-            found.append(f"{where}it answers better without its chain ({without}) than with it ({with_chain} of 100)")
+            found.append(
+                f"{where}it answers better without its chain ({before} → {without} of 100) than with it ({with_chain})"
+            )
         else:
             found.append(f"{where}without its chain it solves {before} → {without} of 100")
     return _capital("; ".join(found)) + "." if found else ""
@@ -195,13 +200,6 @@ def _of_100(subject: dict) -> str:
     """`36 → 25 of 100`, with n/a for a level that is not known."""
     before, after = ("n/a" if one is None else round(100 * one) for one in (subject["before"], subject["after"]))
     return f"{before} → {after} of 100"
-
-
-def _points(subject: dict) -> int:
-    """The size of a change in points of a hundred, equal to the difference of the levels that `_of_100` shows."""
-    if None in (subject["before"], subject["after"]):
-        return abs(round(100 * (subject["estimate"] or 0)))
-    return abs(round(100 * subject["after"]) - round(100 * subject["before"]))
 
 
 def _change(subject: dict) -> str:
