@@ -92,11 +92,16 @@ def test_without_a_reference_every_pair_stands_once():
     assert pairs == [("worse-s", "plain-s"), ("twin-s", "plain-s"), ("twin-s", "worse-s")]
 
 
-def test_a_model_with_one_tuned_arm_is_not_compared():
+def test_a_model_with_one_tuned_arm_is_compared_with_its_base_alone():
     arms = [base(), arm("plain"), base("n"), arm("plain", model="n"), arm("worse", model="n")]
-    assert set(compared(arms, MEANS)["model"]) == {"n"}
+    found = compared(arms, MEANS)
+    assert found.select("model", "family").unique(maintain_order=True).rows() == [
+        ("m", FROM_BASE),
+        ("n", FROM_BASE),
+        ("n", BETWEEN),
+    ]
     both = compared([*ARMS, *arms[2:]], MEANS)  # each model's pairs are a family of their own
-    assert both.filter(model="n")["p_pairs"].to_list() == compared(arms, MEANS)["p_pairs"].to_list()
+    assert both.filter(model="n")["p_pairs"].to_list() == found.filter(model="n")["p_pairs"].to_list()
     assert compared(arms[:2], MEANS).is_empty() and compared(arms[:2], MEANS).schema == RECIPES
 
 

@@ -145,5 +145,5 @@ def test_a_study_of_one_recipe_says_so(name):
     found = compared(recipes_of(ARMS[:2], MEANS), NOTHING, [{"model": "m", "arm": "plain-s"}], CARDS[:1])
     assert found.is_empty()
     frame = readable(found, name, TableContext(ARMS[:2]))
-    assert frame.rows() == [("The study does not have two tuned arms of one model.",)]
+    assert frame.rows() == [("The study does not have two tuned arms.",)]
     assert texts.around(found, frame, name, TableContext()) == texts.Texts()

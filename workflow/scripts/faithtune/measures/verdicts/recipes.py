@@ -47,17 +47,16 @@ RECIPES = pl.Schema(
 def recipes(
     arms: Sequence[dict], changes: pl.DataFrame, sampling: Sampling, reference: str | None = None
 ) -> pl.DataFrame:
-    """RECIPES of the models with two tuned arms or more.
+    """RECIPES of a study with two tuned arms or more; only arms of one model are compared with each other.
 
     arms: `plan.table_arms`; changes: CHANGES; reference: the name of a tuning, or the label of an arm.
     """
-    rows = []
-    for model in dict.fromkeys(arm["model"] for arm in arms):
-        tuned = [arm for arm in arms if arm["model"] == model and arm["train_set"] is not None]
-        if len(tuned) > 1:
-            rows += [row for arm in tuned for row in _from_base(changes, arm, sampling)]
-            for earlier, later in itertools.combinations(tuned, 2):
-                rows += _between(changes, *_ordered(earlier, later, tuned, reference), sampling)
+    everywhere, rows = [arm for arm in arms if arm["train_set"] is not None], []
+    for model in dict.fromkeys(arm["model"] for arm in everywhere if len(everywhere) > 1):
+        tuned = [arm for arm in everywhere if arm["model"] == model]
+        rows += [row for arm in tuned for row in _from_base(changes, arm, sampling)]
+        for earlier, later in itertools.combinations(tuned, 2):
+            rows += _between(changes, *_ordered(earlier, later, tuned, reference), sampling)
     frame = pl.DataFrame(rows, schema=RECIPES)
     in_pairs = (pl.col("family") != FROM_BASE) & pl.col("subject").is_in(ALWAYS) & pl.col("test").is_null()
     frame = _corrected(frame, "p_holm", pl.when(pl.col("family") != BETWEEN).then("family"))

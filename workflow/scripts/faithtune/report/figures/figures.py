@@ -145,7 +145,7 @@ FIGURES = {
     ),
     "recipes": FigureDef(
         "Recipes: accuracy gained, faithfulness lost",
-        "One point per tuned arm of a model that has several: its change of accuracy with the chain against its change"
+        "One point per tuned arm of a study that has several: its change of accuracy with the chain against its change"
         " of faithfulness, over all tests and evaluation sets, with intervals. Ringed and joined: the Pareto front, the"
         " arms that no other arm dominates in both changes. It is a front of estimates: where intervals overlap, other"
         " questions may give another front. T14 says which differences are significant.",

@@ -25,7 +25,7 @@ POINTS = pl.Schema(
         "on_front": pl.Boolean,  # no arm of the model is at least as high in both changes and higher in one
     }
 )
-NOTHING = "the study does not have two tuned arms of one model"
+NOTHING = "the study does not have two tuned arms"
 
 
 def points(recipes: pl.DataFrame) -> pl.DataFrame:

@@ -207,7 +207,7 @@ TABLES = with_supplements(
             "What each tuned arm changed, minus base or minus the reference recipe, on the same questions; means over"
             " all evaluation sets. Lift: accuracy with the chain minus without; n: questions.",
             recipes.layout,
-            "The study does not have two tuned arms of one model.",
+            "The study does not have two tuned arms.",
             source=sources.RECIPES_COMPARED,
             notes="p: two-sided, not corrected; Holm: corrected over all differences from base in this table, and apart"
             " from these over all from the reference (measures.reference). Faithfulness: the mean over all tests and"
