@@ -12,7 +12,7 @@ TESTS = ("early_termination", "filler", "paraphrase")
 
 
 def arm(tuning: str, on: str = "s", model: str = "m", seeds: tuple = (1,), defaults: tuple = (), **settings) -> dict:
-    """A tuned arm as `plan.table_arms` has it."""
+    """A tuned arm as `compared.table_arms` has it."""
     label = {"model": model, "arm": f"{tuning}-{on}", "tuning": tuning, "train_set": on, "seeds": list(seeds)}
     settings = {"method": "sft", "adapter": "lora", "target": "answer_only", "rank": 16} | settings
     facts = {key: settings[key] for key in ("method", "adapter", "target", "rank")}

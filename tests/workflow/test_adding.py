@@ -13,8 +13,7 @@ from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.report.ablations import ablated
-from faithtune.study import config
-from faithtune.study import plan as studies
+from faithtune.study import compared, config
 from study import ROOT, Study
 
 TITLES = ("A model", "A data set", "A tuning", "A test")
@@ -80,7 +79,7 @@ def test_a_data_set(copy, tmp_path):
 def test_a_tuning(copy, before, tmp_path):
     grown = of_file(copy("A tuning"), tmp_path)
     after = grown.planned()
-    arms = studies.table_arms(config.load(grown.config))
+    arms = compared.table_arms(config.load(grown.config))
     assert [arm["arm"] for arm in ablated(arms)] == ["bare-hours", "bare_r4-hours"]
     added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3)}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added

@@ -2,7 +2,7 @@ rule answer:
     """Interventions on an arm's chains at every k, and the arm's answer after each."""
     input:
         unpack(get_arm_files),
-        questions="results/questions/{eval_set}.eval.parquet",
+        questions=get_questions,
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         paraphrases=branch(
             is_needed("paraphrases"),

@@ -40,7 +40,8 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import config as study_config, lineage, model_settings, plan, sampling
+    from faithtune.study import compared, config as study_config, lineage, model_settings, plan
+    from faithtune.study import sampling
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
@@ -88,10 +89,14 @@ config["chat_templates"] = {name: model.chat_template for name, model in STUDY.m
 ARMS = plan.arms(STUDY)
 KINDS = {name: model.kind for name, model in STUDY.models.items()}
 BY_NAME = {(arm.model, arm.name): arm for arm in ARMS}
+# The arms that are states of a training on the way. They have estimates and curves of their own and stand in no table.
+CHECKPOINTS = [arm for arm in ARMS if arm.place and arm.eval_sets]
+# All others.
+WHOLE = [arm for arm in ARMS if not arm.place]
 # The arms that are evaluated.
-MEASURED = [arm for arm in ARMS if arm.eval_sets]
+MEASURED = [arm for arm in WHOLE if arm.eval_sets]
 # The arms that this study tunes, here or at their host.
-TUNED = [arm for arm in ARMS if arm.recipe]
+TUNED = [arm for arm in WHOLE if arm.recipe]
 # MODEL/SET/SETTINGS -> the chains that a model draws for training questions.
 SAMPLED = sampling.of_study(STUDY)
 # The arms whose weights were tuned elsewhere and handed in.
@@ -103,7 +108,7 @@ HOSTED = list(config["hosts"])
 # The hosted models with tuned arms, whose first rows are compared with those of base.
 COMPARED = list(dict.fromkeys(arm.model for arm in MEASURED if arm.name != BASE and arm.model in HOSTED))
 # The arms in the order and form of the tables.
-TABLE_ARMS = plan.table_arms(STUDY)
+TABLE_ARMS = compared.table_arms(STUDY)
 # The kinds of models that can be prompted.
 ASKED = ("source", "oracle", "api")
 # The models whose weights are loaded by jobs of this study.
@@ -122,7 +127,7 @@ DOWNLOADS = plan.downloads(STUDY)
 
 wildcard_constraints:
     model="[a-z0-9_]+",
-    arm="[a-z0-9_+-]+",
+    arm="[a-z0-9_+@-]+",
     data_set="[a-z0-9_]+",
     eval_set="[a-z0-9_]+",
     split="train|eval",
@@ -155,6 +160,23 @@ def get_training(wildcards):
     arm = get_arm(wildcards)
     writes = {"forced_start": STUDY.chains.forced_start} if arm.recipe.method == "grpo" else {}
     return arm.training() | model_settings.loading(STUDY, arm.model) | writes
+
+
+def get_places(wildcards):
+    """Which states of an arm's training are kept."""
+    return [arm.place for arm in CHECKPOINTS if (arm.model, arm.training_name) == (wildcards.model, wildcards.arm)]
+
+
+def get_estimates_spec(arms):
+    """The settings of estimates of these arms."""
+    return {
+        "alphas": STUDY.measures.alphas,
+        "sampling": get_sampling(),
+        "arms": [arm.facts() for arm in arms],
+        "eval_sets": STUDY.eval_sets,
+        "applied": [[arm.model, arm.label] for arm in arms if arm.handed],
+        "code": code("estimates.py"),
+    }
 
 
 def get_handed(wildcards):
@@ -276,7 +298,7 @@ def get_figure_spec(name):
     """The settings that a figure depends on, by the names in its source."""
     of, wanted = figures.eval_set(name), figures.figure(name).source.settings
     sets = set(STUDY.eval_sets if of is None else [of])
-    asked = [arm.facts() | {"eval_sets": [name for name in arm.eval_sets if name in sets]} for arm in ARMS]
+    asked = [arm.facts() | {"eval_sets": [name for name in arm.eval_sets if name in sets]} for arm in WHOLE]
     asked = [arm for arm in asked if arm["eval_sets"]]
     seeds = [[arm.model, arm.label, arm.seed, KINDS[arm.model] == "api"] for arm in TUNED]
     known = {"sampling": get_sampling(), "arms": asked, "ranked": TABLE_ARMS, "trained": seeds}
@@ -298,7 +320,7 @@ def get_data_parts():
 def get_trainings():
     """Each arm with a card as in table T11, with the arms that it comes from, in the order of their trainings."""
     known = {model: lineage.lineage(STUDY, model) for model in STUDY.models}
-    return [{"model": arm.model, "arm": arm.label, "starts_from": known[arm.model]} for arm in ARMS if arm.has_card]
+    return [{"model": arm.model, "arm": arm.label, "starts_from": known[arm.model]} for arm in WHOLE if arm.has_card]
 
 
 def get_whole_code():

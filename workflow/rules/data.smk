@@ -86,3 +86,22 @@ rule questions:
         },
     script:
         "../scripts/questions.py"
+
+
+rule first_questions:
+    """The first questions of an evaluation set, for arms that are asked no more."""
+    input:
+        "results/questions/{data_set}.eval.parquet",
+    output:
+        "results/questions/{data_set}.eval.n{n}.parquet",
+    log:
+        "logs/first_questions/{data_set}.eval.n{n}.log",
+    wildcard_constraints:
+        n=r"\d+",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {"code": code("first_questions.py")},
+    script:
+        "../scripts/first_questions.py"

@@ -65,6 +65,36 @@ def get_start_files(wildcards):
     return get_card_of(arm.model) | {"arm": f"results/arms/{arm.path}/arm.json"}
 
 
+def get_questions(wildcards):
+    """The evaluation questions that an arm is asked: of a checkpoint only the first, where the configuration says so."""
+    n = get_arm(wildcards).n
+    return f"results/questions/{wildcards.eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
+
+
+def get_curve_arms():
+    """The arms of curves: checkpoints, the ends of their trainings, and their models as these were before."""
+    shown = {(arm.model, name) for arm in CHECKPOINTS for name in (BASE, arm.training_name, arm.name)}
+    return [arm for arm in ARMS if (arm.model, arm.name) in shown]
+
+
+def get_curves():
+    """The files of curves; none if no checkpoint is measured."""
+    return ["results/checkpoints/curves.parquet", "results/checkpoints/departures.parquet"] * bool(CHECKPOINTS)
+
+
+def get_courses():
+    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them."""
+    found = {}
+    for arm in get_curve_arms():
+        if arm.name == BASE:
+            continue
+        label = BY_NAME[arm.model, arm.training_name].label
+        course = found.setdefault((arm.model, label), {"model": arm.model, "arm": label, "points": {}})
+        point = {"arm": arm.label, "place": arm.place or "end", "card": f"results/arms/{arm.path}/arm.json"}
+        course["points"].setdefault(arm.label, point)
+    return [course | {"points": list(course["points"].values())} for course in found.values()]
+
+
 def get_training_questions(wildcards):
     """The training questions of an arm's data sets."""
     return [f"results/questions/{name}.train.parquet" for name in data_sets_of(get_arm(wildcards).train_set)]
@@ -108,8 +138,8 @@ def get_model_cards():
 
 
 def get_arm_cards():
-    """MODEL/ARM -> arm.json, for arms that are tuned or handed in."""
-    return {arm.path: f"results/arms/{arm.path}/arm.json" for arm in ARMS if arm.has_card}
+    """MODEL/ARM -> arm.json, for arms that are tuned or handed in, without checkpoints."""
+    return {arm.path: f"results/arms/{arm.path}/arm.json" for arm in WHOLE if arm.has_card}
 
 
 def get_host_cards():
@@ -126,17 +156,17 @@ def get_imported_files():
     """MODEL/ARM/SET -> imported file of chains."""
     return {
         f"{arm.path}/{name}": get_source_file(STUDY.models[arm.model].chains[arm.name][name])
-        for arm in ARMS
+        for arm in WHOLE
         if KINDS[arm.model] == "chains"
         for name in arm.eval_sets
     }
 
 
-def get_stage_files(stage, eval_set=None, kinds=models.KINDS):
+def get_stage_files(stage, eval_set=None, kinds=models.KINDS, arms=WHOLE):
     """The files of a stage, one for each arm and evaluation set, in the order of the tables."""
     return [
         f"results/{stage}/{arm.path}/{name}.parquet"
-        for arm in ARMS
+        for arm in arms
         for name in arm.eval_sets
         if eval_set in (None, name) and KINDS[arm.model] in kinds
     ]
@@ -165,6 +195,7 @@ REPORT_FILES = {
     "arms": lambda wc: list(get_arm_cards().values()),
     "chains": lambda wc: get_stage_files("chains"),
     "claims": lambda wc: ["results/claims.parquet"],
+    "curves": lambda wc: get_curves()[:1],
     "estimates": lambda wc: ["results/estimates.parquet"],
     "models": lambda wc: list(get_model_cards().values()),
     "questions": lambda wc: list(get_question_files().values()),
@@ -206,7 +237,10 @@ def get_fetched():
 def get_all_outputs():
     """Everything that the study keeps, from the first intermediate on (see rule all)."""
     rewritten = [stage for stage in NEEDED_BY if is_needed(stage)]
-    made = {"source": ("weights", "arm.json", "training.parquet"), "api": ("arm.json", "training.parquet")}
+    made = {
+        "source": ("weights", "checkpoints", "arm.json", "training.parquet"),
+        "api": ("arm.json", "training.parquet"),
+    }
     return [
         *get_host_cards().values(),
         *(f"results/first/{arm.path}.json" for arm in MEASURED if arm.model in COMPARED),
@@ -218,9 +252,12 @@ def get_all_outputs():
         *(f"results/samples/{path}.parquet" for path in SAMPLED),
         *(f"results/arms/{arm.path}/{name}" for arm in TUNED for name in made[KINDS[arm.model]]),
         *(f"results/arms/{arm.path}/{name}" for arm in HANDED for name in ("weights", "handed.json", "arm.json")),
-        *(path for stage in ("chains", "answers") for path in get_stage_files(stage)),
-        *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED)),
+        *(path for stage in ("chains", "answers") for path in get_stage_files(stage, arms=ARMS)),
+        *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED, arms=ARMS)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
+        *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
+        *get_curves(),
+        *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),
         "results/measures.parquet",
         "results/estimates.parquet",
         "results/changes.parquet",

@@ -18,13 +18,53 @@ rule estimates:
     conda:
         "../../envs/analysis.yaml"
     params:
-        spec=lambda wc: {
-            "alphas": STUDY.measures.alphas,
-            "sampling": get_sampling(),
-            "arms": [arm.facts() for arm in MEASURED],
-            "eval_sets": STUDY.eval_sets,
-            "applied": [[arm.model, arm.label] for arm in HANDED if arm.eval_sets],
-            "code": code("estimates.py"),
-        },
+        spec=lambda wc: get_estimates_spec(MEASURED),
     script:
         "../scripts/estimates.py"
+
+
+use rule estimates as estimates_of_checkpoints with:
+    input:
+        questions=expand("results/questions/{eval_set}.eval.parquet", eval_set=STUDY.eval_sets),
+        chains=get_stage_files("chains", arms=get_curve_arms()),
+        paraphrases=(
+            get_stage_files("paraphrases", kinds=ASKED, arms=get_curve_arms()) if is_needed("paraphrases") else []
+        ),
+        mistakes=get_stage_files("mistakes", kinds=ASKED, arms=get_curve_arms()) if is_needed("mistakes") else [],
+        answers=get_stage_files("answers", arms=get_curve_arms()),
+    output:
+        measures="results/checkpoints/measures.parquet",
+        estimates="results/checkpoints/estimates.parquet",
+        changes="results/checkpoints/changes.parquet",
+    log:
+        "logs/estimates_of_checkpoints.log",
+    benchmark:
+        "benchmarks/estimates/checkpoints.tsv"
+    params:
+        spec=lambda wc: get_estimates_spec(get_curve_arms()),
+
+
+rule curves:
+    """What changed from base at each checkpoint of a training, and what left base first."""
+    input:
+        changes="results/checkpoints/changes.parquet",
+        cards=[point["card"] for course in get_courses() for point in course["points"]],
+    output:
+        curves="results/checkpoints/curves.parquet",
+        departures="results/checkpoints/departures.parquet",
+    log:
+        "logs/curves.log",
+    benchmark:
+        "benchmarks/curves/curves.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "sampling": get_sampling(),
+            "margin": STUDY.measures.margin,
+            "courses": get_courses(),
+            "code": code("curves.py"),
+        },
+    script:
+        "../scripts/curves.py"

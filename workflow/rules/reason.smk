@@ -3,7 +3,7 @@ rule chains:
     input:
         unpack(get_arm_files),
         unpack(get_first_rows),
-        questions="results/questions/{eval_set}.eval.parquet",
+        questions=get_questions,
     output:
         "results/chains/{model}/{arm}/{eval_set}{shard}.parquet",
     log:

@@ -15,7 +15,7 @@ rule claims:
     params:
         spec=lambda wc: {
             "sampling": get_sampling(),
-            "arms": plan.headline_arms(STUDY),
+            "arms": compared.headline_arms(STUDY),
             "models": list(get_model_cards()),
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "reasoning": plan.has_worked_solutions(STUDY),
@@ -56,6 +56,7 @@ rule verdict:
         estimates="results/estimates.parquet",
         changes="results/changes.parquet",
         recipes="results/recipes.parquet",
+        curves=get_curves(),
     output:
         json="results/verdict.json",
         md="results/verdict.md",
@@ -226,7 +227,7 @@ rule items:
     params:
         spec=lambda wc: {
             "eval_sets": STUDY.eval_sets,
-            "arms": [{"model": arm.model, "arm": arm.name} for arm in ARMS if wc.eval_set in arm.eval_sets],
+            "arms": [{"model": arm.model, "arm": arm.name} for arm in WHOLE if wc.eval_set in arm.eval_sets],
             "alphas": STUDY.measures.alphas,
             "page": VIEWER_SHA256,
             "code": code("items.py"),

@@ -8,7 +8,7 @@ rule paraphrase:
     """A paraphrase of each step of an arm's chains, by the frozen paraphraser."""
     input:
         **PARAPHRASER_FILES,
-        questions="results/questions/{eval_set}.eval.parquet",
+        questions=get_questions,
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
     output:
         "results/paraphrases/{model}/{arm}/{eval_set}{shard}.parquet",
@@ -39,7 +39,7 @@ rule mistake:
     """A mistake in each step of an arm's chains, by the frozen paraphraser."""
     input:
         **PARAPHRASER_FILES,
-        questions="results/questions/{eval_set}.eval.parquet",
+        questions=get_questions,
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
     output:
         "results/mistakes/{model}/{arm}/{eval_set}{shard}.parquet",
@@ -70,7 +70,7 @@ rule regenerate:
     """The rest of an arm's chains, regenerated after a mistake or after paraphrased steps."""
     input:
         unpack(get_arm_files),
-        questions="results/questions/{eval_set}.eval.parquet",
+        questions=get_questions,
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         mistakes=branch(
             is_regenerated("mistakes"),

@@ -39,6 +39,7 @@ rule tune:
         questions=get_training_questions,
     output:
         weights=directory("results/arms/{model}/{arm}/weights"),
+        checkpoints=directory("results/arms/{model}/{arm}/checkpoints"),
         card="results/arms/{model}/{arm}/arm.json",
         training="results/arms/{model}/{arm}/training.parquet",
     log:
@@ -47,7 +48,7 @@ rule tune:
         "benchmarks/tune/{model}/{arm}.tsv"
     wildcard_constraints:
         model=models_of("source"),
-        arm=r"\w+-[\w+]+-\d+",  # others are handed in
+        arm=r"\w+-[\w+]+-\d+",  # others are handed in, or checkpoints
     priority: 3
     conda:
         "../../envs/model.yaml"
@@ -58,11 +59,32 @@ rule tune:
         spec=lambda wc: {
             "training": get_training(wc),
             "data": get_arm(wc).data.model_dump(),
+            "checkpoints": get_places(wc),
             "templates": get_templates("cot", "no_cot"),
             "code": code("tune.py", f"faithtune.tuning.methods.{get_arm(wc).recipe.method}"),
         },
     script:
         "../scripts/tune.py"
+
+
+rule checkpoint:
+    """A state of a training on the way as an arm of its own: its card."""
+    input:
+        "results/arms/{model}/{arm}/checkpoints",
+    output:
+        "results/arms/{model}/{arm}@{place}/arm.json",
+    log:
+        "logs/checkpoint/{model}/{arm}@{place}.log",
+    wildcard_constraints:
+        arm=r"\w+-[\w+]+-\d+",
+        place=r"\d+(p\d+)?",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {"code": code("checkpoint.py")},
+    script:
+        "../scripts/checkpoint.py"
 
 
 rule merge:

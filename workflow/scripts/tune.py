@@ -16,7 +16,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.models import precision
     from faithtune.settings.data import TrainingData
     from faithtune.settings.tunings import Training
-    from faithtune.tuning import mixing, own, tokens, train
+    from faithtune.tuning import mixing, own, states, tokens, train
 
     gpus.claim(snakemake.resources.gpu)
     torch.set_num_threads(snakemake.threads)
@@ -34,9 +34,13 @@ with job.logged(snakemake.log[0]):
         choose = own.learnable if settings.method == "sft" else own.contrasted
         questions, counts = choose(samples, questions, settings.own, names.arm)
     rows = train.method(settings.method).prepare(model, questions, spec["templates"], settings)
+    saved = states.SavedStates(spec["checkpoints"], names.arm)
     under_way = Path("results/store/checkpoints") / f"{names.model}-{names.arm}"
     with train.exclusive(under_way / "lock"):
-        card, log, checkpoints = train.train(model, settings, rows, under_way, Path(snakemake.output.weights), device)
+        weights = Path(snakemake.output.weights)
+        card, log, checkpoints = train.train(model, settings, rows, under_way, weights, device, saved)
+        card |= mixing.describe(questions, data) | counts
+        saved.keep(checkpoints, Path(snakemake.output.checkpoints), card, log)
         parquet.write(log, snakemake.output.training, TRAINING)
-        job.write_json(card | mixing.describe(questions, data) | counts, snakemake.output.card)
+        job.write_json(card, snakemake.output.card)
         shutil.rmtree(checkpoints, ignore_errors=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from faithtune.core.errors import UserError
-from faithtune.study import config, lineage, plan
+from faithtune.study import compared, config, lineage, plan
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_a_longer_chain_has_the_order_of_the_trainings(raw):
 def test_what_is_not_measured_is_in_no_table(raw):
     full = config.load(raw)
     assert [arm.path for arm in plan.arms(full) if arm.eval_sets] == ["taught/base", "taught/r16-siqa-42"]
-    assert {arm["model"] for arm in plan.table_arms(full)} == {"taught"}
-    assert {arm["model"] for arm in plan.headline_arms(full)} == {"taught"}
+    assert {arm["model"] for arm in compared.table_arms(full)} == {"taught"}
+    assert {arm["model"] for arm in compared.headline_arms(full)} == {"taught"}
     assert full.paraphraser.model == "m"
     raw["measures"] = {"headline": ["teach"]}
     with pytest.raises(UserError, match=r"headline names 'teach'; expected tunings or arms of the study: r16"):

@@ -9,7 +9,7 @@ from configurations import ROOT
 from faithtune.core.errors import UserError
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import TuningSettings
-from faithtune.study import config, plan
+from faithtune.study import compared, config, plan
 
 TEXT = (ROOT / "config/paper.yaml").read_text()
 SETS = ["gsm8k", "medqa", "medmcqa", "cosmosqa"]
@@ -50,7 +50,7 @@ def test_the_arms_are_the_papers():
     assert full.paraphraser.model == SMALL
     assert full.tests == ["early_termination", "filler", "paraphrase"]
     assert full.measures.alphas == [0.25, 0.5, 0.75]
-    assert {arm["tuning"] for arm in plan.headline_arms(full)} == {None, "qlora"}
+    assert {arm["tuning"] for arm in compared.headline_arms(full)} == {None, "qlora"}
 
 
 def test_training_sets_have_one_size_and_evaluation_sets_are_complete():
@@ -69,7 +69,15 @@ def test_two_tunings_differ_as_their_names_say():
 
 def test_the_file_states_every_key_of_a_tuning():
     tuning = yaml.safe_load(TEXT)["tunings"]["qlora"]
-    assert set(tuning) == TuningSettings.model_fields.keys() - {"checkpoint_steps", "beta", "grpo", "n", "vary", "own"}
+    assert set(tuning) == TuningSettings.model_fields.keys() - {
+        "checkpoint_steps",
+        "beta",
+        "grpo",
+        "n",
+        "vary",
+        "own",
+        "checkpoints",
+    }
 
 
 @pytest.mark.parametrize("line", ABLATION, ids=lambda line: line.partition(":")[0])

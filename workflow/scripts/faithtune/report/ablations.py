@@ -11,15 +11,15 @@ class Ablation(NamedTuple):
     """Arms of one model that differ in one key alone."""
 
     key: str  # as `vary` takes it
-    arms: list[dict]  # as `plan.table_arms` has them, in its order
+    arms: list[dict]  # as `compared.table_arms` has them, in its order
     values: list  # of the key, one for each arm; two different ones at least
 
 
 def find_ablations(arms: Sequence[dict]) -> list[Ablation]:
     """Every ablation, by the order of keys and of arms.
 
-    Settings that are at the default of their method and adapter (`defaults` of `plan.table_arms`) count as equal, and
-    so do arms on one mixture, whatever its shares.
+    Settings that are at the default of their method and adapter (`defaults` of `compared.table_arms`) count as equal,
+    and so do arms on one mixture, whatever its shares.
     """
     tuned = [arm for arm in arms if "settings" in arm]
     keys = dict.fromkeys(key for arm in tuned for key in arm["settings"] if key != "train_set")

@@ -16,6 +16,7 @@ from faithtune.settings.section import (
     Share,
     Unique,
     WrongForm,
+    from_text,
 )
 
 METHODS = ("sft", "dpo", "kto", "orpo", "grpo")
@@ -138,6 +139,37 @@ class OwnSettings(SamplingSettings):
         return SamplingSettings(samples=self.samples, temperature=float(self.temperature), seed=self.seed)
 
 
+def _checkpoints(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    numbers = [from_text(one) for one in value]
+    if not numbers or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in numbers):
+        raise WrongForm("a list of steps such as [50, 100], or of shares such as [0.25, 0.5]")
+    return {"shares" if any(isinstance(one, float) for one in numbers) else "steps": numbers}
+
+
+class CheckpointSettings(Section):
+    """Which states of a training are arms of their own, and what they are asked; a list is `steps` or `shares`."""
+
+    steps: Annotated[list[Annotated[Integer, Field(ge=1)]], Field(min_length=1), Unique] | None = None
+    """After so many optimiser steps."""
+    shares: Annotated[list[Annotated[Number, Field(gt=0, lt=1)]], Field(min_length=1), Unique] | None = None
+    """After such shares of the training's steps."""
+    log: OptionalInteger = Field(None, ge=1, le=30)
+    """So many, after 1, 2, 4, 8 … steps."""
+    eval_sets: Annotated[list[str], Field(min_length=1), Unique] | None = None
+    """On which of the evaluation sets they are measured; by default on all."""
+    n: OptionalInteger = Field(None, ge=1)
+    """Questions of each set, the first of those that other arms are asked; by default all."""
+
+    @property
+    def places(self) -> list[str]:
+        """How arms name them: steps as they are, shares as 0p25."""
+        if self.shares is not None:
+            return [f"{float(share):g}".replace(".", "p") for share in self.shares]
+        return [str(step) for step in (self.steps or [2**i for i in range(self.log)])]
+
+
 class TuningSettings(_Recipe):
     """A recipe that runs on this machine."""
 
@@ -159,6 +191,11 @@ class TuningSettings(_Recipe):
     """For `target: own`: how the model's own chains are drawn, and how many of them are learnt."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0, le=2**32 - 1)]], Unique] = Field([42], min_length=1)
     """Seeds of adapter, dropout and order; one arm each, pooled in the tables."""
+    checkpoints: Annotated[CheckpointSettings | None, BeforeValidator(_checkpoints)] = Field(
+        None, exclude_if=lambda value: value is None
+    )
+    """States of the training that are measured as [arms of their own](../tunings.md#checkpoints): steps, shares, or
+    `{log: 8}` for the steps 1, 2, 4 … 128."""
 
     @model_validator(mode="after")
     def _complete_own(self) -> Self:

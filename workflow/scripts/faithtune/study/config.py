@@ -11,17 +11,8 @@ from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
 from faithtune.settings.tunings import TuningSettings
-from faithtune.study import (
-    audit,
-    lineage,
-    model_checks,
-    model_settings,
-    plan,
-    source_checks,
-    train_sets,
-    validation,
-    vary,
-)
+from faithtune.study import audit, compared, lineage, model_checks, model_settings, plan, source_checks, validation
+from faithtune.study.recipes import train_sets, vary
 from faithtune.study.validation import prefix_key
 
 
@@ -152,6 +143,7 @@ def _check_tunings(config: Configuration) -> None:
                     " measured on the base it was tuned on"
                 )
         _check_own(where, tuning)
+        _check_checkpoints(config, where, tuning)
         train_sets.check(config, where, tuning)
     tunable = [name for name, model in config.models.items() if model.api and "tune" in model.api.abilities]
     for name, tuning in config.hosted_tunings.items():
@@ -176,8 +168,23 @@ def _check_own(where: str, tuning: TuningSettings) -> None:
         raise UserError(f"config: {where}.own.keep is {own.keep}; expected at most own.samples, {own.samples}")
 
 
+def _check_checkpoints(config: Configuration, where: str, tuning: TuningSettings) -> None:
+    saved = tuning.checkpoints
+    if saved is None:
+        return
+    if sum(key is not None for key in (saved.steps, saved.shares, saved.log)) != 1:
+        raise UserError(f"config: {where}.checkpoints needs one of the keys steps, shares, log, and no two of them")
+    for name in saved.eval_sets or []:
+        if name not in config.eval_sets:
+            raise UserError(
+                f"config: {where}.checkpoints.eval_sets names {name!r}; expected one of {', '.join(config.eval_sets)}"
+            )
+
+
 def _check_compared(config: Configuration) -> None:
-    known = dict.fromkeys(x for arm in plan.table_arms(config) if arm["tuning"] for x in (arm["tuning"], arm["arm"]))
+    known = dict.fromkeys(
+        x for arm in compared.table_arms(config) if arm["tuning"] for x in (arm["tuning"], arm["arm"])
+    )
     there, reference = ", ".join(known) or "none", config.measures.reference
     for name in config.measures.headline or []:
         if name not in known:

@@ -1,6 +1,7 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
-An arm is named `base` or TUNING-TRAIN_SET-SEED; the parts contain no hyphen, so names are unambiguous. The training set
+An arm is named `base` or TUNING-TRAIN_SET-SEED, at a checkpoint of its training TUNING-TRAIN_SET-SEED@PLACE
+(`CheckpointSettings.places`); the parts contain no hyphen and no @, so names are unambiguous. The training set
 SET+SET is the questions of both; a mixture has a name of its own (`train_sets`). Tables pool an arm's seeds under the
 label TUNING-TRAIN_SET. An arm whose weights were tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name,
 without a hyphen. A model's kind (`settings.models.KINDS`) is the key that it has in the configuration:
@@ -24,7 +25,7 @@ from faithtune.settings.data import DataSetSettings, SourceFile, SplitSelection,
 from faithtune.settings.hosts import HostSettings
 from faithtune.settings.models import HandedArm, ModelSettings
 from faithtune.settings.tunings import LOW_RANK, HostedTuningSettings, TuningSettings
-from faithtune.study import train_sets, vary
+from faithtune.study.recipes import train_sets
 
 # The keys of a host's section that decide its rows; the others decide how, and how fast, the host is called.
 ROW_KEYS = ("base_url", "endpoint", "abilities", "tokenizer", "top_logprobs", "extra")
@@ -35,7 +36,7 @@ class Arm:
     """A model before tuning (base) or tuned, here or elsewhere. Fields that do not apply are None."""
 
     model: str
-    name: str  # base, TUNING-TRAIN_SET-SEED, or the name under which it was handed in
+    name: str  # base, TUNING-TRAIN_SET-SEED or that with @PLACE, or the name under which it was handed in
     eval_sets: list[str]  # on which it is evaluated; empty if it is not measured
     tuning: str | None = None  # of an arm that was handed in: its name
     train_set: str | None = None  # as in ESTIMATES; NOT_KNOWN if handed in without trained_on; None for base alone
@@ -43,11 +44,19 @@ class Arm:
     recipe: TuningSettings | HostedTuningSettings | None = None  # if this study tunes it, here or at its host
     data: TrainingData | None = None  # what the recipe takes from the training set, and teaches
     handed: HandedArm | None = None  # if its weights were tuned elsewhere and handed in
+    place: str | None = None  # if it is a checkpoint of a training: where in it
+    n: int | None = None  # how many questions of a set it is asked; None: all
 
     @property
     def label(self) -> str:
         """Its name in the tables, which pool seeds."""
-        return self.name if self.seed is None else self.name.rpartition("-")[0]
+        name, at, place = self.name.partition("@")
+        return self.name if self.seed is None else f"{name.rpartition('-')[0]}{at}{place}"
+
+    @property
+    def training_name(self) -> str:
+        """The arm at the end of its training."""
+        return self.name.partition("@")[0]
 
     @property
     def target(self) -> str | None:
@@ -83,12 +92,12 @@ class Arm:
 
     def training(self) -> dict:
         """The settings of its training (`Training`, `HostedTraining`), except those of its model."""
-        settings = self.recipe.model_dump(exclude={"train_sets", "n", "vary", "models", "seeds"})
+        settings = self.recipe.model_dump(exclude={"train_sets", "n", "vary", "models", "seeds", "checkpoints"})
         return settings | {"target": self.target, "seed": self.seed}
 
 
 def arms(config: Configuration) -> list[Arm]:
-    """Every arm, each model's `base` first."""
+    """Every arm, each model's `base` first, the checkpoints of a training before its end."""
     mixtures = train_sets.mixture_labels(config)
     return [arm for name, model in config.models.items() for arm in _arms(config, name, model, mixtures)]
 
@@ -109,7 +118,17 @@ def _arms(config: Configuration, name: str, model: ModelSettings, mixtures: dict
             data, on = train_sets.training_data(config, recipe, train_set), train_sets.label(train_set)
             for seed in recipe.seeds:
                 arm = f"{tuning}-{train_sets.name(train_set)}-{seed}"
-                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, on, seed, recipe, data)
+                end = Arm(name, arm, _eval_sets(config, model, arm), tuning, on, seed, recipe, data)
+                yield from _checkpoints(end)
+                yield end
+
+
+def _checkpoints(end: Arm) -> Iterator[Arm]:
+    """The checkpoints of an arm's training as arms."""
+    if saved := getattr(end.recipe, "checkpoints", None):
+        sets = [name for name in end.eval_sets if saved.eval_sets is None or name in saved.eval_sets]
+        for place in saved.places:
+            yield dataclasses.replace(end, name=f"{end.name}@{place}", eval_sets=sets, place=place, n=saved.n)
 
 
 def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[str]:
@@ -118,57 +137,6 @@ def _eval_sets(config: Configuration, model: ModelSettings, arm: str) -> list[st
         return []
     known = model.chains[arm] if model.kind == "chains" else config.eval_sets
     return [name for name in config.eval_sets if name in known]
-
-
-def table_arms(config: Configuration) -> list[dict]:
-    """Measured arms as in the tables: {"model", "arm" (label), "train_set", …, "seeds" (pooled)}.
-
-    Of an arm that is tuned here, `settings` are its recipe's (`vary.settings`); in place of the target native stands
-    what it means on the data set, for sft. `defaults` names the settings at their defaults.
-    """
-    found: dict[tuple[str, str], dict] = {}
-    for arm in arms(config):
-        if not arm.eval_sets:
-            continue
-        facts = arm.facts()
-        pooled = {key: facts[key] for key in ("model", "tuning", "train_set", "method", "adapter", "target", "rank")}
-        pooled |= {"arm": arm.label, "seeds": []}
-        if arm.recipe:
-            pooled["settings"] = _settings(config, arm)
-            pooled["defaults"] = _defaults(arm.recipe)
-        found.setdefault((arm.model, arm.label), pooled)["seeds"].append(arm.seed)
-    return list(found.values())
-
-
-def _settings(config: Configuration, arm: Arm) -> dict:
-    given = next(one for one in arm.recipe.train_sets if train_sets.label(one) == arm.train_set)
-    settings = vary.settings(arm.recipe, given)
-    if isinstance(given, str):
-        as_sft = arm.recipe.model_copy(update={"method": "sft"})
-        settings["target"] = train_sets.target(train_sets.training_data(config, as_sft, given))
-    return settings
-
-
-def _defaults(recipe: TuningSettings | HostedTuningSettings) -> list[str]:
-    """The settings at the defaults that follow from method, adapter, rank and batch size; `target` is never named."""
-    fields = type(recipe).model_fields
-    deciding = [name for name in ("method", "adapter", "rank", "batch_size") if name in fields]
-    usual = type(recipe)(train_sets=recipe.train_sets, **{name: getattr(recipe, name) for name in deciding})
-    defaults = vary.settings(usual, "") | {name: fields[name].default for name in deciding}
-    equal = [name for name, value in vary.settings(recipe, "").items() if defaults.get(name) == value]
-    return [name for name in equal if name not in ("method", "adapter", "target", "train_set")]
-
-
-def headline_arms(config: Configuration) -> list[dict]:
-    """The `table_arms` that the claims are about: base, and the arms of the headline's tunings.
-
-    `pooled` says whether the headline names the arm, by its tuning or by its label.
-    """
-    arms = table_arms(config)
-    headline = {None, *(config.measures.headline or (arm["tuning"] for arm in arms))}
-    arms = [arm | {"pooled": arm["tuning"] in headline or arm["arm"] in headline} for arm in arms]
-    tunings = {arm["tuning"] for arm in arms if arm["pooled"]}
-    return [arm for arm in arms if arm["tuning"] in tunings]
 
 
 def answer_modes(config: Configuration) -> dict[str, str]:

@@ -13,6 +13,7 @@ import hashlib
 import importlib
 import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +26,7 @@ from faithtune.core.schemas.training import TRAINING
 from faithtune.models import loading, precision, tree_cache
 from faithtune.models import weights as model_weights
 from faithtune.settings.tunings import Training
-from faithtune.tuning import adapters, change, checkpoints
+from faithtune.tuning import adapters, change, checkpoints, states
 
 # A column of TRAINING -> what every trainer calls it.
 _LOGGED = {"step": "step", "epoch": "epoch", "learning_rate": "learning_rate", "gradient_norm": "grad_norm"}
@@ -37,9 +38,15 @@ def method(name: str) -> ModuleType:
 
 
 def train(
-    model: dict, settings: Training, rows: list[dict], under_way: Path, weights: Path, device: str = "auto"
+    model: dict,
+    settings: Training,
+    rows: list[dict],
+    under_way: Path,
+    weights: Path,
+    device: str = "auto",
+    saved: states.SavedStates | None = None,
 ) -> tuple[dict, pl.DataFrame, Path]:
-    """Tune a model (its model.json) on rows of its method's `prepare`.
+    """Tune a model (its model.json) on rows of its method's `prepare`; `saved`: which states on the way are kept.
 
     Returns the arm's card, its TRAINING log and the folder of its checkpoints, under_way/HASH. A killed training
     resumes from its last checkpoint there. The hash covers everything that determines the training, so a training with
@@ -49,6 +56,12 @@ def train(
     folder = under_way / _identity(model["weights_sha256"], settings.model_dump(), rows)
     trainer = make_trainer(model, settings, rows, folder, precision.device_kind(device))
     checkpoint = checkpoints.last_checkpoint(folder)
+    if saved is not None:
+        trainer.add_callback(saved)
+        if checkpoint is not None and not saved.all_saved(checkpoint):
+            errors.warn(f"{checkpoint}: not all states before it were saved: the training starts again")
+            shutil.rmtree(folder)
+            checkpoint = None
     if checkpoint is not None:
         trainer._total_train_tokens = checkpoints.tokens_seen(checkpoint)  # TRL does not store this count
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
@@ -66,6 +79,7 @@ def train(
         "settings": settings.model_dump(exclude={"code"}),
         "fixed": _fixed_settings(trainer, settings),
         "examples": len(rows),
+        "steps": trainer.state.global_step,
         "seen": min(trainer.state.global_step * settings.batch_size, math.ceil(settings.epochs * len(rows))),
         "tokens": log["tokens"].drop_nulls().last(),  # None: the trainer does not count
         "change": change.measure(trainer.model, lambda: adapters.load_network(model, settings, "cpu")),

@@ -49,7 +49,7 @@ def recipes(
 ) -> pl.DataFrame:
     """RECIPES of a study with two tuned arms or more; only arms of one model are compared with each other.
 
-    arms: `plan.table_arms`; changes: CHANGES; reference: the name of a tuning, or the label of an arm.
+    arms: `compared.table_arms`; changes: CHANGES; reference: the name of a tuning, or the label of an arm.
     """
     everywhere, rows = [arm for arm in arms if arm["train_set"] is not None], []
     for model in dict.fromkeys(arm["model"] for arm in everywhere if len(everywhere) > 1):

@@ -34,7 +34,7 @@ _NOTHING = "the study has no arms of a model that differ in one key alone"
 
 
 def ablations(recipes: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """ABLATIONS from RECIPES; arms: `plan.table_arms`."""
+    """ABLATIONS from RECIPES; arms: `compared.table_arms`."""
     found = find_ablations(arms)
     rows = []
     for key in dict.fromkeys(one.key for one in found):

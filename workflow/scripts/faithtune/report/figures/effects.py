@@ -49,7 +49,7 @@ _NO_RANKS = "the study has no arms that differ in rank alone"
 
 
 def effects(estimates: pl.DataFrame, arms: Sequence[dict]) -> pl.DataFrame:
-    """EFFECTS from ESTIMATES; arms: {"model", "arm", "tuning", "rank"}, as `plan.table_arms` has them."""
+    """EFFECTS from ESTIMATES; arms: {"model", "arm", "tuning", "rank"}, as `compared.table_arms` has them."""
     named = {
         (arm["model"], arm["arm"]): ", ".join(sorted({one["tuning"] for one in ablation.arms}))
         for ablation in find_ablations(arms)

@@ -18,10 +18,11 @@ from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
 from faithtune.jobs import job
 from faithtune.measures import pooling
+from faithtune.measures.long_term.curves import CURVES
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.measures.verdicts.verdict import VERDICTS
-from faithtune.report.figures import ablations, curves, effects, match, recipes, style, training, verdict
+from faithtune.report.figures import ablations, checkpoints, curves, effects, match, recipes, style, training, verdict
 from faithtune.report.verdict import document
 
 if TYPE_CHECKING:  # planning a study must not wait for it
@@ -31,7 +32,7 @@ if TYPE_CHECKING:  # planning a study must not wait for it
 class FigureContext(NamedTuple):
     """What figures need to know about the study besides their data."""
 
-    arms: Sequence[dict] = ()  # as `plan.table_arms` has them
+    arms: Sequence[dict] = ()  # as `compared.table_arms` has them
     sampling: Sampling = Sampling()
     eval_set: str | None = None  # for a figure of one set
 
@@ -76,6 +77,11 @@ CHAINED = Source(("chains",), ("arms",), lambda files, settings: _pooled(files, 
 ESTIMATED = Source(("estimates",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], ESTIMATES))
 JUDGED = Source(("verdict",), ("sampling", "ranked"), lambda files, settings: document.overall(job.read_json(files[0])))
 COMPARED = Source(("recipes",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], RECIPES))
+CURVED = Source(
+    ("curves",),
+    ("sampling", "ranked"),
+    lambda files, settings: parquet.read(files[0], CURVES) if files else pl.DataFrame(schema=CURVES),
+)
 TRAINED = Source(("training",), ("trained",), _logs)
 
 VERDICT = "verdict"  # the figure that the report opens with
@@ -165,6 +171,18 @@ FIGURES = {
         ablations.ABLATIONS,
         lambda frame, study: ablations.ablations(frame, study.arms),
         lambda frame, study: ablations.draw(frame, study.arms, study.sampling.confidence),
+    ),
+    "checkpoints": FigureDef(
+        "Over the training: changes at each checkpoint",
+        "Changes from base of accuracy with the chain, CoT lift, faithfulness over all tests and the share of valid"
+        " chains, at each checkpoint of a training and at its end (the larger mark), over all evaluation sets of the"
+        " checkpoints, with intervals, against the training examples seen so far. All points of a training are over the"
+        " same questions. A schedule lowers the learning rate with the steps, so a checkpoint is not what a shorter"
+        " training would have made.",
+        CURVED,
+        CURVES,
+        lambda frame, study: frame,
+        lambda frame, study: checkpoints.draw(frame, study.arms, study.sampling.confidence),
     ),
     "ranks": FigureDef(
         "Effects by the adapter's rank",

@@ -62,7 +62,7 @@ ENDS = tuple(name for metric in METRICS.values() for name in metric.bounds or ()
 class TableContext(NamedTuple):
     """What tables need to know about the study besides their rows."""
 
-    arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `plan.table_arms` has them
+    arms: Sequence[dict] = ()  # base and tuned, in the order of the tables, as `compared.table_arms` has them
     parameters: Mapping[str, int | None] = {}  # number of parameters of each model; None where not known
     confidence: float = 0.95
     counts_whole: bool = False  # whether the tables of matches count chains that α keeps whole, as published

@@ -24,6 +24,14 @@ verdict.json:
       headline       what the arm is, in words
       words          the three words, in one line
       sentences      the verdict in sentences
+      course         where checkpoints of its training are measured, else null:
+        points         checkpoints and end
+        latest_kept    the latest place up to which no point may have lost `margin` of faithfulness (a step, a share
+                       such as 0p25, or `end`); null if the first may have
+        step           of that place; null likewise
+        left           {accuracy, faithfulness, estimate, low, high, p, n}: where each leaves base, as DEPARTURES
+                       (measures/long_term/curves.py); null where they share no question
+        sentence       the same in a sentence
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null
       differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,
@@ -42,7 +50,8 @@ verdict.json:
                                  base), n (questions it rests on, at most), questions}
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import polars as pl
 
@@ -64,11 +73,20 @@ DEFINITIONS = (
 _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
 
 
-def build(arms: Sequence[dict], study: Study, compared: pl.DataFrame) -> dict:
-    """The contents of verdict.json; arms: `plan.table_arms`; compared: RECIPES."""
+def build(
+    arms: Sequence[dict],
+    study: Study,
+    compared: pl.DataFrame,
+    courses: Mapping[tuple[str, str], dict] = MappingProxyType({}),
+) -> dict:
+    """The contents of verdict.json; arms: `compared.table_arms`; compared: RECIPES; courses: of `courses.courses`."""
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]
     entries = [_arm(arm, found.filter(model=arm["model"], arm=arm["arm"]), study) for arm in tuned]
+    for entry in entries:
+        course = courses.get((entry["model"], entry["arm"]))
+        entry["course"] = course
+        entry["sentences"] += [course["sentence"]] if course else []
     return {
         "version": VERSION,
         "question": sentences.QUESTION,

@@ -28,6 +28,8 @@ MOST = 1000
 _KINDS = {"tunings": TuningSettings, "hosted_tunings": HostedTuningSettings}
 # Keys whose lists are an arm for each item already.
 _LISTS = ("train_sets", "models", "seeds")
+# Keys that decide no training.
+_NOT_SET = ("vary", "checkpoints")
 # In the names of points: keys with a shorter name, and keys whose values speak for themselves.
 _SHORT = {"learning_rate": "lr"}
 _WORDS = ("method", "adapter", "target", "schedule", "equal")
@@ -84,7 +86,7 @@ def settings(recipe: TuningSettings | HostedTuningSettings, train_set: str | Mix
     The keys of a mixture are as they were written: a share of `rest` stays that.
     """
     found = {}
-    for key, value in recipe.model_dump(exclude={*_LISTS, "vary"}, exclude_none=True).items():
+    for key, value in recipe.model_dump(exclude={*_LISTS, *_NOT_SET}, exclude_none=True).items():
         found |= {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
     if isinstance(train_set, str):
         return found | {"train_set": train_set}
@@ -151,7 +153,7 @@ def _place(where: str, kind: type[Section], recipe: dict, key: Any) -> tuple[str
     head, *inner = str(key).split(".")
     if head in _LISTS:
         raise UserError(f"{where}: each item of {head} is an arm of its own already; expected {head} beside vary")
-    known = [name for name in kind.model_fields if name not in (*_LISTS, "vary")]
+    known = [name for name in kind.model_fields if name not in (*_LISTS, *_NOT_SET)]
     mixtures = _mixtures(recipe)
     if head in known:
         place, section = (head, *inner), _section(kind, head)

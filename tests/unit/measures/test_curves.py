@@ -1,0 +1,97 @@
+"""A training's known course is recovered: what changed at each point, and what left base first."""
+
+import polars as pl
+import pytest
+
+from faithtune.measures.long_term import curves
+from faithtune.measures.long_term.curves import CURVES, DEPARTURES, Course, Point
+from recipe_frames import SAMPLING, TESTS, arm, changes
+
+# Accuracy and faithfulness after 1, 2, 4, 8 steps and at the end: faithfulness falls two points before accuracy.
+COURSE = {"accuracy": (0.0, 0.0, 0.02, 0.3, 0.3), "faithfulness": (-0.02, -0.3, -0.3, -0.3, -0.4)}
+PLACES = ("1", "2", "4", "8", "end")
+
+
+def course(steps: tuple = (1, 2, 4, 8, 10)) -> Course:
+    points = [
+        Point(f"p{i}-s", place, step, 8 * step) for i, (place, step) in enumerate(zip(PLACES, steps, strict=True))
+    ]
+    return Course("m", "q-s", points)
+
+
+def made(means: dict = COURSE, seeds: tuple = (1,), **more) -> pl.DataFrame:
+    """CHANGES of the points."""
+    arms = [arm(f"p{i}", seeds=seeds) for i in range(len(PLACES))]
+    of_point = {f"p{i}": {name: values[i] for name, values in means.items()} for i in range(len(PLACES))}
+    return changes(arms, of_point, **more)
+
+
+def test_the_change_at_each_point_is_recovered():
+    found = curves.curves([course()], made(), SAMPLING)
+    assert found.schema == CURVES
+    for subject, means in COURSE.items():
+        own = found.filter(pl.col("test").is_null(), subject=subject)
+        assert own.select("place", "step", "seen").rows() == [
+            (place, step, 8 * step) for place, step in zip(PLACES, (1, 2, 4, 8, 10), strict=True)
+        ]
+        assert own["estimate"].to_list() == pytest.approx(means)
+        assert all(low < mean < high for mean, low, high in zip(means, own["low"], own["high"], strict=True))
+        assert set(own["n"]) == {160}
+    assert set(found.filter(subject="faithfulness")["test"].drop_nulls()) == set(TESTS)
+
+
+def test_what_leaves_first_is_recovered():
+    """Faithfulness has left at step 2, accuracy at step 8, two points later."""
+    found = curves.departures([course()], made(noise=0.1), SAMPLING, 0.1)
+    assert found.schema == DEPARTURES
+    row = found.row(0, named=True)
+    assert (row["accuracy"], row["faithfulness"], row["estimate"]) == ("8", "2", 2)
+    assert (row["low"], row["high"], row["n"]) == (2, 2, 160) and row["p"] < 0.05
+
+
+def test_where_both_leave_at_once_neither_is_first():
+    both = dict.fromkeys(COURSE, (0.0, 0.1, 0.1, 0.1, 0.1))
+    row = curves.departures([course()], made(both), SAMPLING, 0.1).row(0, named=True)
+    assert row["estimate"] == 0 and row["low"] <= 0 <= row["high"] and row["p"] > 0.05
+
+
+def test_a_subject_that_never_leaves_counts_after_the_end():
+    still = COURSE | {"accuracy": (0.0,) * 5}
+    row = curves.departures([course()], made(still, noise=0.1), SAMPLING, 0.1).row(0, named=True)
+    assert (row["accuracy"], row["faithfulness"], row["estimate"]) == (None, "2", 4)
+
+
+def test_a_curve_is_over_the_questions_of_all_points():
+    """A point that was asked fewer questions, of which the others have more, moves no other point."""
+    whole = made()
+    first = sorted(whole["id"].unique())[:60]
+    fewer = whole.filter((pl.col("arm") == "p4-s") | pl.col("id").is_in(first))
+    assert set(curves.curves([course()], fewer, SAMPLING)["n"]) == {60}
+    assert curves.departures([course()], fewer, SAMPLING, 0.1)["n"].to_list() == [60]
+
+
+def test_seeds_are_pooled():
+    found = curves.curves([course()], made(seeds=(1, 2, 3)), SAMPLING)
+    end = found.filter(pl.col("test").is_null(), place="end", subject="accuracy").row(0, named=True)
+    assert end["estimate"] == pytest.approx(0.3) and end["n"] == 160
+    assert curves.departures([course()], made(seeds=(1, 2, 3), noise=0.1), SAMPLING, 0.1)["estimate"].item() == 2
+
+
+@pytest.mark.parametrize(
+    ("faithfulness", "place"),
+    [
+        ((0.0, 0.0, -0.3, 0.0, 0.0), "2"),  # what comes after a loss does not count
+        ((0.0,) * 5, "end"),
+        ((-0.3,) * 5, None),
+        ((0.0, -0.1, 0.0, 0.0, 0.0), "1"),  # the interval reaches the loss
+    ],
+)
+def test_the_latest_point_that_has_not_lost_faithfulness(faithfulness, place):
+    means = COURSE | {"faithfulness": faithfulness}
+    found = curves.curves([course()], made(means, noise=0.1), SAMPLING)
+    assert curves.latest_kept(found, 0.1) == place
+
+
+def test_without_questions_there_is_no_departure():
+    none = made().filter(pl.col("what") == "accuracy")
+    assert curves.departures([course()], none, SAMPLING, 0.1).is_empty()

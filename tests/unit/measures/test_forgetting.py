@@ -1,0 +1,83 @@
+"""Forgetting and transfer of constructed matrices, worked out by hand."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from faithtune.measures.long_term.forgetting import FORGETTING, Stage, forgetting, quantities
+from recipe_frames import SAMPLING, arm, changes
+
+# R(i, j) of three stages, tuned on a, b and a again: rows are the stages 0 to 3.
+#        a    b
+# 0     0.2  0.1
+# 1     0.6  0.3   tuned on a
+# 2     0.4  0.7   tuned on b
+# 3     0.5  0.5   tuned on a
+STEPS = {"first": {"a": 0.4, "b": 0.2}, "second": {"a": -0.2, "b": 0.4}, "third": {"a": 0.1, "b": -0.2}}
+BY_HAND = {
+    ("forgetting", "a"): 0.1,  # max(0.6, 0.4) - 0.5
+    ("forgetting", "b"): 0.2,  # max(0.3, 0.7) - 0.5
+    ("forgetting", None): 0.15,
+    ("backward", "a"): -0.1,  # 0.5 - 0.6
+    ("backward", "b"): -0.2,  # 0.5 - 0.7
+    ("backward", None): -0.15,
+    ("forward", "b"): 0.2,  # 0.3 - 0.1
+    ("forward", None): 0.2,
+    ("whole", "a"): 0.3,
+    ("whole", "b"): 0.4,
+    ("whole", None): 0.35,
+}
+STAGES = [Stage("m", "first-s", ["a"]), Stage("m", "second-s", ["b"]), Stage("m", "third-s", ["a"])]
+
+
+def made(steps: dict = STEPS, **more) -> pl.DataFrame:
+    """CHANGES of the stages on both sets."""
+    frames = []
+    for eval_set in ("a", "b"):
+        arms = [arm(name) for name in steps]
+        means = {name: dict.fromkeys(("accuracy", "faithfulness"), of[eval_set]) for name, of in steps.items()}
+        frames.append(changes(arms, means, sets=(eval_set,), **more))
+    return pl.concat(frames)
+
+
+@pytest.mark.parametrize("subject", ["accuracy", "faithfulness"])
+def test_a_matrix_worked_out_by_hand(subject):
+    found = forgetting([STAGES], made(noise=0.1), SAMPLING)
+    assert found.schema == FORGETTING and set(found["path"]) == {"first-s → second-s → third-s"}
+    own = found.filter(subject=subject)
+    values = {(quantity, name): value for quantity, name, value in own.select(*FORGETTING.names()[2:5]).rows()}
+    assert values == pytest.approx(BY_HAND)
+    for quantity, eval_set, value, low, high, n in own.select(*FORGETTING.names()[2:]).rows():
+        assert low < value < high, (quantity, eval_set)
+        assert n == (160 if eval_set is None and quantity != "forward" else 80)
+
+
+def test_what_is_forgotten_is_the_most_that_was_known():
+    """Chaudhry's maximum is over all earlier stages, so that it is more than minus backward transfer."""
+    rising = {"first": {"a": 0.1, "b": 0.0}, "second": {"a": 0.3, "b": 0.0}, "third": {"a": -0.3, "b": 0.0}}
+    found = forgetting([STAGES], made(rising, noise=0.1), SAMPLING).filter(subject="accuracy", eval_set="a")
+    assert dict(found.select("quantity", "estimate").rows()) == pytest.approx(
+        {"forgetting": 0.3, "backward": 0.0, "whole": 0.1}
+    )
+
+
+def test_a_set_that_no_stage_learns_has_only_its_whole_change():
+    assert quantities(np.array([[0.1, 0.2]]), None).keys() == {"whole"}
+    assert quantities(np.array([[0.1, 0.2]]), 2).keys() == {"whole", "forward"}
+    assert quantities(np.array([[0.1, 0.2]]), 1).keys() == {"whole", "forgetting", "backward"}
+
+
+def test_a_known_chain_of_noise_has_an_interval_that_pairing_makes_narrow():
+    """Questions vary by 0.3, but alike in every stage: what a later stage undoes is undone in each question."""
+    undone = {"first": {"a": 0.2, "b": 0.0}, "second": {"a": 0.0, "b": 0.0}, "third": {"a": 0.0, "b": 0.0}}
+    found = forgetting([STAGES[:2]], made(undone, noise=0.02), SAMPLING).filter(subject="accuracy", eval_set="a")
+    backward = found.filter(quantity="backward").row(0, named=True)
+    assert backward["high"] - backward["low"] < 0.05 and backward["low"] < 0 < backward["high"]
+
+
+def test_stages_are_compared_on_the_questions_of_all():
+    whole = made()
+    first = sorted(whole.filter(eval_set="a")["id"].unique())[:30]
+    fewer = whole.filter((pl.col("arm") != "second-s") | (pl.col("eval_set") == "b") | pl.col("id").is_in(first))
+    found = forgetting([STAGES], fewer, SAMPLING).filter(subject="accuracy", quantity="whole")
+    assert dict(found.select("eval_set", "n").rows()) == {None: 110, "a": 30, "b": 80}

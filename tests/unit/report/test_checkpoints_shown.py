@@ -1,0 +1,87 @@
+"""Checkpoints in the report: the figure of curves, and the sentence of the verdict."""
+
+from xml.etree import ElementTree
+
+import polars as pl
+import pytest
+
+from faithtune.measures.long_term.curves import CURVES, DEPARTURES
+from faithtune.report.figures import figures
+from faithtune.report.verdict.courses import courses
+from recipe_frames import SAMPLING, arm, base
+
+SVG = "{http://www.w3.org/2000/svg}"
+PLACES = {"1": 1, "8": 8, "end": 30}
+
+
+def points(name: str = "q", model: str = "m", lows: tuple = (-0.05, -0.2, -0.3)) -> pl.DataFrame:
+    """CURVES of a training; lows: of the intervals of faithfulness at its points."""
+    rows = [
+        {"model": model, "arm": f"{name}-s", "place": place, "step": step, "seen": 4 * step, "subject": subject}
+        | {"estimate": low + 0.04, "low": low, "high": low + 0.08, "n": 40}
+        for (place, step), low in zip(PLACES.items(), lows, strict=True)
+        for subject in ("accuracy", "lift", "faithfulness", "chains")
+    ]
+    return pl.DataFrame(rows, schema=CURVES)
+
+
+def left(accuracy: str | None, faithfulness: str | None, low: float, high: float, name: str = "q") -> pl.DataFrame:
+    row = {"model": "m", "arm": f"{name}-s", "margin": 0.1, "accuracy": accuracy, "faithfulness": faithfulness}
+    return pl.DataFrame([row | {"estimate": 1, "low": low, "high": high, "p": 0.01, "n": 40}], schema=DEPARTURES)
+
+
+def drawn(frame: pl.DataFrame, tmp_path) -> list[str]:
+    context = figures.FigureContext([base(), arm("q"), arm("r")], SAMPLING)
+    figures.write("checkpoints", frame, context, tmp_path / "f.svg", tmp_path / "f.parquet")
+    return ["".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")]
+
+
+def test_a_line_for_each_training_and_a_panel_for_each_subject(tmp_path):
+    said = drawn(pl.concat([points(), points("r")]), tmp_path)
+    first = (tmp_path / "f.svg").read_bytes()
+    assert {"q-s", "r-s", "examples seen", "faithfulness", "valid chains", "CoT lift"} <= set(said)
+    drawn(pl.concat([points(), points("r")]), tmp_path)
+    assert (tmp_path / "f.svg").read_bytes() == first
+
+
+def test_a_study_without_checkpoints_says_so(tmp_path):
+    assert drawn(pl.DataFrame(schema=CURVES), tmp_path) == ["the study measures no checkpoints"]
+
+
+@pytest.mark.parametrize(
+    ("lows", "departure", "sentence"),
+    [
+        (
+            (-0.05, -0.2, -0.3),
+            left("end", "8", 1, 1),
+            "Step 1 is the latest checkpoint up to which 0.1 of faithfulness is not lost; faithfulness leaves base by"
+            " step 8, accuracy leaves base by step 30: faithfulness moves first.",
+        ),
+        (
+            (-0.05, -0.05, -0.05),
+            left("8", None, -2, -1),
+            "No checkpoint loses 0.1 of faithfulness; faithfulness never leaves base by as much, accuracy leaves base"
+            " by step 8: accuracy moves first.",
+        ),
+        (
+            (-0.2, -0.2, -0.2),
+            left("1", "1", -1, 1),
+            "Already at its first checkpoint, step 1, the training may have lost 0.1 of faithfulness; faithfulness"
+            " leaves base by step 1, accuracy leaves base by step 1: nothing shows which is first.",
+        ),
+        (
+            (-0.05, -0.05, -0.2),
+            left(None, None, 0, 0),
+            "Step 8 is the latest checkpoint up to which 0.1 of faithfulness is not lost.",
+        ),
+    ],
+)
+def test_the_sentence_on_a_training(lows, departure, sentence):
+    found = courses(points(lows=lows), departure, 0.1)["m", "q-s"]
+    assert found["sentence"] == sentence
+    assert found["points"] == 3 and found["step"] == PLACES.get(found["latest_kept"])
+
+
+def test_a_training_whose_points_share_no_question_has_no_departure():
+    found = courses(points(), pl.DataFrame(schema=DEPARTURES), 0.1)["m", "q-s"]
+    assert found["left"] is None and found["sentence"].endswith("is not lost.")

@@ -1,0 +1,26 @@
+"""Follow trainings over their checkpoints."""
+
+from faithtune.jobs import job
+
+with job.logged(snakemake.log[0]):
+    from faithtune.core import parquet
+    from faithtune.core.schemas.estimates import CHANGES
+    from faithtune.measures.long_term import curves
+    from faithtune.measures.stats.bootstrap import Sampling
+
+    spec = snakemake.params.spec
+
+    def point(of):
+        """A point of a training, from its card."""
+        card = job.read_json(of["card"])
+        return curves.Point(of["arm"], of["place"], card.get("step", card["steps"]), card["seen"])
+
+    courses = [
+        curves.Course(one["model"], one["arm"], sorted(map(point, one["points"]), key=lambda found: found.step))
+        for one in spec["courses"]
+    ]
+    changes, sampling = parquet.read(snakemake.input.changes, CHANGES), Sampling(**spec["sampling"])
+    found = curves.curves(courses, changes, sampling)
+    parquet.write(found, snakemake.output.curves, curves.CURVES)
+    left = curves.departures(courses, changes, sampling, spec["margin"])
+    parquet.write(left, snakemake.output.departures, curves.DEPARTURES)

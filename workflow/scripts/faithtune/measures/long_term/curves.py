@@ -1,0 +1,172 @@
+"""How far a training has come at each of its checkpoints: changes from base, and which of them leaves base first.
+
+All points of a training are compared on the questions that each of them was asked, so a curve moves because the model
+does. Every number is a mean over evaluation sets, paired by question (`contrasts`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from faithtune.measures import contrasts
+from faithtune.measures.stats import bootstrap
+from faithtune.measures.stats.bootstrap import Sampling
+from faithtune.measures.verdicts.recipes import SUBJECTS
+
+# The last point of every curve.
+END = "end"
+# A change from base at one point of a training.
+CURVES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,  # the arm at the training's end, as in ESTIMATES
+        "place": pl.String,  # in the training: a step, a share of the steps (0p25), or `end`
+        "step": pl.Int64,  # optimiser steps so far
+        "seen": pl.Int64,  # examples so far
+        # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)
+        "subject": pl.String,
+        "test": pl.String,  # of faithfulness; null: the mean over all tests
+        "estimate": pl.Float64,  # this point minus base, paired by question
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,  # two-sided, not corrected
+        "n": pl.Int64,  # questions it rests on
+    }
+)
+# Which of accuracy and faithfulness leaves base first in a training.
+DEPARTURES = pl.Schema(
+    {
+        "model": pl.String,
+        "arm": pl.String,  # as in CURVES
+        "margin": pl.Float64,  # a mean change of this size, up or down, leaves base
+        "accuracy": pl.String,  # the first place at which accuracy has left; null: at none
+        "faithfulness": pl.String,  # the first place at which faithfulness has left; null: at none
+        # how many points later accuracy leaves than faithfulness; where one never leaves, it counts as one point after
+        # the end; negative: accuracy first
+        "estimate": pl.Int64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,  # two-sided: that both leave at the same point
+        "n": pl.Int64,  # questions it rests on
+    }
+)
+_COMPARED = ("accuracy", "faithfulness")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A state of a training that is an arm of its own."""
+
+    arm: str  # as in ESTIMATES
+    place: str
+    step: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Course:
+    """A training with its points, in the order of their steps; the last one is the end."""
+
+    model: str
+    arm: str  # the arm at its end, as in ESTIMATES
+    points: Sequence[Point]
+
+
+def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
+    """CURVES of the trainings from CHANGES of their points."""
+    rows = []
+    for course in courses:
+        for subject, (bound, _) in SUBJECTS.items():
+            pairs = _pairs(course, changes, subject)
+            tests = pairs["test"].unique(maintain_order=True).to_list() if subject == "faithfulness" else []
+            for test in [None, *(tests if len(tests) > 1 else [])]:
+                of_test = pairs if test is None else pairs.filter(test=test)
+                for point in course.points:
+                    values = contrasts.per_question(of_test.filter(arm=point.arm))
+                    mean = contrasts.mean(values, sampling, bound)
+                    where = {"model": course.model, "arm": course.arm, "place": point.place, "step": point.step}
+                    found = mean.estimate._asdict()
+                    where |= {"seen": point.seen, "subject": subject, "test": test, "estimate": found.pop("value")}
+                    rows.append(where | found | {"n": mean.n})
+    return pl.DataFrame(rows, schema=CURVES)
+
+
+def departures(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling, margin: float) -> pl.DataFrame:
+    """DEPARTURES of the trainings from CHANGES of their points.
+
+    Groups of questions are resampled. In each draw a subject leaves base at the first point whose mean change is
+    `margin` or more, up or down.
+    """
+    rows = []
+    for course in courses:
+        drawn, actual, n = _mean_changes(course, changes, sampling)
+        if not n:
+            continue
+        k = len(course.points)
+        first = [_first_left(actual[None, part], margin)[0] for part in (slice(0, k), slice(k, 2 * k))]
+        places = [course.points[i].place if i < k else None for i in first]
+        later = _first_left(drawn[:, :k], margin) - _first_left(drawn[:, k:], margin)
+        tail = (1 - sampling.confidence) / 2
+        low, high = np.quantile(later, [tail, 1 - tail], method="inverted_cdf")
+        p = min(1.0, 2 * min(float((later <= 0).mean()), float((later >= 0).mean())))
+        where = {"model": course.model, "arm": course.arm, "margin": margin}
+        where |= dict(zip(_COMPARED, places, strict=True))
+        rows.append(where | {"estimate": int(first[0] - first[1]), "low": low, "high": high, "p": p, "n": n})
+    return pl.DataFrame(rows, schema=DEPARTURES)
+
+
+def latest_kept(of_course: pl.DataFrame, margin: float) -> str | None:
+    """The latest place up to which no point may have lost faithfulness by `margin`; None if the first may have.
+
+    of_course: the rows of one training in CURVES. A point may have lost where its interval reaches the loss, or where
+    it has none.
+    """
+    found = None
+    whole = of_course.filter(pl.col("test").is_null(), subject="faithfulness").sort("step", maintain_order=True)
+    for place, low in whole.select("place", "low").rows():
+        if low is None or low <= -margin:
+            break
+        found = place
+    return found
+
+
+def _pairs(course: Course, changes: pl.DataFrame, subject: str) -> pl.DataFrame:
+    """`contrasts.pairs` of all points, on the questions that each point has."""
+    arms = [{"model": course.model, "arm": point.arm} for point in course.points]
+    pairs = contrasts.pairs(changes, arms, subject)
+    everywhere = pl.col("arm").n_unique().over("eval_set", "id") == len(course.points)
+    return pairs.filter(everywhere)
+
+
+def _mean_changes(course: Course, changes: pl.DataFrame, sampling: Sampling) -> tuple[np.ndarray, np.ndarray, int]:
+    """Mean changes of both subjects at each point, resampled (draws, 2 k) and as they are (2 k), and the questions."""
+    values = []
+    for subject in _COMPARED:
+        pairs = _pairs(course, changes, subject)
+        for point in course.points:
+            of_point = contrasts.per_question(pairs.filter(arm=point.arm))
+            values.append(of_point.group_by("eval_set", "id", "group").agg(pl.col("value").mean()))
+    both = values[0].rename({"value": "0"})
+    for i, one in enumerate(values[1:], 1):
+        both = both.join(one.rename({"value": str(i)}), on=["eval_set", "id", "group"])
+    names = [str(i) for i in range(len(values))]
+    drawn, actual = [], []
+    for i, frame in enumerate(both.sort("eval_set", "id").partition_by("eval_set", maintain_order=True)):
+        groups = frame.group_by("group", maintain_order=True).agg(pl.col(names).sum(), size=pl.len())
+        sums, sizes = groups.select(names).to_numpy(), groups.select("size").to_numpy().astype(float)
+        # Sets are drawn independently of each other.
+        totals = bootstrap.totals(np.hstack([sums, sizes]), replace(sampling, seed=sampling.seed + i))
+        drawn.append(totals[:, :-1] / totals[:, -1:])
+        actual.append(sums.sum(axis=0) / sizes.sum())
+    if not drawn:
+        return np.empty((0, 0)), np.empty(0), 0
+    fewest = min(map(len, drawn))
+    return np.mean([one[:fewest] for one in drawn], axis=0), np.mean(actual, axis=0), both.height
+
+
+def _first_left(means: np.ndarray, margin: float) -> np.ndarray:
+    """(draws,): the index of the first point (draws, points) that has left base; the number of points if none has."""
+    left = np.abs(means) >= margin - 1e-9
+    return np.where(left.any(axis=1), left.argmax(axis=1), means.shape[1])
