@@ -66,6 +66,7 @@ FILES = (
     ("Points of recipes", "figures/recipes.parquet", "report/figures/recipes.py", "POINTS"),
     ("Curves", "checkpoints/curves.parquet", "measures/long_term/curves.py", "CURVES"),
     ("Departures", "checkpoints/departures.parquet", "measures/long_term/curves.py", "DEPARTURES"),
+    ("Forgetting", "forgetting.parquet", "measures/long_term/forgetting.py", "FORGETTING"),
     ("Points of ablations", "figures/ablations.parquet", "report/figures/ablations.py", "ABLATIONS"),
     ("Points of lengths", "figures/lengths.parquet", "report/figures/curves.py", "LENGTHS"),
     ("Points of losses", "figures/training.parquet", "report/figures/training.py", "LOSSES"),

@@ -103,6 +103,8 @@ SAMPLED = sampling.of_study(STUDY)
 HANDED = [arm for arm in ARMS if arm.handed]
 # Model -> the arm that it starts from, for models that start from an arm of this study.
 STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
+# Tunings that follow one another, all of them measured: their stages.
+SEQUENCES = lineage.sequences(STUDY)
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The hosted models with tuned arms, whose first rows are compared with those of base.

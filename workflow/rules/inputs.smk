@@ -82,6 +82,11 @@ def get_curves():
     return ["results/checkpoints/curves.parquet", "results/checkpoints/departures.parquet"] * bool(CHECKPOINTS)
 
 
+def get_forgetting():
+    """The file of what sequences of tunings forget; none if there is no sequence."""
+    return ["results/forgetting.parquet"] * bool(SEQUENCES)
+
+
 def get_courses():
     """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them."""
     found = {}
@@ -197,6 +202,7 @@ REPORT_FILES = {
     "claims": lambda wc: ["results/claims.parquet"],
     "curves": lambda wc: get_curves()[:1],
     "estimates": lambda wc: ["results/estimates.parquet"],
+    "forgetting": lambda wc: get_forgetting(),
     "models": lambda wc: list(get_model_cards().values()),
     "questions": lambda wc: list(get_question_files().values()),
     "recipes": lambda wc: ["results/recipes.parquet"],
@@ -257,6 +263,7 @@ def get_all_outputs():
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
         *get_curves(),
+        *get_forgetting(),
         *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),
         "results/measures.parquet",
         "results/estimates.parquet",

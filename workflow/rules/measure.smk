@@ -68,3 +68,26 @@ rule curves:
         },
     script:
         "../scripts/curves.py"
+
+
+rule forgetting:
+    """What tunings that follow one another forget and transfer."""
+    input:
+        changes="results/changes.parquet",
+    output:
+        "results/forgetting.parquet",
+    log:
+        "logs/forgetting.log",
+    benchmark:
+        "benchmarks/forgetting/forgetting.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "sampling": get_sampling(),
+            "sequences": SEQUENCES,
+            "code": code("forgetting.py"),
+        },
+    script:
+        "../scripts/forgetting.py"

@@ -27,7 +27,7 @@ BY_HAND = {
     ("whole", "b"): 0.4,
     ("whole", None): 0.35,
 }
-STAGES = [Stage("m", "first-s", ["a"]), Stage("m", "second-s", ["b"]), Stage("m", "third-s", ["a"])]
+STAGES = [Stage("m", "first-s", 1, ["a"]), Stage("m", "second-s", 1, ["b"]), Stage("m", "third-s", None, ["a"])]
 
 
 def made(steps: dict = STEPS, **more) -> pl.DataFrame:
@@ -73,6 +73,13 @@ def test_a_known_chain_of_noise_has_an_interval_that_pairing_makes_narrow():
     found = forgetting([STAGES[:2]], made(undone, noise=0.02), SAMPLING).filter(subject="accuracy", eval_set="a")
     backward = found.filter(quantity="backward").row(0, named=True)
     assert backward["high"] - backward["low"] < 0.05 and backward["low"] < 0 < backward["high"]
+
+
+def test_a_stage_is_that_of_the_seed_from_which_the_next_one_starts():
+    """Another seed of an early stage, which nothing starts from, does not count."""
+    other = made().filter(arm="first-s").with_columns(seed=pl.lit(2, pl.Int64), change=pl.lit(0.9))
+    found = forgetting([STAGES], pl.concat([made(), other]), SAMPLING)
+    assert found.equals(forgetting([STAGES], made(), SAMPLING))
 
 
 def test_stages_are_compared_on_the_questions_of_all():

@@ -35,6 +35,26 @@ def test_a_longer_chain_has_the_order_of_the_trainings(raw):
     assert "late/r16-siqa-42" in arms(config.load(raw))  # again by the same recipe, because it says so
 
 
+def test_tunings_that_follow_one_another_are_a_sequence_where_all_are_measured(raw):
+    raw["tunings"]["r16"]["seeds"] = [42, 43]
+    assert lineage.sequences(config.load(raw)) == []  # what was taught is not measured
+    raw["models"]["late"] = {"source": "arm:taught/r16-siqa-43"}
+    raw["tunings"]["again"] = {"train_sets": ["sums", "siqa"], "models": ["late"], "seeds": [1, 2]}
+    first = {"model": "taught", "arm": "r16-siqa", "seed": 43, "learns": []}
+    found = lineage.sequences(config.load(raw | {"eval_sets": ["sums"]}))
+    assert found == [
+        [first, {"model": "late", "arm": "again-sums", "seed": None, "learns": ["sums"]}],
+        [first, {"model": "late", "arm": "again-siqa", "seed": None, "learns": []}],
+    ]
+    del raw["models"]["m"]["measured"]
+    raw["tunings"]["r16"]["models"] = ["taught"]
+    assert [stage["arm"] for stage in lineage.sequences(config.load(raw))[-1]] == [
+        "teach-sums",
+        "r16-siqa",
+        "again-siqa",
+    ]
+
+
 def test_what_is_not_measured_is_in_no_table(raw):
     full = config.load(raw)
     assert [arm.path for arm in plan.arms(full) if arm.eval_sets] == ["taught/base", "taught/r16-siqa-42"]

@@ -5,6 +5,7 @@ one another through such models, and only through them: a tuning may tune a mode
 """
 
 from faithtune.core.errors import UserError
+from faithtune.core.schemas.estimates import data_sets_of
 from faithtune.settings.configuration import Configuration
 from faithtune.study import plan
 
@@ -16,6 +17,27 @@ def lineage(config: Configuration, model: str) -> list[str]:
         found.insert(0, "/".join(start))
         model = start[0]
     return found
+
+
+def sequences(config: Configuration) -> list[list[dict]]:
+    """Tunings that follow one another and are all measured: the stages of each sequence, as `forgetting.Stage`.
+
+    A sequence ends with an arm whose model starts from a measured arm; the seeds of its last stage are pooled.
+    """
+    by_path, found = {arm.path: arm for arm in plan.arms(config)}, {}
+    for last in by_path.values():
+        if not last.recipe or last.place or not last.eval_sets:
+            continue
+        stages = []
+        for arm in [*(by_path[path] for path in lineage(config, last.model)), last]:
+            stages = [*stages, arm] if arm.eval_sets else []
+        if len(stages) > 1:
+            found[tuple(arm.path for arm in stages[:-1]), last.label] = [
+                {"model": arm.model, "arm": arm.label, "seed": None if arm is last else arm.seed}
+                | {"learns": [name for name in data_sets_of(arm.train_set) if name in config.eval_sets]}
+                for arm in stages
+            ]
+    return list(found.values())
 
 
 def check_models(config: Configuration) -> None:

@@ -24,6 +24,7 @@ from faithtune.measures import contrasts
 from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
 
+# What tunings that follow one another forget or transfer, on one set or over all.
 FORGETTING = pl.Schema(
     {
         "path": pl.String,  # the stages: qlora-gsm8k → bare-siqa → qlora-gsm8k
@@ -45,6 +46,7 @@ class Stage(NamedTuple):
 
     model: str
     arm: str  # as in ESTIMATES
+    seed: int | None  # of its tuning, from which the next stage starts; None: all seeds, pooled
     learns: Sequence[str]  # the evaluation sets whose training questions it is tuned on
 
 
@@ -91,7 +93,8 @@ def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) ->
     """By set (id, group, 1 … T): R(i, j) - R(0, j) of each question that every stage was asked."""
     frames = []
     for stage in stages:
-        pairs = contrasts.pairs(changes, [stage._asdict()], subject)
+        own = changes if stage.seed is None else changes.filter(seed=stage.seed)
+        pairs = contrasts.pairs(own, [stage._asdict()], subject)
         values = contrasts.per_question(pairs)
         frames.append(values.group_by("eval_set", "id", "group").agg(pl.col("value").mean()))
     both = frames[0].rename({"value": "1"})

@@ -71,6 +71,16 @@ def _line(row: dict, shown: CellText) -> dict[str, str]:
     }
 
 
+def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Sequence, subject and set down; quantities across."""
+    cells = []
+    for row in rows.rows(named=True):
+        labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
+        value, low, high = (number(row[name], "+") for name in ("estimate", "low", "high"))
+        cells.append(labels | {"column": row["quantity"], "cell": f"{value} [{low}, {high}] ({row['n']})"})
+    return pivot(cells)
+
+
 def extractors(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """One accuracy or effect per line: strict, lenient, and whether both lead to the same conclusion."""
     known = {position(row, row["metric"]): row for row in selection.rows(named=True)}

@@ -17,6 +17,7 @@ from faithtune.data import prompts
 from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
+from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import published, recipes, setup
 
@@ -75,6 +76,13 @@ CLAIMS = Source(claims.CLAIMS, ("claims",), lambda files, settings: parquet.read
 DATA = Source(setup.DATA, ("questions", "sources"), _data)
 HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
 RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), _recipes)
+FORGOTTEN = Source(
+    FORGETTING,
+    ("forgetting",),
+    lambda files, settings: pl.concat(
+        [pl.DataFrame(schema=FORGETTING), *(parquet.read(path, FORGETTING) for path in files["forgetting"])]
+    ),
+)
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(
     summary.SUMMARY,

@@ -219,6 +219,15 @@ TABLES = with_supplements(
             part=MAIN,
             supplement=recipes.supplement,
         ),
+        "t15_forgetting": TableDef(
+            "T15 Forgetting and transfer",
+            "What tunings that follow one another forget and transfer, in accuracy with chain and in faithfulness, on"
+            " the sets that they learn. Differences, paired by question; in parentheses: questions.",
+            layouts.forgetting,
+            "No tuning of the study follows another one that is measured.",
+            source=sources.FORGOTTEN,
+            notes="docs/tests-and-measures.md (Sequences) has the definitions. Intervals are not corrected.",
+        ),
         "claims": TableDef(
             "Claims of the paper",
             "The paper's claims on this study: C3 holds above 0, the others below. Supported: the whole interval is on"
