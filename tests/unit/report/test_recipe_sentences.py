@@ -126,6 +126,16 @@ def test_a_difference_that_is_significant_tells_arms_apart(interval, shown):
     assert said(FLATS, frame.with_columns(p_pairs=pl.lit(0.06)))[1].startswith("No two of them can be told apart")
 
 
+def test_whether_an_arm_gains_may_be_open():
+    arms = judged("m", a=LOSE, b0=("not enough evidence", "kept"), b1=("not enough evidence", "fell"))
+    arms[1]["accuracy"] |= {"n": 50, "n_needed": 180}
+    arms[2]["accuracy"] |= {"n": 50, "n_needed": 900}
+    assert said(arms, differences((0.1, 0.3), p=0.001))[2] == (
+        "Whether b0 gains accuracy is open: about 180 questions may tell, and there are 50."
+    )
+    assert len(said(arms)) == 1  # nothing can be compared
+
+
 def test_of_several_differences_the_greatest_is_named():
     frame = differences((0.1, 0.3), (-0.6, -0.4), p=0.001)
     assert said(FLATS, frame)[1] == (

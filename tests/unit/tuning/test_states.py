@@ -68,7 +68,7 @@ def test_keeping_states_changes_no_training(train, tmp_path):
     kept = train("one")[0]["weights_sha256"]
     for folder in (tmp_path / "c").iterdir():
         folder.rename(tmp_path / "aside")
-    assert train("two", ("1",))[0]["weights_sha256"] == kept
+    assert train("two", ())[0]["weights_sha256"] == kept
 
 
 def test_a_killed_training_keeps_the_states_it_has(train, tmp_path, monkeypatch):
@@ -103,6 +103,7 @@ def test_a_training_without_a_state_that_is_asked_now_starts_again(train, tmp_pa
         (["1", "4"], 6, {1: "1", 4: "4"}),
         (["0p5", "0p75"], 6, {3: "0p5", 5: "0p75"}),
         (["0p01"], 6, {1: "0p01"}),
+        (["0p28"], 25, {7: "0p28"}),
         (["6"], 6, {6: "6"}),
     ],
 )

@@ -153,7 +153,7 @@ class CheckpointSettings(Section):
 
     steps: Annotated[list[Annotated[Integer, Field(ge=1)]], Field(min_length=1), Unique] | None = None
     """After so many optimiser steps."""
-    shares: Annotated[list[Annotated[Number, Field(gt=0, lt=1)]], Field(min_length=1), Unique] | None = None
+    shares: Annotated[list[Annotated[Number, Field(ge=0.001, lt=1)]], Field(min_length=1), Unique] | None = None
     """After such shares of the training's steps."""
     log: OptionalInteger = Field(None, ge=1, le=30)
     """So many, after 1, 2, 4, 8 … steps."""

@@ -75,9 +75,10 @@ def expand(raw: dict) -> Expanded:
         data_set = _columns(data_set) | data_set
     models, paraphraser = {name: model}, rest.get("paraphraser")
     if isinstance(paraphraser, dict) and (rewriter := _rewriter(paraphraser.get("model"))):
-        models[PARAPHRASER] = rewriter | {"measured": False}
-        rest = rest | {"paraphraser": paraphraser | {"model": PARAPHRASER}}
-        places[f"models.{PARAPHRASER}"] = "paraphraser.model"
+        other = PARAPHRASER if name != PARAPHRASER else f"other_{PARAPHRASER}"
+        models[other] = rewriter | {"measured": False}
+        rest = rest | {"paraphraser": paraphraser | {"model": other}}
+        places[f"models.{other}"] = "paraphraser.model"
     sections = {"models": models, "data_sets": {QUESTIONS: data_set}, "eval_sets": [QUESTIONS]}
     return Expanded(rest | sections, places, given.max_questions)
 

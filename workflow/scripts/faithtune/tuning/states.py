@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import polars as pl
@@ -68,7 +69,8 @@ def steps_of(places: Sequence[str], total: int, arm: str) -> dict[int, str]:
     found: dict[int, str] = {}
     tuning = arm.partition("-")[0]
     for place in places:
-        step = max(1, math.ceil(float(place.replace("p", ".")) * total)) if "p" in place else int(place)
+        # A share is exact: in floating point 0.28 of 25 steps would be more than 7.
+        step = math.ceil(Fraction(place.replace("p", ".")) * total) if "p" in place else int(place)
         if step > total:
             raise UserError(
                 f"config: tunings.{tuning}.checkpoints: there is no step {step}: {arm} is tuned in {total} steps;"

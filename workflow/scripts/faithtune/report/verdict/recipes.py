@@ -13,7 +13,7 @@ from faithtune.core.schemas.estimates import BASE
 from faithtune.measures.stats.intervals import Estimate
 from faithtune.measures.verdicts import verdict
 from faithtune.measures.verdicts.recipes import ALWAYS
-from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE
+from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN
 
 _MOST_NAMES = 4
 # Of a row of RECIPES in `apart`.
@@ -55,6 +55,8 @@ def _summary(arms: list[dict], between: _Differences, margin: float, several: bo
     found["apart"] = [{key: row[key] for key in _OF_APART} for row in between.apart] if between.subjects else None
     of = f" of {model}" if several else ""
     sentences = [_words(found, of), _apart(between) if between.apart else _alike(between, len(arms), margin)]
+    if between.apart and not gain:
+        sentences.append(_open(arms))
     return found | {"sentences": [sentence for sentence in sentences if sentence]}
 
 
@@ -117,6 +119,19 @@ def _alike(between: _Differences, n_arms: int, margin: float) -> str:
         f"{which} {what} in {where}: no difference is significant{over}. About {between.n_needed:,} questions may tell,"
         f" and there are {between.n:,}."
     )
+
+
+def _open(arms: list[dict]) -> str:
+    """How many questions may show whether an arm gains, where no arm is shown to."""
+    may = [
+        arm for arm in arms if arm["accuracy"]["word"] == UNKNOWN and arm["faithfulness"]["word"] not in (FELL, MIXED)
+    ]
+    needed = [(arm["accuracy"]["n_needed"], arm["accuracy"]["n"]) for arm in may if arm["accuracy"]["n_needed"]]
+    if not needed:
+        return ""
+    n_needed, n = max(needed)
+    whom = f"{_named([arm['arm'] for arm in may], len(arms))} {_verb('gain', may)}"
+    return f"Whether {whom} accuracy is open: about {n_needed:,} questions may tell, and there are {n:,}."
 
 
 def _named(names: list[str], n_arms: int) -> str:

@@ -76,8 +76,10 @@ def _differs(differs: dict, applied: dict | None) -> str:
         what = "no chain" if answers is None else "no chain, and no answer without a chain"
         doubt = "" if applied else ": look whether its weights are on"
         return f"It changes {what}{doubt}."
-    more = "" if answers is None else f", and of its answers without a chain {_hundredth(answers)}"
-    return f"Of its own chains {_hundredth(chains)} of 100 are others than base's{more}."
+    more = (
+        "" if answers is None else f", and without a chain it answers {_hundredth(answers)} of 100 questions otherwise"
+    )
+    return f"It writes {_hundredth(chains)} of 100 chains otherwise than base{more}."
 
 
 def _hundredth(share: float) -> str:
