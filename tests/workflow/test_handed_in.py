@@ -113,7 +113,7 @@ def test_tables_verdict_viewer_and_report_have_it(handed):
         assert verdict["applied"]["divergence"] == found["kl"]
         assert verdict["sentences"][0].startswith("Its weights are on")
         assert f"of {found['positions']} places (KL divergence {found['kl']:.2g} nats)" in report
-        assert verdict["sentences"][1].startswith("It writes ") and verdict["sentences"][1] in report
+        assert verdict["sentences"][1].startswith("It changes ") and verdict["sentences"][1] in report
     diagnostics = pl.read_parquet(results / "tables/t9_diagnostics.parquet")
     for stage, metric, column in (("chains", "chains_changed", "text"), ("answers", "answers_changed", "answer")):
         base, own = (pl.read_parquet(results / f"{stage}/tiny/{arm}/colours.parquet") for arm in ("base", "merged"))
