@@ -53,7 +53,8 @@ def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
 
 def test_an_oracle_added_leaves_all_others_alone(study):
     study.config["models"]["oracle"] = {"oracle": {"base": {}}}
-    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": 2 + EFFECTS + LENGTHS, **ITEMS, **TABLES}
+    drawn = 2 + EFFECTS + LENGTHS + DRAWN["curves"]  # arms have a colour each
+    assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": drawn, **ITEMS, **TABLES}
 
 
 def test_naming_the_type_that_auto_chose_reruns_nothing(tmp_path, tiny_model):
@@ -100,7 +101,7 @@ def test_another_margin_is_for_the_verdict_alone(study):
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
     assert study.planned() == {
-        **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES)},
+        **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES) - DRAWN["curves"]},
         **PER_SET,
         **ITEMS,
         **TABLES,

@@ -24,7 +24,7 @@ ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
 # Absent from this study: a second tuned arm, a second model, hosts.
 WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
-WITHOUT_ROWS |= {"s6_rank_accuracy", "s7_rank_match", "s8_model_size", "t14_recipes", "s14_recipes"}
+WITHOUT_ROWS |= {"s6_rank_accuracy", "s7_rank_match", "s8_model_size", "t14_recipes", "s14_recipes", "t15_forgetting"}
 # Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.
 WITHOUT_INTERVAL = {
     "chance": "a property of the questions",
@@ -110,7 +110,9 @@ def test_tables_and_figures_are_there(study):
     for name in figures.names(SETS):
         assert (study.folder / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         points = frame(study, f"figures/{name}", figures.figure(name).schema)
-        assert (points.height > 0) == (name not in ("ranks", "recipes", "ablations"))  # there is one recipe
+        assert (points.height > 0) == (
+            name not in ("ranks", "recipes", "ablations", "checkpoints")
+        )  # there is one recipe
 
 
 def test_the_report_holds_all_of_it(study):

@@ -32,13 +32,15 @@ def text(answer: str | None, said: str) -> first_rows.FirstAnswer:
     return first_rows.FirstAnswer(answer, said, [])
 
 
-def test_rounding_of_a_server_is_no_difference():
+def test_what_rounding_may_have_done_is_warned_of(capsys):
+    """A weak tuning and a server's rounding look alike, so the arm is let pass."""
     base = contents(letter("A", 0.8, 0.2), text("7", " 7"), tokens=[{"text": " 7", "probabilities": [0.6, 0.1]}])
     own = contents(letter("A", 0.8005, 0.1995), text("7", " 7"), tokens=[{"text": " 7", "probabilities": [0.601, 0.1]}])
-    with pytest.raises(UserError, match="with the same probabilities"):
-        first_rows.compare(WHERE, "tuned", own, base)
-    own["tokens"][0]["probabilities"] = [0.61, 0.1]  # one that moved is enough, among however many
     assert first_rows.compare(WHERE, "tuned", own, base)["answers_changed"] == 0
+    assert "is more than 0.0005 from base's, which a server's rounding may be; look" in capsys.readouterr().err
+    own["tokens"][0]["probabilities"] = [0.61, 0.1]  # one that moved is enough, among however many
+    first_rows.compare(WHERE, "tuned", own, base)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_differs_is_counted():
@@ -84,8 +86,8 @@ def test_first_tokens_are_asked_for_numbers_where_there_are_log_probabilities():
 @pytest.mark.parametrize(
     ("same", "by"),
     [
-        (contents(letter("A", 0.8, 0.2)), "with the same probabilities (within 0.002)"),
-        (contents(text("7", " 7"), tokens=[token(0.6, 0.1)]), "with the same probabilities (within 0.002)"),
+        (contents(letter("A", 0.8, 0.2)), "with the same probabilities"),
+        (contents(text("7", " 7"), tokens=[token(0.6, 0.1)]), "with the same probabilities"),
         (contents(text("7", " 7")), "as texts, because the host gives no log-probabilities"),
         (contents(text(None, ""), chains=("",)), "because the host gives neither texts nor log-probabilities"),
     ],

@@ -17,15 +17,15 @@ import polars as pl
 
 from faithtune.arms import answers
 from faithtune.arms.cached_arm import CachedArm
-from faithtune.core.errors import UserError
+from faithtune.core.errors import UserError, warn
 from faithtune.models.backend import Query
 
 # How many questions get a chain, and how many an answer without one.
 CHAINS, ANSWERS = 8, 32
 # Of how many numbers the first token is asked for.
 TOKENS = 8
-# Total variation up to which two sets of probabilities count as the same: a server that computes several requests at
-# once rounds differently from call to call.
+# A server that computes several requests at once rounds differently from call to call: where no text differs, and no
+# probabilities by more than this total variation, the arm may be base.
 NOISE = 2e-3
 
 
@@ -82,20 +82,21 @@ def compare(where: str, host_model: str, own: dict, base: dict) -> dict:
     shifts, token_shifts = _shifts(pairs), _shifts(zip(own["tokens"], base["tokens"], strict=True))
     said = [*pairs, *zip(own["tokens"], base["tokens"], strict=True)]
     same_texts = not any(chains) and all(_texts(one) == _texts(other) for one, other in said)
-    known = [*shifts, *token_shifts]
-    if same_texts and max(known, default=0) <= NOISE:
+    known, largest = [*shifts, *token_shifts], max([*shifts, *token_shifts], default=0)
+    if same_texts and largest == 0:
         texts = [*own["chains"], *(one["text"] for one, _ in pairs)]
-        by = (
-            f"with the same probabilities (within {NOISE:g})"
-            if known
-            else "as texts, because the host gives no log-probabilities"
-        )
+        by = "with the same probabilities" if known else "as texts, because the host gives no log-probabilities"
         if not known and not any(texts):
             by = "because the host gives neither texts nor log-probabilities"
         raise UserError(
             f"{where} is base again: its first {len(chains)} chains and {len(pairs)} answers without a chain are the"
             f" same, {by}; look whether the host serves {host_model!r} with the tuned weights (a server that does not"
             " know an adapter may answer with its base)"
+        )
+    if same_texts and largest <= NOISE:
+        warn(
+            f"{where} writes what base writes, and no probability of its first answers is more than {largest:.2g} from"
+            f" base's, which a server's rounding may be; look whether the host serves {host_model!r} with the tuned weights"
         )
     return {
         "chains": len(chains),
