@@ -110,9 +110,8 @@ def test_tables_and_figures_are_there(study):
     for name in figures.names(SETS):
         assert (study.folder / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         points = frame(study, f"figures/{name}", figures.figure(name).schema)
-        assert (points.height > 0) == (
-            name not in ("ranks", "recipes", "ablations", "checkpoints")
-        )  # there is one recipe
+        # There is one recipe, without checkpoints.
+        assert (points.height > 0) == (name not in ("ranks", "recipes", "ablations", "checkpoints"))
 
 
 def test_the_report_holds_all_of_it(study):

@@ -96,7 +96,8 @@ def compare(where: str, host_model: str, own: dict, base: dict) -> dict:
     if same_texts and largest <= NOISE:
         warn(
             f"{where} writes what base writes, and no probability of its first answers is more than {largest:.2g} from"
-            f" base's, which a server's rounding may be; look whether the host serves {host_model!r} with the tuned weights"
+            f" base's, which a server's rounding may be; look whether the host serves {host_model!r} with the tuned"
+            " weights"
         )
     return {
         "chains": len(chains),
