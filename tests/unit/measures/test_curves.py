@@ -62,7 +62,7 @@ def test_a_subject_that_never_leaves_counts_after_the_end():
 
 
 def test_a_curve_is_over_the_questions_of_all_points():
-    """A point that was asked fewer questions, of which the others have more, moves no other point."""
+    """A point with fewer questions limits all points to these."""
     whole = made()
     first = sorted(whole["id"].unique())[:60]
     fewer = whole.filter((pl.col("arm") == "p4-s") | pl.col("id").is_in(first))

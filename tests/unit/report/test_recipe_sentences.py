@@ -174,9 +174,9 @@ def test_the_verdict_opens_with_them():
     study = Study(pl.DataFrame(known, schema=ESTIMATES), own, SAMPLING, 0.1)
     found = document.build(arms, study, recipes(arms, own, SAMPLING))
     opening = "Of the 2 recipes, good-s gains accuracy without losing faithfulness; bad-s loses faithfulness."
-    told = "They differ: good-s has more faithfulness than bad-s, by 0.40 ["
+    difference = "They differ: good-s has more faithfulness than bad-s, by 0.40 ["
     (own,) = found["recipes"]
-    assert own["sentences"][0] == opening and own["sentences"][1].startswith(told)
+    assert own["sentences"][0] == opening and own["sentences"][1].startswith(difference)
     assert (own["gain"], own["lose"], own["mixed"], own["pairs"]) == (["good-s"], ["bad-s"], [], 1)
     assert [(row["arm"], row["subject"]) for row in own["apart"]] == [("bad-s", "faithfulness")]
     assert document.markdown(found).split("\n\n")[1] == " ".join(own["sentences"])

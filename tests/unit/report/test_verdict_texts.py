@@ -146,8 +146,7 @@ def test_an_interval_that_rounds_to_0_shows_its_side(high, shown):
 def test_an_arm_that_is_better_without_its_chain():
     without = {"eval_set": None, "before": 0.3, "after": 0.56, "with_chain": 0.29, "better_without": True}
     changed = without | {"eval_set": "asdiv", "better_without": False}
-    told = {"without_chain": [without, changed]}
-    found = entry(accuracy=subject("fell", 0.36, 0.29, (-0.1, -0.03), **told))
+    found = entry(accuracy=subject("fell", 0.36, 0.29, (-0.1, -0.03), without_chain=[without, changed]))
     assert sentences.paragraph(found)[3] == (
         "It answers better without its chain (30 → 56 of 100) than with it (29);"
         " on asdiv without its chain it solves 30 → 56 of 100."

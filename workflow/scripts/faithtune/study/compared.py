@@ -1,4 +1,4 @@
-"""The arms that are compared: those of the tables, which pool seeds, and those of the claims."""
+"""The arms that tables and claims compare; tables pool seeds."""
 
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings

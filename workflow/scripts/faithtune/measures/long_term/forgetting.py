@@ -6,7 +6,7 @@ the first stage that is tuned on set j.
     forgetting   max over l = 1 … T-1 of R(l, j), minus R(T, j); for s(j) < T (Chaudhry et al. 2018, arXiv 1801.10112).
                  avalanche's `Forgetting` is another number: R(s(j), j) - R(T, j), that is, minus backward transfer
     backward     R(T, j) - R(s(j), j), for s(j) < T: backward transfer (Lopez-Paz & Ranzato 2017, arXiv 1706.08840)
-    forward      R(s(j)-1, j) - R(0, j), for s(j) > 1: forward transfer; there R(0, j) is that of random weights
+    forward      R(s(j)-1, j) - R(0, j), for s(j) > 1: forward transfer; they take random weights for stage 0
     whole        R(T, j) - R(0, j), of every set: what the sequence changed as a whole
 
 Only differences of R occur, so each is a sum of paired changes (CHANGES): the base of stage i + 1 is the arm of stage
