@@ -10,7 +10,7 @@ from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.report.ablations import ablated
 from faithtune.report.tables import texts
 from faithtune.report.tables.cells import SHORT, TableContext, short, size
-from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.layouts.main import panels
 from faithtune.report.tables.tables import MAIN, TABLES, readable, select
 from faithtune.report.tables.write import write
 

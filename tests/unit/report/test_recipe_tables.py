@@ -7,7 +7,7 @@ from estimates import row
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.report.tables import texts
 from faithtune.report.tables.cells import SHORT, TableContext
-from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.layouts.main import panels
 from faithtune.report.tables.recipes import COMPARISON, compared
 from faithtune.report.tables.tables import TABLES, readable
 from faithtune.report.tables.write import write

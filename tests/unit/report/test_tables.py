@@ -7,9 +7,10 @@ from estimates import STUDY, row, selected, shown, study
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.measures.claims import CLAIMS
-from faithtune.report.tables import layouts, texts
+from faithtune.report.tables import texts
 from faithtune.report.tables.cells import TableContext
 from faithtune.report.tables.holm import SELECTION
+from faithtune.report.tables.layouts import other as layouts
 from faithtune.report.tables.tables import PARTS, SUPPLEMENT, TABLES, readable, select
 from frames import answer_rows, answers, build, inputs
 

@@ -14,7 +14,7 @@ from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.jobs import provenance
 from faithtune.report.tables import recipes, sources, texts
 from faithtune.report.tables.cells import TableContext, without_bold
-from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.layouts.main import panels
 from faithtune.report.tables.tables import MAIN, TABLES, readable, select
 from faithtune.report.tables.write import write
 from frames import build, inputs, random_answers

@@ -10,7 +10,7 @@ import polars as pl
 
 from faithtune.report.tables import tables
 from faithtune.report.tables.cells import SHORT
-from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.layouts.main import panels
 from faithtune.report.tables.texts import Texts
 
 _MATH = {

@@ -11,7 +11,7 @@ from faithtune.core.schemas.estimates import BASE
 from faithtune.interventions.registry import BY_STEPS
 from faithtune.measures.verdicts.recipes import BETWEEN, FROM_BASE, RECIPES
 from faithtune.report.tables.cells import NOT_AVAILABLE, TITLES, TableContext, interval, number, p_value, short
-from faithtune.report.tables.main_layouts import COMPARED
+from faithtune.report.tables.layouts.main import COMPARED
 
 # A cell of T14: a difference, or what a training took: `moved` (‖ΔW‖ / ‖W‖ over the weights that could move),
 # `divergence` (KL divergence of next tokens from base's, in nats, of arms that were handed in), `seen` (examples) and

@@ -17,7 +17,7 @@ from faithtune.core.errors import UserError
 from faithtune.jobs import provenance
 from faithtune.report.tables import latex, tables, texts
 from faithtune.report.tables.cells import TableContext, without_bold
-from faithtune.report.tables.main_layouts import panels
+from faithtune.report.tables.layouts.main import panels
 from faithtune.report.tables.texts import Texts
 
 _WIDTH = 120

@@ -1,7 +1,7 @@
 """Layouts of all tables but the main ones: which columns of the rows go down a table, and which go across.
 
 A layout takes a table's rows (at least one) and the study, and returns a frame of text, one row per line of the table.
-`main_layouts` has those of T1 to T8.
+`main` has those of T1 to T8, `long_term` those of T15 on.
 """
 
 from collections.abc import Iterator
@@ -69,16 +69,6 @@ def _line(row: dict, shown: CellText) -> dict[str, str]:
         **{"n": count["n"], "unanswered": count["n_unanswered"], "truncated": count["n_truncated"]},
         **{"parsed": parsed(row), "seeds": str(row["seeds"]) if (row["seeds"] or 1) > 1 else ""},
     }
-
-
-def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
-    """Sequence, subject and set down; quantities across."""
-    cells = []
-    for row in rows.rows(named=True):
-        labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
-        value, low, high = (number(row[name], "+") for name in ("estimate", "low", "high"))
-        cells.append(labels | {"column": row["quantity"], "cell": f"{value} [{low}, {high}] ({row['n']})"})
-    return pivot(cells)
 
 
 def extractors(selection: pl.DataFrame, study: TableContext) -> pl.DataFrame:
