@@ -2,7 +2,11 @@
 
 import polars as pl
 
-from faithtune.report.tables.cells import TableContext, number, pivot
+from faithtune.measures.generalisation.crossing import CELLS
+from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
+
+# Column of T18 -> quantity of CROSSING.
+_CROSSED = {name: name for name in CELLS} | {"change": "change", "by chains": "chains", "by reading": "reading"}
 
 
 def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
@@ -13,3 +17,26 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
         value, low, high = (number(row[name], "+") for name in ("estimate", "low", "high"))
         cells.append(labels | {"column": row["quantity"], "cell": f"{value} [{low}, {high}] ({row['n']})"})
     return pivot(cells)
+
+
+def crossing(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Two arms, subject and set down; who reads whose chains, then the change and its parts, across."""
+    whole = rows.filter(pl.col("test").is_null(), pl.col("quantity").is_in(list(_CROSSED.values())))
+    titles, lines = {of: title for title, of in _CROSSED.items()}, []
+    for part in whole.partition_by(
+        "model", "against", "arm", "subject", "reference", "eval_set", maintain_order=True, include_key=True
+    ):
+        first = part.row(0, named=True)
+        of = first["subject"] + (f", to the {first['reference']} answer" if first["reference"] else "")
+        line = {"model": first["model"], "t": first["arm"], "b": first["against"], "of": of}
+        line["set"] = first["eval_set"] or "all"
+        for row in part.rows(named=True):
+            sign = "" if row["quantity"] in CELLS else "+"
+            value, low, high = (_or_nothing(row[name], sign) for name in ("estimate", "low", "high"))
+            line[titles[row["quantity"]]] = f"{value} [{low}, {high}]"
+        lines.append(line | {"n": str(first["n"])})
+    return pl.DataFrame(lines)
+
+
+def _or_nothing(value: float | None, sign: str) -> str:
+    return NOT_AVAILABLE if value is None else number(value, sign)
