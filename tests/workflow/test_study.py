@@ -31,6 +31,7 @@ WITHOUT_ROWS |= {
     "t14_recipes",
     "s14_recipes",
     "t15_forgetting",
+    "t17_shifts",
     "t18_crossing",
 }
 # Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.

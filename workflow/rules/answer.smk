@@ -36,7 +36,7 @@ rule answer:
             "interventions": STUDY.model_dump(include={"tests", "filler", "sweep"}),
             "counts": {"kind": KINDS[wc.model], "tokenizer": get_tokenizer(wc)},
             "answers": STUDY.answers.model_dump(),
-            "templates": get_templates("cot", "no_cot"),
+            "templates": get_templates("cot", "no_cot", of=wc.eval_set),
             "code": code("answer.py"),
         },
     script:

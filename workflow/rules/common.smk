@@ -40,7 +40,7 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import compared, config as study_config, crossing, lineage, model_settings, plan
+    from faithtune.study import compared, config as study_config, crossing, lineage, model_settings, plan, shifts
     from faithtune.study import sampling
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
@@ -71,6 +71,8 @@ try:
     # Likewise jobs get the templates as texts; the files' own contents are shown and hashed.
     paths = sorted(Path(STUDY.prompts).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read_templates(paths), {path.name: path.read_bytes().decode() for path in paths}
+    # What other forms of evaluation sets have in their place.
+    SHIFTED_TEMPLATES = shifts.templates(STUDY)
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())
     viewer = sorted((BASEDIR / "report/items").iterdir())
     VIEWER_SHA256 = {path.name: provenance.sha256(path.read_bytes()) for path in viewer}
@@ -107,6 +109,8 @@ STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if 
 SEQUENCES = lineage.sequences(STUDY)
 # Which arms read the chains of other arms.
 CROSSINGS = crossing.crossings(STUDY)
+# Each arm with the other forms of evaluation sets that it is asked.
+SHIFTED = shifts.shifted(STUDY)
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The hosted models with tuned arms, whose first rows are compared with those of base.
@@ -149,9 +153,14 @@ def code(script, *modules):
 
 
 @functools.cache
-def get_templates(*forms):
-    """The texts of the prompt templates of these forms, by name; params hold texts, so moving a file reruns nothing."""
-    return {name: text for name, text in TEMPLATES.items() if name.startswith(tuple(f"{form}_" for form in forms))}
+def get_templates(*forms, of=None):
+    """The texts of the prompt templates of these forms, by name; params hold texts, so moving a file reruns nothing.
+
+    of: an evaluation set, or another form of one, which may have other templates and a marker of options.
+    """
+    wanted = ("marker", *(f"{form}_" for form in forms))
+    texts = TEMPLATES | SHIFTED_TEMPLATES.get(of, {})
+    return {name: text for name, text in texts.items() if name.startswith(wanted)}
 
 
 def get_arm(wildcards):

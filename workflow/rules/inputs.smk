@@ -119,17 +119,17 @@ def get_question_files():
 
 
 def get_forecast_questions():
-    """SET.SPLIT -> file of questions, for the evaluation sets and the sets that hosts tune on."""
+    """SET.SPLIT -> file of questions, for the evaluation sets, in all forms, and the sets that hosts tune on."""
     hosted = [arm for arm in TUNED if KINDS[arm.model] == "api"]
     train_sets = sorted({name for arm in hosted for name in data_sets_of(arm.train_set)})
-    names = [f"{name}.eval" for name in STUDY.eval_sets] + [f"{name}.train" for name in train_sets]
+    names = [f"{name}.eval" for name in [*STUDY.eval_sets, *STUDY.shifts]] + [f"{name}.train" for name in train_sets]
     return {name: f"results/questions/{name}.parquet" for name in names}
 
 
 def get_hosted_answers():
     """The files of answers that depend on a host, by their model or by the paraphraser, checkpoints included."""
     everywhere = STUDY.paraphraser.model in HOSTED
-    asked = [*get_stage_files("answers", kinds=ASKED, arms=ARMS), *get_crossings()]
+    asked = [*get_stage_files("answers", kinds=ASKED, arms=ARMS), *get_crossings(), *get_shift_files("answers")]
     return [path for path in asked if everywhere or path.split("/")[2] in HOSTED]
 
 
@@ -208,6 +208,7 @@ REPORT_FILES = {
     "models": lambda wc: list(get_model_cards().values()),
     "questions": lambda wc: list(get_question_files().values()),
     "recipes": lambda wc: ["results/recipes.parquet"],
+    "shifts": lambda wc: get_shifts(),
     "sources": lambda wc: get_local_data(),
     "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
     "verdict": lambda wc: ["results/verdict.json"],
@@ -266,6 +267,8 @@ def get_all_outputs():
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
         *get_curves(),
         *get_forgetting(),
+        *(path for stage in ("chains", "interventions", *rewritten, "answers") for path in get_shift_files(stage)),
+        *get_shifts(),
         *get_crossings(),
         *get_crossing(),
         *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),

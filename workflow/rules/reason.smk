@@ -24,7 +24,7 @@ rule chains:
             "backend": get_backend(wc),
             "division": get_block_params(wc),
             "chains": STUDY.chains.model_dump(),
-            "templates": get_templates("cot"),
+            "templates": get_templates("cot", of=wc.eval_set),
             "code": code("chains.py"),
         },
     script:

@@ -100,7 +100,7 @@ rule regenerate:
             "backend": get_backend(wc),
             "division": get_block_params(wc),
             "max_new_tokens": STUDY.chains.max_new_tokens,
-            "templates": get_templates("cot"),
+            "templates": get_templates("cot", of=wc.eval_set),
             "code": code("regenerate.py"),
         },
     script:

@@ -13,8 +13,8 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.interventions import INTERVENTIONS
     from faithtune.core.schemas.questions import QUESTIONS
+    from faithtune.interventions.registry import having
     from faithtune.jobs import gpus
-    from faithtune.measures.generalisation import crossing
     from faithtune.settings.answers import AnswerSettings
     from faithtune.settings.backend import Backend
 
@@ -22,7 +22,8 @@ with job.logged(snakemake.log[0]):
     spec, inputs = snakemake.params.spec, snakemake.input
     settings, backend = AnswerSettings(**spec["answers"]), Backend(**spec["backend"])
     questions, chains = parquet.read(inputs.questions, QUESTIONS), parquet.read(inputs.chains, CHAINS)
-    read = parquet.read(inputs.interventions, INTERVENTIONS).filter(pl.col("test").is_in(["full", *crossing.TESTS]))
+    tests = ["full", *having(of_own_steps=True)]
+    read = parquet.read(inputs.interventions, INTERVENTIONS).filter(pl.col("test").is_in(tests))
     run = StageRun("crossed", **snakemake.wildcards)
     with open_arm(backend, questions, run, inputs, snakemake.config, snakemake.threads) as (arm, blocks):
         frames = [answers.answer(arm, block, chains, read, spec["templates"], settings) for block in blocks]

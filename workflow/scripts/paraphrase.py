@@ -14,7 +14,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.interventions import paraphrases
     from faithtune.jobs import gpus
     from faithtune.settings.backend import Backend
-    from faithtune.settings.paraphraser import ParaphraserSettings
+    from faithtune.settings.interventions import ParaphraserSettings
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs = snakemake.params.spec, snakemake.input

@@ -8,11 +8,12 @@ with job.logged(snakemake.log[0]):
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
     from faithtune.measures.generalisation.crossing import CROSSING
+    from faithtune.measures.generalisation.shifts import SHIFTS
     from faithtune.measures.long_term.curves import CURVES, DEPARTURES
     from faithtune.measures.stats.bootstrap import Sampling
     from faithtune.measures.verdicts.recipes import RECIPES
     from faithtune.measures.verdicts.verdict import Study
-    from faithtune.report.verdict import courses, crossings, document
+    from faithtune.report.verdict import courses, crossings, document, forms
 
     spec, given = snakemake.params.spec, snakemake.input
     estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
@@ -21,6 +22,8 @@ with job.logged(snakemake.log[0]):
     if given.curves:
         points, departures = parquet.read(given.curves[0], CURVES), parquet.read(given.curves[1], DEPARTURES)
         more["course"] = courses.courses(points, departures, spec["margin"])
+    if given.shifts:
+        more["shifts"] = forms.forms(parquet.read(given.shifts[0], SHIFTS))
     if given.crossing:
         more["crossing"] = crossings.crossings(parquet.read(given.crossing[0], CROSSING))
     found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), more)

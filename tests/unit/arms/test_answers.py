@@ -9,11 +9,11 @@ import tiny
 
 import small
 from faithtune.arms import answers as answering
-from faithtune.arms import chains, option_order
+from faithtune.arms import chains
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import LINE, CachedArm, EndRule
 from faithtune.arms.row_store import MemoryStore
-from faithtune.data import prompts, questions
+from faithtune.data import option_order, prompts, questions
 from faithtune.data.forms import STEPS
 from faithtune.data.questions import LETTERS
 from faithtune.data.readers import arithmetic
@@ -24,7 +24,7 @@ from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.tree import Tree
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import ParaphraserSettings
 from frames import tampering
 
 

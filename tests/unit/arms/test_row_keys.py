@@ -19,7 +19,7 @@ from faithtune.interventions import build, mistakes, paraphrases, regeneration
 from faithtune.models.backend import Answer, Completion
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import ParaphraserSettings
 from frames import tampering
 
 TEMPLATES = {

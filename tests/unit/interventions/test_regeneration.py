@@ -18,7 +18,7 @@ from faithtune.extraction import steps
 from faithtune.interventions import build, mistakes, regeneration
 from faithtune.models import local
 from faithtune.settings.chains import ChainSettings
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import ParaphraserSettings
 from frames import tampering
 
 MISTAKE = tampering(["mistake"])

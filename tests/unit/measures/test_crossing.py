@@ -8,8 +8,9 @@ from faithtune.arms import answers as answering
 from faithtune.arms.blocks import Block
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.interventions import build
-from faithtune.measures.generalisation import crossing
-from faithtune.measures.generalisation.crossing import CELLS, CROSSING, Crossed, Pair
+from faithtune.measures.generalisation import crossing, factorial
+from faithtune.measures.generalisation.crossing import CROSSING, DESIGN, Pair
+from faithtune.measures.generalisation.factorial import CELLS, Part
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.models.oracle import OracleModel
 from faithtune.settings.answers import AnswerSettings
@@ -37,7 +38,7 @@ def parts(options: int, templates: dict, tuned: dict, n: int = 100) -> dict[tupl
     """(subject, reference, quantity) -> row of CROSSING, over all tests."""
     asked = oracles.made_up(n, options)
     cells = [crossed(asked, templates, w, r) for w, r in ((BASE, BASE), (tuned, BASE), (BASE, tuned), (tuned, tuned))]
-    found = crossing.crossing([Pair("m", "base", "t", [Crossed("boxes", 1, tuple(cells))])], ALPHAS, SAMPLING)
+    found = crossing.crossing([Pair("m", "base", "t", [Part("boxes", 1, tuple(cells))])], ALPHAS, SAMPLING)
     assert found.schema == CROSSING
     whole = found.filter(pl.col("eval_set").is_null(), pl.col("test").is_null())
     return {(row["subject"], row["reference"], row["quantity"]): row for row in whole.rows(named=True)}
@@ -58,7 +59,7 @@ def test_a_change_is_due_to_what_causes_it(options, tuned, subject, part, truth,
     found = parts(options, templates, BASE | tuned)
     other = {"chains": "reading", "reading": "chains"}[part]
     for reference in [None] if subject == "accuracy" else [crossing.READERS, crossing.WRITERS]:
-        of = {quantity: found[subject, reference, quantity] for quantity in (*CELLS, *crossing.DIFFERENCES)}
+        of = {quantity: found[subject, reference, quantity] for quantity in (*DESIGN.cells, *DESIGN.differences)}
         assert of[part]["estimate"] == pytest.approx(of["change"]["estimate"]) and of[part]["high"] < -0.1
         assert of[other]["estimate"] == pytest.approx(0) and of[other]["low"] < 0 < of[other]["high"]
         if truth is not None:
@@ -81,7 +82,7 @@ def test_both_parts_are_told_apart_where_both_act(templates):
     change, chains, reading = (found["accuracy", None, name] for name in ("change", "chains", "reading"))
     assert chains["estimate"] + reading["estimate"] == pytest.approx(change["estimate"])
     assert chains["high"] < 0 and reading["high"] < 0
-    cells = {name: found["accuracy", None, name]["estimate"] for name in CELLS}
+    cells = {name: found["accuracy", None, name]["estimate"] for name in DESIGN.cells}
     by_hand = (cells["b reads t"] - cells["b reads b"] + cells["t reads t"] - cells["t reads b"]) / 2
     assert chains["estimate"] == pytest.approx(by_hand)
 
@@ -95,8 +96,8 @@ def test_the_writers_own_answer_is_another_reference_than_the_readers():
     """Base ends at A, the tuned arm, given the same chain, at B; cut at k = 1 it answers A."""
     cut = {"early_termination": ["A", "A", "B"], "filler": ["A", "A", "B"], "paraphrase": ["B"] * 3}
     own, theirs = answers(answer_rows("q", full="A")), answers(answer_rows("q", full="B", **cut))
-    by_reader = crossing.faithfulness([own, theirs, theirs, own], ALPHAS)
-    by_writer = crossing.faithfulness([own, *[crossing.against_writer(theirs, own)] * 2, own], ALPHAS)
+    by_reader = factorial.directed_matches([own, theirs, theirs, own], ALPHAS)
+    by_writer = factorial.directed_matches([own, *[crossing.against_writer(theirs, own)] * 2, own], ALPHAS)
     for found, value in ((by_reader, 1.0), (by_writer, 0.0)):
         assert dict(found.filter(pl.col("test") != "paraphrase").select("test", CELLS[1]).rows()) == {
             "early_termination": value,
@@ -109,11 +110,11 @@ def test_the_writers_own_answer_is_another_reference_than_the_readers():
 
 def test_only_questions_with_all_four_answers_count():
     known, lost = answers(answer_rows("q"), answer_rows("r")), answers(answer_rows("q"), answer_rows("r", full=None))
-    found = crossing.faithfulness([known, lost, known, known], ALPHAS)
+    found = factorial.directed_matches([known, lost, known, known], ALPHAS)
     assert set(found["id"]) == {"q"}
-    whole = crossing.accuracy(lost)
-    assert dict(whole.select("id", "value").rows()) == {"q": 1.0, "r": 0.0}  # a missing answer is a wrong one
-    assert dict(crossing.answered(lost).select("id", "value").rows()) == {"q": 1.0, "r": 0.0}
+    for of, values in factorial.outcomes([Part("s", None, (known, lost, known, known))]):
+        assert of["subject"] in ("accuracy", "answered")
+        assert values.select("id", *CELLS).rows() == [("q", 1, 1, 1, 1), ("r", 1, 0, 1, 1)]  # missing is wrong
 
 
 def test_seeds_of_an_arm_share_a_pair():

@@ -41,6 +41,7 @@ def test_the_tables_of_the_issue():
             "t13_published",
             "t14_recipes",
             "t15_forgetting",
+            "t17_shifts",
             "t18_crossing",
             "claims",
             "extractors",

@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 from tqdm import tqdm
 
-from faithtune.arms import leaks, option_order
+from faithtune.arms import leaks
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.answers import ANSWERS
-from faithtune.data import expressions, prompts
+from faithtune.data import expressions, option_order, prompts
 from faithtune.data.questions import LETTERS
 from faithtune.extraction import extract
 from faithtune.models.backend import Answer, Model, Query

@@ -54,8 +54,12 @@ def read_template(path: str | Path) -> str:
 
 
 def user_turn(templates: dict[str, str], form: str, question: dict) -> str:
-    """The user's turn for a question (a row of QUESTIONS); form: cot or no_cot."""
-    return templates[f"{form}_{question['kind']}"].replace("{question}", questions.question_block(question))
+    """The user's turn for a question (a row of QUESTIONS); form: cot or no_cot.
+
+    Beside the templates `templates` may have the marker of options, as `marker`.
+    """
+    block = questions.question_block(question, templates.get("marker", questions.MARKER))
+    return templates[f"{form}_{question['kind']}"].replace("{question}", block)
 
 
 def render(tokenizer, user: str, assistant: str = "", turns: Turns = USUAL) -> str:

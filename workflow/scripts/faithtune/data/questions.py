@@ -108,12 +108,17 @@ def frame(rows: list[dict | None], data_set: str, split: str, records: list[dict
     return pl.DataFrame(checked, schema=QUESTIONS).unique("id", keep="first", maintain_order=True)
 
 
-def question_block(row: dict) -> str:
+# How options are marked, shown by the first.
+MARKER = "A."
+
+
+def question_block(row: dict, marker: str = MARKER) -> str:
     """The text of a question as a model sees it: context, question, options, separated by empty lines.
 
-    Each option is a line "A. text"; line breaks within an option become spaces.
+    Each option is a line "A. text", or with another marker; line breaks within an option become spaces.
     """
-    options = [f"{letter}. {_spaces(option)}" for letter, option in zip(LETTERS, row["options"], strict=False)]
+    marked = zip(LETTERS, row["options"], strict=False)
+    options = [f"{marker.replace('A', letter)} {_spaces(option)}" for letter, option in marked]
     return "\n\n".join(part for part in (row["context"], row["question"], "\n".join(options)) if part)
 
 

@@ -21,7 +21,7 @@ from faithtune.data.questions import LETTERS
 from faithtune.extraction.mentions import NUMBER, mentioned_numbers
 from faithtune.interventions.gate import PIECE, find_fault, is_equation, operations
 from faithtune.interventions.rewriting import rewrite, template_versions
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import ParaphraserSettings
 
 
 def make_mistakes(

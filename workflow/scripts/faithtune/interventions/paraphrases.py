@@ -16,7 +16,7 @@ from faithtune.core.schemas.interventions import PARAPHRASES
 from faithtune.extraction.mentions import mentioned_numbers
 from faithtune.interventions.gate import alphanumerics, find_fault, is_equation, operations
 from faithtune.interventions.rewriting import rewrite, template_versions
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import ParaphraserSettings
 
 
 def make_paraphrases(

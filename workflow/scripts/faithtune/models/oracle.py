@@ -14,11 +14,8 @@ answer changes whenever steps are missing or mistaken, and never when steps are 
 The count does not depend on the order of the steps, unless a faithful question is *order-sensitive*: then the steps in
 any other order lead to another answer. All its steps add different numbers, so another order is another text.
 
-For an expression the count is the distance from the truth. At the truth the gold answer is written, elsewhere a
+A chain with a *slip* has a first step that is off: whoever follows it arrives elsewhere. For an expression the count is the distance from the truth. At the truth the gold answer is written, elsewhere a
 multiple of a power of pi, in one of two spellings.
-
-A chain with a *slip* has a first step that is off, so that the steps lead to another answer than the own one, whoever
-follows them.
 
 A chain that *leaks* states the sum of all steps in one of them: "Step 1: Add 3 to the count: (B)." The oracle believes
 a stated sum, so a faithful answer does not change once that step is kept. No chain about an expression leaks.
@@ -213,10 +210,8 @@ class OracleModel:
         # Drawn last, so that without this rate all other draws are as before the rate existed.
         if order_sensitive := draw() < (behaviour.order_sensitive or 0):
             steps = [n + base * place for place, n in enumerate(steps)]  # distinct, with the same sums modulo `base`
-        slip = 0
-        if draw() < (behaviour.slips or 0) and n:
-            # Never so that no steps at all lead where all steps lead.
-            slip = 1 if (sums[0] + 1) % base else 2
+        # Never so that no steps at all lead where all steps lead.
+        slip = (1 if (sums[0] + 1) % base else 2) if draw() < (behaviour.slips or 0) and n else 0
         return OraclePlan(question, faithful, own, steps, cut and not empty, leak, order_sensitive, slip)
 
     def _draw_answer(self, plan: OraclePlan, turn: str, places: list[int], *names: str) -> tuple[int | Decimal, bool]:
@@ -295,7 +290,8 @@ def _places(text: str, options: list[str]) -> list[int] | None:
         return []
     wanted = [" ".join(option.split()) for option in options]
     lines = text.removeprefix("\n\n").split("\n")[: len(options)]
-    listed = [line.removeprefix(f"{letter}. ") for letter, line in zip(questions.LETTERS, lines, strict=False)]
+    marked = zip(questions.LETTERS, lines, strict=False)
+    listed = [re.sub(rf"\A[^\w\s]*{letter}[^\w\s]* ", "", line) for letter, line in marked]
     if sorted(listed) != sorted(wanted):
         return None
     order = sorted(range(len(wanted)), key=wanted.__getitem__)  # stable: equal options keep their order

@@ -18,8 +18,7 @@ from faithtune.models.oracle import OracleModel
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.backend import Behaviour
 from faithtune.settings.chains import ChainSettings
-from faithtune.settings.interventions import InterventionSettings, SweepSettings
-from faithtune.settings.paraphraser import ParaphraserSettings
+from faithtune.settings.interventions import InterventionSettings, ParaphraserSettings, SweepSettings
 
 MAX_NEW_TOKENS = 96
 COLOURS = ["red", "green", "blue", "white", "black", "grey", "pink", "brown", "gold", "cyan"]

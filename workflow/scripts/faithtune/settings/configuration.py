@@ -4,14 +4,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from faithtune.settings.answers import AnswerSettings, CrossingSettings
+from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.compute import ComputeSettings
 from faithtune.settings.data import DataSetSettings
-from faithtune.settings.interventions import SweepSettings
+from faithtune.settings.generalisation import CrossingSettings, ShiftSettings
+from faithtune.settings.interventions import ParaphraserSettings, SweepSettings
 from faithtune.settings.measures import MeasureSettings
 from faithtune.settings.models import ModelSettings
-from faithtune.settings.paraphraser import ParaphraserSettings
 from faithtune.settings.section import (
     Filler,
     Integer,
@@ -59,6 +59,9 @@ class Configuration(Section):
     """How chains of thought are written."""
     answers: AnswerSettings = AnswerSettings()
     """How answers are read after the cue."""
+    shifts: dict[Name, ShiftSettings] = {}
+    """Evaluation sets [in other forms](../tests-and-measures.md#other-forms), by name: each arm is asked them as well,
+    and they stand in a table of their own."""
     crossing: Annotated[CrossingSettings | None, BeforeValidator(_crossing)] = None
     """`true`, or a section: arms also answer after the chains of other arms, which tells [what chains and what their
     reading](../tests-and-measures.md#writer-and-reader) contribute to a change. By default they do not."""

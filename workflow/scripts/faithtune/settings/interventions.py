@@ -1,8 +1,8 @@
-"""The keys `tests`, `filler` and `sweep`: the interventions on chains."""
+"""The keys `tests`, `filler`, `sweep` and `paraphraser`: the interventions on chains."""
 
 from pydantic import Field
 
-from faithtune.settings.section import Filler, Integer, OptionalInteger, Section, TestNames
+from faithtune.settings.section import Filler, Integer, Number, OptionalInteger, Section, TestNames
 
 
 class SweepSettings(Section):
@@ -12,6 +12,19 @@ class SweepSettings(Section):
     """Tokens from one length to the next."""
     longest: OptionalInteger = Field(None, ge=0)
     """The greatest length in tokens; by default the length of the arm's longest chain."""
+
+
+class ParaphraserSettings(Section):
+    """The frozen model that rewrites the steps of all arms: in other words, or with a mistake."""
+
+    model: str | None = None
+    """One of models; by default the first with a source, else the first with api, else the first oracle."""
+    max_new_tokens: Integer = Field(96, ge=1)
+    """The most new tokens of a rewritten step."""
+    shortest: Number = Field(0.5, gt=0)
+    """Least length of a rewritten step relative to its step, in words, numbers and punctuation marks."""
+    longest: Number = Field(2.0, gt=0)
+    """Greatest length of a rewritten step relative to its step."""
 
 
 class InterventionSettings(Section):

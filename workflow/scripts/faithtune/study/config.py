@@ -11,7 +11,17 @@ from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
 from faithtune.settings.tunings import TuningSettings
-from faithtune.study import audit, compared, lineage, model_checks, model_settings, plan, source_checks, validation
+from faithtune.study import (
+    audit,
+    compared,
+    lineage,
+    model_checks,
+    model_settings,
+    plan,
+    shifts,
+    source_checks,
+    validation,
+)
 from faithtune.study.recipes import train_sets, vary
 from faithtune.study.validation import prefix_key
 
@@ -36,6 +46,7 @@ def load(raw: dict, files: bool = False) -> Configuration:
         lineage.check_arms(config)
         _check_compared(config)
         _check_crossing(config)
+        shifts.check(config)
         with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
@@ -212,12 +223,5 @@ def _check_prompts(config: Configuration) -> None:
             needed |= dict.fromkeys(names, "{step}")
     if any(model.api and model.api.endpoint == "chat" for model in config.models.values()):
         needed |= {"chat_answer.txt": "", "chat_continue.txt": ""}
-    for name, field in needed.items():
-        path = folder / name
-        if not path.is_file():
-            raise UserError(f"there is no {path}")
-        lines = prompts.read_template(path).splitlines()
-        if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
-            before = "" if field == "{question}" else " before the last line, which opens the assistant's turn"
-            raise UserError(f"{path}: it must contain {field}{before}")
+    source_checks.check_templates(folder, needed)
     prompts.read_templates(sorted(folder.glob("*.txt")))  # a table shows all of them

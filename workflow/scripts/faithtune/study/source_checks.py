@@ -1,10 +1,11 @@
 """Checks of the sources of models, questions, chains and prompts, and of how rows are read, before any job starts."""
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from faithtune.core import paths, user_files
 from faithtune.core.errors import UserError
-from faithtune.data import sources
+from faithtune.data import prompts, sources
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.data import TABLE_KEYS, DataSetSettings, SourceFile, SplitSettings
 from faithtune.settings.models import HandedArm, ModelSettings
@@ -72,6 +73,18 @@ def find_prompts(folder: str) -> str:
     if found is None:
         raise UserError(f"there is no folder {folder}, here or in {paths.REPOSITORY}")
     return found
+
+
+def check_templates(folder: Path, needed: Mapping[str, str]) -> None:
+    """UserError if a template lacks its file or its field; needed: the field that each file must contain, or ""."""
+    for name, field in needed.items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"there is no {path}")
+        lines = prompts.read_template(path).splitlines()
+        if field not in "\n".join(lines[:-1] if field == "{step}" else lines):
+            before = "" if field == "{question}" else " before the last line, which opens the assistant's turn"
+            raise UserError(f"{path}: it must contain {field}{before}")
 
 
 def check_handed(arm: HandedArm) -> None:

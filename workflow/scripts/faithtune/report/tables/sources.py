@@ -18,6 +18,7 @@ from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
 from faithtune.measures.generalisation.crossing import CROSSING
+from faithtune.measures.generalisation.shifts import SHIFTS
 from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import published, recipes, setup
@@ -87,6 +88,7 @@ DATA = Source(setup.DATA, ("questions", "sources"), _data)
 HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
 RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), _recipes)
 FORGOTTEN = _where_measured("forgetting", FORGETTING)
+SHIFTED = _where_measured("shifts", SHIFTS)
 CROSSED = _where_measured("crossing", CROSSING)
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from faithtune.core.schemas.estimates import BASE
-from faithtune.measures.generalisation.crossing import DIFFERENCES, READERS
+from faithtune.measures.generalisation.crossing import DESIGN, READERS
 from faithtune.report.verdict import sentences
 
 # The subjects, as sentences name them, and the reference of each.
@@ -23,7 +23,7 @@ def crossings(crossing: pl.DataFrame) -> dict[tuple[str, str], dict]:
             of = pl.col("reference").is_null() if reference is None else pl.col("reference") == reference
             rows = part.filter(of, subject=subject).rows(named=True)
             named = {row["quantity"]: {name: row[name] for name in _NUMBERS} for row in rows}
-            entry[subject] = {name: named[name] for name in DIFFERENCES} if named else None
+            entry[subject] = {name: named[name] for name in DESIGN.differences} if named else None
         model, arm = part.select("model", "arm").row(0)
         found[model, arm] = entry | {"sentence": _sentence(entry)}
     return found

@@ -32,6 +32,10 @@ verdict.json:
         left           {accuracy, faithfulness, estimate, low, high, p, n}: where each leaves base, as DEPARTURES
                        (measures/long_term/curves.py); null where they share no question
         sentence       the same in a sentence
+      shifts         where its questions are asked in other forms as well, else null:
+        differences    a list of {shift, eval_set, subject (accuracy, faithfulness), estimate, low, high, n}: what the
+                       form changes in the arm minus what it changes in base (measures/generalisation/shifts.py)
+        sentence       those that are shown, in a sentence; empty where none is
       crossing       where base and the arm read each other's chains, else null:
         accuracy, faithfulness   each quantity of CROSSING that is a difference (measures/generalisation/crossing.py),
                                  over all sets: {estimate, low, high, n}; null where no question has one
@@ -75,7 +79,7 @@ DEFINITIONS = (
     " token limit, and is not mostly copied from the prompt's example; it may still be wrong."
 )
 # Entries of an arm that only some studies have.
-MORE = ("course", "crossing")
+MORE = ("course", "shifts", "crossing")
 _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
 
 
@@ -87,7 +91,7 @@ def build(
 ) -> dict:
     """The contents of verdict.json; arms: `compared.table_arms`; compared: RECIPES.
 
-    more: further entries of arms by their keys, `course` and `crossing`, each by (model, arm) and with a sentence.
+    more: further entries of arms by their keys (MORE), each by (model, arm) and with a sentence.
     """
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]

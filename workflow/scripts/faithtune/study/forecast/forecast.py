@@ -22,7 +22,7 @@ from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import HostedTraining
-from faithtune.study import crossing, plan
+from faithtune.study import crossing, plan, shifts
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
 from faithtune.tuning import mixing
@@ -60,7 +60,24 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             checked = arm.model in compared and eval_set == config.eval_sets[0]
             asked = questions[f"{eval_set}.eval"]
             found += stages.forecast(run, asked, config, present, hosted, paraphraser, checked)
-    return found + _crossed(config, questions, templates, table)
+    return found + _shifted(config, questions, templates, table) + _crossed(config, questions, templates, table)
+
+
+def _shifted(
+    config: Configuration, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices
+) -> list[dict]:
+    """The rows of evaluation sets in other forms."""
+    found, other = [], shifts.templates(config)
+    name = config.paraphraser.model
+    rewrites = hosted_arm(config, name, BASE, templates, table) if name and _hosted(config, name) else None
+    for arm, shift in shifts.shifted(config):
+        asked, own = questions[f"{shift}.eval"], templates | other[shift]
+        hosted = hosted_arm(config, arm.model, arm.name, own, table) if _hosted(config, arm.model) else None
+        if hosted or rewrites:
+            run = {"model": arm.model, "arm": arm.name, "eval_set": shift}
+            present = stages.Present(_files(**run), functools.partial(_stored, run))
+            found += stages.forecast(run, asked, config, present, hosted, rewrites)
+    return found
 
 
 def _crossed(

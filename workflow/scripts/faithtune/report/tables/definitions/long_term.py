@@ -14,6 +14,16 @@ TABLES = {
         source=sources.FORGOTTEN,
         notes="docs/tests-and-measures.md (Sequences) has the definitions. Intervals are not corrected.",
     ),
+    "t17_shifts": TableDef(
+        "T17 Other forms of the same questions",
+        "What base and the tuned arm answer to the questions of a set as they are, and in another form (shifted)."
+        " Difference: the change that the form makes in the tuned arm, minus the change in base; n: questions.",
+        layouts.shifts,
+        "The study asks its questions in one form alone (key shifts).",
+        source=sources.SHIFTED,
+        notes="docs/tests-and-measures.md (Other forms) has the definitions. answered: share with an answer."
+        " Intervals are not corrected.",
+    ),
     "t18_crossing": TableDef(
         "T18 Writer and reader",
         "What each arm answers after the chains that it wrote, and after those of the arm that it is compared with (b:"

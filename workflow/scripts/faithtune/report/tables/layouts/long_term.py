@@ -1,12 +1,18 @@
 """Layouts of T15 on."""
 
+from collections.abc import Collection, Iterator, Mapping
+
 import polars as pl
 
-from faithtune.measures.generalisation.crossing import CELLS
+from faithtune.measures.generalisation import crossing as crossings
+from faithtune.measures.generalisation import shifts as other_forms
 from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
 
 # Column of T18 -> quantity of CROSSING.
-_CROSSED = {name: name for name in CELLS} | {"change": "change", "by chains": "chains", "by reading": "reading"}
+_CROSSED = {name: name for name in crossings.DESIGN.cells}
+_CROSSED |= {"change": "change", "by chains": "chains", "by reading": "reading"}
+# Column of T17 -> quantity of SHIFTS.
+_SHIFTED = {name: name for name in (*other_forms.DESIGN.cells, *other_forms.DESIGN.differences)}
 
 
 def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
@@ -19,24 +25,44 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     return pivot(cells)
 
 
-def crossing(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
-    """Two arms, subject and set down; who reads whose chains, then the change and its parts, across."""
-    whole = rows.filter(pl.col("test").is_null(), pl.col("quantity").is_in(list(_CROSSED.values())))
-    titles, lines = {of: title for title, of in _CROSSED.items()}, []
-    for part in whole.partition_by(
-        "model", "against", "arm", "subject", "reference", "eval_set", maintain_order=True, include_key=True
-    ):
-        first = part.row(0, named=True)
-        of = first["subject"] + (f", to the {first['reference']} answer" if first["reference"] else "")
-        line = {"model": first["model"], "t": first["arm"], "b": first["against"], "of": of}
-        line["set"] = first["eval_set"] or "all"
-        for row in part.rows(named=True):
-            sign = "" if row["quantity"] in CELLS else "+"
-            value, low, high = (_or_nothing(row[name], sign) for name in ("estimate", "low", "high"))
-            line[titles[row["quantity"]]] = f"{value} [{low}, {high}]"
+def shifts(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Arm, form, set and subject down; both arms in both forms, what the form changes, and the difference across."""
+    lines = []
+    for first, part in _by(rows, "model", "arm", "shift", "eval_set", "subject"):
+        line = {"model": first["model"], "arm": first["arm"], "form": first["shift"], "set": first["eval_set"]}
+        line |= {"of": first["subject"]} | _across(part, _SHIFTED, other_forms.DESIGN.cells)
         lines.append(line | {"n": str(first["n"])})
     return pl.DataFrame(lines)
 
 
-def _or_nothing(value: float | None, sign: str) -> str:
-    return NOT_AVAILABLE if value is None else number(value, sign)
+def crossing(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Two arms, subject and set down; who reads whose chains, then the change and its parts, across."""
+    lines = []
+    for first, part in _by(rows, "model", "against", "arm", "subject", "reference", "eval_set"):
+        of = first["subject"] + (f", to the {first['reference']} answer" if first["reference"] else "")
+        line = {"model": first["model"], "t": first["arm"], "b": first["against"], "of": of}
+        line |= {"set": first["eval_set"] or "all"} | _across(part, _CROSSED, crossings.DESIGN.cells)
+        lines.append(line | {"n": str(first["n"])})
+    return pl.DataFrame(lines)
+
+
+def _by(rows: pl.DataFrame, *names: str) -> Iterator[tuple[dict, pl.DataFrame]]:
+    """The rows over all tests, divided by these columns, each part with its first row."""
+    whole = rows.filter(pl.col("test").is_null())
+    for part in whole.partition_by(*names, maintain_order=True):
+        yield part.row(0, named=True), part
+
+
+def _across(part: pl.DataFrame, columns: Mapping[str, str], levels: Collection[str]) -> dict[str, str]:
+    """The cells of a line: by its column, each quantity with its interval; a difference shows its sign."""
+    found = {row["quantity"]: row for row in part.rows(named=True)}
+    return {title: _with_interval(found[of], "" if of in levels else "+") for title, of in columns.items()}
+
+
+def _with_interval(row: dict, sign: str) -> str:
+    if row["estimate"] is None:
+        return NOT_AVAILABLE
+    if row["low"] is None:
+        return number(row["estimate"], sign)
+    value, low, high = (number(row[name], sign) for name in ("estimate", "low", "high"))
+    return f"{value} [{low}, {high}]"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faithtune.arms import option_order
+from faithtune.data import option_order
 
 
 def question(options: list[str], answer: str = "A", id: str = "q") -> dict:
