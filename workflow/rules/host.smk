@@ -22,7 +22,7 @@ rule check_hosted:
     input:
         unpack(get_arm_files),
         base=lambda wc: [] if wc.arm == BASE else f"results/first/{wc.model}/{BASE}.json",
-        questions=f"results/questions/{STUDY.eval_sets[0]}.eval.parquet",
+        questions=lambda wc: get_questions_of(get_arm(wc), STUDY.eval_sets[0]),
     output:
         "results/first/{model}/{arm}.json",
     log:
@@ -50,7 +50,7 @@ rule serve:
     """The command that serves a model of this study and its adapters; run it on the GPU machine before rule `host`."""
     input:
         unpack(get_card),
-        arms=lambda wc: [f"results/arms/{arm.path}/arm.json" for arm in TUNED if arm.model == wc.model],
+        arms=lambda wc: [f"results/arms/{arm.path}/arm.json" for arm in TUNED + CHECKPOINTS if arm.model == wc.model],
     output:
         "results/served/{model}.sh",
     log:

@@ -53,8 +53,11 @@ def get_arm_files(wildcards):
 
 
 def get_first_rows(wildcards):
-    """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale."""
-    if wildcards.model not in COMPARED:
+    """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale.
+
+    None for a checkpoint that is not asked the first set: its rows would be calls of their own.
+    """
+    if wildcards.model not in COMPARED or STUDY.eval_sets[0] not in get_arm(wildcards).eval_sets:
         return {}
     return {"first": ancient(f"results/first/{wildcards.model}/{wildcards.arm}.json")}
 
@@ -67,8 +70,12 @@ def get_start_files(wildcards):
 
 def get_questions(wildcards):
     """The evaluation questions that an arm is asked: of a checkpoint only the first, where the configuration says so."""
-    n = get_arm(wildcards).n
-    return f"results/questions/{wildcards.eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
+    return get_questions_of(get_arm(wildcards), wildcards.eval_set)
+
+
+def get_questions_of(arm, eval_set):
+    """`get_questions` for an arm and an evaluation set."""
+    return f"results/questions/{eval_set}.eval{'' if arm.n is None else f'.n{arm.n}'}.parquet"
 
 
 def get_curve_arms():

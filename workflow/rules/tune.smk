@@ -76,6 +76,7 @@ rule checkpoint:
     log:
         "logs/checkpoint/{model}/{arm}@{place}.log",
     wildcard_constraints:
+        model=models_of("source"),
         arm=r"\w+-[\w+]+-\d+",
         place=r"\d+(p\d+)?",
     localrule: True
@@ -138,6 +139,27 @@ rule tune_hosted:
         },
     script:
         "../scripts/tune_hosted.py"
+
+
+rule hosted_checkpoint:
+    """A state that a host keeps of its training, after an epoch, as an arm of its own: its card."""
+    input:
+        "results/arms/{model}/{arm}/arm.json",
+    output:
+        "results/arms/{model}/{arm}@{place}/arm.json",
+    log:
+        "logs/hosted_checkpoint/{model}/{arm}@{place}.log",
+    wildcard_constraints:
+        model=models_of("api"),
+        arm=r"\w+-[\w+]+-\d+",
+        place=r"\d+",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {"code": code("hosted_checkpoint.py")},
+    script:
+        "../scripts/hosted_checkpoint.py"
 
 
 rule hand_in:

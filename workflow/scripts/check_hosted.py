@@ -32,6 +32,8 @@ with job.logged(snakemake.log[0]):
             tokens = first_rows.tokens(arm, numbers, spec["templates"])
     own = first_rows.contents(written, answered, tokens)
     if base := job.read_json(inputs.get("base")):
+        # A checkpoint may be asked fewer questions than base.
+        base = {name: base[name][: len(rows)] for name, rows in own.items()}
         where, host_model = f"models.{names.model}: {names.arm}", identity.hosted_model(backend, inputs).model
         found = first_rows.compare(where, host_model, own, base)
         shift = "" if found["answers_shift"] is None else f", by {found['answers_shift']:.3g} in total variation"

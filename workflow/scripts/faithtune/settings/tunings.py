@@ -148,7 +148,16 @@ def _checkpoints(value: Any) -> Any:
     return {"shares" if any(isinstance(one, float) for one in numbers) else "steps": numbers}
 
 
-class CheckpointSettings(Section):
+class _Asked(Section):
+    """What the states of a training are asked."""
+
+    eval_sets: Annotated[list[str], Field(min_length=1), Unique] | None = None
+    """On which of the evaluation sets they are measured; by default on all."""
+    n: OptionalInteger = Field(None, ge=1)
+    """Questions of each set, the first of those that other arms are asked; by default all."""
+
+
+class CheckpointSettings(_Asked):
     """Which states of a training are arms of their own, and what they are asked; a list is `steps` or `shares`."""
 
     steps: Annotated[list[Annotated[Integer, Field(ge=1)]], Field(min_length=1), Unique] | None = None
@@ -157,10 +166,6 @@ class CheckpointSettings(Section):
     """After such shares of the training's steps."""
     log: OptionalInteger = Field(None, ge=1, le=30)
     """So many, after 1, 2, 4, 8 … steps."""
-    eval_sets: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """On which of the evaluation sets they are measured; by default on all."""
-    n: OptionalInteger = Field(None, ge=1)
-    """Questions of each set, the first of those that other arms are asked; by default all."""
 
     @property
     def places(self) -> list[str]:
@@ -245,6 +250,18 @@ class _HostedRecipe(Section):
     """For dpo: how close the result stays to the model before tuning; by default the host chooses."""
 
 
+class HostedCheckpointSettings(_Asked):
+    """Which states of a host's training are arms of their own, and what they are asked; a list is `epochs`."""
+
+    epochs: Annotated[list[Annotated[Integer, Field(ge=1)]], Field(min_length=1), Unique]
+    """After so many passes over the training questions, fewer than n_epochs."""
+
+    @property
+    def places(self) -> list[str]:
+        """How arms name them."""
+        return [str(epoch) for epoch in self.epochs]
+
+
 class HostedTuningSettings(_HostedRecipe):
     """A recipe of a host's fine-tuning endpoint."""
 
@@ -260,6 +277,12 @@ class HostedTuningSettings(_HostedRecipe):
     """What is learnt, as in tunings."""
     seeds: Annotated[list[Annotated[Integer, Field(ge=0)]], Unique] = Field([42], min_length=1)
     """Seeds of the host's job; one arm each, pooled in the tables."""
+    checkpoints: Annotated[
+        HostedCheckpointSettings | None,
+        BeforeValidator(lambda value: {"epochs": value} if isinstance(value, list) else value),
+    ] = Field(None, exclude_if=lambda value: value is None)
+    """States of the training that are measured as [arms of their own](../hosts-and-costs.md#checkpoints-of-a-host):
+    the ends of epochs before the last, such as `[1, 2]`, where the host keeps them."""
 
 
 class HostedTraining(_HostedRecipe):

@@ -10,7 +10,12 @@ from faithtune.data import prompts, readers, sources
 from faithtune.interventions.registry import NEEDED_BY, REWRITING, TESTS
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.models import KINDS
-from faithtune.settings.tunings import TuningSettings
+from faithtune.settings.tunings import (
+    CheckpointSettings,
+    HostedCheckpointSettings,
+    HostedTuningSettings,
+    TuningSettings,
+)
 from faithtune.study import (
     audit,
     compared,
@@ -169,6 +174,7 @@ def _check_tunings(config: Configuration) -> None:
                 )
         if config.budget_usd is not None and tuning.n_epochs is None:
             raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there is a budget_usd")
+        _check_epochs(config, where, tuning)
         train_sets.check(config, where, tuning)
 
 
@@ -186,6 +192,25 @@ def _check_checkpoints(config: Configuration, where: str, tuning: TuningSettings
         return
     if sum(key is not None for key in (saved.steps, saved.shares, saved.log)) != 1:
         raise UserError(f"config: {where}.checkpoints needs one of the keys steps, shares, log, and no two of them")
+    _check_asked(config, where, saved)
+
+
+def _check_epochs(config: Configuration, where: str, tuning: HostedTuningSettings) -> None:
+    saved, n_epochs = tuning.checkpoints, tuning.n_epochs
+    if saved is None:
+        return
+    if n_epochs is None:
+        raise UserError(f"config: {where}.n_epochs is not given; expected a number, because there are checkpoints")
+    for epoch in saved.epochs:
+        if epoch >= n_epochs:
+            raise UserError(
+                f"config: {where}.checkpoints names epoch {epoch}, but n_epochs is {n_epochs}; expected epochs before"
+                " the last, whose end is measured anyway"
+            )
+    _check_asked(config, where, saved)
+
+
+def _check_asked(config: Configuration, where: str, saved: CheckpointSettings | HostedCheckpointSettings) -> None:
     for name in saved.eval_sets or []:
         if name not in config.eval_sets:
             raise UserError(

@@ -1,10 +1,11 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
-An arm is named `base` or TUNING-TRAIN_SET-SEED, at a checkpoint of its training TUNING-TRAIN_SET-SEED@PLACE
-(`CheckpointSettings.places`); the parts contain no hyphen and no @, so names are unambiguous. The training set
-SET+SET is the questions of both; a mixture has a name of its own (`train_sets`). Tables pool an arm's seeds under the
-label TUNING-TRAIN_SET. An arm whose weights were tuned elsewhere and handed in (`models.NAME.tuned`) has a plain name,
-without a hyphen. A model's kind (`settings.models.KINDS`) is the key that it has in the configuration:
+An arm is named `base` or TUNING-TRAIN_SET-SEED, at a checkpoint of its training TUNING-TRAIN_SET-SEED@PLACE (`places`
+of `CheckpointSettings` and `HostedCheckpointSettings`); the parts contain no hyphen and no @, so names are unambiguous.
+The training set SET+SET is the questions of both; a mixture has a name of its own (`train_sets`). Tables pool an arm's
+seeds under the label TUNING-TRAIN_SET. An arm whose weights were tuned elsewhere and handed in (`models.NAME.tuned`)
+has a plain name, without a hyphen. A model's kind (`settings.models.KINDS`) is the key that it has in the
+configuration:
 
     source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
     chains   chains written elsewhere (arms/imported.py): no model is run
@@ -125,7 +126,7 @@ def _arms(config: Configuration, name: str, model: ModelSettings, mixtures: dict
 
 def _checkpoints(end: Arm) -> Iterator[Arm]:
     """The checkpoints of an arm's training as arms."""
-    if saved := getattr(end.recipe, "checkpoints", None):
+    if saved := end.recipe.checkpoints:
         sets = [name for name in end.eval_sets if saved.eval_sets is None or name in saved.eval_sets]
         for place in saved.places:
             yield dataclasses.replace(end, name=f"{end.name}@{place}", eval_sets=sets, place=place, n=saved.n)

@@ -22,7 +22,7 @@ from faithtune.hosts.spend import prices
 from faithtune.hosts.spend.ledger import Reservation
 from faithtune.models import token_counts
 from faithtune.settings.tunings import HostedTraining
-from faithtune.tuning import examples
+from faithtune.tuning import examples, hosted_states
 
 # A method -> what hosts call it.
 _NAMES = {"sft": "supervised", "dpo": "dpo"}
@@ -61,7 +61,8 @@ def train(
     record = Path(records) / meter.host.name / f"{spec.short}.json"
     ended, checkpoints, metrics = FineTuneJob(meter.host, charge, spec, record, sleep).run()
     metrics += [found["metrics"] for found in checkpoints if found.get("metrics")]
-    return _arm_card(meter.host, settings, spec, ended, checkpoints), training_log(metrics)
+    card = _arm_card(meter.host, settings, spec, ended, checkpoints)
+    return card | {"steps": _last_step(metrics, card["checkpoints"])}, training_log(metrics)
 
 
 def training_files(
@@ -137,14 +138,15 @@ def _reservation(meter: Meter, settings: HostedTraining, spec: FineTuneSpec) -> 
 def _arm_card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: dict, checkpoints: list[dict]) -> dict:
     method = spec.request["method"]["type"]
     reported = ((ended.get("method") or {}).get(method) or {}).get("hyperparameters")
-    name = ended["fine_tuned_model"]
+    name, n_examples = ended["fine_tuned_model"], {part: data.count(b"\n") for part, data in spec.files.items()}
     return {
         "method": settings.method,
         "hosted_model": name,
         "base": host.model,
         "job": ended["id"],
         "files": {part: ended.get(f"{part}_file") for part in spec.files},
-        "examples": {part: data.count(b"\n") for part, data in spec.files.items()},
+        "examples": n_examples,
+        "seen": settings.n_epochs and settings.n_epochs * n_examples["training"],
         "hyperparameters": reported or ended.get("hyperparameters") or {},
         "seed": ended.get("seed"),
         "trained_tokens": ended.get("trained_tokens"),
@@ -157,6 +159,11 @@ def _arm_card(host: Host, settings: HostedTraining, spec: FineTuneSpec, ended: d
             for found in checkpoints
         ],
         "settings": settings.model_dump(),
-        # The weights stay at the host: its name for them and the job distinguish arms.
-        "weights_sha256": hashlib.sha256(json.dumps([name, ended["id"]]).encode()).hexdigest(),
+        "weights_sha256": hosted_states.weights_id(name, ended["id"]),  # the weights stay at the host
     }
+
+
+def _last_step(metrics: list[dict], checkpoints: list[dict]) -> int | None:
+    """The steps of the whole training, by the host's metrics or checkpoints (of `arm.json`); None: it gives neither."""
+    steps = [found.get(key) for found in metrics for key in ("total_steps", "step")]
+    return max((int(step) for step in [*steps, *(found["step"] for found in checkpoints)] if step), default=None)

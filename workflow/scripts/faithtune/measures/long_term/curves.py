@@ -22,7 +22,7 @@ CURVES = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,  # the arm at the training's end, as in ESTIMATES
-        "place": pl.String,  # in the training: a step, a share of the steps (0p25), or `end`
+        "place": pl.String,  # in the training: a step, a share of the steps (0p25), an epoch of a host's, or `end`
         "step": pl.Int64,  # optimiser steps so far
         "seen": pl.Int64,  # examples so far
         # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)

@@ -46,7 +46,7 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
         hosted = None
         if _hosted(config, arm.model):
             hosted = hosted_arm(config, arm.model, arm.name, templates, table)
-            if arm.recipe:
+            if arm.recipe and not arm.place:
                 base = hosted_arm(config, arm.model, BASE, templates, table)
                 settings, done = HostedTraining(**arm.training()), _card(arm.model, arm.name) is not None
                 parts = [questions[f"{name}.train"] for name in data_sets_of(arm.train_set)]
@@ -58,7 +58,7 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             run = {"model": arm.model, "arm": arm.name, "eval_set": eval_set}
             present = stages.Present(_files(**run), functools.partial(_stored, run))
             checked = arm.model in compared and eval_set == config.eval_sets[0]
-            asked = questions[f"{eval_set}.eval"]
+            asked = splits.select(questions[f"{eval_set}.eval"], arm.n)
             found += stages.forecast(run, asked, config, present, hosted, paraphraser, checked)
     return found + _shifted(config, questions, templates, table) + _crossed(config, questions, templates, table)
 
