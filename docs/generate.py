@@ -67,6 +67,7 @@ FILES = (
     ("Curves", "checkpoints/curves.parquet", "measures/long_term/curves.py", "CURVES"),
     ("Departures", "checkpoints/departures.parquet", "measures/long_term/curves.py", "DEPARTURES"),
     ("Forgetting", "forgetting.parquet", "measures/long_term/forgetting.py", "FORGETTING"),
+    ("Generalisation", "generalisation.parquet", "measures/generalisation/domains.py", "GENERALISATION"),
     ("Points of ablations", "figures/ablations.parquet", "report/figures/ablations.py", "ABLATIONS"),
     ("Points of lengths", "figures/lengths.parquet", "report/figures/curves.py", "LENGTHS"),
     ("Points of losses", "figures/training.parquet", "report/figures/training.py", "LOSSES"),

@@ -17,6 +17,7 @@ from faithtune.data import prompts
 from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
+from faithtune.measures.generalisation.domains import GENERALISATION
 from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import published, recipes, setup
@@ -82,6 +83,11 @@ FORGOTTEN = Source(
     lambda files, settings: pl.concat(
         [pl.DataFrame(schema=FORGETTING), *(parquet.read(path, FORGETTING) for path in files["forgetting"])]
     ),
+)
+GENERALISED = Source(
+    GENERALISATION,
+    ("generalisation",),
+    lambda files, settings: parquet.read(files["generalisation"][0], GENERALISATION),
 )
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(

@@ -2,7 +2,11 @@
 
 import polars as pl
 
-from faithtune.report.tables.cells import TableContext, number, pivot
+from faithtune.measures.generalisation.domains import FAR, IN, NEAR
+from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
+
+# `where` of GENERALISATION, of rows over several sets, and the column that shows it; names of sets have no spaces.
+_MEANS = {IN: "in-domain mean", NEAR: "near mean", FAR: "far mean", f"{FAR} - {IN}": "far - in-domain"}
 
 
 def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
@@ -10,6 +14,26 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     cells = []
     for row in rows.rows(named=True):
         labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
-        value, low, high = (number(row[name], "+") for name in ("estimate", "low", "high"))
-        cells.append(labels | {"column": row["quantity"], "cell": f"{value} [{low}, {high}] ({row['n']})"})
+        cells.append(labels | {"column": row["quantity"], "cell": _cell(row)})
     return pivot(cells)
+
+
+def generalisation(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Model, arm and subject down; evaluation sets, then means and their difference across."""
+    cells, sets = [], rows["eval_set"].drop_nulls().unique(maintain_order=True).to_list()
+    for row in rows.rows(named=True):
+        labels = {"model": row["model"], "arm": row["arm"], "of": row["subject"]}
+        if row["eval_set"] is None:
+            cells.append(labels | {"column": _MEANS.get(row["where"]), "cell": _cell(row)})
+        else:
+            mark = "" if row["where"] == FAR else f"{row['where']}: "
+            cells.append(labels | {"column": row["eval_set"], "cell": mark + _cell(row)})
+    return pivot([cell for cell in cells if cell["column"]], [*sets, *_MEANS.values()])
+
+
+def _cell(row: dict) -> str:
+    """`+0.100 [-0.100, +0.300] (80)`: estimate, interval, questions."""
+    if row["estimate"] is None:
+        return NOT_AVAILABLE
+    value, low, high = (None if row[name] is None else number(row[name], "+") for name in ("estimate", "low", "high"))
+    return value + (f" [{low}, {high}]" if low else "") + f" ({row['n']})"
