@@ -120,7 +120,7 @@ def test_a_tuning_is_read_in_its_domain_and_far_from_it(study):
     found = frame(study, "generalisation", GENERALISATION)
     wanted = [("in", "arithmetic"), ("far", "colours"), ("in", None), ("far", None), ("far - in", None)]
     assert found.filter(subject="accuracy").select("where", "eval_set").rows() == wanted
-    effects = frame(study, "estimates", ESTIMATES).filter(metric="accuracy_effect", test="cot", k=None)
+    effects = frame(study, "estimates", ESTIMATES).filter(metric="accuracy_effect", test="cot")
     for name in SETS:
         [(value,)] = found.filter(subject="accuracy", eval_set=name).select("estimate").rows()
         [(expected,)] = effects.filter(eval_set=name).select("estimate").rows()
