@@ -146,21 +146,25 @@ def test_what_a_seed_changes_in_all_sets_leaves_the_difference():
 
 
 def test_the_variance_between_seeds_is_of_their_own_differences():
-    """Without noise of single questions, by hand: what seeds add to the squared half-width is t² Var(D_s) / 3."""
-    effects = {"a": [0.0, 0.1, 0.2], "b": [0.3, 0.1, 0.2], "c": [0.1, 0.1, 0.4]}
-    own = {0: 0.2 - 0.0, 1: 0.1 - 0.1, 2: 0.3 - 0.2}  # mean of b and c, minus a
-    still = study(1, noise=0.0).with_columns(value=pl.lit(0.0))
-    question = (pl.col("group").cast(pl.Int64) % 5 - 2) / 20
-    off = pl.struct("eval_set", "seed").map_elements(lambda at: effects[at["eval_set"]][at["seed"]], pl.Float64)
-    values = still.with_columns(value=question + off)
+    """By hand: what seeds add to the squared half-width, less what the chance of single questions explains."""
+    values = study(1, noise=0.1, shared=0.1, own=0.1)
+    means = {
+        name: dict(values.filter(eval_set=name).group_by("seed").agg(pl.col("value").mean()).rows()) for name in TRUE
+    }
+    own = [(means["b"][seed] + means["c"][seed]) / 2 - means["a"][seed] for seed in range(3)]
+    chance = 0.0
+    for name, weight in {"a": 1.0, "b": 0.5, "c": 0.5}.items():
+        part = values.filter(eval_set=name).sort("group", "id")
+        off = [part.filter(seed=seed)["value"].to_numpy() - means[name][seed] for seed in range(3)]
+        by_group = np.array(off).reshape(3, 60, 2).sum(axis=2) / 120  # what a group adds to the mean of each seed
+        chance += weight**2 * np.var(by_group, axis=0, ddof=1).sum() * 60 / 59
+    added = (stats.t.ppf(0.975, 2) ** 2 * statistics.variance(own) - stats.norm.ppf(0.975) ** 2 * chance) / 3
     seeded = difference(values, SAMPLING, "bc", "a").estimate
-    pooled = values.with_columns(seed=pl.lit(0, pl.Int64))
-    of_questions = difference(pooled, SAMPLING, "bc", "a").estimate
-    assert seeded.value == pytest.approx(statistics.fmean(own.values()))
-    added = stats.t.ppf(0.975, 2) * math.sqrt(statistics.variance(own.values()) / 3)
+    of_questions = difference(values.with_columns(seed=pl.lit(0, pl.Int64)), SAMPLING, "bc", "a").estimate
+    assert seeded.value == pytest.approx(statistics.fmean(own)) and added > 0 and chance > 0
     for end in ("low", "high"):
         side, before = (abs(getattr(one, end) - one.value) for one in (seeded, of_questions))
-        assert side == pytest.approx(math.hypot(before, added))
+        assert side == pytest.approx(math.sqrt(before**2 + added))
 
 
 def test_sets_without_the_same_seeds_count_as_tuned_apart():
