@@ -24,7 +24,7 @@ TABLES = {
         source=sources.GENERALISED,
         notes="Accuracy is with chain, lift is accuracy with the chain minus without; faithfulness is over all tests"
         " and kept fractions. A data set's domain is its reader's or the key domain; by default each set is its own."
-        " Means over sets are unweighted. Different sets have different questions, so a difference of means is not paired. Intervals are not"
-        " corrected.",
+        " Means over sets are unweighted. Different sets have different questions, so a difference of means is not"
+        " paired. Intervals are not corrected.",
     ),
 }
