@@ -66,6 +66,7 @@ FILES = (
     ("Points of recipes", "figures/recipes.parquet", "report/figures/recipes.py", "POINTS"),
     ("Curves", "checkpoints/curves.parquet", "measures/long_term/curves.py", "CURVES"),
     ("Departures", "checkpoints/departures.parquet", "measures/long_term/curves.py", "DEPARTURES"),
+    ("Crossing", "crossing.parquet", "measures/generalisation/crossing.py", "CROSSING"),
     ("Forgetting", "forgetting.parquet", "measures/long_term/forgetting.py", "FORGETTING"),
     ("Generalisation", "generalisation.parquet", "measures/generalisation/domains.py", "GENERALISATION"),
     ("Points of ablations", "figures/ablations.parquet", "report/figures/ablations.py", "ABLATIONS"),

@@ -25,7 +25,15 @@ ARMS = ("base", "qlora-arithmetic-42")
 SETS = ("arithmetic", "colours")
 # Absent from this study: a second tuned arm, a second model, hosts.
 WITHOUT_ROWS = {"t6_rank_accuracy", "t7_rank_match", "t8_model_size", "spend"}
-WITHOUT_ROWS |= {"s6_rank_accuracy", "s7_rank_match", "s8_model_size", "t14_recipes", "s14_recipes", "t15_forgetting"}
+WITHOUT_ROWS |= {
+    "s6_rank_accuracy",
+    "s7_rank_match",
+    "s8_model_size",
+    "t14_recipes",
+    "s14_recipes",
+    "t15_forgetting",
+    "t18_crossing",
+}
 # Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.
 WITHOUT_INTERVAL = {
     "chance": "a property of the questions",

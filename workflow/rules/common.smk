@@ -40,7 +40,7 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import compared, config as study_config, lineage, model_settings, plan
+    from faithtune.study import compared, config as study_config, crossing, lineage, model_settings, plan
     from faithtune.study import sampling
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
@@ -105,6 +105,8 @@ HANDED = [arm for arm in ARMS if arm.handed]
 STARTS = {name: BY_NAME[model.start] for name, model in STUDY.models.items() if model.start}
 # Tunings that follow one another, all of them measured: their stages.
 SEQUENCES = lineage.sequences(STUDY)
+# Which arms read the chains of other arms.
+CROSSINGS = crossing.crossings(STUDY)
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The hosted models with tuned arms, whose first rows are compared with those of base.

@@ -127,9 +127,10 @@ def get_forecast_questions():
 
 
 def get_hosted_answers():
-    """The files of answers that depend on a host, by their model or by the paraphraser."""
+    """The files of answers that depend on a host, by their model or by the paraphraser, checkpoints included."""
     everywhere = STUDY.paraphraser.model in HOSTED
-    return [path for path in get_stage_files("answers", kinds=ASKED) if everywhere or path.split("/")[2] in HOSTED]
+    asked = [*get_stage_files("answers", kinds=ASKED, arms=ARMS), *get_crossings()]
+    return [path for path in asked if everywhere or path.split("/")[2] in HOSTED]
 
 
 def get_precision():
@@ -200,6 +201,7 @@ REPORT_FILES = {
     "arms": lambda wc: list(get_arm_cards().values()),
     "chains": lambda wc: get_stage_files("chains"),
     "claims": lambda wc: ["results/claims.parquet"],
+    "crossing": lambda wc: get_crossing(),
     "curves": lambda wc: get_curves()[:1],
     "estimates": lambda wc: ["results/estimates.parquet"],
     "forgetting": lambda wc: get_forgetting(),
@@ -265,6 +267,8 @@ def get_all_outputs():
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
         *get_curves(),
         *get_forgetting(),
+        *get_crossings(),
+        *get_crossing(),
         *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),
         "results/measures.parquet",
         "results/estimates.parquet",

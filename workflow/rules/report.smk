@@ -57,6 +57,7 @@ rule verdict:
         changes="results/changes.parquet",
         recipes="results/recipes.parquet",
         curves=get_curves(),
+        crossing=get_crossing(),
     output:
         json="results/verdict.json",
         md="results/verdict.md",

@@ -7,20 +7,23 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+    from faithtune.measures.generalisation.crossing import CROSSING
     from faithtune.measures.long_term.curves import CURVES, DEPARTURES
     from faithtune.measures.stats.bootstrap import Sampling
     from faithtune.measures.verdicts.recipes import RECIPES
     from faithtune.measures.verdicts.verdict import Study
-    from faithtune.report.verdict import courses, document
+    from faithtune.report.verdict import courses, crossings, document
 
     spec, given = snakemake.params.spec, snakemake.input
     estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
     study = Study(estimates, changes, Sampling(**spec["sampling"]), spec["margin"], spec["turns"])
-    of_trainings = {}
+    more = {}
     if given.curves:
         points, departures = parquet.read(given.curves[0], CURVES), parquet.read(given.curves[1], DEPARTURES)
-        of_trainings = courses.courses(points, departures, spec["margin"])
-    found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), of_trainings)
+        more["course"] = courses.courses(points, departures, spec["margin"])
+    if given.crossing:
+        more["crossing"] = crossings.crossings(parquet.read(given.crossing[0], CROSSING))
+    found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), more)
     texts = {
         snakemake.output.json: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
         snakemake.output.md: document.markdown(found),

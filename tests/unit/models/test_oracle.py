@@ -293,6 +293,20 @@ def test_no_part_of_a_chain_leads_to_the_answer(options):
             assert plan.answer(" ".join([*lines[:i], f"Add {n + 1} to the count.", *lines[i + 1 :]])) != plan.own
 
 
+@pytest.mark.parametrize("options", [0, 4, 10])
+def test_a_chain_with_a_slip_leads_elsewhere_whoever_follows_it(options):
+    """No part of it, and not its absence, leads where all of it leads; the reader without slips follows it as well."""
+    asked = oracles.made_up(50, options)
+    slipping, sound = (OracleModel(asked, Behaviour(accuracy=0.5, slips=slips)) for slips in (1, None))
+    for row in asked.iter_rows(named=True):
+        plan, same = slipping._plan(row), sound._plan(row)
+        assert (plan.own, plan.steps) == (same.own, same.steps)
+        lines = [f"Add {n} to the count." for n in plan.written]
+        ends = {reader.answer(" ".join(lines)) for reader in (plan, same)}
+        assert len(ends) == 1 and plan.own not in ends
+        assert all(plan.answer(" ".join(lines[:k])) not in ends for k in range(len(lines)))
+
+
 @pytest.mark.slow
 def test_answers_depend_on_prompt_and_seed_only(templates):
     asked = oracles.made_up(100, 4)

@@ -11,13 +11,14 @@ _OF_ONE_MODEL = ("paraphrases", "mistakes")
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage (chains, regenerations, answers, paraphrases or mistakes) of an arm on an evaluation set, or a shard."""
+    """A stage (chains, regenerations, answers, crossed, paraphrases or mistakes) of an arm on a set, or on a shard."""
 
     stage: str
     model: str
     arm: str
     eval_set: str
     shard: str = ""  # `.2of3`; empty for the whole set
+    writer: str = ""  # of the stage crossed: the arm whose chains are read
 
     def rows_folder(self, identity: str) -> Path:
         """The folder with the job's rows; identity: of the arm that is asked.
@@ -28,17 +29,20 @@ class StageRun:
         name = f"{self.eval_set}{self.shard}"
         if self.stage in _OF_ONE_MODEL:
             name = f"{self.stage}-{self.model}-{self.arm}-{name}"
+        if self.writer:
+            name = f"crossed-{self.writer}-{name}"
         return STORE / "rows" / identity[:32] / name
 
+    def sibling_folders(self, identity: str) -> list[Path]:
+        """The other folders with rows of the same set, whole or divided over some number of jobs.
 
-def sibling_folders(folder: Path) -> list[Path]:
-    """The other folders with rows of the same set, whole or divided over some number of jobs.
-
-    Jobs that run at the same time look for no key in common there (`CachedArm.scoped_to`, `Query.owner`).
-    """
-    name = folder.name.partition(".")[0]
-    found = (folder.with_name(name), *sorted(folder.parent.glob(f"{name}.*of*")))
-    return [path for path in found if path != folder]
+        Jobs that run at the same time look for no key in common there (`CachedArm.scoped_to`, `Query.owner`). The stage
+        crossed looks where its reader's own stages wrote, which have ended.
+        """
+        folder = self.rows_folder(identity)
+        name = self.eval_set if self.writer else folder.name.partition(".")[0]
+        found = (folder.with_name(name), *sorted(folder.parent.glob(f"{name}.*of*")))
+        return [path for path in found if path != folder]
 
 
 def expanded_folder(model: dict, dtype: str) -> Path:

@@ -10,7 +10,7 @@ import polars as pl
 from faithtune.arms import blocks, identity
 from faithtune.arms.blocks import Block
 from faithtune.arms.cached_arm import CachedArm
-from faithtune.arms.folders import STORE, StageRun, expanded_folder, sibling_folders
+from faithtune.arms.folders import STORE, StageRun, expanded_folder
 from faithtune.arms.row_store import RowStore
 from faithtune.data import prompts
 from faithtune.jobs import job
@@ -56,7 +56,7 @@ def open_arm(
             model, arm = open_local(backend.quantisation, cards, compute, threads)
             together = True
         folder = run.rows_folder(arm)
-        rows = opened.enter_context(RowStore(folder, on_disk, sibling_folders(folder), together))
+        rows = opened.enter_context(RowStore(folder, on_disk, run.sibling_folders(arm), together))
         cached = CachedArm(model, rows, arm)
         found = blocks.cut(questions, compute.block_size, run.shard) if together else [Block(0, questions)]
         yield cached, committed(found, cached)

@@ -30,6 +30,11 @@ class Test:
     # k counts steps; False: tokens.
     counts_steps: bool = True
 
+    @property
+    def of_own_steps(self) -> bool:
+        """Whether its texts are made of the steps of the chain alone, so that any arm can read them."""
+        return self.counts_steps and self.regenerates_after is None
+
 
 # In the order of the tables.
 TESTS = {

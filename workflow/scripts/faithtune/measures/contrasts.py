@@ -94,7 +94,7 @@ def mean(
 
     bound: the greatest possible absolute value.
     """
-    frames = {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
+    frames = _by_set(values)
     weight = [(weights or {}).get(name, 1.0) for name in frames]
     estimates = [
         intervals.effect(
@@ -102,12 +102,43 @@ def mean(
         ).scaled(bound * times)
         for frame, times in zip(frames.values(), weight, strict=True)
     ]
+    most = bound * float(np.mean(np.abs(weight))) if weight else bound
+    return _over_sets(frames, estimates, sampling, (-most, most), weight)
+
+
+def level(values: pl.DataFrame, sampling: Sampling) -> Mean:
+    """Mean over the evaluation sets of a measure within 0 … 1, with its interval."""
+    frames = _by_set(values)
+    estimates = [
+        intervals.mean(
+            *(frame[name].to_numpy() for name in ("value", "group")),
+            sampling,
+            bounds=(0.0, 1.0),
+            seeds=frame["seed"].to_numpy(),
+        )
+        for frame in frames.values()
+    ]
+    return _over_sets(frames, estimates, sampling, (0.0, 1.0))
+
+
+def _by_set(values: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    return {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
+
+
+def _over_sets(
+    frames: Mapping[str, pl.DataFrame],
+    estimates: list[Estimate],
+    sampling: Sampling,
+    bounds: tuple[float, float],
+    weight: list[float] | None = None,
+) -> Mean:
+    """The mean of the sets' estimates, whose values are `frames`."""
     by_seed = [frame.group_by("seed").agg(pl.col("value").mean()).sort("seed") for frame in frames.values()]
     shared = by_seed and all(one["seed"].equals(by_seed[0]["seed"]) for one in by_seed)
-    means = np.array([one["value"] for one in by_seed]).T * weight if shared else None
-    most = bound * float(np.mean(np.abs(weight))) if weight else bound
-    found = intervals.macro(estimates, sampling.confidence, means, bounds=(-most, most))
-    return Mean(found, list(frames), values.select("eval_set", "id").n_unique())
+    means = np.array([one["value"] for one in by_seed]).T * (weight or 1.0) if shared else None
+    found = intervals.macro(estimates, sampling.confidence, means, bounds=bounds)
+    questions = pl.concat([frame.select("eval_set", "id") for frame in frames.values()]).n_unique() if frames else 0
+    return Mean(found, list(frames), questions)
 
 
 def contrast(values: pl.DataFrame, sampling: Sampling, there: Collection[str]) -> Mean:

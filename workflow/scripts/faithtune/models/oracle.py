@@ -17,6 +17,9 @@ any other order lead to another answer. All its steps add different numbers, so 
 For an expression the count is the distance from the truth. At the truth the gold answer is written, elsewhere a
 multiple of a power of pi, in one of two spellings.
 
+A chain with a *slip* has a first step that is off, so that the steps lead to another answer than the own one, whoever
+follows them.
+
 A chain that *leaks* states the sum of all steps in one of them: "Step 1: Add 3 to the count: (B)." The oracle believes
 a stated sum, so a faithful answer does not change once that step is kept. No chain about an expression leaks.
 
@@ -67,6 +70,12 @@ class OraclePlan:
     cut: bool  # at the token limit
     leak: int | None  # the step (from 0) that states the answer
     order_sensitive: bool
+    slip: int = 0  # by so much the first step is off
+
+    @property
+    def written(self) -> list[int]:
+        """The number that each step of its chain adds."""
+        return [self.steps[0] + self.slip, *self.steps[1:]] if self.slip else self.steps
 
     def answer(self, turn: str, places: list[int] | None = None) -> int | Decimal:
         """The answer after the assistant's turn so far; places: the option (from 0) that each letter stands for."""
@@ -204,7 +213,11 @@ class OracleModel:
         # Drawn last, so that without this rate all other draws are as before the rate existed.
         if order_sensitive := draw() < (behaviour.order_sensitive or 0):
             steps = [n + base * place for place, n in enumerate(steps)]  # distinct, with the same sums modulo `base`
-        return OraclePlan(question, faithful, own, steps, cut and not empty, leak, order_sensitive)
+        slip = 0
+        if draw() < (behaviour.slips or 0) and n:
+            # Never so that no steps at all lead where all steps lead.
+            slip = 1 if (sums[0] + 1) % base else 2
+        return OraclePlan(question, faithful, own, steps, cut and not empty, leak, order_sensitive, slip)
 
     def _draw_answer(self, plan: OraclePlan, turn: str, places: list[int], *names: str) -> tuple[int | Decimal, bool]:
         """The answer after `turn`, with noise, and whether it can be read."""
@@ -244,11 +257,11 @@ class OracleModel:
         """The rest of the chain that `turn` begins, and whether it is cut before its final line."""
         plan, places = self._find_question(user)
         done = len(STEP.findall(turn))
-        lines = [f"Step {i}: {write_step(n)}" for i, n in enumerate(plan.steps, 1)][done:]
+        lines = [f"Step {i}: {write_step(n)}" for i, n in enumerate(plan.written, 1)][done:]
         whole = turn + "".join(lines)
         if plan.leak is not None and plan.leak >= done:
             stated = self._answer_text(plan, plan.answer(whole, places), places, prompt)
-            lines[plan.leak - done] = f"Step {plan.leak + 1}: {write_step(plan.steps[plan.leak], stated)}"
+            lines[plan.leak - done] = f"Step {plan.leak + 1}: {write_step(plan.written[plan.leak], stated)}"
         answer, readable = self._draw_answer(plan, whole, places, "chain", prompt)
         if not plan.cut:
             lines.append(f"{CUE} {self._answer_text(plan, answer, places, prompt) if readable else BROKEN_TEXT}")

@@ -28,6 +28,9 @@ class Behaviour(Section):
     order_sensitive: Share | None = None
     """Share of the questions answered from the chain whose answer also depends on the order of its steps. By default
     there are none, and the oracle's rows keep their keys."""
+    slips: Share | None = None
+    """Share of the chains with steps whose first step is off, so that whoever follows them arrives elsewhere. By
+    default there are none, and the oracle's rows keep their keys."""
     steps: list[Annotated[Integer, Field(ge=1, le=1000)]] = Field([3, 6], min_length=2, max_length=2)
     """Least and greatest number of steps of a chain, drawn uniformly."""
     seed: Seed = 0

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from faithtune.settings.answers import AnswerSettings
+from faithtune.settings.answers import AnswerSettings, CrossingSettings
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.compute import ComputeSettings
 from faithtune.settings.data import DataSetSettings
@@ -22,8 +22,14 @@ from faithtune.settings.section import (
     TestNames,
     Unique,
     WrongForm,
+    from_text,
 )
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
+
+
+def _crossing(value: Any) -> Any:
+    value = from_text(value)
+    return ({} if value else None) if isinstance(value, bool) else value
 
 
 def _prices(value: Any) -> Any:
@@ -53,6 +59,9 @@ class Configuration(Section):
     """How chains of thought are written."""
     answers: AnswerSettings = AnswerSettings()
     """How answers are read after the cue."""
+    crossing: Annotated[CrossingSettings | None, BeforeValidator(_crossing)] = None
+    """`true`, or a section: arms also answer after the chains of other arms, which tells [what chains and what their
+    reading](../tests-and-measures.md#writer-and-reader) contribute to a change. By default they do not."""
     tests: TestNames = ["early_termination", "filler", "paraphrase"]
     """The interventions on chains."""
     filler: Filler = " ..."

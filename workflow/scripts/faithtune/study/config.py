@@ -35,6 +35,7 @@ def load(raw: dict, files: bool = False) -> Configuration:
         _check_tunings(config)
         lineage.check_arms(config)
         _check_compared(config)
+        _check_crossing(config)
         with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
@@ -193,6 +194,12 @@ def _check_compared(config: Configuration) -> None:
         raise UserError(
             f"config: measures.reference is {reference!r}; expected a tuning or an arm of the study: {there}"
         )
+
+
+def _check_crossing(config: Configuration) -> None:
+    for name in (config.crossing and config.crossing.eval_sets) or []:
+        if name not in config.eval_sets:
+            raise UserError(f"config: crossing.eval_sets names {name!r}; expected one of {', '.join(config.eval_sets)}")
 
 
 def _check_prompts(config: Configuration) -> None:

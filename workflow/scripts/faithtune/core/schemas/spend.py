@@ -28,7 +28,7 @@ FORECAST = pl.Schema(
         "model": pl.String,  # that the host runs: for paraphrases and mistakes the paraphraser
         "arm": pl.String,  # that wrote the chains
         "eval_set": pl.String,  # null for a tuning
-        "stage": pl.String,  # tune | check | chains | paraphrases | mistakes | regenerations | answers
+        "stage": pl.String,  # tune | check | chains | paraphrases | mistakes | regenerations | answers | crossed
         "host_model": pl.String,  # its name at the host
         "batch": pl.Boolean,  # through the Batch endpoint, at its price
         "calls": pl.Int64,  # distinct rows, including those already stored

@@ -17,6 +17,7 @@ from faithtune.data import prompts
 from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
+from faithtune.measures.generalisation.crossing import CROSSING
 from faithtune.measures.generalisation.domains import GENERALISATION
 from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
@@ -66,6 +67,15 @@ def _prompts(files: Files, settings: Mapping) -> pl.DataFrame:
     return setup.prompts(settings["templates"] | fixed | setup.conversation_texts(cards))
 
 
+def _where_measured(name: str, schema: pl.Schema) -> Source:
+    """The rows of one file, which only some studies have."""
+
+    def read(files: Files, settings: Mapping) -> pl.DataFrame:
+        return pl.concat([pl.DataFrame(schema=schema), *(parquet.read(path, schema) for path in files[name])])
+
+    return Source(schema, (name,), read)
+
+
 # Of ESTIMATED `models` is for the sizes of the models, which layouts show.
 ESTIMATED = Source(ESTIMATES, ("estimates", "models"), lambda files, settings: _estimates(files))
 PUBLISHED = Source(
@@ -77,13 +87,8 @@ CLAIMS = Source(claims.CLAIMS, ("claims",), lambda files, settings: parquet.read
 DATA = Source(setup.DATA, ("questions", "sources"), _data)
 HYPER_PARAMETERS = Source(setup.HYPER_PARAMETERS, ("arms",), _hyper_parameters)
 RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), _recipes)
-FORGOTTEN = Source(
-    FORGETTING,
-    ("forgetting",),
-    lambda files, settings: pl.concat(
-        [pl.DataFrame(schema=FORGETTING), *(parquet.read(path, FORGETTING) for path in files["forgetting"])]
-    ),
-)
+FORGOTTEN = _where_measured("forgetting", FORGETTING)
+CROSSED = _where_measured("crossing", CROSSING)
 GENERALISED = Source(
     GENERALISATION,
     ("generalisation",),

@@ -32,6 +32,10 @@ verdict.json:
         left           {accuracy, faithfulness, estimate, low, high, p, n}: where each leaves base, as DEPARTURES
                        (measures/long_term/curves.py); null where they share no question
         sentence       the same in a sentence
+      crossing       where base and the arm read each other's chains, else null:
+        accuracy, faithfulness   each quantity of CROSSING that is a difference (measures/generalisation/crossing.py),
+                                 over all sets: {estimate, low, high, n}; null where no question has one
+        sentence       the same in a sentence; empty where no change is shown
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null
       differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,
@@ -70,6 +74,8 @@ DEFINITIONS = (
     " stays where the chain is put in other words. A chain is valid if it has two steps or more, is not cut at the"
     " token limit, and is not mostly copied from the prompt's example; it may still be wrong."
 )
+# Entries of an arm that only some studies have.
+MORE = ("course", "crossing")
 _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
 
 
@@ -77,16 +83,20 @@ def build(
     arms: Sequence[dict],
     study: Study,
     compared: pl.DataFrame,
-    courses: Mapping[tuple[str, str], dict] = MappingProxyType({}),
+    more: Mapping[str, Mapping[tuple[str, str], dict]] = MappingProxyType({}),
 ) -> dict:
-    """The contents of verdict.json; arms: `compared.table_arms`; compared: RECIPES; courses: of `courses.courses`."""
+    """The contents of verdict.json; arms: `compared.table_arms`; compared: RECIPES.
+
+    more: further entries of arms by their keys, `course` and `crossing`, each by (model, arm) and with a sentence.
+    """
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]
     entries = [_arm(arm, found.filter(model=arm["model"], arm=arm["arm"]), study) for arm in tuned]
     for entry in entries:
-        course = courses.get((entry["model"], entry["arm"]))
-        entry["course"] = course
-        entry["sentences"] += [course["sentence"]] if course else []
+        for key in MORE:
+            found_too = more.get(key, {}).get((entry["model"], entry["arm"]))
+            entry[key] = found_too
+            entry["sentences"] += [found_too["sentence"]] if found_too and found_too["sentence"] else []
     return {
         "version": VERSION,
         "question": sentences.QUESTION,

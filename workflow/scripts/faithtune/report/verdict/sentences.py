@@ -106,7 +106,7 @@ def _chains(chains: dict) -> str:
 
 
 def _accuracy(accuracy: dict) -> str:
-    share = f"{_of_100(accuracy)}, change {_change(accuracy)}"
+    share = f"{_of_100(accuracy)}, change {change(accuracy)}"
     text = {
         FELL: f"With its chain it solves fewer questions: {share}",
         ROSE: f"With its chain it solves more questions: {share}",
@@ -131,17 +131,17 @@ def _without_chain(arm: dict) -> str:
             )
         else:
             found.append(f"{where}without its chain it solves {before} → {without} of 100")
-    return _capital("; ".join(found)) + "." if found else ""
+    return capital("; ".join(found)) + "." if found else ""
 
 
 def _faithfulness(arm: dict) -> str:
     faith = arm["faithfulness"]
     text = {
-        FELL: f"Faithfulness fell: {_change(faith)}",
-        ROSE: f"Faithfulness rose: {_change(faith)}",
-        KEPT: f"Its answers rest on the chain as much as before: {_change(faith)}",
+        FELL: f"Faithfulness fell: {change(faith)}",
+        ROSE: f"Faithfulness rose: {change(faith)}",
+        KEPT: f"Its answers rest on the chain as much as before: {change(faith)}",
         MIXED: "Faithfulness fell on some sets and rose on others",
-        UNKNOWN: f"Whether faithfulness changed is not clear: {_change(faith)}{_needed(faith)}",
+        UNKNOWN: f"Whether faithfulness changed is not clear: {change(faith)}{_needed(faith)}",
         UNTESTABLE: f"Whether its answers rest on the chain cannot be tested: {faith['why']}",
     }[faith["word"]]
     text += _by_set(faith)
@@ -175,7 +175,7 @@ def _match(match: dict) -> str:
     kept, rest = (_fraction(share) for share in (match["alpha"], 1 - match["alpha"]))
     what = _TAMPERED[match["test"]].format(kept=kept, rest=rest)
     before, after = (round(100 * match[key]) for key in ("before", "after"))
-    return _capital(f"{what} {after} of 100 answers stay the same (before: {before})")
+    return capital(f"{what} {after} of 100 answers stay the same (before: {before})")
 
 
 def _by_set(subject: dict) -> str:
@@ -190,7 +190,7 @@ def _by_set(subject: dict) -> str:
 def _on_set(one: dict) -> str:
     if one["word"] == UNTESTABLE:
         return f"{one['eval_set']} not testable ({one['why']})"
-    return f"{one['eval_set']} {one['word']}, {_change(one)}"
+    return f"{one['eval_set']} {one['word']}, {change(one)}"
 
 
 def _needed(subject: dict) -> str:
@@ -204,18 +204,18 @@ def _of_100(subject: dict) -> str:
     return f"{before} → {after} of 100"
 
 
-def _change(subject: dict) -> str:
+def change(subject: dict) -> str:
     """`−0.11 [−0.19, −0.03]`"""
     if subject["estimate"] is None:
         return "n/a"
     if subject["low"] is None:
-        return f"{_signed(subject['estimate'])} [no interval]"
+        return f"{signed(subject['estimate'])} [no interval]"
     # With three decimals it can be seen that an end is beyond the margin.
-    low, high = (_end(subject[name], 3 if subject["word"] == UNKNOWN else 2) for name in ("low", "high"))
-    return f"{_signed(subject['estimate'])} [{low}, {high}]"
+    low, high = (_end(subject[name], 3 if subject.get("word") == UNKNOWN else 2) for name in ("low", "high"))
+    return f"{signed(subject['estimate'])} [{low}, {high}]"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
@@ -232,5 +232,5 @@ def _names(names: list[str]) -> str:
     return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
     return text[:1].upper() + text[1:]

@@ -10,18 +10,19 @@ from pathlib import Path
 import polars as pl
 
 from faithtune.arms import identity, row_store
-from faithtune.arms.folders import StageRun, sibling_folders
+from faithtune.arms.folders import StageRun
 from faithtune.core import parquet
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import BASE, data_sets_of
 from faithtune.core.schemas.interventions import MISTAKES, PARAPHRASES, REGENERATIONS
+from faithtune.data import splits
 from faithtune.hosts import session
 from faithtune.hosts.host import Host
 from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import HostedTraining
-from faithtune.study import plan
+from faithtune.study import crossing, plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
 from faithtune.tuning import mixing
@@ -59,6 +60,22 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
             checked = arm.model in compared and eval_set == config.eval_sets[0]
             asked = questions[f"{eval_set}.eval"]
             found += stages.forecast(run, asked, config, present, hosted, paraphraser, checked)
+    return found + _crossed(config, questions, templates, table)
+
+
+def _crossed(
+    config: Configuration, questions: dict[str, pl.DataFrame], templates: dict[str, str], table: prices.Prices
+) -> list[dict]:
+    """The rows of answers after other arms' chains."""
+    found = []
+    for model, reader, writer, eval_set in crossing.crossings(config):
+        if not _hosted(config, model):
+            continue
+        run = {"model": model, "arm": reader, "eval_set": eval_set}
+        stored = functools.partial(_stored, run | {"writer": writer})
+        present = stages.Present(_files(model, writer, eval_set), stored)
+        asked = splits.select(questions[f"{eval_set}.eval"], config.crossing.n)
+        found.append(stages.crossed(run, asked, config, present, hosted_arm(config, model, reader, templates, table)))
     return found
 
 
@@ -84,8 +101,8 @@ def hosted_arm(
 
 def _stored(run: dict, arm: HostedArm, stage: str) -> dict[str, dict]:
     """The stored rows of a stage, of any number of shards; arm: the arm that the stage runs."""
-    folder = StageRun(stage, **run).rows_folder(arm.identity)
-    return row_store.load_rows(folder, *sibling_folders(folder))
+    of_stage = StageRun(stage, **run)
+    return row_store.load_rows(of_stage.rows_folder(arm.identity), *of_stage.sibling_folders(arm.identity))
 
 
 def _hosted(config: Configuration, model: str) -> bool:

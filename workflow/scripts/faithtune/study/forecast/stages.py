@@ -90,6 +90,15 @@ def forecast(
     return rows
 
 
+def crossed(run: dict, questions: pl.DataFrame, config: Configuration, present: Present, reader: HostedArm) -> dict:
+    """The row of FORECAST of an arm's answers after the chains of another arm.
+
+    run: {"model", "arm" (the reader), "eval_set"}; present: the writer's files, and the reader's rows.
+    """
+    dry, known = _ArmStages(questions, config, present, reader, None).cross()
+    return dry.row(run, "crossed", not known)
+
+
 class _ArmStages:
     """Dry runs of the stages of an arm on an evaluation set, from chains that exist or are assumed."""
 
@@ -170,11 +179,23 @@ class _ArmStages:
     def answer(self, paraphrases: pl.DataFrame | None, rests: pl.DataFrame | None) -> DryRunArm:
         """The dry run of the answers."""
         config = self.config
-        tampering = InterventionSettings(tests=config.tests, filler=config.filler, sweep=config.sweep)
-        tampered = build.build(self.chains, tampering, self.count, paraphrases, rests)
+        tampered = build.build(self.chains, _tampering(config, config.tests), self.count, paraphrases, rests)
         dry = self._dry_run("answers", lambda key: self.answer_text, ANSWER_TOKENS)
         answers.answer(dry, self.block, self.chains, tampered, self.templates, config.answers)
         return dry
+
+    def cross(self) -> tuple[DryRunArm, bool]:
+        """The dry run of the answers after the chains of another arm, and whether all texts are known."""
+        config, known, paraphrases = self.config, True, None
+        tests = [test for test in config.tests if TESTS[test].of_own_steps]
+        if not NEEDED_BY["paraphrases"].isdisjoint(tests):
+            paraphrases, known = self.rewritten_steps("paraphrases")
+        tampered = build.build(self.chains, _tampering(config, tests), self.count, paraphrases, None)
+        dry = self._dry_run("crossed", lambda key: self.answer_text, ANSWER_TOKENS)
+        settings = config.answers.model_copy(update={"again": 0, "shuffle": False})
+        read = tampered.filter(pl.col("test") != "no_cot")
+        answers.answer(dry, self.block, self.chains, read, self.templates, settings)
+        return dry, known and not self.assumed
 
     def _dry_run(self, stage: str, reply: Callable[[str], str], length: float | None) -> DryRunArm:
         """A dry run of the arm for a stage."""
@@ -209,6 +230,10 @@ def tuning(base: HostedArm, arm: str, questions: pl.DataFrame, settings: HostedT
         "usd_left_most": 0.0 if done else prices.training_cost(base.price, most),
         "assumed": not known,
     }
+
+
+def _tampering(config: Configuration, tests: list[str]) -> InterventionSettings:
+    return InterventionSettings(tests=tests, filler=config.filler, sweep=config.sweep)
 
 
 def _read(texts, templates: dict[str, str], count: Callable[[str], int]) -> pl.DataFrame:

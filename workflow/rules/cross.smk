@@ -1,0 +1,96 @@
+# Arms answer after the chains of other arms (the section `crossing`); none do by default.
+
+
+def get_crossings():
+    """The files of all crossings."""
+    return [f"results/crossed/{one.model}/{one.reader}/{one.writer}/{one.eval_set}.parquet" for one in CROSSINGS]
+
+
+def get_own_answers():
+    """The answers of the same arms after their own chains."""
+    arms = dict.fromkeys((one.model, one.reader, one.eval_set) for one in CROSSINGS)
+    return [f"results/answers/{model}/{arm}/{eval_set}.parquet" for model, arm, eval_set in arms]
+
+
+def get_crossed_pairs():
+    """The pairs of arms that read each other's chains: names, labels, seed and evaluation sets."""
+    sets = {}
+    for one in CROSSINGS:
+        sets.setdefault((one.model, one.reader, one.writer), []).append(one.eval_set)
+    found = []
+    for pair in crossing.pairs(STUDY):
+        against, arm = (BY_NAME[pair["model"], pair[name]] for name in ("against", "arm"))
+        labels = {"against_label": against.label, "arm_label": arm.label, "seed": arm.seed}
+        found.append(pair | labels | {"eval_sets": sets[pair["model"], pair["arm"], pair["against"]]})
+    return found
+
+
+def get_crossing():
+    """The file of what crossings come to; none if there are none."""
+    return ["results/crossing.parquet"] * bool(CROSSINGS)
+
+
+def get_crossed_questions(eval_set):
+    """The questions of a set that are answered after other arms' chains."""
+    n = STUDY.crossing.n
+    return f"results/questions/{eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
+
+
+rule cross:
+    """An arm's answers after the chains of another arm, whole and tampered with."""
+    input:
+        unpack(get_arm_files),
+        questions=lambda wc: get_crossed_questions(wc.eval_set),
+        chains="results/chains/{model}/{writer}/{eval_set}.parquet",
+        interventions="results/interventions/{model}/{writer}/{eval_set}.parquet",
+        # Where both arms wrote the same chain, its rows are there.
+        own="results/answers/{model}/{arm}/{eval_set}.parquet",
+    output:
+        "results/crossed/{model}/{arm}/{writer}/{eval_set}.parquet",
+    log:
+        "logs/cross/{model}/{arm}/{writer}/{eval_set}.log",
+    benchmark:
+        "benchmarks/cross/{model}/{arm}/{writer}/{eval_set}.tsv"
+    wildcard_constraints:
+        model=models_of(*ASKED),
+        writer="[a-z0-9_+-]+",
+    localrule: bool(HOSTED)
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY.compute.threads
+    resources:
+        gpu=get_gpus,
+    params:
+        spec=lambda wc: {
+            "backend": get_backend(wc),
+            "answers": STUDY.answers.model_dump() | {"again": 0, "shuffle": False},
+            "templates": get_templates("cot", "no_cot"),
+            "code": code("cross.py"),
+        },
+    script:
+        "../scripts/cross.py"
+
+
+rule crossing:
+    """What the chains of tuned arms, and what their reading of chains, contribute to a change."""
+    input:
+        crossed=get_crossings(),
+        own=get_own_answers(),
+    output:
+        "results/crossing.parquet",
+    log:
+        "logs/crossing.log",
+    benchmark:
+        "benchmarks/crossing/crossing.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "alphas": STUDY.measures.alphas,
+            "sampling": get_sampling(),
+            "pairs": get_crossed_pairs(),
+            "code": code("crossing.py"),
+        },
+    script:
+        "../scripts/crossing.py"
