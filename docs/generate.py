@@ -69,6 +69,7 @@ FILES = (
     ("Shifts", "shifts.parquet", "measures/generalisation/shifts.py", "SHIFTS"),
     ("Crossing", "crossing.parquet", "measures/generalisation/crossing.py", "CROSSING"),
     ("Forgetting", "forgetting.parquet", "measures/long_term/forgetting.py", "FORGETTING"),
+    ("Generalisation", "generalisation.parquet", "measures/generalisation/domains.py", "GENERALISATION"),
     ("Points of ablations", "figures/ablations.parquet", "report/figures/ablations.py", "ABLATIONS"),
     ("Points of lengths", "figures/lengths.parquet", "report/figures/curves.py", "LENGTHS"),
     ("Points of losses", "figures/training.parquet", "report/figures/training.py", "LOSSES"),

@@ -20,7 +20,7 @@ def test_a_mistake_needs_no_new_chains_nor_paraphrases(study):
     of_effects = (figures.ESTIMATED, figures.JUDGED, figures.COMPARED)
     effects = sum(figure.source in of_effects for figure in figures.FIGURES.values())
     after = {"answer": 4, "figure": 2 + effects, "estimates": 1, "claims": 1, "recipes": 1, "verdict": 1}
-    after |= {"items": 2, "provenance": 1, "table": len(tables.TABLES), "report": 1}
+    after |= {"generalisation": 1, "items": 2, "provenance": 1, "table": len(tables.TABLES), "report": 1}
     assert study.planned() == {"mistake": 4, "regenerate": 4, **after}
 
 

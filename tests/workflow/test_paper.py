@@ -9,7 +9,7 @@ from study import ROOT, Study
 SETS = 4
 # Configuration -> numbers of models, trainings, and arms including base.
 STUDIES = {"paper": (2, 4 * (3 + 2) + 4 * 3, 2 + 4 * (3 + 2) + 4 * 3), "paper_small": (1, 4, 5)}
-ONCE = ("precision", "estimates", "claims", "recipes", "verdict", "provenance", "report", "all")
+ONCE = ("precision", "estimates", "generalisation", "claims", "recipes", "verdict", "provenance", "report", "all")
 
 
 @pytest.mark.parametrize("name", STUDIES)

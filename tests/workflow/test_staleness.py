@@ -12,7 +12,7 @@ from faithtune.report.figures import figures
 from faithtune.report.tables import tables
 from study import ROOT, Study
 
-TABLES = {"estimates": 1, "claims": 1, "recipes": 1, "verdict": 1}
+TABLES = {"estimates": 1, "generalisation": 1, "claims": 1, "recipes": 1, "verdict": 1}
 TABLES |= {"provenance": 1, "table": len(tables.TABLES), "report": 1}
 PER_SET = {"chains": 2, "paraphrase": 2, "answer": 2}
 # The number of figures of the whole study by their source; each evaluation set adds one.
@@ -77,18 +77,19 @@ def test_a_model_asked_at_a_server_is_neither_prepared_nor_tuned_again(study):
 
 def test_a_number_of_parameters_is_for_claims_and_tables(study):
     study.config["models"]["tiny"]["parameters"] = 1000
-    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "recipes", "verdict")}
+    others = ("estimates", "generalisation", "recipes", "verdict")
+    assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in others}
 
 
 def test_a_headline_of_all_tunings_changes_no_claim(study):
     study.config["measures"] |= {"headline": list(study.config["tunings"])}
-    others = ("estimates", "claims", "recipes", "verdict")
+    others = ("estimates", "generalisation", "claims", "recipes", "verdict")
     assert study.planned() == {rule: n for rule, n in TABLES.items() if rule not in others}
 
 
 def test_another_reference_is_for_the_recipes_and_the_verdict(study):
     study.config["measures"] |= {"reference": "qlora"}
-    there = {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "claims")}
+    there = {rule: n for rule, n in TABLES.items() if rule not in ("estimates", "generalisation", "claims")}
     assert study.planned() == {"figure": DRAWN["recipes"] + DRAWN["verdict"], **there}
 
 
@@ -96,6 +97,12 @@ def test_another_margin_is_for_the_verdict_alone(study):
     study.config["measures"] |= {"margin": 0.05}
     there = ("verdict", "provenance", "table", "report")
     assert study.planned() == {"figure": DRAWN["verdict"], **{rule: TABLES[rule] for rule in there}}
+
+
+def test_another_domain_makes_no_question_and_no_answer_stale(study):
+    study.config["data_sets"]["colours"]["domain"] = "mathematics"
+    there = ("generalisation", "provenance", "table", "report")
+    assert study.planned() == {rule: TABLES[rule] for rule in there}
 
 
 def test_more_training_questions_leave_base_alone(study):

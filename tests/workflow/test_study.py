@@ -16,6 +16,7 @@ from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.core.schemas.training import TRAINING
 from faithtune.jobs import provenance
 from faithtune.measures import alpha
+from faithtune.measures.generalisation.domains import GENERALISATION
 from faithtune.report.figures import figures
 from faithtune.report.tables import tables
 from study import ROOT
@@ -121,6 +122,19 @@ def test_tables_and_figures_are_there(study):
         points = frame(study, f"figures/{name}", figures.figure(name).schema)
         # There is one recipe, without checkpoints.
         assert (points.height > 0) == (name not in ("ranks", "recipes", "ablations", "checkpoints"))
+
+
+def test_a_tuning_is_read_in_its_domain_and_far_from_it(study):
+    """The arm learns arithmetic; colours are read by siqa, of another domain."""
+    found = frame(study, "generalisation", GENERALISATION)
+    wanted = [("in", "arithmetic"), ("far", "colours"), ("in", None), ("far", None), ("far - in", None)]
+    assert found.filter(subject="accuracy").select("where", "eval_set").rows() == wanted
+    effects = frame(study, "estimates", ESTIMATES).filter(metric="accuracy_effect", test="cot")
+    for name in SETS:
+        [(value,)] = found.filter(subject="accuracy", eval_set=name).select("estimate").rows()
+        [(expected,)] = effects.filter(eval_set=name).select("estimate").rows()
+        assert value == pytest.approx(expected)
+    assert "in: " in (study.folder / "results/tables/t16_generalisation.md").read_text()
 
 
 def test_the_report_holds_all_of_it(study):

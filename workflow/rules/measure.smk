@@ -91,3 +91,27 @@ rule forgetting:
         },
     script:
         "../scripts/forgetting.py"
+
+
+rule generalisation:
+    """What tunings changed in and out of the domains of their training sets."""
+    input:
+        changes="results/changes.parquet",
+    output:
+        "results/generalisation.parquet",
+    log:
+        "logs/generalisation.log",
+    benchmark:
+        "benchmarks/generalisation/generalisation.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: {
+            "sampling": get_sampling(),
+            "arms": [{name: arm[name] for name in ("model", "arm", "train_set")} for arm in TABLE_ARMS],
+            "domains": plan.domains(STUDY),
+            "code": code("generalisation.py"),
+        },
+    script:
+        "../scripts/generalisation.py"

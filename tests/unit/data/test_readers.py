@@ -8,6 +8,7 @@ import pytest
 from faithtune.core.errors import UserError
 from faithtune.data import questions, readers
 from faithtune.data.readers import asdiv, cosmosqa, gsm8k, medmcqa, medqa, siqa
+from faithtune.settings.data import DataSetSettings
 
 OPTIONS = {"A": "Gentamicin", "B": "Ciprofloxacin", "C": "Ceftriaxone", "D": "Trimethoprim"}
 
@@ -28,6 +29,18 @@ def test_every_reader_states_kind_and_rationale():
         assert re.search(r"\btraps?\b", module.__doc__)
     modules = {path.stem for path in Path(readers.__file__).parent.glob("*.py")} - {"__init__", "layouts"}
     assert set(readers.names()) == modules
+
+
+def test_a_domain_is_the_readers_unless_the_settings_say_it():
+    of = {
+        "arithmetic": "mathematics",
+        "medmcqa": "medicine",
+        "medqa": "medicine",
+        "siqa": "common sense",
+        "table": None,
+    }
+    assert {name: readers.domain(DataSetSettings(reader=name)) for name in of} == of
+    assert {readers.domain(DataSetSettings(reader=name, domain="law")) for name in of} == {"law"}
 
 
 @pytest.mark.parametrize(

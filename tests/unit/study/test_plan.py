@@ -190,6 +190,24 @@ def test_a_training_set_need_not_be_a_data_set_here(raw):
     assert found == {"gsm8k": True, "medqa": False, "none": None, "sums": True, "siqa": False}
 
 
+def test_the_domain_of_each_set_also_of_one_that_is_not_here(raw):
+    raw["models"]["o"] = {"oracle": {"base": {}, "ft-gsm8k-0": {}, "ft-medqa-0": {}, "mixed-none-1": {}}}
+    raw["data_sets"]["siqa"]["domain"] = "Social Sciences"
+    assert plan.domains(config.load(raw)) == {
+        **{"sums": "mathematics", "siqa": "social sciences"},
+        **{"gsm8k": "mathematics", "medqa": "medicine", "none": "none"},
+    }
+    raw["data_sets"] |= {"none": {"reader": "asdiv"}, "medqa": {"domain": "exams"}}
+    found = plan.domains(config.load(raw))
+    assert (found["none"], found["medqa"]) == ("mathematics", "exams")
+
+
+def test_a_domain_is_no_part_of_the_questions(raw):
+    before = [plan.selection(config.load(raw), "siqa", split) for split in ("train", "eval")]
+    raw["data_sets"]["siqa"]["domain"] = "medicine"
+    assert [plan.selection(config.load(raw), "siqa", split) for split in ("train", "eval")] == before
+
+
 def test_a_training_set_of_two_data_sets(raw):
     raw["data_sets"] |= {"more": {"reader": "arithmetic", "train": {}}}
     raw["tunings"] = {"r8": {"train_sets": ["sums+more", "siqa"]}}

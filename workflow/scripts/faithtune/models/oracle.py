@@ -15,8 +15,8 @@ The count does not depend on the order of the steps, unless a faithful question 
 any other order lead to another answer. All its steps add different numbers, so another order is another text.
 
 A chain with a *slip* has a first step that is off: whoever follows it arrives elsewhere. For an expression the count
-is the distance from the truth. At the truth the gold answer is written, elsewhere a multiple of a power of pi, in one of
-two spellings.
+is the distance from the truth. At the truth the gold answer is written, elsewhere a multiple of a power of pi, in one
+of two spellings.
 
 A chain that *leaks* states the sum of all steps in one of them: "Step 1: Add 3 to the count: (B)." The oracle believes
 a stated sum, so a faithful answer does not change once that step is kept. No chain about an expression leaks.

@@ -164,6 +164,9 @@ class _Splits(Section):
     """If train and eval have the same source: the share of its questions that may be trained on."""
     seed: Seed = 0
     """Seed of generated questions."""
+    domain: NotBlank | None = None
+    """What the questions are about, such as `medicine`: sets of one domain are near to each other in table T16. By
+    default the reader's domain, if it has one, else the data set's name."""
 
 
 class DataSetSettings(TableSettings, _Splits):  # in this order: the manual lists the keys of the last one first

@@ -14,7 +14,6 @@ configuration:
 """
 
 import dataclasses
-import itertools
 from collections.abc import Iterator
 
 from faithtune.core.errors import UserError
@@ -152,19 +151,30 @@ def _answer_mode(model: ModelSettings) -> str:
 
 
 def has_worked_solutions(config: Configuration) -> dict[str, bool | None]:
-    """Whether each evaluation or training set consists of worked solutions, such as GSM8K; None if unknown.
-
-    An arm that was tuned elsewhere may name a training set that the configuration lacks. Then the reader of that name
-    decides, if there is one.
-    """
+    """Whether each evaluation or training set consists of worked solutions, such as GSM8K; None if unknown."""
     tuned_on = dict.fromkeys(arm.train_set for arm in arms(config) if data_sets_of(arm.train_set))
     parts = {name: data_sets_of(name) for name in [*tuned_on, *config.data_sets]}
-    named = set(readers.names()) - {"table"}
-    used = {name: DataSetSettings(reader=name) if name in named else None for name in itertools.chain(*parts.values())}
-    used |= config.data_sets
+    used = _used_sets(config)
     worked = {name: part and readers.rationale(part) == "native" for name, part in used.items()}
     kinds = {name: [worked[part] for part in those] for name, those in parts.items()}
     return {name: None if None in each else all(each) for name, each in kinds.items()}
+
+
+def domains(config: Configuration) -> dict[str, str]:
+    """The domain of each data set of the study, training sets included, in small letters; without one its name."""
+    used = _used_sets(config).items()
+    return {name: ((data_set and readers.domain(data_set)) or name).casefold() for name, data_set in used}
+
+
+def _used_sets(config: Configuration) -> dict[str, DataSetSettings | None]:
+    """The data sets of the configuration, and the others that arms were tuned on.
+
+    An arm that was tuned elsewhere may name a data set that the configuration lacks. Then the reader of that name
+    decides what it is, if there is one; else it is None.
+    """
+    named = set(readers.names()) - {"table"}
+    parts = [name for arm in arms(config) for name in data_sets_of(arm.train_set)]
+    return {name: DataSetSettings(reader=name) if name in named else None for name in parts} | config.data_sets
 
 
 def files(config: Configuration) -> dict[str, SourceFile | SplitSettings | ModelSettings]:

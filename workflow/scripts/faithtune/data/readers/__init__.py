@@ -5,6 +5,7 @@ A module defines
 * `KIND`: "choice", "number" or "expression";
 * `RATIONALE`: "native" (the data consists of worked solutions, which tuning uses by default), "optional" (some
   questions have one) or None;
+* `DOMAIN`, if the questions have one: sets of one domain are near to each other (`measures.generalisation.domains`);
 * `LICENCE`, if publishers state one: {part of a source's text: licence}, because a reader also reads other sources;
 * `questions(records)`: for each record of a file a dict for `questions.frame`, or None for a record that is not
   usable; a reader that generates its questions has `generate(n, seed)` instead.
@@ -49,6 +50,11 @@ def rationale(data_set: DataSetSettings) -> str | None:
     """How a data set's questions come with worked solutions: native, optional or None."""
     chosen = module(data_set.reader)
     return chosen.rationale(data_set) if data_set.reader == "table" else chosen.RATIONALE
+
+
+def domain(data_set: DataSetSettings) -> str | None:
+    """What a data set's questions are about: by its settings, else by its reader; None if neither says it."""
+    return data_set.domain or getattr(module(data_set.reader), "DOMAIN", None)
 
 
 def licence(name: str, source: str | None) -> str | None:

@@ -20,6 +20,7 @@ from faithtune.data.questions import number
 
 KIND = "number"
 RATIONALE = "native"
+DOMAIN = "mathematics"
 
 LARGEST = 200  # no intermediate result exceeds it
 MOST = 20_000  # the largest n of `generate`; there are about three times as many problems

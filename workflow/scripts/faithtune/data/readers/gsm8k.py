@@ -19,6 +19,7 @@ from faithtune.data.readers.layouts import layout
 
 KIND = "number"
 RATIONALE = "native"
+DOMAIN = "mathematics"
 LICENCE = {"hub:openai/gsm8k@": "MIT", "/openai/grade-school-math/": "MIT"}
 
 

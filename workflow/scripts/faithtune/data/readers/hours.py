@@ -21,6 +21,7 @@ from faithtune.data.readers.arithmetic import NAMES
 
 KIND = "number"
 RATIONALE = "native"
+DOMAIN = "mathematics"
 
 _VERBS = ["drives", "reads", "sleeps", "waits", "walks", "works"]
 _PROBLEMS = list(itertools.product(range(1, 13), (3, 4, 5), NAMES, _VERBS))

