@@ -5,6 +5,7 @@ import pytest
 
 from faithtune.measures.long_term import curves
 from faithtune.measures.long_term.curves import CURVES, DEPARTURES, Course, Point
+from faithtune.measures.stats import student
 from recipe_frames import SAMPLING, TESTS, arm, changes
 
 # Accuracy and faithfulness after 1, 2, 4, 8 steps and at the end: faithfulness falls two points before accuracy.
@@ -38,6 +39,27 @@ def test_the_change_at_each_point_is_recovered():
         assert all(low < mean < high for mean, low, high in zip(means, own["low"], own["high"], strict=True))
         assert set(own["n"]) == {160}
     assert set(found.filter(subject="faithfulness")["test"].drop_nulls()) == set(TESTS)
+
+
+def test_the_change_of_length_has_no_bounds():
+    """Mean and standard error by hand: two sets of 80 questions, each with its own variance."""
+    means = {"steps": (0.0, -1.0, -2.5, -3.0, 5.0), "parsed": (0.0, -0.1, -0.1, -0.2, -0.9)}
+    changed = made(means)
+    found = curves.curves([course()], changed, SAMPLING).filter(pl.col("test").is_null())
+    steps = found.filter(subject="steps")
+    assert steps["estimate"].to_list() == pytest.approx(means["steps"])
+    assert found.filter(subject="parsed")["estimate"].to_list() == pytest.approx(means["parsed"])
+    of_sets = changed.filter(what="steps", arm="p4-s").group_by("eval_set").agg(pl.col("change").var() / 80)
+    half = student.quantile(79, 0.975) * of_sets["change"].sum() ** 0.5 / 2
+    last = steps.filter(place="end").row(0, named=True)
+    assert last["high"] - 5 == pytest.approx(half, rel=0.1) and 5 - last["low"] == pytest.approx(half, rel=0.1)
+    assert last["p"] < 0.01
+
+
+def test_a_length_that_changes_nowhere_has_no_interval():
+    changed = made().with_columns(change=pl.when(pl.col("what") != "steps").then("change").otherwise(0.0))
+    found = curves.curves([course()], changed, SAMPLING).filter(subject="steps")
+    assert set(found.select("estimate", "low", "high", "p", "n").rows()) == {(0.0, None, None, None, 160)}
 
 
 def test_what_leaves_first_is_recovered():

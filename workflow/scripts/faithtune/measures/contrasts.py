@@ -6,6 +6,7 @@ with a pair in it, the mean of an arm over its tests: a question without paraphr
 weight.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -88,25 +89,29 @@ def side_by_side(first: pl.DataFrame, second: pl.DataFrame, alike: Collection[st
 
 
 def mean(
-    values: pl.DataFrame, sampling: Sampling, bound: float = 1.0, weights: Mapping[str, float] | None = None
+    values: pl.DataFrame, sampling: Sampling, bound: float | None = 1.0, weights: Mapping[str, float] | None = None
 ) -> Mean:
     """Mean over the evaluation sets of each set's mean times its weight (default 1), with its interval and p.
 
-    bound: the greatest possible absolute value.
+    bound: the greatest possible absolute value; None: there is none. Without a bound the mean has no interval where a
+    set's values do not differ.
     """
+    scale, bounds = (1.0, None) if bound is None else (bound, (-1.0, 1.0))
     frames = {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
     weight = [(weights or {}).get(name, 1.0) for name in frames]
     estimates = [
         intervals.effect(
-            frame["value"].to_numpy() / bound, frame["group"].to_numpy(), sampling, frame["seed"].to_numpy()
-        ).scaled(bound * times)
+            frame["value"].to_numpy() / scale, frame["group"].to_numpy(), sampling, frame["seed"].to_numpy(), bounds
+        ).scaled(scale * times)
         for frame, times in zip(frames.values(), weight, strict=True)
     ]
     by_seed = [frame.group_by("seed").agg(pl.col("value").mean()).sort("seed") for frame in frames.values()]
     shared = by_seed and all(one["seed"].equals(by_seed[0]["seed"]) for one in by_seed)
     means = np.array([one["value"] for one in by_seed]).T * weight if shared else None
-    most = bound * float(np.mean(np.abs(weight))) if weight else bound
+    most = (math.inf if bound is None else bound) * (float(np.mean(np.abs(weight))) if weight else 1.0)
     found = intervals.macro(estimates, sampling.confidence, means, bounds=(-most, most))
+    if bound is None and found.value is None and estimates:
+        found = Estimate(float(np.mean([one.value for one in estimates])), None, None)
     return Mean(found, list(frames), values.select("eval_set", "id").n_unique())
 
 

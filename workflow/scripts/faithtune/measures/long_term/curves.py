@@ -13,10 +13,12 @@ import polars as pl
 from faithtune.measures import contrasts
 from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.measures.verdicts.recipes import SUBJECTS
+from faithtune.measures.verdicts import recipes
 
 # The last point of every curve.
 END = "end"
+# What curves are about, as `what` of CHANGES names it, and the greatest possible change; None: there is none.
+SUBJECTS = {name: bound for name, (bound, _) in recipes.SUBJECTS.items()} | {"steps": None, "parsed": 1.0}
 # A change from base at one point of a training.
 CURVES = pl.Schema(
     {
@@ -26,6 +28,7 @@ CURVES = pl.Schema(
         "step": pl.Int64,  # optimiser steps so far
         "seen": pl.Int64,  # examples so far
         # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)
+        # | steps (mean number of a chain) | parsed (share of full-chain answers that are answered)
         "subject": pl.String,
         "test": pl.String,  # of faithfulness; null: the mean over all tests
         "estimate": pl.Float64,  # this point minus base, paired by question
@@ -78,7 +81,7 @@ def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling)
     """CURVES of the trainings from CHANGES of their points."""
     rows = []
     for course in courses:
-        for subject, (bound, _) in SUBJECTS.items():
+        for subject, bound in SUBJECTS.items():
             pairs = _pairs(course, changes, subject)
             tests = pairs["test"].unique(maintain_order=True).to_list() if subject == "faithfulness" else []
             for test in [None, *(tests if len(tests) > 1 else [])]:

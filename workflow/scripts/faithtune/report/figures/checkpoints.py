@@ -16,6 +16,8 @@ _SUBJECTS = {
     "lift": "CoT lift",
     "faithfulness": "faithfulness",
     "chains": "valid chains",
+    "steps": "steps\nof a chain",
+    "parsed": "answers read",
 }
 _NOTHING = "the study measures no checkpoints"
 
