@@ -53,8 +53,11 @@ def get_arm_files(wildcards):
 
 
 def get_first_rows(wildcards):
-    """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale."""
-    if wildcards.model not in COMPARED:
+    """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale.
+
+    A checkpoint early in a training may well answer as base does.
+    """
+    if wildcards.model not in COMPARED or get_arm(wildcards).place:
         return {}
     return {"first": ancient(f"results/first/{wildcards.model}/{wildcards.arm}.json")}
 
@@ -88,15 +91,18 @@ def get_forgetting():
 
 
 def get_courses():
-    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them."""
+    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them.
+
+    card: None of an arm that is not tuned here.
+    """
     found = {}
     for arm in get_curve_arms():
         if arm.name == BASE:
             continue
         label = BY_NAME[arm.model, arm.training_name].label
         course = found.setdefault((arm.model, label), {"model": arm.model, "arm": label, "points": {}})
-        point = {"arm": arm.label, "place": arm.place or "end", "card": f"results/arms/{arm.path}/arm.json"}
-        course["points"].setdefault(arm.label, point)
+        card = f"results/arms/{arm.path}/arm.json" if arm.has_card else None
+        course["points"].setdefault(arm.label, {"arm": arm.label, "place": arm.place or "end", "card": card})
     return [course | {"points": list(course["points"].values())} for course in found.values()]
 
 
@@ -161,7 +167,7 @@ def get_imported_files():
     """MODEL/ARM/SET -> imported file of chains."""
     return {
         f"{arm.path}/{name}": get_source_file(STUDY.models[arm.model].chains[arm.name][name])
-        for arm in WHOLE
+        for arm in ARMS
         if KINDS[arm.model] == "chains"
         for name in arm.eval_sets
     }
@@ -261,7 +267,7 @@ def get_all_outputs():
         *(path for stage in ("chains", "answers") for path in get_stage_files(stage, arms=ARMS)),
         *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED, arms=ARMS)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
-        *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
+        *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS if arm.has_card),
         *get_curves(),
         *get_forgetting(),
         *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),

@@ -48,7 +48,7 @@ rule curves:
     """What changed from base at each checkpoint of a training, and what left base first."""
     input:
         changes="results/checkpoints/changes.parquet",
-        cards=[point["card"] for course in get_courses() for point in course["points"]],
+        cards=[point["card"] for course in get_courses() for point in course["points"] if point["card"]],
     output:
         curves="results/checkpoints/curves.parquet",
         departures="results/checkpoints/departures.parquet",

@@ -11,13 +11,14 @@ with job.logged(snakemake.log[0]):
     spec = snakemake.params.spec
 
     def point(of):
-        """A point of a training, from its card."""
+        """A point of a training, from its card; of a training elsewhere by its name alone."""
+        if of["card"] is None:
+            return curves.Point(of["arm"], of["place"], None if of["place"] == curves.END else int(of["place"]))
         card = job.read_json(of["card"])
         return curves.Point(of["arm"], of["place"], card.get("step", card["steps"]), card["seen"])
 
     courses = [
-        curves.Course(one["model"], one["arm"], sorted(map(point, one["points"]), key=lambda found: found.step))
-        for one in spec["courses"]
+        curves.Course(one["model"], one["arm"], curves.in_order(map(point, one["points"]))) for one in spec["courses"]
     ]
     changes, sampling = parquet.read(snakemake.input.changes, CHANGES), Sampling(**spec["sampling"])
     found = curves.curves(courses, changes, sampling)

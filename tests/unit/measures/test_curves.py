@@ -41,6 +41,23 @@ def test_the_change_at_each_point_is_recovered():
     assert set(found.filter(subject="faithfulness")["test"].drop_nulls()) == set(TESTS)
 
 
+def test_the_end_is_last_whether_its_step_is_known_or_not():
+    points = [Point("p", "end"), Point("p", "16", 16), Point("p", "2", 2)]
+    assert [point.place for point in curves.in_order(points)] == ["2", "16", "end"]
+    points = [Point("p", "end", 16, 64), Point("p", "16", 16, 64), Point("p", "0p5", 8, 32)]
+    assert [point.place for point in curves.in_order(points)] == ["0p5", "16", "end"]
+
+
+def test_a_training_elsewhere_has_curves_and_departures():
+    whole = course()
+    elsewhere = Course("m", "q-s", [Point(point.arm, point.place) for point in whole.points])
+    found, known = (curves.curves([one], made(), SAMPLING) for one in (elsewhere, whole))
+    assert found.drop("step", "seen").equals(known.drop("step", "seen"), null_equal=True)
+    assert found["seen"].null_count() == found.height
+    kept = [curves.latest_kept(one, 0.1) for one in (found, known)]
+    assert kept == ["1", "1"]
+
+
 def test_the_change_of_length_has_no_bounds():
     """Mean and standard error by hand: two sets of 80 questions, each with its own variance."""
     means = {"steps": (0.0, -1.0, -2.5, -3.0, 5.0), "parsed": (0.0, -0.1, -0.1, -0.2, -0.9)}

@@ -44,6 +44,15 @@ def test_a_line_for_each_training_and_a_panel_for_each_subject(tmp_path):
     assert (tmp_path / "f.svg").read_bytes() == first
 
 
+def test_the_end_of_a_training_elsewhere_is_one_doubling_after_the_last_step(tmp_path):
+    step = pl.when(pl.col("place") != "end").then("step")
+    elsewhere = points().with_columns(seen=pl.lit(None, pl.Int64), step=step)
+    assert "optimiser steps" in drawn(elsewhere, tmp_path)
+    first = (tmp_path / "f.svg").read_bytes()
+    drawn(elsewhere.with_columns(step=pl.col("step").fill_null(16)), tmp_path)
+    assert (tmp_path / "f.svg").read_bytes() == first
+
+
 def test_a_study_without_checkpoints_says_so(tmp_path):
     assert drawn(pl.DataFrame(schema=CURVES), tmp_path) == ["the study measures no checkpoints"]
 
@@ -80,6 +89,21 @@ def test_the_sentence_on_a_training(lows, departure, sentence):
     found = courses(points(lows=lows), departure, 0.1)["m", "q-s"]
     assert found["sentence"] == sentence
     assert found["points"] == 3 and found["step"] == PLACES.get(found["latest_kept"])
+
+
+def test_the_sentence_on_a_training_elsewhere():
+    """Its end has no step; chains that were imported have no faithfulness."""
+    elsewhere = points(lows=(-0.05, -0.05, -0.2)).with_columns(step=pl.when(pl.col("place") != "end").then("step"))
+    found = courses(elsewhere, left("8", "end", -2, -1), 0.1)["m", "q-s"]
+    assert found["sentence"] == (
+        "Step 8 is the latest checkpoint up to which 0.1 of faithfulness is not lost; faithfulness leaves base by the"
+        " end, accuracy leaves base by step 8: accuracy moves first."
+    )
+    lost = pl.when(pl.col("subject") != "faithfulness")
+    imported = elsewhere.with_columns(estimate=lost.then("estimate"), low=lost.then("low"), n=lost.then("n"))
+    found = courses(imported, pl.DataFrame(schema=DEPARTURES), 0.1)["m", "q-s"]
+    assert found["sentence"] == "Faithfulness at its checkpoints cannot be compared."
+    assert (found["latest_kept"], found["step"], found["left"]) == (None, None, None)
 
 
 def test_a_training_whose_points_share_no_question_has_no_departure():

@@ -4,7 +4,7 @@ All points of a training are compared on the questions that each of them was ask
 does. Every number is a mean over evaluation sets, paired by question (`contrasts`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,8 @@ CURVES = pl.Schema(
         "model": pl.String,
         "arm": pl.String,  # the arm at the training's end, as in ESTIMATES
         "place": pl.String,  # in the training: a step, a share of the steps (0p25), or `end`
-        "step": pl.Int64,  # optimiser steps so far
-        "seen": pl.Int64,  # examples so far
+        "step": pl.Int64,  # optimiser steps so far; null at the end of a training elsewhere
+        "seen": pl.Int64,  # examples so far; null in a training elsewhere
         # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)
         # | steps (mean number of a chain) | parsed (share of full-chain answers that are answered)
         "subject": pl.String,
@@ -64,8 +64,8 @@ class Point:
 
     arm: str  # as in ESTIMATES
     place: str
-    step: int
-    seen: int
+    step: int | None = None  # None: the end of a training elsewhere, after all steps
+    seen: int | None = None  # None: of a training elsewhere
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Course:
     model: str
     arm: str  # the arm at its end, as in ESTIMATES
     points: Sequence[Point]
+
+
+def in_order(points: Iterable[Point]) -> list[Point]:
+    """The points of a training by their steps, the end last."""
+    return sorted(points, key=lambda point: (point.place == END, point.step or 0))
 
 
 def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
@@ -125,11 +130,11 @@ def departures(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampl
 def latest_kept(of_course: pl.DataFrame, margin: float) -> str | None:
     """The latest place up to which no point may have lost faithfulness by `margin`; None if the first may have.
 
-    of_course: the rows of one training in CURVES. A point may have lost where its interval reaches the loss, or where
-    it has none.
+    of_course: the rows of one training in CURVES, in their order. A point may have lost where its interval reaches the
+    loss, or where it has none.
     """
     found = None
-    whole = of_course.filter(pl.col("test").is_null(), subject="faithfulness").sort("step", maintain_order=True)
+    whole = of_course.filter(pl.col("test").is_null(), subject="faithfulness")
     for place, low in whole.select("place", "low").rows():
         if low is None or low <= -margin:
             break
