@@ -70,8 +70,12 @@ def get_start_files(wildcards):
 
 def get_questions(wildcards):
     """The evaluation questions that an arm is asked: of a checkpoint only the first, where the configuration says so."""
-    n = get_arm(wildcards).n
-    return f"results/questions/{wildcards.eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
+    return get_first_questions(wildcards.eval_set, get_arm(wildcards).n)
+
+
+def get_first_questions(eval_set, n):
+    """The first n evaluation questions of a set; all of them where n is None."""
+    return f"results/questions/{eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
 
 
 def get_curve_arms():
@@ -83,6 +87,26 @@ def get_curve_arms():
 def get_curves():
     """The files of curves; none if no checkpoint is measured."""
     return ["results/checkpoints/curves.parquet", "results/checkpoints/departures.parquet"] * bool(CHECKPOINTS)
+
+
+def get_followed_questions(wildcards):
+    """The evaluation questions of the checkpoints of an arm's training."""
+    return get_first_questions(wildcards.eval_set, FOLLOWED[wildcards.model, get_arm(wildcards).training_name].n)
+
+
+def get_probed():
+    """Arms and evaluation sets whose divergence from base is measured: trainings on the way, and their ends."""
+    return [
+        (arm, name)
+        for arm in get_curve_arms()
+        if (arm.model, arm.training_name) in FOLLOWED
+        for name in FOLLOWED[arm.model, arm.training_name].eval_sets
+    ]
+
+
+def get_divergence_files():
+    """The files of divergence, in the order of `get_probed`."""
+    return [f"results/divergence/{arm.path}/{name}.parquet" for arm, name in get_probed()]
 
 
 def get_forgetting():
@@ -268,6 +292,7 @@ def get_all_outputs():
         *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED, arms=ARMS)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS if arm.has_card),
+        *get_divergence_files(),
         *get_curves(),
         *get_forgetting(),
         *[f"results/checkpoints/{name}.parquet" for name in ("measures", "estimates", "changes")] * bool(CHECKPOINTS),

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from faithtune.core.schemas.probes import DIVERGENCE
 from faithtune.measures.long_term import curves
 from faithtune.measures.long_term.curves import CURVES, DEPARTURES, Course, Point
 from faithtune.measures.stats import student
@@ -56,6 +57,36 @@ def test_a_training_elsewhere_has_curves_and_departures():
     assert found["seen"].null_count() == found.height
     kept = [curves.latest_kept(one, 0.1) for one in (found, known)]
     assert kept == ["1", "1"]
+
+
+def probed(**kls: dict[str, list[float | None]]) -> pl.DataFrame:
+    """What `join_probed` makes of a point's KLs by set, a question each."""
+    found = []
+    for place, sets in kls.items():
+        for name, values in sets.items():
+            rows = [{"id": f"{name}{i}", "n_tokens": 9, "kl": kl} for i, kl in enumerate(values)]
+            found.append((("m", f"{place}-s", name), pl.DataFrame(rows, schema=DIVERGENCE)))
+    return curves.join_probed(found)
+
+
+def test_the_distance_from_base_is_over_the_questions_of_all_points():
+    """The mean over the sets' means, without a question that a point lacks or that has no tokens."""
+    whole = {"a": [0.2, 0.4], "b": [1.0]}
+    frame = probed(p0={"a": [0.1, 0.1], "b": [0.3]}, p1=whole, p2=whole, p3=whole, p4={"a": [4, 2, 99], "b": [5.0]})
+    found = curves.curves([course()], made(), SAMPLING, frame)
+    of_places = found.select("place", "kl").unique(maintain_order=True).rows()
+    assert of_places == [("1", 0.2), ("2", pytest.approx(0.65)), ("4", pytest.approx(0.65)), ("8", 0.65), ("end", 4.0)]
+    empty = probed(p0={"a": [0.1, None]}, **{f"p{i}": {"a": [0.5, 0.7]} for i in range(1, 5)})
+    assert set(curves.curves([course()], made(), SAMPLING, empty)["kl"]) == {0.1, 0.5}
+
+
+def test_seeds_are_pooled_in_the_distance():
+    frame = pl.concat([probed(**{f"p{i}": {"a": [kl]} for i in range(5)}) for kl in (0.2, 0.6)])
+    assert curves.curves([course()], made(), SAMPLING, frame)["kl"].to_list() == pytest.approx([0.4] * 45)
+
+
+def test_without_weights_there_is_no_distance():
+    assert curves.curves([course()], made(), SAMPLING)["kl"].null_count() == 45
 
 
 def test_the_change_of_length_has_no_bounds():

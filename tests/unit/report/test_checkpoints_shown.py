@@ -31,7 +31,7 @@ def left(accuracy: str | None, faithfulness: str | None, low: float, high: float
 
 
 def drawn(frame: pl.DataFrame, tmp_path) -> list[str]:
-    context = figures.FigureContext([base(), arm("q"), arm("r")], SAMPLING)
+    context = figures.FigureContext([base(), arm("q"), arm("r"), arm("q", model="n")], SAMPLING)
     figures.write("checkpoints", frame, context, tmp_path / "f.svg", tmp_path / "f.parquet")
     return ["".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")]
 
@@ -39,9 +39,18 @@ def drawn(frame: pl.DataFrame, tmp_path) -> list[str]:
 def test_a_line_for_each_training_and_a_panel_for_each_subject(tmp_path):
     said = drawn(pl.concat([points(), points("r")]), tmp_path)
     first = (tmp_path / "f.svg").read_bytes()
-    assert {"q-s", "r-s", "examples seen", "faithfulness", "valid chains", "CoT lift"} <= set(said)
+    assert {"q-s", "r-s", "examples seen", "faithfulness", "valid chains", "CoT lift", "answers read"} <= set(said)
     drawn(pl.concat([points(), points("r")]), tmp_path)
     assert (tmp_path / "f.svg").read_bytes() == first
+
+
+def test_a_path_against_the_distance_from_base_where_that_is_known(tmp_path):
+    """A second column of panels for the model that has it; KL may go back."""
+    kl = pl.col("place").replace_strict({"1": 0.01, "8": 0.4, "end": 0.2})
+    known, other = points().with_columns(kl=kl), points(model="n")
+    said = drawn(pl.concat([known, other]), tmp_path)
+    assert said.count("KL from base, nats per token") == 1 and said.count("examples seen") == 2
+    assert "KL from base, nats per token" not in drawn(pl.concat([points(), other]), tmp_path)
 
 
 def test_the_end_of_a_training_elsewhere_is_one_doubling_after_the_last_step(tmp_path):

@@ -27,6 +27,9 @@ CURVES = pl.Schema(
         "place": pl.String,  # in the training: a step, a share of the steps (0p25), or `end`
         "step": pl.Int64,  # optimiser steps so far; null at the end of a training elsewhere
         "seen": pl.Int64,  # examples so far; null in a training elsewhere
+        # KL(base || arm) of the next tokens on base's chains, in nats: the mean over tokens, questions, sets and seeds;
+        # null without weights here
+        "kl": pl.Float64,
         # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)
         # | steps (mean number of a chain) | parsed (share of full-chain answers that are answered)
         "subject": pl.String,
@@ -56,6 +59,9 @@ DEPARTURES = pl.Schema(
     }
 )
 _COMPARED = ("accuracy", "faithfulness")
+_WHOSE = ("model", "arm", "eval_set")
+# `join_probed` of nothing.
+NOT_PROBED = pl.DataFrame(schema=dict.fromkeys((*_WHOSE, "id"), pl.String) | {"kl": pl.Float64})
 
 
 @dataclass(frozen=True)
@@ -77,15 +83,27 @@ class Course:
     points: Sequence[Point]
 
 
+def join_probed(found: Iterable[tuple[tuple[str, str, str], pl.DataFrame]]) -> pl.DataFrame:
+    """One frame of DIVERGENCE frames by model, arm (as in ESTIMATES) and evaluation set; seeds share an arm."""
+    named = [
+        frame.select(*(pl.lit(name).alias(key) for name, key in zip(whose, _WHOSE, strict=True)), "id", "kl")
+        for whose, frame in found
+    ]
+    return pl.concat([NOT_PROBED, *named])
+
+
 def in_order(points: Iterable[Point]) -> list[Point]:
     """The points of a training by their steps, the end last."""
     return sorted(points, key=lambda point: (point.place == END, point.step or 0))
 
 
-def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
-    """CURVES of the trainings from CHANGES of their points."""
+def curves(
+    courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling, divergence: pl.DataFrame = NOT_PROBED
+) -> pl.DataFrame:
+    """CURVES of the trainings from CHANGES of their points; divergence: of `join_probed`."""
     rows = []
     for course in courses:
+        distances = _distances(course, divergence)
         for subject, bound in SUBJECTS.items():
             pairs = _pairs(course, changes, subject)
             tests = pairs["test"].unique(maintain_order=True).to_list() if subject == "faithfulness" else []
@@ -96,7 +114,8 @@ def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling)
                     mean = contrasts.mean(values, sampling, bound)
                     where = {"model": course.model, "arm": course.arm, "place": point.place, "step": point.step}
                     found = mean.estimate._asdict()
-                    where |= {"seen": point.seen, "subject": subject, "test": test, "estimate": found.pop("value")}
+                    where |= {"seen": point.seen, "kl": distances.get(point.arm), "subject": subject, "test": test}
+                    where["estimate"] = found.pop("value")
                     rows.append(where | found | {"n": mean.n})
     return pl.DataFrame(rows, schema=CURVES)
 
@@ -148,6 +167,15 @@ def _pairs(course: Course, changes: pl.DataFrame, subject: str) -> pl.DataFrame:
     pairs = contrasts.pairs(changes, arms, subject)
     everywhere = pl.col("arm").n_unique().over("eval_set", "id", "test") == len(course.points)
     return pairs.filter(everywhere)
+
+
+def _distances(course: Course, divergence: pl.DataFrame) -> dict[str, float]:
+    """The divergence of each point, by its arm, on the questions that all points have; {} if it is not known."""
+    own = divergence.filter(pl.col("arm").is_in([point.arm for point in course.points]), model=course.model)
+    everywhere = pl.col("arm").n_unique().over("eval_set", "id") == len(course.points)
+    of_sets = own.drop_nulls("kl").filter(everywhere).group_by("arm", "eval_set", maintain_order=True)
+    means = of_sets.agg(pl.col("kl").mean()).group_by("arm", maintain_order=True).agg(pl.col("kl").mean())
+    return dict(means.rows())
 
 
 def _mean_changes(course: Course, changes: pl.DataFrame, sampling: Sampling) -> tuple[np.ndarray, np.ndarray, int]:
