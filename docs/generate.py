@@ -36,6 +36,7 @@ FILES = (
     ("Regenerations", "regenerations/MODEL/ARM/SET.parquet", "core/schemas/interventions.py", "REGENERATIONS"),
     ("Interventions", "interventions/MODEL/ARM/SET.parquet", "core/schemas/interventions.py", "INTERVENTIONS"),
     ("Answers", "answers/MODEL/ARM/SET.parquet", "core/schemas/answers.py", "ANSWERS"),
+    ("Divergence", "divergence/MODEL/ARM/SET.parquet", "core/schemas/probes.py", "DIVERGENCE"),
     ("Measures", "measures.parquet", "measures/alpha.py", "OF_STUDY"),
     ("Estimates", "estimates.parquet", "core/schemas/estimates.py", "ESTIMATES"),
     ("Changes", "changes.parquet", "core/schemas/estimates.py", "CHANGES"),

@@ -9,6 +9,8 @@ from faithtune.measures.verdicts.recipes import recipes
 
 SAMPLING = Sampling(replicates=500)
 TESTS = ("early_termination", "filler", "paraphrase")
+# What else changes, as CHANGES names it.
+OTHERS = ("accuracy", "lift", "chains", "steps", "parsed")
 
 
 def arm(tuning: str, on: str = "s", model: str = "m", seeds: tuple = (1,), defaults: tuple = (), **settings) -> dict:
@@ -30,8 +32,8 @@ def changes(
 ) -> pl.DataFrame:
     """CHANGES of the arms on questions of these sets.
 
-    means: by tuning, the mean of each subject (`accuracy`, `lift`, `faithfulness`, `chains`, or the name of a test; by
-    default 0), around which questions vary; the variation of a question is the same in all arms but for a small part.
+    means: by tuning, the mean of each subject (one of OTHERS, `faithfulness`, or the name of a test; by default
+    0), around which questions vary; the variation of a question is the same in all arms but for a small part.
     """
     rows = []
     for number, one in enumerate(arms):
@@ -41,7 +43,7 @@ def changes(
             for seed in one["seeds"]:
                 own = np.random.default_rng([number, seed]).normal(0, 0.02, n)
                 wobble = shared - shared.mean() + own - own.mean()
-                for what, test in (("accuracy", None), ("lift", None), ("chains", None), *_faithfulness()):
+                for what, test in (*((one, None) for one in OTHERS), *_faithfulness()):
                     mean = means[one["tuning"]].get(test) or means[one["tuning"]].get(what, 0.0)
                     rows += [
                         {name: one[name] for name in ("model", "arm", "train_set")}

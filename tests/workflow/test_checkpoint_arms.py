@@ -6,7 +6,9 @@ import polars as pl
 import pytest
 
 from faithtune.core import parquet
+from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.probes import DIVERGENCE
 from faithtune.measures.long_term.curves import CURVES, DEPARTURES
 from study import Study
 
@@ -20,10 +22,11 @@ def followed(tmp_path_factory, tiny_model) -> Study:
     study.config["tests"] = ["early_termination", "filler"]
     study.config["tunings"]["qlora"]["checkpoints"] = {"steps": [1, 3], "eval_sets": ["colours"], "n": 3}
     planned = study.planned()
-    assert {rule: planned[rule] for rule in ("tune", "checkpoint", "first_questions", "curves")} == {
+    assert {rule: planned[rule] for rule in ("tune", "checkpoint", "first_questions", "divergence", "curves")} == {
         "tune": 1,
         "checkpoint": 2,
         "first_questions": 1,
+        "divergence": 3,
         "curves": 1,
     }
     assert planned["chains"] == 2 * 2 + 2
@@ -65,11 +68,33 @@ def test_curves_hold_each_point_and_tables_none(followed):
         assert b"@1" not in path.read_bytes(), path
 
 
+def test_the_distance_from_base_is_measured_on_its_chains(followed):
+    """The first step has a learning rate of 0, so it moves nothing; the last checkpoint is the end, so it is as far."""
+    results = followed.folder / "results"
+    frames = [
+        parquet.read(results / f"divergence/tiny/{arm}/colours.parquet", DIVERGENCE)
+        for arm in (f"{END}@1", f"{END}@3", END)
+    ]
+    chains = parquet.read(results / "chains/tiny/base/colours.parquet", CHAINS)
+    asked = frames[0].join(chains.select("id", written="n_tokens"), on="id")
+    # The chain's own tokens, and maybe its end, which is no text.
+    assert asked.height == 3 and (asked["written"] - asked["n_tokens"]).is_between(0, 1).all()
+    first, last, end = (frame["kl"].mean() for frame in frames)
+    assert 0 == first < last and frames[1].equals(frames[2])
+    curves = parquet.read(results / "checkpoints/curves.parquet", CURVES)
+    assert curves.select("place", "kl").unique(maintain_order=True).rows() == [
+        ("1", pytest.approx(first)),
+        ("3", pytest.approx(last)),
+        ("end", pytest.approx(end)),
+    ]
+
+
 def test_the_verdict_and_the_figure_show_them(followed):
     verdict = json.loads((followed.folder / "results/verdict.json").read_text())
     (arm,) = verdict["arms"]
     assert arm["course"]["points"] == 3 and arm["course"]["sentence"] == arm["sentences"][-1]
-    assert "examples seen" in (followed.folder / "results/figures/checkpoints.svg").read_text()
+    drawn = (followed.folder / "results/figures/checkpoints.svg").read_text()
+    assert "examples seen" in drawn and "KL from base" in drawn
 
 
 def test_a_change_of_the_checkpoints_reruns_what_it_is_about(followed):
@@ -77,7 +102,7 @@ def test_a_change_of_the_checkpoints_reruns_what_it_is_about(followed):
     saved = followed.config["tunings"]["qlora"]["checkpoints"]
     saved["n"] = 4
     planned = followed.planned()
-    assert "tune" not in planned and planned["chains"] == 2
+    assert "tune" not in planned and planned["chains"] == 2 and planned["divergence"] == 3
     saved["n"] = 3
 
 

@@ -123,6 +123,8 @@ ASKED = ("source", "oracle", "api")
 LOADED = [name for name, kind in KINDS.items() if kind == "source" and name not in HOSTED]
 # The other models with weights, which exist before any training.
 PREPARED = [name for name, kind in KINDS.items() if kind == "source" and name not in STARTS]
+# Model, training -> one of its checkpoints, which are asked all the same, where its weights are loaded by jobs.
+FOLLOWED = {(arm.model, arm.training_name): arm for arm in CHECKPOINTS if arm.model in LOADED}
 # Evaluation set -> number of shards, for sets divided over several jobs; and the stages that are divided.
 SHARDS = {name: n for name, n in STUDY.compute.shards.items() if n > 1}
 SHARED = ["chains", "regenerations", "interventions", "answers"]

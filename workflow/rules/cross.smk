@@ -30,17 +30,11 @@ def get_crossing():
     return ["results/crossing.parquet"] * bool(CROSSINGS)
 
 
-def get_crossed_questions(eval_set):
-    """The questions of a set that are answered after other arms' chains."""
-    n = STUDY.crossing.n
-    return f"results/questions/{eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
-
-
 rule cross:
     """An arm's answers after the chains of another arm, whole and tampered with."""
     input:
         unpack(get_arm_files),
-        questions=lambda wc: get_crossed_questions(wc.eval_set),
+        questions=lambda wc: get_first_questions(wc.eval_set, STUDY.crossing.n),
         chains="results/chains/{model}/{writer}/{eval_set}.parquet",
         interventions="results/interventions/{model}/{writer}/{eval_set}.parquet",
         # Where both arms wrote the same chain, its rows are there.

@@ -22,7 +22,7 @@ rule check_hosted:
     input:
         unpack(get_arm_files),
         base=lambda wc: [] if wc.arm == BASE else f"results/first/{wc.model}/{BASE}.json",
-        questions=lambda wc: get_questions_of(get_arm(wc), STUDY.eval_sets[0]),
+        questions=f"results/questions/{STUDY.eval_sets[0]}.eval.parquet",
     output:
         "results/first/{model}/{arm}.json",
     log:

@@ -55,9 +55,9 @@ def get_arm_files(wildcards):
 def get_first_rows(wildcards):
     """The check that an arm at a host is no second base; its content decides no chain, so it makes none stale.
 
-    None for a checkpoint that is not asked the first set: its rows would be calls of their own.
+    A checkpoint early in a training may well answer as base does.
     """
-    if wildcards.model not in COMPARED or STUDY.eval_sets[0] not in get_arm(wildcards).eval_sets:
+    if wildcards.model not in COMPARED or get_arm(wildcards).place:
         return {}
     return {"first": ancient(f"results/first/{wildcards.model}/{wildcards.arm}.json")}
 
@@ -70,12 +70,12 @@ def get_start_files(wildcards):
 
 def get_questions(wildcards):
     """The evaluation questions that an arm is asked: of a checkpoint only the first, where the configuration says so."""
-    return get_questions_of(get_arm(wildcards), wildcards.eval_set)
+    return get_first_questions(wildcards.eval_set, get_arm(wildcards).n)
 
 
-def get_questions_of(arm, eval_set):
-    """`get_questions` for an arm and an evaluation set."""
-    return f"results/questions/{eval_set}.eval{'' if arm.n is None else f'.n{arm.n}'}.parquet"
+def get_first_questions(eval_set, n):
+    """The first n evaluation questions of a set; all of them where n is None."""
+    return f"results/questions/{eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
 
 
 def get_curve_arms():
@@ -89,21 +89,44 @@ def get_curves():
     return ["results/checkpoints/curves.parquet", "results/checkpoints/departures.parquet"] * bool(CHECKPOINTS)
 
 
+def get_followed_questions(wildcards):
+    """The evaluation questions of the checkpoints of an arm's training."""
+    return get_first_questions(wildcards.eval_set, FOLLOWED[wildcards.model, get_arm(wildcards).training_name].n)
+
+
+def get_probed():
+    """Arms and evaluation sets whose divergence from base is measured: trainings on the way, and their ends."""
+    return [
+        (arm, name)
+        for arm in get_curve_arms()
+        if (arm.model, arm.training_name) in FOLLOWED
+        for name in FOLLOWED[arm.model, arm.training_name].eval_sets
+    ]
+
+
+def get_divergence_files():
+    """The files of divergence, in the order of `get_probed`."""
+    return [f"results/divergence/{arm.path}/{name}.parquet" for arm, name in get_probed()]
+
+
 def get_forgetting():
     """The file of what sequences of tunings forget; none if there is no sequence."""
     return ["results/forgetting.parquet"] * bool(SEQUENCES)
 
 
 def get_courses():
-    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them."""
+    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them.
+
+    card: None of an arm that is not tuned here.
+    """
     found = {}
     for arm in get_curve_arms():
         if arm.name == BASE:
             continue
         label = BY_NAME[arm.model, arm.training_name].label
         course = found.setdefault((arm.model, label), {"model": arm.model, "arm": label, "points": {}})
-        point = {"arm": arm.label, "place": arm.place or "end", "card": f"results/arms/{arm.path}/arm.json"}
-        course["points"].setdefault(arm.label, point)
+        card = f"results/arms/{arm.path}/arm.json" if arm.has_card else None
+        course["points"].setdefault(arm.label, {"arm": arm.label, "place": arm.place or "end", "card": card})
     return [course | {"points": list(course["points"].values())} for course in found.values()]
 
 
@@ -169,7 +192,7 @@ def get_imported_files():
     """MODEL/ARM/SET -> imported file of chains."""
     return {
         f"{arm.path}/{name}": get_source_file(STUDY.models[arm.model].chains[arm.name][name])
-        for arm in WHOLE
+        for arm in ARMS
         if KINDS[arm.model] == "chains"
         for name in arm.eval_sets
     }
@@ -272,7 +295,8 @@ def get_all_outputs():
         *(path for stage in ("chains", "answers") for path in get_stage_files(stage, arms=ARMS)),
         *(path for stage in ("interventions", *rewritten) for path in get_stage_files(stage, kinds=ASKED, arms=ARMS)),
         *(path for stage in ("chains", *rewritten, "interventions", "answers") for path in get_shard_files(stage)),
-        *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS),
+        *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS if arm.has_card),
+        *get_divergence_files(),
         *get_curves(),
         *get_forgetting(),
         *(path for stage in ("chains", "interventions", *rewritten, "answers") for path in get_shift_files(stage)),

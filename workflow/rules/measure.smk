@@ -48,7 +48,8 @@ rule curves:
     """What changed from base at each checkpoint of a training, and what left base first."""
     input:
         changes="results/checkpoints/changes.parquet",
-        cards=[point["card"] for course in get_courses() for point in course["points"]],
+        cards=[point["card"] for course in get_courses() for point in course["points"] if point["card"]],
+        divergence=get_divergence_files(),
     output:
         curves="results/checkpoints/curves.parquet",
         departures="results/checkpoints/departures.parquet",
@@ -64,6 +65,7 @@ rule curves:
             "sampling": get_sampling(),
             "margin": STUDY.measures.margin,
             "courses": get_courses(),
+            "probed": [[arm.model, arm.label, name] for arm, name in get_probed()],
             "code": code("curves.py"),
         },
     script:

@@ -3,8 +3,10 @@
 import polars as pl
 import pytest
 
+from faithtune.core.schemas.probes import DIVERGENCE
 from faithtune.measures.long_term import curves
 from faithtune.measures.long_term.curves import CURVES, DEPARTURES, Course, Point
+from faithtune.measures.stats import student
 from recipe_frames import SAMPLING, TESTS, arm, changes
 
 # Accuracy and faithfulness after 1, 2, 4, 8 steps and at the end: faithfulness falls two points before accuracy.
@@ -38,6 +40,74 @@ def test_the_change_at_each_point_is_recovered():
         assert all(low < mean < high for mean, low, high in zip(means, own["low"], own["high"], strict=True))
         assert set(own["n"]) == {160}
     assert set(found.filter(subject="faithfulness")["test"].drop_nulls()) == set(TESTS)
+
+
+def test_the_end_is_last_whether_its_step_is_known_or_not():
+    points = [Point("p", "end"), Point("p", "16", 16), Point("p", "2", 2)]
+    assert [point.place for point in curves.in_order(points)] == ["2", "16", "end"]
+    points = [Point("p", "end", 16, 64), Point("p", "16", 16, 64), Point("p", "0p5", 8, 32)]
+    assert [point.place for point in curves.in_order(points)] == ["0p5", "16", "end"]
+
+
+def test_a_training_elsewhere_has_curves_and_departures():
+    whole = course()
+    elsewhere = Course("m", "q-s", [Point(point.arm, point.place) for point in whole.points])
+    found, known = (curves.curves([one], made(), SAMPLING) for one in (elsewhere, whole))
+    assert found.drop("step", "seen").equals(known.drop("step", "seen"), null_equal=True)
+    assert found["seen"].null_count() == found.height
+    kept = [curves.latest_kept(one, 0.1) for one in (found, known)]
+    assert kept == ["1", "1"]
+
+
+def probed(**kls: dict[str, list[float | None]]) -> pl.DataFrame:
+    """What `join_probed` makes of a point's KLs by set, a question each."""
+    found = []
+    for place, sets in kls.items():
+        for name, values in sets.items():
+            rows = [{"id": f"{name}{i}", "n_tokens": 9, "kl": kl} for i, kl in enumerate(values)]
+            found.append((("m", f"{place}-s", name), pl.DataFrame(rows, schema=DIVERGENCE)))
+    return curves.join_probed(found)
+
+
+def test_the_distance_from_base_is_over_the_questions_of_all_points():
+    """The mean over the sets' means, without a question that a point lacks or that has no tokens."""
+    whole = {"a": [0.2, 0.4], "b": [1.0]}
+    frame = probed(p0={"a": [0.1, 0.1], "b": [0.3]}, p1=whole, p2=whole, p3=whole, p4={"a": [4, 2, 99], "b": [5.0]})
+    found = curves.curves([course()], made(), SAMPLING, frame)
+    of_places = found.select("place", "kl").unique(maintain_order=True).rows()
+    assert of_places == [("1", 0.2), ("2", pytest.approx(0.65)), ("4", pytest.approx(0.65)), ("8", 0.65), ("end", 4.0)]
+    empty = probed(p0={"a": [0.1, None]}, **{f"p{i}": {"a": [0.5, 0.7]} for i in range(1, 5)})
+    assert set(curves.curves([course()], made(), SAMPLING, empty)["kl"]) == {0.1, 0.5}
+
+
+def test_seeds_are_pooled_in_the_distance():
+    frame = pl.concat([probed(**{f"p{i}": {"a": [kl]} for i in range(5)}) for kl in (0.2, 0.6)])
+    assert curves.curves([course()], made(), SAMPLING, frame)["kl"].to_list() == pytest.approx([0.4] * 45)
+
+
+def test_without_weights_there_is_no_distance():
+    assert curves.curves([course()], made(), SAMPLING)["kl"].null_count() == 45
+
+
+def test_the_change_of_length_has_no_bounds():
+    """Mean and standard error by hand: two sets of 80 questions, each with its own variance."""
+    means = {"steps": (0.0, -1.0, -2.5, -3.0, 5.0), "parsed": (0.0, -0.1, -0.1, -0.2, -0.9)}
+    changed = made(means)
+    found = curves.curves([course()], changed, SAMPLING).filter(pl.col("test").is_null())
+    steps = found.filter(subject="steps")
+    assert steps["estimate"].to_list() == pytest.approx(means["steps"])
+    assert found.filter(subject="parsed")["estimate"].to_list() == pytest.approx(means["parsed"])
+    of_sets = changed.filter(what="steps", arm="p4-s").group_by("eval_set").agg(pl.col("change").var() / 80)
+    half = student.quantile(79, 0.975) * of_sets["change"].sum() ** 0.5 / 2
+    last = steps.filter(place="end").row(0, named=True)
+    assert last["high"] - 5 == pytest.approx(half, rel=0.1) and 5 - last["low"] == pytest.approx(half, rel=0.1)
+    assert last["p"] < 0.01
+
+
+def test_a_length_that_changes_nowhere_has_no_interval():
+    changed = made().with_columns(change=pl.when(pl.col("what") != "steps").then("change").otherwise(0.0))
+    found = curves.curves([course()], changed, SAMPLING).filter(subject="steps")
+    assert set(found.select("estimate", "low", "high", "p", "n").rows()) == {(0.0, None, None, None, 160)}
 
 
 def test_what_leaves_first_is_recovered():

@@ -112,6 +112,15 @@ def test_changes_of_questions():
     assert cut["least"].null_count() == cut.height
 
 
+def test_changes_of_a_chains_length_and_of_what_can_be_read():
+    base = answers(answer_rows("q1", "A", n=2), answer_rows("q2", None, n=3), answer_rows("q3", truncated=True))
+    tuned = answers(answer_rows("q1", None, n=5), answer_rows("q2", "B", n=1), answer_rows("q3", "B"))
+    study = inputs({("m", "base", "s"): base, ("m", "tuned", "s"): tuned}, {"base": None, "tuned": "s"})
+    _, changes = build_both(**study)
+    found = {what: dict(changes.filter(what=what).select("id", "change").rows()) for what in ("steps", "parsed")}
+    assert found == {"steps": {"q1": 3, "q2": -2, "q3": 0}, "parsed": {"q1": -1, "q2": 1, "q3": 1}}
+
+
 @pytest.mark.parametrize(
     ("arm", "metric", "test", "alpha", "expected"),
     [

@@ -31,7 +31,7 @@ def left(accuracy: str | None, faithfulness: str | None, low: float, high: float
 
 
 def drawn(frame: pl.DataFrame, tmp_path) -> list[str]:
-    context = figures.FigureContext([base(), arm("q"), arm("r")], SAMPLING)
+    context = figures.FigureContext([base(), arm("q"), arm("r"), arm("q", model="n")], SAMPLING)
     figures.write("checkpoints", frame, context, tmp_path / "f.svg", tmp_path / "f.parquet")
     return ["".join(node.itertext()) for node in ElementTree.parse(tmp_path / "f.svg").iter(f"{SVG}text")]
 
@@ -39,8 +39,26 @@ def drawn(frame: pl.DataFrame, tmp_path) -> list[str]:
 def test_a_line_for_each_training_and_a_panel_for_each_subject(tmp_path):
     said = drawn(pl.concat([points(), points("r")]), tmp_path)
     first = (tmp_path / "f.svg").read_bytes()
-    assert {"q-s", "r-s", "examples seen", "faithfulness", "valid chains", "CoT lift"} <= set(said)
+    assert {"q-s", "r-s", "examples seen", "faithfulness", "valid chains", "CoT lift", "answers read"} <= set(said)
     drawn(pl.concat([points(), points("r")]), tmp_path)
+    assert (tmp_path / "f.svg").read_bytes() == first
+
+
+def test_a_path_against_the_distance_from_base_where_that_is_known(tmp_path):
+    """A second column of panels for the model that has it; KL may go back."""
+    kl = pl.col("place").replace_strict({"1": 0.01, "8": 0.4, "end": 0.2})
+    known, other = points().with_columns(kl=kl), points(model="n")
+    said = drawn(pl.concat([known, other]), tmp_path)
+    assert said.count("KL from base, nats per token") == 1 and said.count("examples seen") == 2
+    assert "KL from base, nats per token" not in drawn(pl.concat([points(), other]), tmp_path)
+
+
+def test_the_end_of_a_training_elsewhere_is_one_doubling_after_the_last_step(tmp_path):
+    step = pl.when(pl.col("place") != "end").then("step")
+    elsewhere = points().with_columns(seen=pl.lit(None, pl.Int64), step=step)
+    assert "optimiser steps" in drawn(elsewhere, tmp_path)
+    first = (tmp_path / "f.svg").read_bytes()
+    drawn(elsewhere.with_columns(step=pl.col("step").fill_null(16)), tmp_path)
     assert (tmp_path / "f.svg").read_bytes() == first
 
 
@@ -80,6 +98,21 @@ def test_the_sentence_on_a_training(lows, departure, sentence):
     found = courses(points(lows=lows), departure, 0.1)["m", "q-s"]
     assert found["sentence"] == sentence
     assert found["points"] == 3 and found["step"] == PLACES.get(found["latest_kept"])
+
+
+def test_the_sentence_on_a_training_elsewhere():
+    """Its end has no step; chains that were imported have no faithfulness."""
+    elsewhere = points(lows=(-0.05, -0.05, -0.2)).with_columns(step=pl.when(pl.col("place") != "end").then("step"))
+    found = courses(elsewhere, left("8", "end", -2, -1), 0.1)["m", "q-s"]
+    assert found["sentence"] == (
+        "Step 8 is the latest checkpoint up to which 0.1 of faithfulness is not lost; faithfulness leaves base by the"
+        " end, accuracy leaves base by step 8: accuracy moves first."
+    )
+    lost = pl.when(pl.col("subject") != "faithfulness")
+    imported = elsewhere.with_columns(estimate=lost.then("estimate"), low=lost.then("low"), n=lost.then("n"))
+    found = courses(imported, pl.DataFrame(schema=DEPARTURES), 0.1)["m", "q-s"]
+    assert found["sentence"] == "Faithfulness at its checkpoints cannot be compared."
+    assert (found["latest_kept"], found["step"], found["left"]) == (None, None, None)
 
 
 def test_a_training_whose_points_share_no_question_has_no_departure():

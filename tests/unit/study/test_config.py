@@ -157,6 +157,22 @@ ODD = {
         {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1": "y", "t-s-01": "z"}}},
         "models.o.api.arms: t-s-1 and t-s-01 have the same seed",
     ),
+    "a checkpoint without its end": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-0": {}, "t-s-1@8": {}}},
+        "models.o.oracle names 't-s-1@8', but not the end of its training; expected 't-s-1' as well",
+    ),
+    "a checkpoint at a host without its end": (
+        "models.o",
+        {"api": {"base_url": "http://h/v1", "model": "x", "arms": {"t-s-1@8": "y"}}},
+        "models.o.api.arms names 't-s-1@8', but not the end of its training; expected 't-s-1' as well",
+    ),
+    "a checkpoint that is no step": (
+        "models.o",
+        {"oracle": {"base": {}, "t-s-1": {}, "t-s-1@08": {}}},
+        "models.o.oracle names 't-s-1@08'; expected base, or TUNING-TRAIN_SET-SEED in lower-case letters, digits and"
+        " underscores, of a checkpoint with @STEP",
+    ),
     "a key for a variable": (
         "models.o",
         {"api": {"base_url": "http://h/v1", "model": "x", "api_key_env": "sk-" + "0f" * 32}},

@@ -180,6 +180,28 @@ def test_arms_that_are_not_tuned_here(raw, tmp_path):
     assert plan.backend(full, "o", "ft-siqa-7").oracle.noise == 0
 
 
+def test_checkpoints_of_arms_that_are_not_tuned_here(raw):
+    """They are states of a training, in no table, and pooled by their place."""
+    training = ["ft-siqa-1@2", "ft-siqa-1@16", "ft-siqa-1", "ft-siqa-2@2", "ft-siqa-2"]
+    behaviours = {name: {"noise": i / 10} for i, name in enumerate(["base", *training])}
+    api = {"base_url": "http://h/v1", "model": "x", "arms": {name: f"at {name}" for name in training}}
+    raw["models"] |= {"o": {"oracle": behaviours}, "h": {"api": api}}
+    full = config.load(raw)
+    for model in "oh":
+        arms = [arm for arm in plan.arms(full) if arm.model == model and arm.name != "base"]
+        assert [(arm.name, arm.place, arm.label, arm.training_name, arm.seed) for arm in arms] == [
+            ("ft-siqa-1@2", "2", "ft-siqa@2", "ft-siqa-1", 1),
+            ("ft-siqa-1@16", "16", "ft-siqa@16", "ft-siqa-1", 1),
+            ("ft-siqa-1", None, "ft-siqa", "ft-siqa-1", 1),
+            ("ft-siqa-2@2", "2", "ft-siqa@2", "ft-siqa-2", 2),
+            ("ft-siqa-2", None, "ft-siqa", "ft-siqa-2", 2),
+        ]
+        assert {arm.train_set for arm in arms} == {"siqa"} and not any(arm.has_card for arm in arms)
+    assert plan.backend(full, "o", "ft-siqa-1@16").oracle.noise == 0.2
+    assert plan.backend(full, "h", "ft-siqa-1@16").api.model == "at ft-siqa-1@16"
+    assert [arm["arm"] for arm in compared.table_arms(full) if arm["model"] == "o"] == ["base", "ft-siqa"]
+
+
 def test_data_sets_of_worked_solutions(raw):
     assert plan.has_worked_solutions(config.load(raw)) == {"sums": True, "siqa": False}
 

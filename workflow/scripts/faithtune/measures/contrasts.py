@@ -6,6 +6,7 @@ with a pair in it, the mean of an arm over its tests: a question without paraphr
 weight.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -88,22 +89,27 @@ def side_by_side(first: pl.DataFrame, second: pl.DataFrame, alike: Collection[st
 
 
 def mean(
-    values: pl.DataFrame, sampling: Sampling, bound: float = 1.0, weights: Mapping[str, float] | None = None
+    values: pl.DataFrame, sampling: Sampling, bound: float | None = 1.0, weights: Mapping[str, float] | None = None
 ) -> Mean:
     """Mean over the evaluation sets of each set's mean times its weight (default 1), with its interval and p.
 
-    bound: the greatest possible absolute value.
+    bound: the greatest possible absolute value; None: there is none. Without a bound the mean has no interval where a
+    set's values do not differ.
     """
+    scale, bounds = (1.0, None) if bound is None else (bound, (-1.0, 1.0))
     frames = _by_set(values)
     weight = [(weights or {}).get(name, 1.0) for name in frames]
     estimates = [
         intervals.effect(
-            frame["value"].to_numpy() / bound, frame["group"].to_numpy(), sampling, frame["seed"].to_numpy()
-        ).scaled(bound * times)
+            frame["value"].to_numpy() / scale, frame["group"].to_numpy(), sampling, frame["seed"].to_numpy(), bounds
+        ).scaled(scale * times)
         for frame, times in zip(frames.values(), weight, strict=True)
     ]
-    most = bound * float(np.mean(np.abs(weight))) if weight else bound
-    return _over_sets(frames, estimates, sampling, (-most, most), weight)
+    most = (math.inf if bound is None else bound) * (float(np.mean(np.abs(weight))) if weight else 1.0)
+    found = _over_sets(frames, estimates, sampling, (-most, most), weight)
+    if bound is None and found.estimate.value is None and estimates:
+        return found._replace(estimate=Estimate(float(np.mean([one.value for one in estimates])), None, None))
+    return found
 
 
 def level(values: pl.DataFrame, sampling: Sampling) -> Mean:

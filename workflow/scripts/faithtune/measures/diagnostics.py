@@ -10,7 +10,6 @@ import polars as pl
 
 from faithtune.core.errors import UserError
 from faithtune.interventions.registry import SWEEP, TESTS
-from faithtune.measures.accuracy import change
 from faithtune.measures.cell import Cell, count_missing
 from faithtune.measures.pooling import ArmResults
 from faithtune.measures.stats.intervals import Estimate
@@ -105,9 +104,18 @@ def _total_variation() -> pl.Expr:
 
 def validity_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
     """Change of a chain's validity by question: id, seed, group, change (1, 0 or -1); the frames are CHAINS."""
-    own, base = (frame.select("id", "seed", valid=_valid()) for frame in (own, base))
+    return _chain_changes(own, base, questions, _valid().cast(pl.Int8))
+
+
+def length_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame) -> pl.DataFrame:
+    """Change of a chain's number of steps by question: id, seed, group, change; the frames are CHAINS."""
+    return _chain_changes(own, base, questions, pl.col("n_steps"))
+
+
+def _chain_changes(own: pl.DataFrame, base: pl.DataFrame, questions: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
+    own, base = (frame.select("id", "seed", value=value) for frame in (own, base))
     pairs = own.join(base.drop("seed"), on="id", suffix="_base").join(questions.select("id", "group"), on="id")
-    return pairs.sort("id", "seed").select("id", "seed", "group", change=change("valid"))
+    return pairs.sort("id", "seed").select("id", "seed", "group", change=pl.col("value") - pl.col("value_base"))
 
 
 def _valid() -> pl.Expr:

@@ -69,7 +69,9 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
                 valid = diagnostics.validity_changes(own.chains, before.chains, questions)
                 rows.append(cell.effect("chain_valid_effect", valid, pl.col("change")))
                 parts = [_changes_of_accuracy(read[key], read[base]), _changes_of_lift(read[key], read[base])]
-                parts.append(_changes_of_chains(valid))
+                parts.append(_changes_of_parsing(read[key], read[base]))
+                lengths = diagnostics.length_changes(own.chains, before.chains, questions)
+                parts += [_changes_of_chains(valid, "chains"), _changes_of_chains(lengths, "steps")]
                 parts += [_changes_of_match(replace(cell, test=test), own, before) for test in tests]
                 changes.append(_changes(cell, parts))
     rows += _averages(rows, list(study.questions), sampling.confidence)
@@ -109,9 +111,17 @@ def _changes_of_lift(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFrame]
     return pairs.select("id", "seed", "group", what=pl.lit("lift"), test=pl.lit(None, pl.String), change=change)
 
 
-def _changes_of_chains(valid: pl.DataFrame) -> pl.DataFrame:
-    """Change of the validity of chains by question."""
-    return valid.with_columns(what=pl.lit("chains"), test=pl.lit(None, pl.String))
+def _changes_of_parsing(own: dict[str, pl.DataFrame], base: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    """Change of whether the full-chain answer can be read, by question; `own` and `base` are `accuracy.by_test`."""
+    sides = (each["cot"].with_columns(parsed=pl.col("outcome") == "answered") for each in (own, base))
+    pairs = next(sides).join(next(sides), on="id", suffix="_base", maintain_order="left")
+    change = accuracy.change("parsed")
+    return pairs.select("id", "seed", "group", what=pl.lit("parsed"), test=pl.lit(None, pl.String), change=change)
+
+
+def _changes_of_chains(changes: pl.DataFrame, what: str) -> pl.DataFrame:
+    """Change of the validity, or of the length, of chains by question."""
+    return changes.with_columns(what=pl.lit(what), test=pl.lit(None, pl.String))
 
 
 def _changes_of_match(cell: Cell, own: ArmResults, base: ArmResults) -> pl.DataFrame:

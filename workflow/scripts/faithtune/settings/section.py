@@ -105,8 +105,8 @@ Name = Annotated[str, *form(r"[a-z0-9_]{1,80}", "at most 80 lower-case letters, 
 ArmName = Annotated[
     str,
     *form(
-        r"base|[a-z0-9_]{1,80}-[a-z0-9_+]{1,80}-[0-9]{1,9}",
-        "base, or TUNING-TRAIN_SET-SEED in lower-case letters, digits and underscores",
+        r"base|[a-z0-9_]{1,80}-[a-z0-9_+]{1,80}-[0-9]{1,9}(@[1-9][0-9]{0,8})?",
+        "base, or TUNING-TRAIN_SET-SEED in lower-case letters, digits and underscores, of a checkpoint with @STEP",
     ),
 ]
 HandedName = Annotated[

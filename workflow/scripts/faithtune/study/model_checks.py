@@ -38,12 +38,12 @@ def check_models(config: Configuration) -> None:
             continue
         if kind == "api":
             checks.check(f"{where}.api", model.api, config.hosted_tunings)
-            _check_seeds(f"{where}.api.arms", model.api.arms)
+            _check_names(f"{where}.api.arms", model.api.arms)
             continue
         arms = model.oracle or model.chains
         if BASE not in arms:
             raise UserError(f"config: {where}.{kind} lacks the arm {BASE!r}, which the others are compared with")
-        _check_seeds(f"{where}.{kind}", arms)
+        _check_names(f"{where}.{kind}", arms)
         if kind == "oracle":
             _check_behaviours(where, model.oracle)
         else:
@@ -62,8 +62,13 @@ def _check_handed(config: Configuration, where: str, model: ModelSettings) -> No
             source_checks.check_handed(arm)
 
 
-def _check_seeds(where: str, arms: Iterable[str]) -> None:
-    """UserError if two arms that are not tuned here have the same seed, which is text in their names."""
+def _check_names(where: str, arms: Iterable[str]) -> None:
+    """UserError if two arms that are not tuned here have the same seed, or a checkpoint lacks its training's end."""
+    arms = list(arms)
+    for arm in arms:
+        end, at, _ = arm.partition("@")
+        if at and end not in arms:
+            raise UserError(f"config: {where} names {arm!r}, but not the end of its training; expected {end!r} as well")
     known = {}
     for arm in arms:
         if arm == BASE:

@@ -1,11 +1,11 @@
 """What follows from a completed configuration: arms, their evaluation sets, files, settings of jobs.
 
 An arm is named `base` or TUNING-TRAIN_SET-SEED, at a checkpoint of its training TUNING-TRAIN_SET-SEED@PLACE (`places`
-of `CheckpointSettings` and `HostedCheckpointSettings`); the parts contain no hyphen and no @, so names are unambiguous.
-The training set SET+SET is the questions of both; a mixture has a name of its own (`train_sets`). Tables pool an arm's
-seeds under the label TUNING-TRAIN_SET. An arm whose weights were tuned elsewhere and handed in (`models.NAME.tuned`)
-has a plain name, without a hyphen. A model's kind (`settings.models.KINDS`) is the key that it has in the
-configuration:
+of `CheckpointSettings` and `HostedCheckpointSettings`, or the step of a training elsewhere); the parts contain no
+hyphen and no @, so names are unambiguous. The training set SET+SET is the questions of both; a mixture has a name of
+its own (`train_sets`). Tables pool an arm's seeds under the label TUNING-TRAIN_SET. An arm whose weights were tuned
+elsewhere and handed in (`models.NAME.tuned`) has a plain name, without a hyphen. A model's kind
+(`settings.models.KINDS`) is the key that it has in the configuration:
 
     source   weights, run on this machine or on your own server (models/local.py, hosts/vllm.py)
     chains   chains written elsewhere (arms/imported.py): no model is run
@@ -97,7 +97,7 @@ class Arm:
 
 
 def arms(config: Configuration) -> list[Arm]:
-    """Every arm, each model's `base` first, the checkpoints of a training before its end."""
+    """Every arm, each model's `base` first, the checkpoints of a training here before its end."""
     mixtures = train_sets.mixture_labels(config)
     return [arm for name, model in config.models.items() for arm in _arms(config, name, model, mixtures)]
 
@@ -107,9 +107,10 @@ def _arms(config: Configuration, name: str, model: ModelSettings, mixtures: dict
     if model.kind != "source":
         for arm in model.oracle or model.chains or model.api.arms:
             if arm != BASE:
-                tuning, train_set, seed = arm.split("-")
-                on = mixtures.get(train_set, train_set)
-                yield Arm(name, arm, _eval_sets(config, model, arm), tuning, on, int(seed))
+                training, _, place = arm.partition("@")
+                tuning, train_set, seed = training.split("-")
+                on, sets = mixtures.get(train_set, train_set), _eval_sets(config, model, arm)
+                yield Arm(name, arm, sets, tuning, on, int(seed), place=place or None)
     for arm, handed in model.tuned.items():
         train_set = "+".join(handed.trained_on) if handed.trained_on else NOT_KNOWN
         yield Arm(name, arm, _eval_sets(config, model, arm), arm, train_set, handed=handed)

@@ -58,11 +58,13 @@ CHANGES = pl.Schema(
         "eval_set": pl.String,
         "id": pl.String,
         "group": pl.String,
-        # chains (valid or not) | accuracy (with chain) | lift (right with chain - right without) | faithfulness
-        # (directed, mean over its different pairs of k)
+        # chains (valid or not) | steps (of the chain) | parsed (whether the full-chain answer is answered) | accuracy
+        # (with chain) | lift (right with chain - right without) | faithfulness (directed, mean over its different pairs
+        # of k)
         "what": pl.String,
         "test": pl.String,  # of faithfulness; else null
-        # tuned - base, -1 ... 1, of a lift -2 ... 2; null if the question has no pair with a real intervention
+        # tuned - base, -1 ... 1, of a lift -2 ... 2, of steps without bounds; null if the question has no pair with a
+        # real intervention
         "change": pl.Float64,
         "published": pl.Float64,  # of faithfulness: the mean over all α, also where α keeps a chain whole; else null
         "least": pl.Float64,  # of accuracy: the least change that unanswered and truncated chains allow; else null

@@ -4,7 +4,7 @@ All points of a training are compared on the questions that each of them was ask
 does. Every number is a mean over evaluation sets, paired by question (`contrasts`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,19 +13,25 @@ import polars as pl
 from faithtune.measures import contrasts
 from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
-from faithtune.measures.verdicts.recipes import SUBJECTS
+from faithtune.measures.verdicts import recipes
 
 # The last point of every curve.
 END = "end"
+# What curves are about, as `what` of CHANGES names it, and the greatest possible change; None: there is none.
+SUBJECTS = {name: bound for name, (bound, _) in recipes.SUBJECTS.items()} | {"steps": None, "parsed": 1.0}
 # A change from base at one point of a training.
 CURVES = pl.Schema(
     {
         "model": pl.String,
         "arm": pl.String,  # the arm at the training's end, as in ESTIMATES
         "place": pl.String,  # in the training: a step, a share of the steps (0p25), an epoch of a host's, or `end`
-        "step": pl.Int64,  # optimiser steps so far
-        "seen": pl.Int64,  # examples so far
+        "step": pl.Int64,  # optimiser steps so far; null at the end of a training elsewhere
+        "seen": pl.Int64,  # examples so far; null in a training elsewhere
+        # KL(base || arm) of the next tokens on base's chains, in nats: the mean over tokens, questions, sets and seeds;
+        # null without weights here
+        "kl": pl.Float64,
         # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness | chains (share that is valid)
+        # | steps (mean number of a chain) | parsed (share of full-chain answers that are answered)
         "subject": pl.String,
         "test": pl.String,  # of faithfulness; null: the mean over all tests
         "estimate": pl.Float64,  # this point minus base, paired by question
@@ -53,6 +59,9 @@ DEPARTURES = pl.Schema(
     }
 )
 _COMPARED = ("accuracy", "faithfulness")
+_WHOSE = ("model", "arm", "eval_set")
+# `join_probed` of nothing.
+NOT_PROBED = pl.DataFrame(schema=dict.fromkeys((*_WHOSE, "id"), pl.String) | {"kl": pl.Float64})
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ class Point:
 
     arm: str  # as in ESTIMATES
     place: str
-    step: int
-    seen: int
+    step: int | None = None  # None: the end of a training elsewhere, after all steps
+    seen: int | None = None  # None: of a training elsewhere
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,28 @@ class Course:
     points: Sequence[Point]
 
 
-def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
-    """CURVES of the trainings from CHANGES of their points."""
+def join_probed(found: Iterable[tuple[tuple[str, str, str], pl.DataFrame]]) -> pl.DataFrame:
+    """One frame of DIVERGENCE frames by model, arm (as in ESTIMATES) and evaluation set; seeds share an arm."""
+    named = [
+        frame.select(*(pl.lit(name).alias(key) for name, key in zip(whose, _WHOSE, strict=True)), "id", "kl")
+        for whose, frame in found
+    ]
+    return pl.concat([NOT_PROBED, *named])
+
+
+def in_order(points: Iterable[Point]) -> list[Point]:
+    """The points of a training by their steps, the end last."""
+    return sorted(points, key=lambda point: (point.place == END, point.step or 0))
+
+
+def curves(
+    courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling, divergence: pl.DataFrame = NOT_PROBED
+) -> pl.DataFrame:
+    """CURVES of the trainings from CHANGES of their points; divergence: of `join_probed`."""
     rows = []
     for course in courses:
-        for subject, (bound, _) in SUBJECTS.items():
+        distances = _distances(course, divergence)
+        for subject, bound in SUBJECTS.items():
             pairs = _pairs(course, changes, subject)
             tests = pairs["test"].unique(maintain_order=True).to_list() if subject == "faithfulness" else []
             for test in [None, *(tests if len(tests) > 1 else [])]:
@@ -88,7 +114,8 @@ def curves(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampling)
                     mean = contrasts.mean(values, sampling, bound)
                     where = {"model": course.model, "arm": course.arm, "place": point.place, "step": point.step}
                     found = mean.estimate._asdict()
-                    where |= {"seen": point.seen, "subject": subject, "test": test, "estimate": found.pop("value")}
+                    where |= {"seen": point.seen, "kl": distances.get(point.arm), "subject": subject, "test": test}
+                    where["estimate"] = found.pop("value")
                     rows.append(where | found | {"n": mean.n})
     return pl.DataFrame(rows, schema=CURVES)
 
@@ -122,11 +149,11 @@ def departures(courses: Sequence[Course], changes: pl.DataFrame, sampling: Sampl
 def latest_kept(of_course: pl.DataFrame, margin: float) -> str | None:
     """The latest place up to which no point may have lost faithfulness by `margin`; None if the first may have.
 
-    of_course: the rows of one training in CURVES. A point may have lost where its interval reaches the loss, or where
-    it has none.
+    of_course: the rows of one training in CURVES, in their order. A point may have lost where its interval reaches the
+    loss, or where it has none.
     """
     found = None
-    whole = of_course.filter(pl.col("test").is_null(), subject="faithfulness").sort("step", maintain_order=True)
+    whole = of_course.filter(pl.col("test").is_null(), subject="faithfulness")
     for place, low in whole.select("place", "low").rows():
         if low is None or low <= -margin:
             break
@@ -140,6 +167,15 @@ def _pairs(course: Course, changes: pl.DataFrame, subject: str) -> pl.DataFrame:
     pairs = contrasts.pairs(changes, arms, subject)
     everywhere = pl.col("arm").n_unique().over("eval_set", "id", "test") == len(course.points)
     return pairs.filter(everywhere)
+
+
+def _distances(course: Course, divergence: pl.DataFrame) -> dict[str, float]:
+    """The divergence of each point, by its arm, on the questions that all points have; {} if it is not known."""
+    own = divergence.filter(pl.col("arm").is_in([point.arm for point in course.points]), model=course.model)
+    everywhere = pl.col("arm").n_unique().over("eval_set", "id") == len(course.points)
+    of_sets = own.drop_nulls("kl").filter(everywhere).group_by("arm", "eval_set", maintain_order=True)
+    means = of_sets.agg(pl.col("kl").mean()).group_by("arm", maintain_order=True).agg(pl.col("kl").mean())
+    return dict(means.rows())
 
 
 def _mean_changes(course: Course, changes: pl.DataFrame, sampling: Sampling) -> tuple[np.ndarray, np.ndarray, int]:

@@ -86,13 +86,19 @@ def mean(
     return _estimate(_Rows(_column(values), groups, seeds), sampling, bounds=bounds)
 
 
-def effect(changes: np.ndarray, groups: np.ndarray, sampling: Sampling, seeds: np.ndarray | None = None) -> Estimate:
-    """Mean of `changes` (n, -1 … 1 or NaN), the paired differences of questions, as `mean`, with its p.
+def effect(
+    changes: np.ndarray,
+    groups: np.ndarray,
+    sampling: Sampling,
+    seeds: np.ndarray | None = None,
+    bounds: tuple[float, float] | None = (-1.0, 1.0),
+) -> Estimate:
+    """Mean of `changes` (n; NaN is missing), the paired differences of questions, as `mean`, with its p.
 
     p comes from the interval (`HalfWidth.p_value`): p < 0.05 exactly where the 95 % interval excludes 0. Flipping the
     signs of whole groups would be an exact test, but it contradicts the interval in close cases and ignores seeds.
     """
-    return _estimate(_Rows(_column(changes), groups, seeds), sampling, bounds=(-1.0, 1.0), test=True)
+    return _estimate(_Rows(_column(changes), groups, seeds), sampling, bounds=bounds, test=True)
 
 
 def function_of_means(

@@ -174,11 +174,15 @@ FIGURES = {
     ),
     "checkpoints": FigureDef(
         "Over the training: changes at each checkpoint",
-        "Changes from base of accuracy with the chain, CoT lift, faithfulness over all tests and the share of valid"
-        " chains, at each checkpoint of a training and at its end (the larger mark), over all evaluation sets of the"
-        " checkpoints, with intervals, against the training examples seen so far. All points of a training are over the"
-        " same questions. A schedule lowers the learning rate with the steps, so a checkpoint is not what a shorter"
-        " training would have made.",
+        "Changes from base of accuracy with the chain, CoT lift, faithfulness over all tests, the share of valid"
+        " chains, their mean number of steps and the share of full-chain answers that can be read, at each checkpoint"
+        " of a training and at its end (the larger mark), over all evaluation sets of the checkpoints, with intervals,"
+        " against the training examples seen so far and, where weights are at hand, against KL(base || arm) of the next"
+        " tokens on base's own chains: how far the model has moved, which makes methods and learning rates comparable"
+        " (RL's Razor, arXiv 2509.04259). There a line is a path, which may go back. All points of a training are over"
+        " the same questions. A schedule lowers the learning rate with the steps, so a checkpoint is not what a shorter"
+        " training would have made. Of a training elsewhere steps are known in place of examples, and its end is drawn"
+        " at twice its last step.",
         CURVED,
         CURVES,
         lambda frame, study: frame,

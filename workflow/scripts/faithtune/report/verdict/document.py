@@ -28,7 +28,7 @@ verdict.json:
         points         checkpoints and end
         latest_kept    the latest place up to which no point may have lost `margin` of faithfulness (a step, a share
                        such as 0p25, or `end`); null if the first may have
-        step           of that place; null likewise
+        step           of that place; null likewise, and for the end of a training elsewhere
         left           {accuracy, faithfulness, estimate, low, high, p, n}: where each leaves base, as DEPARTURES
                        (measures/long_term/curves.py); null where they share no question
         sentence       the same in a sentence

@@ -57,7 +57,7 @@ def rows(config: Configuration, questions: dict[str, pl.DataFrame], templates: d
         for eval_set in arm.eval_sets:
             run = {"model": arm.model, "arm": arm.name, "eval_set": eval_set}
             present = stages.Present(_files(**run), functools.partial(_stored, run))
-            checked = arm.model in compared and eval_set == config.eval_sets[0]
+            checked = arm.model in compared and not arm.place and eval_set == config.eval_sets[0]
             asked = splits.select(questions[f"{eval_set}.eval"], arm.n)
             found += stages.forecast(run, asked, config, present, hosted, paraphraser, checked)
     return found + _shifted(config, questions, templates, table) + _crossed(config, questions, templates, table)
