@@ -19,8 +19,14 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Models, tunings of each on one set, evaluation sets, seeds.
-STUDIES = {"small": (1, 2, 4, 1), "paper": (1, 6, 4, 3), "many": (5, 6, 10, 3), "large": (20, 6, 10, 3)}
+# Models, tunings of each on one set, evaluation sets, seeds, checkpoints of each training.
+STUDIES = {
+    "small": (1, 2, 4, 1, 0),
+    "paper": (1, 6, 4, 3, 0),
+    "many": (5, 6, 10, 3, 0),
+    "large": (20, 6, 10, 3, 0),
+    "checkpoints": (2, 6, 10, 3, 6),
+}
 # Where the time goes: the calls that hold it.
 STAGES = {
     "reading the workflow": ("workflow.py", "include"),
@@ -73,9 +79,10 @@ def main() -> None:
         args.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def study(models: int, tunings: int, sets: int, seeds: int) -> dict:
+def study(models: int, tunings: int, sets: int, seeds: int, checkpoints: int) -> dict:
     """A configuration of so many of each."""
     names = [f"s{i}" for i in range(sets)]
+    saved = {"checkpoints": {"log": checkpoints}} if checkpoints else {}
     return {
         "prompts": str(ROOT / "resources/prompts/zero_shot"),
         "models": {f"m{i}": {"source": f"hub:made/up@{i:040x}"} for i in range(models)},
@@ -85,13 +92,13 @@ def study(models: int, tunings: int, sets: int, seeds: int) -> dict:
         },
         "eval_sets": names,
         "tunings": {
-            f"t{i}": {"train_sets": [names[i % sets]], "rank": i + 1, "seeds": list(range(seeds))}
+            f"t{i}": {"train_sets": [names[i % sets]], "rank": i + 1, "seeds": list(range(seeds)), **saved}
             for i in range(tunings)
         },
     }
 
 
-def measured(folder: Path, sizes: tuple[int, int, int, int], profile: bool) -> dict:
+def measured(folder: Path, sizes: tuple[int, int, int, int, int], profile: bool) -> dict:
     """Jobs, seconds and memory of planning a study and of planning as many jobs that do nothing."""
     (folder / "config.yaml").write_text(json.dumps(study(*sizes)))
     ours = ["--snakefile", str(ROOT / "Snakefile"), "--workflow-profile", str(ROOT / "profiles/default")]
