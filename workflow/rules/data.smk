@@ -76,6 +76,8 @@ rule questions:
         "logs/questions/{data_set}.{split}.log",
     benchmark:
         "benchmarks/questions/{data_set}.{split}.tsv"
+    wildcard_constraints:
+        data_set="|".join(STUDY.data_sets),
     localrule: True
     conda:
         "../../envs/model.yaml"

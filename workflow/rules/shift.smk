@@ -1,9 +1,6 @@
 # Evaluation sets in other forms (the section `shifts`); none by default.
 
 
-ruleorder: shift > questions
-
-
 def get_shift_files(stage):
     """The files of a stage for each arm and other form, in the order of the tables."""
     return [f"results/{stage}/{arm.path}/{name}.parquet" for arm, name in SHIFTED]
