@@ -29,7 +29,8 @@ def test_what_is_forgotten_and_transferred_stands_in_a_table(sequence):
     found = parquet.read(sequence.folder / T15, FORGETTING)
     assert set(found["path"]) == {PATH}
     assert set(found.select("quantity", "eval_set").rows()) == {
-        *(("whole", name) for name in (None, "arithmetic", "colours")),
+        *((f"after {i}", name) for i in (1, 2) for name in (None, "arithmetic", "colours")),
+        ("average", None),
         *((quantity, name) for quantity in ("forgetting", "backward") for name in (None, "colours")),
         *(("forward", name) for name in (None, "arithmetic")),
     }
@@ -43,6 +44,7 @@ def test_each_is_a_sum_of_the_changes_of_both_models(sequence):
     found = parquet.read(sequence.folder / T15, FORGETTING).filter(subject="accuracy", eval_set="colours")
     values = dict(found.select("quantity", "estimate").rows())
     steps = dict(by_arm.rows())
-    assert values["whole"] == pytest.approx(steps["first-colours"] + steps["second-arithmetic"])
+    assert values["after 2"] == pytest.approx(steps["first-colours"] + steps["second-arithmetic"])
+    assert values["after 1"] == pytest.approx(steps["first-colours"])
     assert values["backward"] == pytest.approx(steps["second-arithmetic"])
     assert values["forgetting"] == pytest.approx(-steps["second-arithmetic"])

@@ -76,6 +76,8 @@ rule forgetting:
     """What tunings that follow one another forget and transfer."""
     input:
         changes="results/changes.parquet",
+        estimates="results/estimates.parquet",
+        measures="results/measures.parquet",
     output:
         "results/forgetting.parquet",
     log:
@@ -89,6 +91,7 @@ rule forgetting:
         spec=lambda wc: {
             "sampling": get_sampling(),
             "sequences": SEQUENCES,
+            "arms": [{"model": arm.model, "arm": arm.name, "label": arm.label, "seed": arm.seed} for arm in MEASURED],
             "code": code("forgetting.py"),
         },
     script:

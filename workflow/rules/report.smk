@@ -57,6 +57,7 @@ rule verdict:
         changes="results/changes.parquet",
         recipes="results/recipes.parquet",
         curves=get_curves(),
+        forgetting=get_forgetting(),
         shifts=get_shifts(),
         crossing=get_crossing(),
     output:

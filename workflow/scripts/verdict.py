@@ -10,10 +10,11 @@ with job.logged(snakemake.log[0]):
     from faithtune.measures.generalisation.crossing import CROSSING
     from faithtune.measures.generalisation.shifts import SHIFTS
     from faithtune.measures.long_term.curves import CURVES, DEPARTURES
+    from faithtune.measures.long_term.forgetting import FORGETTING
     from faithtune.measures.stats.bootstrap import Sampling
     from faithtune.measures.verdicts.recipes import RECIPES
     from faithtune.measures.verdicts.verdict import Study
-    from faithtune.report.verdict import courses, crossings, document, forms
+    from faithtune.report.verdict import courses, crossings, document, forms, sequences
 
     spec, given = snakemake.params.spec, snakemake.input
     estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
@@ -26,7 +27,8 @@ with job.logged(snakemake.log[0]):
         more["shifts"] = forms.forms(parquet.read(given.shifts[0], SHIFTS))
     if given.crossing:
         more["crossing"] = crossings.crossings(parquet.read(given.crossing[0], CROSSING))
-    found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), more)
+    of_paths = sequences.sequences(parquet.read(given.forgetting[0], FORGETTING)) if given.forgetting else []
+    found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), more, of_paths)
     texts = {
         snakemake.output.json: json.dumps(found, indent=2, ensure_ascii=False) + "\n",
         snakemake.output.md: document.markdown(found),

@@ -4,7 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from faithtune.measures.long_term.forgetting import FORGETTING, Stage, forgetting, quantities
+from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.measures.alpha import OF_STUDY
+from faithtune.measures.long_term.forgetting import AVERAGE, FORGETTING, Stage, averages, forgetting, quantities
 from recipe_frames import SAMPLING, arm, changes
 
 # R(i, j) of three stages, tuned on a, b and a again: rows are the stages 0 to 3.
@@ -23,11 +25,20 @@ BY_HAND = {
     ("backward", None): -0.15,
     ("forward", "b"): 0.2,  # 0.3 - 0.1
     ("forward", None): 0.2,
-    ("whole", "a"): 0.3,
-    ("whole", "b"): 0.4,
-    ("whole", None): 0.35,
+    ("after 1", "a"): 0.4,
+    ("after 1", "b"): 0.2,
+    ("after 1", None): 0.3,
+    ("after 2", "a"): 0.2,
+    ("after 2", "b"): 0.6,
+    ("after 2", None): 0.4,
+    ("after 3", "a"): 0.3,
+    ("after 3", "b"): 0.4,
+    ("after 3", None): 0.35,
 }
 STAGES = [Stage("m", "first-s", 1, ["a"]), Stage("m", "second-s", 1, ["b"]), Stage("m", "third-s", None, ["a"])]
+
+
+NONE = pl.DataFrame(schema=FORGETTING | {"model": pl.String, "arm": pl.String})
 
 
 def made(steps: dict = STEPS, **more) -> pl.DataFrame:
@@ -42,7 +53,7 @@ def made(steps: dict = STEPS, **more) -> pl.DataFrame:
 
 @pytest.mark.parametrize("subject", ["accuracy", "faithfulness"])
 def test_a_matrix_worked_out_by_hand(subject):
-    found = forgetting([STAGES], made(noise=0.1), SAMPLING)
+    found = forgetting([STAGES], made(noise=0.1), NONE, SAMPLING)
     assert found.schema == FORGETTING and set(found["path"]) == {"first-s → second-s → third-s"}
     own = found.filter(subject=subject)
     values = {(quantity, name): value for quantity, name, value in own.select(*FORGETTING.names()[2:5]).rows()}
@@ -55,22 +66,23 @@ def test_a_matrix_worked_out_by_hand(subject):
 def test_what_is_forgotten_is_the_most_that_was_known():
     """Chaudhry's maximum is over all earlier stages, so that it is more than minus backward transfer."""
     rising = {"first": {"a": 0.1, "b": 0.0}, "second": {"a": 0.3, "b": 0.0}, "third": {"a": -0.3, "b": 0.0}}
-    found = forgetting([STAGES], made(rising, noise=0.1), SAMPLING).filter(subject="accuracy", eval_set="a")
+    found = forgetting([STAGES], made(rising, noise=0.1), NONE, SAMPLING).filter(subject="accuracy", eval_set="a")
     assert dict(found.select("quantity", "estimate").rows()) == pytest.approx(
-        {"forgetting": 0.3, "backward": 0.0, "whole": 0.1}
+        {"after 1": 0.1, "after 2": 0.4, "after 3": 0.1, "forgetting": 0.3, "backward": 0.0}
     )
 
 
-def test_a_set_that_no_stage_learns_has_only_its_whole_change():
-    assert quantities(np.array([[0.1, 0.2]]), None).keys() == {"whole"}
-    assert quantities(np.array([[0.1, 0.2]]), 2).keys() == {"whole", "forward"}
-    assert quantities(np.array([[0.1, 0.2]]), 1).keys() == {"whole", "forgetting", "backward"}
+def test_a_set_that_no_stage_learns_has_only_its_changes():
+    always = {"after 1", "after 2"}
+    assert quantities(np.array([[0.1, 0.2]]), None).keys() == always
+    assert quantities(np.array([[0.1, 0.2]]), 2).keys() == always | {"forward"}
+    assert quantities(np.array([[0.1, 0.2]]), 1).keys() == always | {"forgetting", "backward"}
 
 
 def test_a_known_chain_of_noise_has_an_interval_that_pairing_makes_narrow():
     """Questions vary by 0.3, but alike in every stage: what a later stage undoes is undone in each question."""
     undone = {"first": {"a": 0.2, "b": 0.0}, "second": {"a": 0.0, "b": 0.0}, "third": {"a": 0.0, "b": 0.0}}
-    found = forgetting([STAGES[:2]], made(undone, noise=0.02), SAMPLING).filter(subject="accuracy", eval_set="a")
+    found = forgetting([STAGES[:2]], made(undone, noise=0.02), NONE, SAMPLING).filter(subject="accuracy", eval_set="a")
     backward = found.filter(quantity="backward").row(0, named=True)
     assert backward["high"] - backward["low"] < 0.05 and backward["low"] < 0 < backward["high"]
 
@@ -78,13 +90,39 @@ def test_a_known_chain_of_noise_has_an_interval_that_pairing_makes_narrow():
 def test_a_stage_is_that_of_the_seed_from_which_the_next_one_starts():
     """Another seed of an early stage, which nothing starts from, does not count."""
     other = made().filter(arm="first-s").with_columns(seed=pl.lit(2, pl.Int64), change=pl.lit(0.9))
-    found = forgetting([STAGES], pl.concat([made(), other]), SAMPLING)
-    assert found.equals(forgetting([STAGES], made(), SAMPLING))
+    found = forgetting([STAGES], pl.concat([made(), other]), NONE, SAMPLING)
+    assert found.equals(forgetting([STAGES], made(), NONE, SAMPLING))
 
 
 def test_stages_are_compared_on_the_questions_of_all():
     whole = made()
     first = sorted(whole.filter(eval_set="a")["id"].unique())[:30]
     fewer = whole.filter((pl.col("arm") != "second-s") | (pl.col("eval_set") == "b") | pl.col("id").is_in(first))
-    found = forgetting([STAGES], fewer, SAMPLING).filter(subject="accuracy", quantity="whole")
+    found = forgetting([STAGES], fewer, NONE, SAMPLING).filter(subject="accuracy", quantity="after 3")
     assert dict(found.select("eval_set", "n").rows()) == {None: 110, "a": 30, "b": 80}
+
+
+def test_the_average_is_the_level_after_the_last_stage_worked_out_by_hand():
+    """Filler changes the answers of a and half of the answers of b, paraphrases change none: a 1, b ½ (½ + 1)."""
+    named = [{"model": "m", "arm": f"third-s-{seed}", "label": "third-s", "seed": seed} for seed in (1, 2)]
+    rows = [
+        {"model": "m", "arm": arm, "eval_set": name, "id": f"{name}{i}", "group": f"{name}{i}", "test": test, "k": k}
+        | {"steps": steps, "alpha": 0.25 * k, "n_steps": 3, "real": k < 3, "outcome": "answered"}
+        | {"match": test == "paraphrase" or k == 3 or steps != "all" or (name == "b" and i % 2 == 0)}
+        for arm in ("third-s-1", "third-s-2", "other-s-1")
+        for name in "ab"
+        for i in range(20)
+        for test in ("filler", "paraphrase")
+        for steps, k in (("all", 1), ("all", 2), ("all", 3), ("unleaked", 1))
+    ]
+    level = {"model": "m", "arm": "third-s", "metric": "accuracy", "test": "cot", "eval_set": "average"}
+    level |= {"estimate": 0.4, "low": 0.3, "high": 0.5, "n": 80}
+    others = [level | {"test": "no_cot", "estimate": 0.9}, level | {"eval_set": "a", "estimate": 0.9}]
+    estimates = pl.DataFrame([level, *others], schema=ESTIMATES)
+    found = averages(named, estimates, pl.DataFrame(rows, schema=OF_STUDY), SAMPLING)
+    both = forgetting([STAGES], made(), found, SAMPLING).filter(quantity=AVERAGE)
+    assert both.select("subject", "eval_set", "estimate", "n").rows() == [
+        ("accuracy", None, 0.4, 80),
+        ("faithfulness", None, pytest.approx((1 + (0.5 + 1) / 2) / 2), 40),
+    ]
+    assert all(low < value < high for value, low, high in both.select("estimate", "low", "high").rows())

@@ -13,11 +13,11 @@ def test_quantities_stand_side_by_side():
     rows = [
         ROW | {"quantity": "forgetting", "eval_set": None, "estimate": 0.1, "n": 80},
         ROW | {"quantity": "forgetting", "eval_set": "s", "estimate": 0.1, "n": 80},
-        ROW | {"quantity": "whole", "eval_set": None, "estimate": 0.2, "n": 160},
+        ROW | {"quantity": "after 2", "eval_set": None, "estimate": 0.2, "n": 160},
     ]
     chosen = select(pl.DataFrame(rows, schema=FORGETTING), "t15_forgetting", TableContext())
     found = readable(chosen, "t15_forgetting", TableContext())
-    assert found.columns == ["tunings", "of", "set", "forgetting", "whole"]
+    assert found.columns == ["tunings", "of", "set", "forgetting", "after 2"]
     assert found.rows() == [
         ("a-s → b-t", "accuracy", "all", "+0.100 [-0.100, +0.300] (80)", "+0.200 [-0.100, +0.300] (160)"),
         ("a-s → b-t", "accuracy", "s", "+0.100 [-0.100, +0.300] (80)", ""),

@@ -28,6 +28,7 @@ ORIGIN = {
 }
 VERDICT = {
     **{"question": "Does it?", "confidence": 0.95, "margin": 0.1},
+    "sequences": [],
     "recipes": [{"sentences": ["Of the 2 recipes, one gains.", HOSTILE]}],
     "arms": [
         {

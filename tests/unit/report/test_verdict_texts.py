@@ -11,11 +11,15 @@ import pytest
 from faithtune.core import paths
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+from faithtune.measures.generalisation.shifts import SHIFTS
+from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdicts.recipes import recipes
 from faithtune.measures.verdicts.verdict import Study
 from faithtune.report.figures import figures, style
 from faithtune.report.verdict import conditions, document, sentences
+from faithtune.report.verdict.forms import forms
+from faithtune.report.verdict.sequences import sequences
 
 COMMAND = paths.WORKFLOW / "verdict.py"
 NOTHING = {"match": None, "at_chance": [], "unmeasured": []}
@@ -235,6 +239,38 @@ def test_the_document_has_numbers_words_and_sentences(built):
     assert "imported" in large["sentences"][-1] and large["faithfulness"]["match"] is None
     assert small["chains"]["invalid"] == {"kind": "copied", "share": 0.75}
     assert json.loads(json.dumps(built)) == built
+
+
+def test_a_path_of_tunings_says_what_each_stage_left():
+    rows = [
+        {"path": "bare-s → steps-s", "subject": subject, "quantity": quantity, "eval_set": eval_set, "n": 40}
+        | {"estimate": value, "low": value - 0.1, "high": value + 0.1}
+        for subject, values in (("accuracy", (-0.4, -0.05)), ("faithfulness", (-0.3, 0.0)))
+        for eval_set in (None, "s")
+        for quantity, value in zip(("after 1", "after 2", "forgetting"), (*values, 0.9), strict=True)
+    ]
+    (entry,) = sequences(pl.DataFrame(rows, schema=FORGETTING))
+    assert entry["sentence"] == (
+        "bare-s → steps-s, against the model before: accuracy with the chain changed by −0.40 [−0.50, −0.30] after"
+        " bare-s, −0.05 [−0.15, +0.05] after steps-s; faithfulness changed by −0.30 [−0.40, −0.20] after bare-s, +0.00"
+        " [−0.10, +0.10] after steps-s."
+    )
+    assert [one["estimate"] for one in entry["accuracy"]] == [-0.4, -0.05]
+
+
+def test_other_forms_and_crossings_say_only_what_is_shown():
+    row = {"model": "m", "arm": "t-s", "shift": "asked", "eval_set": "s", "quantity": "difference", "n": 40}
+    rows = [
+        row | {"subject": "accuracy", "estimate": -0.2, "low": -0.3, "high": -0.1},
+        row | {"subject": "faithfulness", "estimate": 0.1, "low": -0.1, "high": 0.3},
+        row | {"subject": "accuracy", "estimate": -0.9, "low": -1, "high": -0.8, "quantity": "change in tuned"},
+        row | {"arm": "u-s", "subject": "accuracy", "estimate": 0.0, "low": -0.1, "high": 0.1},
+    ]
+    found = forms(pl.DataFrame(rows, schema=SHIFTS))
+    assert found["m", "t-s"]["sentence"] == (
+        "Asked as asked, its accuracy changes otherwise than in base, by −0.20 [−0.30, −0.10]."
+    )
+    assert found["m", "u-s"]["sentence"] == ""
 
 
 def test_markdown_has_the_same_sentences(built):

@@ -7,12 +7,14 @@ the first stage that is tuned on set j.
                  avalanche's `Forgetting` is another number: R(s(j), j) - R(T, j), that is, minus backward transfer
     backward     R(T, j) - R(s(j), j), for s(j) < T: backward transfer (Lopez-Paz & Ranzato 2017, arXiv 1706.08840)
     forward      R(s(j)-1, j) - R(0, j), for s(j) > 1: forward transfer; they take random weights for stage 0
-    whole        R(T, j) - R(0, j), of every set: what the sequence changed as a whole
+    after i      R(i, j) - R(0, j), of every set: what the first i stages changed
+    average      mean over j of R(T, j)
 
-Only differences of R occur, so each is a sum of paired changes (CHANGES): the base of stage i + 1 is the arm of stage
-i.
+All but the average are differences of R, and so sums of paired changes (CHANGES): the base of stage i + 1 is the arm of
+stage i.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -20,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
+from faithtune.interventions.registry import having
 from faithtune.measures import contrasts
 from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
@@ -29,16 +32,16 @@ FORGETTING = pl.Schema(
     {
         "path": pl.String,  # the stages: qlora-gsm8k → bare-siqa → qlora-gsm8k
         "subject": pl.String,  # accuracy (with chain) | faithfulness (over all tests)
-        "quantity": pl.String,  # forgetting | backward | forward | whole
+        "quantity": pl.String,  # after 1 … after T | forgetting | backward | forward | average
         "eval_set": pl.String,  # null: the mean over the sets that have the quantity
         "estimate": pl.Float64,
-        "low": pl.Float64,  # percentiles of resampled groups of questions
+        "low": pl.Float64,  # percentiles of resampled groups of questions; of the average, the interval of a share
         "high": pl.Float64,
         "n": pl.Int64,  # questions that all stages were asked
     }
 )
 SUBJECTS = ("accuracy", "faithfulness")
-QUANTITIES = ("forgetting", "backward", "forward", "whole")
+AVERAGE = "average"
 
 
 class Stage(NamedTuple):
@@ -50,16 +53,54 @@ class Stage(NamedTuple):
     learns: Sequence[str]  # the evaluation sets whose training questions it is tuned on
 
 
-def forgetting(sequences: Sequence[Sequence[Stage]], changes: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
-    """FORGETTING of sequences of two stages or more, each of which starts from the arm before it, from CHANGES."""
+def forgetting(
+    sequences: Sequence[Sequence[Stage]], changes: pl.DataFrame, averages: pl.DataFrame, sampling: Sampling
+) -> pl.DataFrame:
+    """FORGETTING of sequences of two stages or more, each of which starts from the arm before it.
+
+    changes: CHANGES; averages: of the last arms, from `averages`.
+    """
     rows = []
     for stages in sequences:
+        path = " → ".join(stage.arm for stage in stages)
         for subject in SUBJECTS:
             by_set = _cumulative(stages, changes, subject)
             found = _quantities(by_set, _first_stages(stages), sampling)
-            where = {"path": " → ".join(stage.arm for stage in stages), "subject": subject}
-            rows += [where | row for row in found]
+            found += averages.filter(model=stages[-1].model, arm=stages[-1].arm, subject=subject).to_dicts()
+            rows += [{name: (row | {"path": path, "subject": subject})[name] for name in FORGETTING} for row in found]
     return pl.DataFrame(rows, schema=FORGETTING)
+
+
+def averages(arms: Sequence[dict], estimates: pl.DataFrame, measures: pl.DataFrame, sampling: Sampling) -> pl.DataFrame:
+    """The rows `average` of FORGETTING of arms, beside `model` and `arm` (as in ESTIMATES): means over evaluation sets.
+
+    arms: {"model", "arm" (name), "label", "seed"} of each; seeds of a label are pooled. estimates: ESTIMATES, for
+    accuracy. measures: OF_STUDY; faithfulness is the mean over tests of each question's mean over its kept fractions.
+    """
+    names = pl.DataFrame(arms, schema={"model": pl.String, "arm": pl.String, "label": pl.String, "seed": pl.Int64})
+    seeded = measures.join(names.with_columns(pl.col("seed").fill_null(0)), on=["model", "arm"])
+    rows = []
+    for model, label in names.select("model", "label").unique(maintain_order=True).rows():
+        where = {"model": model, "arm": label, "quantity": AVERAGE, "eval_set": None}
+        whole = estimates.filter(model=model, arm=label, eval_set="average", metric="accuracy", test="cot")
+        for row in whole.select("estimate", "low", "high", "n").rows(named=True):
+            rows.append(where | {"subject": "accuracy"} | row)
+        found = contrasts.level(_faithful(seeded.filter(model=model, label=label)), sampling)
+        value, low, high, _ = found.estimate
+        of = {"subject": "faithfulness", "estimate": value, "low": low, "high": high, "n": found.n}
+        rows += [where | of] if value is not None else []
+    return pl.DataFrame(rows, schema=FORGETTING | {"model": pl.String, "arm": pl.String})
+
+
+def _faithful(measures: pl.DataFrame) -> pl.DataFrame:
+    """(eval_set, seed, id, group, value): the faithfulness of each question, over tests, from OF_STUDY of one arm."""
+    known = measures.filter(pl.col("real"), steps="all").drop_nulls("match")
+    known = known.unique(["eval_set", "seed", "id", "test", "k"], keep="first", maintain_order=True)  # as in `match`
+    by = ["eval_set", "seed", "test", "id", "group"]
+    keeps, match = pl.col("test").is_in(having(keeps_meaning=True)), pl.col("match").cast(pl.Float64)
+    directed = known.with_columns(change=pl.when(keeps).then(match).otherwise(1 - match))
+    means = directed.group_by(by, maintain_order=True).agg(pl.col("change").mean())
+    return contrasts.per_question(means.with_columns(arm=pl.lit("")))
 
 
 def quantities(changed: np.ndarray, first: int | None) -> dict[str, np.ndarray]:
@@ -71,7 +112,7 @@ def quantities(changed: np.ndarray, first: int | None) -> dict[str, np.ndarray]:
     array([0.4])
     """
     last = changed.shape[1]
-    found = {"whole": changed[:, -1]}
+    found = {f"after {i + 1}": changed[:, i] for i in range(last)}
     if first is not None and first < last:
         found["forgetting"] = changed[:, :-1].max(axis=1) - changed[:, -1]
         found["backward"] = changed[:, -1] - changed[:, first - 1]
@@ -107,8 +148,8 @@ def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) ->
 
 
 def _quantities(by_set: Mapping[str, pl.DataFrame], first: Mapping[str, int], sampling: Sampling) -> list[dict]:
-    drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in QUANTITIES}
-    actual: dict[str, dict[str, float]] = {name: {} for name in QUANTITIES}
+    drawn: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    actual: dict[str, dict[str, float]] = defaultdict(dict)
     sizes = {name: frame.height for name, frame in by_set.items()}
     for i, (eval_set, frame) in enumerate(by_set.items()):
         names = frame.columns[2:]
@@ -122,9 +163,7 @@ def _quantities(by_set: Mapping[str, pl.DataFrame], first: Mapping[str, int], sa
         for name, values in quantities(as_it_is, first.get(eval_set)).items():
             actual[name][eval_set] = float(values[0])
     rows = []
-    for name in QUANTITIES:
-        if not actual[name]:
-            continue
+    for name in sorted(actual, key=_place):
         fewest = min(map(len, drawn[name].values()))
         mean = np.mean([values[:fewest] for values in drawn[name].values()], axis=0)
         whole = _row(name, None, float(np.mean(list(actual[name].values()))), mean, sampling)
@@ -132,6 +171,11 @@ def _quantities(by_set: Mapping[str, pl.DataFrame], first: Mapping[str, int], sa
         for eval_set, value in actual[name].items():
             rows.append(_row(name, eval_set, value, drawn[name][eval_set], sampling) | {"n": sizes[eval_set]})
     return rows
+
+
+def _place(quantity: str) -> tuple[int, str]:
+    """What was changed after each stage stands before what follows from it."""
+    return int(not quantity.startswith("after ")), quantity
 
 
 def _row(quantity: str, eval_set: str | None, value: float, draws: np.ndarray, sampling: Sampling) -> dict:

@@ -17,6 +17,11 @@ verdict.json:
       n, n_needed    where no two differ: questions of the difference that needs most, and how many may tell; null where
                      all differences are smaller than the margin
       sentences      the same in one or two sentences
+    sequences      a list, one entry for tunings that follow one another and are all measured:
+      path, stages   A → B → A; the arms in a list
+      accuracy, faithfulness   a list: after each stage, the change from the model before the first one, the mean over
+                               all sets: {estimate, low, high, n}
+      sentence       the same in a sentence
     arms           a list, one entry for each tuned arm, its seeds pooled:
       model, arm, seeds (how many)
       train_set      SET, SET+SET or MIXTURE (SET+SET); `not known` for an arm that was tuned elsewhere
@@ -88,10 +93,12 @@ def build(
     study: Study,
     compared: pl.DataFrame,
     more: Mapping[str, Mapping[tuple[str, str], dict]] = MappingProxyType({}),
+    sequences: Sequence[dict] = (),
 ) -> dict:
     """The contents of verdict.json; arms: `compared.table_arms`; compared: RECIPES.
 
-    more: further entries of arms by their keys (MORE), each by (model, arm) and with a sentence.
+    more: further entries of arms by their keys (MORE), each by (model, arm) and with a sentence; sequences: the entries
+    of that key.
     """
     found = verdict.verdicts(arms, study)
     tuned = [arm for arm in arms if arm["train_set"] is not None]
@@ -107,6 +114,7 @@ def build(
         "confidence": study.sampling.confidence,
         "margin": study.margin,
         "recipes": recipes.summaries(entries, compared, study.margin, study.sampling.confidence),
+        "sequences": list(sequences),
         "arms": entries,
     }
 
@@ -120,8 +128,10 @@ def markdown(document: dict) -> str:
 
 
 def opening(document: dict) -> list[str]:
-    """A paragraph on the recipes of each model that has several."""
-    return [" ".join(model["sentences"]) for model in document["recipes"]]
+    """A paragraph on the recipes of each model that has several, and one on each path of tunings."""
+    return [" ".join(model["sentences"]) for model in document["recipes"]] + [
+        path["sentence"] for path in document["sequences"]
+    ]
 
 
 def reading(document: dict) -> str:

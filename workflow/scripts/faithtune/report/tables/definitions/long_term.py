@@ -7,8 +7,8 @@ from faithtune.report.tables.layouts import long_term as layouts
 TABLES = {
     "t15_forgetting": TableDef(
         "T15 Forgetting and transfer",
-        "What tunings that follow one another forget and transfer, in accuracy with chain and in faithfulness, on"
-        " the sets that they learn. Differences, paired by question; in parentheses: questions.",
+        "What tunings that follow one another changed after each stage, forgot and transferred, in accuracy with chain"
+        " and in faithfulness. Differences, paired by question, but for the average; in parentheses: questions.",
         layouts.forgetting,
         "No tuning of the study follows another one that is measured.",
         source=sources.FORGOTTEN,

@@ -7,6 +7,7 @@ import polars as pl
 from faithtune.measures.generalisation import crossing as crossings
 from faithtune.measures.generalisation import shifts as other_forms
 from faithtune.measures.generalisation.domains import FAR, IN, NEAR
+from faithtune.measures.long_term.forgetting import AVERAGE
 from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
 
 # `where` of GENERALISATION, of rows over several sets, and the column that shows it; names of sets have no spaces.
@@ -23,7 +24,8 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     cells = []
     for row in rows.rows(named=True):
         labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
-        cells.append(labels | {"column": row["quantity"], "cell": _counted(row)})
+        sign = "" if row["quantity"] == AVERAGE else "+"
+        cells.append(labels | {"column": row["quantity"], "cell": _counted(row, sign)})
     return pivot(cells)
 
 
@@ -74,9 +76,9 @@ def _across(part: pl.DataFrame, columns: Mapping[str, str], levels: Collection[s
     return {title: _with_interval(found[of], "" if of in levels else "+") for title, of in columns.items()}
 
 
-def _counted(row: dict) -> str:
-    """`+0.100 [-0.100, +0.300] (80)`: a difference, its interval, questions."""
-    return _with_interval(row, "+") + (f" ({row['n']})" if row["estimate"] is not None else "")
+def _counted(row: dict, sign: str = "+") -> str:
+    """`+0.100 [-0.100, +0.300] (80)`: a number, its interval, questions."""
+    return _with_interval(row, sign) + (f" ({row['n']})" if row["estimate"] is not None else "")
 
 
 def _with_interval(row: dict, sign: str) -> str:
