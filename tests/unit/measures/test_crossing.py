@@ -118,15 +118,35 @@ def test_only_questions_with_all_four_answers_count():
 
 
 def test_seeds_of_an_arm_share_a_pair():
-    frame = answers(answer_rows("q"))
     named = [
         {"model": "m", "against": "base", "arm": f"t-s-{seed}", "against_label": "base", "arm_label": "t-s"}
         | {"seed": seed, "eval_sets": ["a", "b"]}
         for seed in (1, 2)
     ]
     arms = ["base", "t-s-1", "t-s-2"]
-    own = {("m", arm, name): frame for arm in arms for name in "ab"}
-    other = {("m", one, two, name): frame for one in arms for two in arms for name in "ab"}
+    own = {("m", arm, name): f"{arm} reads {arm} on {name}" for arm in arms for name in "ab"}
+    other = {("m", one, two, name): f"{one} reads {two} on {name}" for one in arms for two in arms for name in "ab"}
     (pair,) = crossing.pairs(named, own, other)
     assert (pair.against, pair.arm) == ("base", "t-s")
-    assert [(part.eval_set, part.seed) for part in pair.parts] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert [(part.eval_set, part.seed, part.answers) for part in pair.parts] == [
+        (name, seed, tuple(f"{r} reads {w} on {name}" for r in ("base", tuned) for w in ("base", tuned)))
+        for seed, tuned in ((1, "t-s-1"), (2, "t-s-2"))
+        for name in "ab"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "parts"),
+    [
+        ((1, 0, 1, 0), {"change": -1, "chains": -1, "reading": 0, "given b's chains": 1, "given t's chains": -1}),
+        ((1, 1, 0, 0), {"change": -1, "chains": 0, "reading": -1, "given b's chains": 0, "given t's chains": 0}),
+        ((1, 0, 0, 0), {"change": -1, "chains": -0.5, "reading": -0.5, "given b's chains": 0, "given t's chains": -1}),
+    ],
+)
+def test_parts_of_a_change_by_hand(cells, parts):
+    """Whether b reading b, b reading t, t reading b and t reading t are right, the same in all questions."""
+    names = [f"q{i}" for i in range(20)]
+    four = tuple(answers(*(answer_rows(name, full="A" if right else "B") for name in names)) for right in cells)
+    found = crossing.crossing([Pair("m", "base", "t", [Part("s", 1, four)])], ALPHAS, SAMPLING)
+    found = found.filter(subject="accuracy", eval_set="s")
+    assert dict(found.select("quantity", "estimate").rows()) == dict(zip(DESIGN.cells, cells, strict=True)) | parts

@@ -4,9 +4,11 @@ import polars as pl
 import pytest
 
 import oracles
+from faithtune.core.schemas.answers import ANSWERS
 from faithtune.measures.generalisation.factorial import Part
 from faithtune.measures.generalisation.shifts import SHIFTS, Shifted, shifted, shifts
 from faithtune.measures.stats.bootstrap import Sampling
+from frames import answer_rows
 
 ALPHAS = [0.25, 0.5, 0.75]
 SAMPLING = Sampling(replicates=500)
@@ -41,6 +43,21 @@ def test_a_form_is_found_in_the_arm_that_it_changes(broken, subject, truth, temp
             assert row["low"] <= expected <= row["high"], (cells, quantity, row)
             assert (row["p"] < 0.05) == (expected != 0)
         assert of[subject, "tuned shifted"]["p"] is None
+
+
+def test_a_difference_by_hand():
+    """Base is right in both forms, the tuned arm in half of the questions of the other form."""
+
+    def form(wrong: int) -> pl.DataFrame:
+        rows = [row for i in range(20) for row in answer_rows(f"q{i}", full="B" if i < wrong else "A")]
+        return pl.DataFrame([dict.fromkeys(ANSWERS) | row for row in rows], schema=ANSWERS)
+
+    cells = (form(0), form(0), form(0), form(10))
+    frame = shifts([Shifted("m", "t", "other", [Part("s", 1, cells)])], ALPHAS, SAMPLING).filter(subject="accuracy")
+    assert dict(frame.select("quantity", "estimate").rows()) == {
+        **{"base": 1, "base shifted": 1, "tuned": 1, "tuned shifted": 0.5},
+        **{"change in base": 0, "change in tuned": -0.5, "difference": -0.5},
+    }
 
 
 def test_seeds_of_an_arm_share_an_entry_and_base_stands_beside_each():
