@@ -1,35 +1,6 @@
 # Arms answer after the chains of other arms (the section `crossing`); none do by default.
 
 
-def get_crossings():
-    """The files of all crossings."""
-    return [f"results/crossed/{one.model}/{one.reader}/{one.writer}/{one.eval_set}.parquet" for one in CROSSINGS]
-
-
-def get_own_answers():
-    """The answers of the same arms after their own chains."""
-    arms = dict.fromkeys((one.model, one.reader, one.eval_set) for one in CROSSINGS)
-    return [f"results/answers/{model}/{arm}/{eval_set}.parquet" for model, arm, eval_set in arms]
-
-
-def get_crossed_pairs():
-    """The pairs of arms that read each other's chains: names, labels, seed and evaluation sets."""
-    sets = {}
-    for one in CROSSINGS:
-        sets.setdefault((one.model, one.reader, one.writer), []).append(one.eval_set)
-    found = []
-    for pair in crossing.pairs(STUDY):
-        against, arm = (BY_NAME[pair["model"], pair[name]] for name in ("against", "arm"))
-        labels = {"against_label": against.label, "arm_label": arm.label, "seed": arm.seed}
-        found.append(pair | labels | {"eval_sets": sets[pair["model"], pair["arm"], pair["against"]]})
-    return found
-
-
-def get_crossing():
-    """The file of what crossings come to; none if there are none."""
-    return ["results/crossing.parquet"] * bool(CROSSINGS)
-
-
 rule cross:
     """An arm's answers after the chains of another arm, whole and tampered with."""
     input:

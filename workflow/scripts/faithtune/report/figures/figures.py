@@ -41,7 +41,7 @@ class FigureContext(NamedTuple):
 class Source:
     """What figures are made from."""
 
-    inputs: tuple[str, ...]  # the files that the rule gives, by their names in inputs.smk (REPORT_FILES)
+    inputs: tuple[str, ...]  # the files that the rule gives, by their names in REPORT_FILES (rules)
     settings: tuple[str, ...]  # what else decides the data, by the names in common.smk (get_figure_spec)
     read: Callable[[Sequence[str], Mapping], Any]  # the data, from the files in order and the settings
 

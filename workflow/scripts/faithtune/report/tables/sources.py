@@ -32,7 +32,7 @@ class Source:
     """What a table is made from."""
 
     schema: pl.Schema  # of the rows
-    inputs: tuple[str, ...]  # the files that the rule gives, by their names in inputs.smk (REPORT_FILES)
+    inputs: tuple[str, ...]  # the files that the rule gives, by their names in REPORT_FILES (rules)
     read: Callable[[Files, Mapping], pl.DataFrame]  # the rows, from these files and the script's settings
 
 

@@ -78,58 +78,6 @@ def get_first_questions(eval_set, n):
     return f"results/questions/{eval_set}.eval{'' if n is None else f'.n{n}'}.parquet"
 
 
-def get_curve_arms():
-    """The arms of curves: checkpoints, the ends of their trainings, and their models as these were before."""
-    shown = {(arm.model, name) for arm in CHECKPOINTS for name in (BASE, arm.training_name, arm.name)}
-    return [arm for arm in ARMS if (arm.model, arm.name) in shown]
-
-
-def get_curves():
-    """The files of curves; none if no checkpoint is measured."""
-    return ["results/checkpoints/curves.parquet", "results/checkpoints/departures.parquet"] * bool(CHECKPOINTS)
-
-
-def get_followed_questions(wildcards):
-    """The evaluation questions of the checkpoints of an arm's training."""
-    return get_first_questions(wildcards.eval_set, FOLLOWED[wildcards.model, get_arm(wildcards).training_name].n)
-
-
-def get_probed():
-    """Arms and evaluation sets whose divergence from base is measured: trainings on the way, and their ends."""
-    return [
-        (arm, name)
-        for arm in get_curve_arms()
-        if (arm.model, arm.training_name) in FOLLOWED
-        for name in FOLLOWED[arm.model, arm.training_name].eval_sets
-    ]
-
-
-def get_divergence_files():
-    """The files of divergence, in the order of `get_probed`."""
-    return [f"results/divergence/{arm.path}/{name}.parquet" for arm, name in get_probed()]
-
-
-def get_forgetting():
-    """The file of what sequences of tunings forget; none if there is no sequence."""
-    return ["results/forgetting.parquet"] * bool(SEQUENCES)
-
-
-def get_courses():
-    """The trainings with checkpoints: {model, arm (label), points: [{arm (label), place, card}]}; seeds share them.
-
-    card: None of an arm that is not tuned here.
-    """
-    found = {}
-    for arm in get_curve_arms():
-        if arm.name == BASE:
-            continue
-        label = BY_NAME[arm.model, arm.training_name].label
-        course = found.setdefault((arm.model, label), {"model": arm.model, "arm": label, "points": {}})
-        card = f"results/arms/{arm.path}/arm.json" if arm.has_card else None
-        course["points"].setdefault(arm.label, {"arm": arm.label, "place": arm.place or "end", "card": card})
-    return [course | {"points": list(course["points"].values())} for course in found.values()]
-
-
 def get_training_questions(wildcards):
     """The training questions of an arm's data sets."""
     return [f"results/questions/{name}.train.parquet" for name in data_sets_of(get_arm(wildcards).train_set)]
@@ -188,16 +136,6 @@ def get_imported(wildcards):
     return STUDY.models[wildcards.model].chains[wildcards.arm][wildcards.eval_set]
 
 
-def get_imported_files():
-    """MODEL/ARM/SET -> imported file of chains."""
-    return {
-        f"{arm.path}/{name}": get_source_file(STUDY.models[arm.model].chains[arm.name][name])
-        for arm in ARMS
-        if KINDS[arm.model] == "chains"
-        for name in arm.eval_sets
-    }
-
-
 def get_stage_files(stage, eval_set=None, kinds=models.KINDS, arms=WHOLE):
     """The files of a stage, one for each arm and evaluation set, in the order of the tables."""
     return [
@@ -223,45 +161,6 @@ def get_shard_files(stage):
         if name in SHARDS and arm.model in LOADED and stage in SHARED
         for shard in blocks.names(SHARDS[name])
     ]
-
-
-# Name in `Source.inputs` of a table or figure -> the files it stands for.
-REPORT_FILES = {
-    "answers": lambda wc: get_stage_files("answers", figures.eval_set(wc.figure)),
-    "arms": lambda wc: list(get_arm_cards().values()),
-    "chains": lambda wc: get_stage_files("chains"),
-    "claims": lambda wc: ["results/claims.parquet"],
-    "crossing": lambda wc: get_crossing(),
-    "curves": lambda wc: get_curves()[:1],
-    "estimates": lambda wc: ["results/estimates.parquet"],
-    "forgetting": lambda wc: get_forgetting(),
-    "generalisation": lambda wc: ["results/generalisation.parquet"],
-    "models": lambda wc: list(get_model_cards().values()),
-    "questions": lambda wc: list(get_question_files().values()),
-    "recipes": lambda wc: ["results/recipes.parquet"],
-    "shifts": lambda wc: get_shifts(),
-    "sources": lambda wc: get_local_data(),
-    "spend": lambda wc: ["results/spend.parquet"] * bool(HOSTED),
-    "verdict": lambda wc: ["results/verdict.json"],
-    "training": lambda wc: [f"results/arms/{arm.path}/training.parquet" for arm in TUNED],
-}
-
-
-def get_table_input(wildcards):
-    """The files that a table is made from, besides its provenance."""
-    return {name: REPORT_FILES[name](wildcards) for name in tables.TABLES[wildcards.table].source.inputs}
-
-
-def get_figure_input(wildcards):
-    """The files that the points of a figure are made from."""
-    return {name: REPORT_FILES[name](wildcards) for name in figures.figure(wildcards.figure).source.inputs}
-
-
-def get_local_data():
-    """The local files of questions; table T10 shows their hashes."""
-    return sorted(
-        {part["source"] for part in get_data_parts() if part["source"] and sources.parse(part["source"]).kind == "file"}
-    )
 
 
 def get_fetched():
