@@ -55,6 +55,9 @@ def test_table_and_verdict_say_so(crossed):
     by_arm = {arm["arm"]: arm for arm in verdict["arms"]}
     assert "its chains account for +0.00" in by_arm["reading-boxes"]["crossing"]["sentence"]
     said = by_arm["writing-boxes"]["crossing"]["sentence"]
-    assert said.startswith("Of the change of accuracy") and "given base's chains it is right +0." in said
+    assert (
+        said.startswith("Of the change of accuracy on the 50 questions")
+        and "given base's chains it is right +0." in said
+    )
     assert by_arm["writing-boxes"]["sentences"][-1] == said
     assert "t reads b" in (crossed.folder / "results/tables/t18_crossing.md").read_text()

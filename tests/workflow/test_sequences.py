@@ -30,6 +30,7 @@ def test_what_is_forgotten_and_transferred_stands_in_a_table(sequence):
     assert set(found["path"]) == {PATH}
     assert set(found.select("quantity", "eval_set").rows()) == {
         *((f"after {i}", name) for i in (1, 2) for name in (None, "arithmetic", "colours")),
+        *(("by 2", name) for name in (None, "arithmetic", "colours")),
         ("average", None),
         *((quantity, name) for quantity in ("forgetting", "backward") for name in (None, "colours")),
         *(("forward", name) for name in (None, "arithmetic")),

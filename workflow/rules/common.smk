@@ -71,6 +71,8 @@ try:
     # Likewise jobs get the templates as texts; the files' own contents are shown and hashed.
     paths = sorted(Path(STUDY.prompts).glob("*.txt"))
     TEMPLATES, TEMPLATE_FILES = prompts.read_templates(paths), {path.name: path.read_bytes().decode() for path in paths}
+    for path in shifts.template_files(STUDY):
+        TEMPLATE_FILES[f"{path.parent.name}/{path.name}"] = path.read_bytes().decode()
     # What other forms of evaluation sets have in their place.
     SHIFTED_TEMPLATES = shifts.templates(STUDY)
     PAGE_SHA256 = provenance.sha256((BASEDIR / "report/page.html").read_bytes())

@@ -24,7 +24,7 @@ with job.logged(snakemake.log[0]):
         points, departures = parquet.read(given.curves[0], CURVES), parquet.read(given.curves[1], DEPARTURES)
         more["course"] = courses.courses(points, departures, spec["margin"])
     if given.shifts:
-        more["shifts"] = forms.forms(parquet.read(given.shifts[0], SHIFTS))
+        more["shifts"] = forms.forms(parquet.read(given.shifts[0], SHIFTS), spec["margin"])
     if given.crossing:
         more["crossing"] = crossings.crossings(parquet.read(given.crossing[0], CROSSING))
     of_paths = sequences.sequences(parquet.read(given.forgetting[0], FORGETTING)) if given.forgetting else []

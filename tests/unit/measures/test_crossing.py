@@ -150,3 +150,11 @@ def test_parts_of_a_change_by_hand(cells, parts):
     found = crossing.crossing([Pair("m", "base", "t", [Part("s", 1, four)])], ALPHAS, SAMPLING)
     found = found.filter(subject="accuracy", eval_set="s")
     assert dict(found.select("quantity", "estimate").rows()) == dict(zip(DESIGN.cells, cells, strict=True)) | parts
+
+
+def test_an_expression_with_another_text_is_the_writers_own_answer():
+    own, read = answers(answer_rows("q", full="\\frac{1}{2}")), answers(answer_rows("q", full="0.5"))
+    found = crossing.against_writer(read, own)
+    assert found.filter(test="full")["match"].to_list() == [True]
+    other = crossing.against_writer(answers(answer_rows("q", full="0.25")), own)
+    assert other.filter(test="full")["match"].to_list() == [False]

@@ -6,7 +6,15 @@ import pytest
 
 from faithtune.core.schemas.estimates import ESTIMATES
 from faithtune.measures.alpha import OF_STUDY
-from faithtune.measures.long_term.forgetting import AVERAGE, FORGETTING, Stage, averages, forgetting, quantities
+from faithtune.measures.long_term.forgetting import (
+    AVERAGE,
+    FORGETTING,
+    SUBJECTS,
+    Stage,
+    averages,
+    forgetting,
+    quantities,
+)
 from recipe_frames import SAMPLING, arm, changes
 
 # R(i, j) of three stages, tuned on a, b and a again: rows are the stages 0 to 3.
@@ -31,6 +39,12 @@ BY_HAND = {
     ("after 2", "a"): 0.2,
     ("after 2", "b"): 0.6,
     ("after 2", None): 0.4,
+    ("by 2", "a"): -0.2,
+    ("by 2", "b"): 0.4,
+    ("by 2", None): 0.1,
+    ("by 3", "a"): 0.1,
+    ("by 3", "b"): -0.2,
+    ("by 3", None): -0.05,
     ("after 3", "a"): 0.3,
     ("after 3", "b"): 0.4,
     ("after 3", None): 0.35,
@@ -46,19 +60,19 @@ def made(steps: dict = STEPS, **more) -> pl.DataFrame:
     frames = []
     for eval_set in ("a", "b"):
         arms = [arm(name) for name in steps]
-        means = {name: dict.fromkeys(("accuracy", "faithfulness"), of[eval_set]) for name, of in steps.items()}
+        means = {name: dict.fromkeys(SUBJECTS, of[eval_set]) for name, of in steps.items()}
         frames.append(changes(arms, means, sets=(eval_set,), **more))
     return pl.concat(frames)
 
 
-@pytest.mark.parametrize("subject", ["accuracy", "faithfulness"])
+@pytest.mark.parametrize("subject", ["accuracy", "lift", "faithfulness", "chains"])
 def test_a_matrix_worked_out_by_hand(subject):
     found = forgetting([STAGES], made(noise=0.1), NONE, SAMPLING)
     assert found.schema == FORGETTING and set(found["path"]) == {"first-s → second-s → third-s"}
     own = found.filter(subject=subject)
-    values = {(quantity, name): value for quantity, name, value in own.select(*FORGETTING.names()[2:5]).rows()}
+    values = {(quantity, name): value for quantity, name, value in own.select(*FORGETTING.names()[3:6]).rows()}
     assert values == pytest.approx(BY_HAND)
-    for quantity, eval_set, value, low, high, n in own.select(*FORGETTING.names()[2:]).rows():
+    for quantity, eval_set, value, low, high, n in own.select(*FORGETTING.names()[3:]).rows():
         assert low < value < high, (quantity, eval_set)
         assert n == (160 if eval_set is None and quantity != "forward" else 80)
 
@@ -68,12 +82,12 @@ def test_what_is_forgotten_is_the_most_that_was_known():
     rising = {"first": {"a": 0.1, "b": 0.0}, "second": {"a": 0.3, "b": 0.0}, "third": {"a": -0.3, "b": 0.0}}
     found = forgetting([STAGES], made(rising, noise=0.1), NONE, SAMPLING).filter(subject="accuracy", eval_set="a")
     assert dict(found.select("quantity", "estimate").rows()) == pytest.approx(
-        {"after 1": 0.1, "after 2": 0.4, "after 3": 0.1, "forgetting": 0.3, "backward": 0.0}
+        {"after 1": 0.1, "after 2": 0.4, "after 3": 0.1, "by 2": 0.3, "by 3": -0.3, "forgetting": 0.3, "backward": 0.0}
     )
 
 
 def test_a_set_that_no_stage_learns_has_only_its_changes():
-    always = {"after 1", "after 2"}
+    always = {"after 1", "after 2", "by 2"}
     assert quantities(np.array([[0.1, 0.2]]), None).keys() == always
     assert quantities(np.array([[0.1, 0.2]]), 2).keys() == always | {"forward"}
     assert quantities(np.array([[0.1, 0.2]]), 1).keys() == always | {"forgetting", "backward"}
@@ -126,3 +140,13 @@ def test_the_average_is_the_level_after_the_last_stage_worked_out_by_hand():
         ("faithfulness", None, pytest.approx((1 + (0.5 + 1) / 2) / 2), 40),
     ]
     assert all(low < value < high for value, low, high in both.select("estimate", "low", "high").rows())
+
+
+def test_paths_of_two_models_stay_apart():
+    """Two models tuned by the same recipes have stages of the same names."""
+    other = made().with_columns(model=pl.lit("o"), change=pl.col("change") + 0.1)
+    stages = [stage._replace(model="o") for stage in STAGES]
+    found = forgetting([STAGES, stages], pl.concat([made(), other]), NONE, SAMPLING)
+    alone = forgetting([STAGES], made(), NONE, SAMPLING)
+    assert found.filter(model="m").equals(alone) and found.filter(model="o").height == alone.height
+    assert set(found["path"]) == {"first-s → second-s → third-s"}

@@ -78,8 +78,8 @@ def test_a_study_without_checkpoints_says_so(tmp_path):
         (
             (-0.05, -0.05, -0.05),
             left("8", None, -2, -1),
-            "No checkpoint loses 0.1 of faithfulness; faithfulness never leaves base by as much, accuracy leaves base"
-            " by step 8: accuracy moves first.",
+            "No checkpoint loses 0.1 of faithfulness; faithfulness never leaves base by as much, accuracy is not"
+            " shown to leave base by step 8: accuracy moves first.",
         ),
         (
             (-0.2, -0.2, -0.2),
@@ -100,13 +100,23 @@ def test_the_sentence_on_a_training(lows, departure, sentence):
     assert found["points"] == 3 and found["step"] == PLACES.get(found["latest_kept"])
 
 
+def test_too_few_questions_are_no_loss():
+    wide = points(lows=(-0.2, -0.2, -0.2)).with_columns(high=pl.lit(0.1))
+    found = courses(wide, left("1", "1", -1, 1), 0.1)["m", "q-s"]
+    assert found["sentence"] == (
+        "Already at its first checkpoint, step 1, too few questions tell whether 0.1 of faithfulness is lost; faithfulness"
+        " is not shown to leave base by step 1, accuracy is not shown to leave base by step 1: nothing shows which is"
+        " first."
+    )
+
+
 def test_the_sentence_on_a_training_elsewhere():
     """Its end has no step; chains that were imported have no faithfulness."""
     elsewhere = points(lows=(-0.05, -0.05, -0.2)).with_columns(step=pl.when(pl.col("place") != "end").then("step"))
     found = courses(elsewhere, left("8", "end", -2, -1), 0.1)["m", "q-s"]
     assert found["sentence"] == (
         "Step 8 is the latest checkpoint up to which 0.1 of faithfulness is not lost; faithfulness leaves base by the"
-        " end, accuracy leaves base by step 8: accuracy moves first."
+        " end, accuracy is not shown to leave base by step 8: accuracy moves first."
     )
     lost = pl.when(pl.col("subject") != "faithfulness")
     imported = elsewhere.with_columns(estimate=lost.then("estimate"), low=lost.then("low"), n=lost.then("n"))

@@ -6,7 +6,7 @@ from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.report.tables.cells import TableContext
 from faithtune.report.tables.tables import readable, select
 
-ROW = {"path": "a-s → b-t", "subject": "accuracy", "low": -0.1, "high": 0.3}
+ROW = {"model": "m", "path": "a-s → b-t", "subject": "accuracy", "low": -0.1, "high": 0.3}
 
 
 def test_quantities_stand_side_by_side():
@@ -17,10 +17,10 @@ def test_quantities_stand_side_by_side():
     ]
     chosen = select(pl.DataFrame(rows, schema=FORGETTING), "t15_forgetting", TableContext())
     found = readable(chosen, "t15_forgetting", TableContext())
-    assert found.columns == ["tunings", "of", "set", "forgetting", "after 2"]
+    assert found.columns == ["model", "tunings", "of", "set", "forgetting", "after 2"]
     assert found.rows() == [
-        ("a-s → b-t", "accuracy", "all", "+0.100 [-0.100, +0.300] (80)", "+0.200 [-0.100, +0.300] (160)"),
-        ("a-s → b-t", "accuracy", "s", "+0.100 [-0.100, +0.300] (80)", ""),
+        ("m", "a-s → b-t", "accuracy", "all", "+0.100 [-0.100, +0.300] (80)", "+0.200 [-0.100, +0.300] (160)"),
+        ("m", "a-s → b-t", "accuracy", "s", "+0.100 [-0.100, +0.300] (80)", ""),
     ]
 
 

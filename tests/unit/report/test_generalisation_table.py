@@ -25,15 +25,15 @@ def test_sets_stand_before_means_and_say_how_near_they_are():
         ROW | {"arm": "t-siqa", "where": "near", "estimate": None, "low": None, "high": None},
         ROW | {"arm": "t-siqa", "where": "near - in", "estimate": 0.0},
     )
-    means = ["in-domain mean", "near mean", "far mean", "far - in-domain"]
+    means = ["in-domain mean", "near mean", "far mean", "near - in-domain", "far - in-domain"]
     assert found.columns == ["model", "arm", "of", "gsm8k", "siqa", "asdiv", *means]
     ends = "[-0.100, +0.300]"
     assert found.rows() == [
         (
             *("m", "t-gsm8k", "accuracy", f"in: +0.100 {ends} (80)", f"+0.020 {ends} (80)", ""),
-            *(f"+0.100 {ends} (80)", "", f"+0.020 {ends} (80)", f"-0.080 {ends} (160)"),
+            *(f"+0.100 {ends} (80)", "", f"+0.020 {ends} (80)", "", f"-0.080 {ends} (160)"),
         ),
-        ("m", "t-siqa", "accuracy", "", "", "near: +0.000 (80)", "", "n/a", "", ""),
+        ("m", "t-siqa", "accuracy", "", "", "near: +0.000 (80)", "", "n/a", "", f"+0.000 {ends} (80)", ""),
     ]
 
 

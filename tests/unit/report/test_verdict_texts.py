@@ -243,7 +243,14 @@ def test_the_document_has_numbers_words_and_sentences(built):
 
 def test_a_path_of_tunings_says_what_each_stage_left():
     rows = [
-        {"path": "bare-s → steps-s", "subject": subject, "quantity": quantity, "eval_set": eval_set, "n": 40}
+        {
+            "model": "late",
+            "path": "bare-s → steps-s",
+            "subject": subject,
+            "quantity": quantity,
+            "eval_set": eval_set,
+            "n": 40,
+        }
         | {"estimate": value, "low": value - 0.1, "high": value + 0.1}
         for subject, values in (("accuracy", (-0.4, -0.05)), ("faithfulness", (-0.3, 0.0)))
         for eval_set in (None, "s")
@@ -251,26 +258,28 @@ def test_a_path_of_tunings_says_what_each_stage_left():
     ]
     (entry,) = sequences(pl.DataFrame(rows, schema=FORGETTING))
     assert entry["sentence"] == (
-        "bare-s → steps-s, against the model before: accuracy with the chain changed by −0.40 [−0.50, −0.30] after"
-        " bare-s, −0.05 [−0.15, +0.05] after steps-s; faithfulness changed by −0.30 [−0.40, −0.20] after bare-s, +0.00"
-        " [−0.10, +0.10] after steps-s."
+        "bare-s → steps-s (up to late), against the model before: accuracy with the chain changed by −0.40 [−0.50,"
+        " −0.30] after bare-s, −0.05 [−0.15, +0.05] after steps-s; faithfulness changed by −0.30 [−0.40, −0.20] after bare-s,"
+        " +0.00 [−0.10, +0.10] after steps-s."
     )
     assert [one["estimate"] for one in entry["accuracy"]] == [-0.4, -0.05]
 
 
-def test_other_forms_and_crossings_say_only_what_is_shown():
+def test_other_forms_keep_what_is_shown_and_what_is_not_apart():
     row = {"model": "m", "arm": "t-s", "shift": "asked", "eval_set": "s", "quantity": "difference", "n": 40}
     rows = [
         row | {"subject": "accuracy", "estimate": -0.2, "low": -0.3, "high": -0.1},
         row | {"subject": "faithfulness", "estimate": 0.1, "low": -0.1, "high": 0.3},
         row | {"subject": "accuracy", "estimate": -0.9, "low": -1, "high": -0.8, "quantity": "change in tuned"},
-        row | {"arm": "u-s", "subject": "accuracy", "estimate": 0.0, "low": -0.1, "high": 0.1},
+        row | {"arm": "u-s", "subject": "accuracy", "estimate": 0.0, "low": -0.05, "high": 0.05},
     ]
-    found = forms(pl.DataFrame(rows, schema=SHIFTS))
+    found = forms(pl.DataFrame(rows, schema=SHIFTS), 0.1)
     assert found["m", "t-s"]["sentence"] == (
-        "Asked as asked, its accuracy changes otherwise than in base, by −0.20 [−0.30, −0.10]."
+        "Asked as asked, its accuracy changes by −0.20 [−0.30, −0.10] more than that of base; whether it changes as"
+        " base does is not clear: faithfulness as asked."
     )
-    assert found["m", "u-s"]["sentence"] == ""
+    assert found["m", "u-s"]["sentence"] == "It changes as base does, within 0.1: accuracy as asked."
+    assert [one["word"] for one in found["m", "t-s"]["differences"]] == ["fell", "not enough evidence"]
 
 
 def test_markdown_has_the_same_sentences(built):

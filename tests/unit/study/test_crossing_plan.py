@@ -46,3 +46,20 @@ def test_sets_can_be_chosen(raw):
     assert {one.eval_set for one in crossing.crossings(full)} == {"siqa"}
     with pytest.raises(UserError, match=r"config: crossing.eval_sets names 'sum'; expected one of "):
         config.load(raw | {"crossing": {"eval_sets": ["sum"]}})
+
+
+def test_two_arms_have_one_order_in_all_seeds(raw):
+    """As labels stand in the tables, whichever seed of them comes first."""
+    behaviours = {name: {} for name in ("base", "a-x-1", "b-x-2", "a-x-2", "b-x-1")}
+    raw["models"], raw["tunings"] = {"o": {"oracle": behaviours}}, {}
+    found = crossing.pairs(config.load(raw | {"crossing": {"arms": "all"}}))
+    assert {(one["against"], one["arm"]) for one in found if one["against"] != "base"} == {
+        ("a-x-1", "b-x-1"),
+        ("a-x-2", "b-x-2"),
+    }
+
+
+def test_crossing_without_two_arms_is_refused(raw):
+    raw["tunings"] = {}
+    with pytest.raises(UserError, match=r"config: crossing: no model has two arms that can be asked"):
+        config.load(raw)

@@ -37,6 +37,7 @@ def test_a_form_has_templates_or_a_marker_of_its_own(raw, tmp_path):
             "shifts.other.options is for questions with options, and sums",
         ),
         ({"of": "sums", "marker": "(A)"}, "shifts.other.marker is for questions with options, and sums"),
+        ({"of": "siqa", "marker": "A."}, "shifts.other.marker is A., as elsewhere; expected another one, such as (A)"),
         ({"of": "siqa", "marker": "a"}, "shifts.other.marker is 'a'; expected the letter A between signs, such as (A)"),
         ({"of": "sums", "prompts": "nowhere"}, "shifts.other.prompts: there is no folder nowhere"),
         ({"of": "sums", "prompts": "."}, "shifts.other.prompts: there is no cot_number.txt"),

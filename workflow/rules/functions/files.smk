@@ -89,6 +89,14 @@ def get_arm_samples(wildcards):
     return {"samples": files} if files else {}
 
 
+def get_asked_files():
+    """The files of questions that are made of those of evaluation sets: their first ones, and other forms."""
+    first = {(name, arm.n) for arm in CHECKPOINTS for name in arm.eval_sets}
+    first |= {(one.eval_set, STUDY.crossing.n) for one in CROSSINGS}
+    forms = [f"results/questions/{name}.eval.parquet" for name in STUDY.shifts]
+    return [*forms, *(get_first_questions(name, n) for name, n in sorted(first, key=str) if n is not None)]
+
+
 def get_question_files():
     """SET.SPLIT -> file of questions, for each split that is evaluated or trained on."""
     train_sets = sorted({name for arm in TUNED for name in data_sets_of(arm.train_set)})
@@ -188,6 +196,7 @@ def get_all_outputs():
         *(card.replace("model.json", "weights") for card in get_model_cards().values()),
         *get_model_cards().values(),
         *get_question_files().values(),
+        *get_asked_files(),
         *(f"results/samples/{path}.parquet" for path in SAMPLED),
         *(f"results/arms/{arm.path}/{name}" for arm in TUNED for name in made[KINDS[arm.model]]),
         *(f"results/arms/{arm.path}/{name}" for arm in HANDED for name in ("weights", "handed.json", "arm.json")),

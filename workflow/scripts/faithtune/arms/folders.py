@@ -30,7 +30,7 @@ class StageRun:
         if self.stage in _OF_ONE_MODEL:
             name = f"{self.stage}-{self.model}-{self.arm}-{name}"
         if self.writer:
-            name = f"crossed-{self.writer}-{name}"
+            name = f"crossed-{self.model}-{self.writer}-{name}"
         return STORE / "rows" / identity[:32] / name
 
     def sibling_folders(self, identity: str) -> list[Path]:

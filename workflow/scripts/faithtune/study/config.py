@@ -19,6 +19,7 @@ from faithtune.settings.tunings import (
 from faithtune.study import (
     audit,
     compared,
+    crossing,
     lineage,
     model_checks,
     model_settings,
@@ -233,9 +234,16 @@ def _check_compared(config: Configuration) -> None:
 
 
 def _check_crossing(config: Configuration) -> None:
-    for name in (config.crossing and config.crossing.eval_sets) or []:
+    if config.crossing is None:
+        return
+    for name in config.crossing.eval_sets or []:
         if name not in config.eval_sets:
             raise UserError(f"config: crossing.eval_sets names {name!r}; expected one of {', '.join(config.eval_sets)}")
+    if not crossing.crossings(config):
+        raise UserError(
+            "config: crossing: no model has two arms that can be asked; expected a tuned arm beside base, of a model"
+            " with source, api or oracle"
+        )
 
 
 def _check_prompts(config: Configuration) -> None:

@@ -34,7 +34,11 @@ def crossings(config: Configuration) -> list[Crossing]:
 def pairs(config: Configuration) -> list[dict]:
     """{model, against, arm}: the names of two arms that read each other's chains, the earlier in the tables first."""
     found = {}
-    place = {(arm.model, arm.name): i for i, arm in enumerate(plan.arms(config))}
+    arms, first = plan.arms(config), {}
+    for i, arm in enumerate(arms):
+        first.setdefault((arm.model, arm.label), i)
+    # By labels, so that the seeds of two arms have one order.
+    place = {(arm.model, arm.name): first[arm.model, arm.label] for arm in arms}
     for model, reader, writer, _ in crossings(config):
         against, arm = sorted((reader, writer), key=lambda name: place[model, name])
         found[model, against, arm] = {"model": model, "against": against, "arm": arm}

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from faithtune.core.errors import UserError
-from faithtune.data import prompts, readers
+from faithtune.data import prompts, questions, readers
 from faithtune.settings.configuration import Configuration
+from faithtune.settings.generalisation import ShiftSettings
 from faithtune.study import plan, source_checks
 from faithtune.study.plan import Arm
 from faithtune.study.validation import prefix_key
@@ -22,22 +23,31 @@ def shifted(config: Configuration) -> list[tuple[Arm, str]]:
 
 def templates(config: Configuration) -> dict[str, dict[str, str]]:
     """Shift -> the templates, and the marker of options, that it has in place of the study's."""
-    found = {}
-    for name, shift in config.shifts.items():
-        paths = sorted(Path(shift.prompts).glob("*cot_*.txt")) if shift.prompts else []
-        marker = {} if shift.marker is None else {"marker": shift.marker}
-        found[name] = prompts.read_templates(paths) | marker
-    return found
+    return {
+        name: prompts.read_templates(_files(shift)) | ({} if shift.marker is None else {"marker": shift.marker})
+        for name, shift in config.shifts.items()
+    }
+
+
+def template_files(config: Configuration) -> list[Path]:
+    """The files of all these templates."""
+    return list(dict.fromkeys(path for shift in config.shifts.values() for path in _files(shift)))
+
+
+def _files(shift: ShiftSettings) -> list[Path]:
+    return sorted(Path(shift.prompts).glob("*cot_*.txt")) if shift.prompts else []
 
 
 def check(config: Configuration) -> None:
-    """UserError for a shift that is none, or of which nothing can be asked; completes the folders of prompts."""
+    """UserError for a shift that is none, or that no arm can be asked; completes the folders of prompts."""
     for name, shift in config.shifts.items():
         where = f"config: shifts.{name}"
         if name in config.data_sets:
             raise UserError(f"{where} has a namesake in data_sets; rename one")
         if shift.of not in config.eval_sets:
             raise UserError(f"{where}.of names {shift.of!r}; expected one of eval_sets: {', '.join(config.eval_sets)}")
+        if shift.marker == questions.MARKER:
+            raise UserError(f"{where}.marker is {shift.marker}, as elsewhere; expected another one, such as (A)")
         if shift.options is shift.marker is shift.prompts is None:
             raise UserError(f"{where} changes nothing; expected one of the keys options, marker, prompts")
         kind = readers.kind(config.data_sets[shift.of])
@@ -49,3 +59,5 @@ def check(config: Configuration) -> None:
             with prefix_key(f"shifts.{name}.prompts"):
                 shift.prompts = source_checks.find_prompts(shift.prompts)
                 source_checks.check_templates(Path(shift.prompts), needed)
+    if config.shifts and not shifted(config):
+        raise UserError("config: shifts: no model can be asked; expected one with source, api or oracle, or no shifts")

@@ -13,11 +13,13 @@ chains of b, A(b, t) - A(t, t), and what b answers given the chains of t, A(t, b
 Matches, and so faithfulness, are with the reader's answer after the whole chain, or with the writer's own.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from faithtune.data import expressions
 from faithtune.measures.generalisation import factorial
 from faithtune.measures.generalisation.factorial import Design, Four, Part
 from faithtune.measures.stats.bootstrap import Sampling
@@ -28,7 +30,7 @@ CROSSING = pl.Schema(
         "model": pl.String,
         "against": pl.String,  # b: base, or an arm before the other in the tables; as in ESTIMATES
         "arm": pl.String,  # t
-        "eval_set": pl.String,  # null: the mean over the sets
+        "eval_set": pl.String,  # null: the mean over the sets that have an estimate
         "subject": pl.String,  # accuracy (with chain) | answered (share with an answer) | faithfulness
         "test": pl.String,  # of faithfulness; null: the mean over all tests
         "reference": pl.String,  # of faithfulness, the answer that others are compared with: reader's | writer's
@@ -42,6 +44,8 @@ CROSSING = pl.Schema(
         "n": pl.Int64,  # questions it rests on
     }
 )
+# A letter or a canonical number.
+_HAS_ONE_TEXT = re.compile(r"[A-J]|-?[0-9.]+")
 READERS, WRITERS = "reader's", "writer's"
 DESIGN = Design(
     ("b reads b", "b reads t", "t reads b", "t reads t"),
@@ -106,9 +110,16 @@ def against_writer(crossed: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     Where the writer gave none, no answer of the question is left.
     """
     known = own.filter(pl.col("test") == "full", pl.col("outcome") == "answered").select("id", theirs="answer")
-    same = crossed.join(known, on="id").with_columns(
-        reference=pl.col("theirs"), match=pl.col("answer") == pl.col("theirs")
-    )
+    both = crossed.join(known, on="id")
+    # One expression has many texts; letters and numbers have one each.
+    answers = {
+        (answer, theirs): expressions.known_spelling(answer, [theirs])
+        for answer, theirs in both.select("answer", "theirs").drop_nulls().unique().rows()
+        if answer != theirs and not all(map(_HAS_ONE_TEXT.fullmatch, (answer, theirs)))
+    }
+    spelled = [answers.get(pair, pair[0]) for pair in both.select("answer", "theirs").rows()]
+    both = both.with_columns(answer=pl.Series(spelled, dtype=pl.String))
+    same = both.with_columns(reference=pl.col("theirs"), match=pl.col("answer") == pl.col("theirs"))
     # What the reader answers to the whole chain does not decide which questions count.
     whole = pl.col("test") == "full"
     return same.with_columns(outcome=pl.when(whole).then(pl.lit("answered")).otherwise("outcome")).drop("theirs")

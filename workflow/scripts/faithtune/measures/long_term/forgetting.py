@@ -8,12 +8,14 @@ the first stage that is tuned on set j.
     backward     R(T, j) - R(s(j), j), for s(j) < T: backward transfer (Lopez-Paz & Ranzato 2017, arXiv 1706.08840)
     forward      R(s(j)-1, j) - R(0, j), for s(j) > 1: forward transfer; they take random weights for stage 0
     after i      R(i, j) - R(0, j), of every set: what the first i stages changed
+    by i         R(i, j) - R(i-1, j), for i > 1: what stage i alone changed, so what it brought back
     average      mean over j of R(T, j)
 
 All but the average are differences of R, and so sums of paired changes (CHANGES): the base of stage i + 1 is the arm of
 stage i.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,9 +32,13 @@ from faithtune.measures.stats.bootstrap import Sampling
 # What tunings that follow one another forget or transfer, on one set or over all.
 FORGETTING = pl.Schema(
     {
+        "model": pl.String,  # of the last stage, which tells the models before it
         "path": pl.String,  # the stages: qlora-gsm8k → bare-siqa → qlora-gsm8k
-        "subject": pl.String,  # accuracy (with chain) | faithfulness (over all tests)
-        "quantity": pl.String,  # after 1 … after T | forgetting | backward | forward | average
+        # accuracy (with chain) | lift (accuracy with chain minus without) | faithfulness (over all tests) | chains (the
+        # share that is valid)
+        "subject": pl.String,
+        # after 1 … after T | by 2 … by T | forgetting | backward | forward | average (of accuracy and faithfulness)
+        "quantity": pl.String,
         "eval_set": pl.String,  # null: the mean over the sets that have the quantity
         "estimate": pl.Float64,
         "low": pl.Float64,  # percentiles of resampled groups of questions; of the average, the interval of a share
@@ -40,7 +46,7 @@ FORGETTING = pl.Schema(
         "n": pl.Int64,  # questions that all stages were asked
     }
 )
-SUBJECTS = ("accuracy", "faithfulness")
+SUBJECTS = ("accuracy", "lift", "faithfulness", "chains")
 AVERAGE = "average"
 
 
@@ -67,7 +73,8 @@ def forgetting(
             by_set = _cumulative(stages, changes, subject)
             found = _quantities(by_set, _first_stages(stages), sampling)
             found += averages.filter(model=stages[-1].model, arm=stages[-1].arm, subject=subject).to_dicts()
-            rows += [{name: (row | {"path": path, "subject": subject})[name] for name in FORGETTING} for row in found]
+            where = {"model": stages[-1].model, "path": path, "subject": subject}
+            rows += [{name: (row | where)[name] for name in FORGETTING} for row in found]
     return pl.DataFrame(rows, schema=FORGETTING)
 
 
@@ -113,6 +120,7 @@ def quantities(changed: np.ndarray, first: int | None) -> dict[str, np.ndarray]:
     """
     last = changed.shape[1]
     found = {f"after {i + 1}": changed[:, i] for i in range(last)}
+    found |= {f"by {i + 1}": changed[:, i] - changed[:, i - 1] for i in range(1, last)}
     if first is not None and first < last:
         found["forgetting"] = changed[:, :-1].max(axis=1) - changed[:, -1]
         found["backward"] = changed[:, -1] - changed[:, first - 1]
@@ -132,11 +140,18 @@ def _first_stages(stages: Sequence[Stage]) -> dict[str, int]:
 
 def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) -> dict[str, pl.DataFrame]:
     """By set (id, group, 1 … T): R(i, j) - R(0, j) of each question that every stage was asked."""
-    frames = []
+    parts = []
     for stage in stages:
         own = changes if stage.seed is None else changes.filter(seed=stage.seed)
-        pairs = contrasts.pairs(own, [stage._asdict()], subject)
-        values = contrasts.per_question(pairs)
+        parts.append(contrasts.pairs(own, [stage._asdict()], subject))
+    # In each test the questions that every stage has in it.
+    keys = ["eval_set", "id", "test"]
+    common = functools.reduce(
+        lambda one, other: one.join(other, on=keys), (part.select(keys).unique() for part in parts)
+    )
+    frames = []
+    for part in parts:
+        values = contrasts.per_question(part.join(common, on=keys, how="semi", maintain_order="left"))
         frames.append(values.group_by("eval_set", "id", "group").agg(pl.col("value").mean()))
     both = frames[0].rename({"value": "1"})
     for i, frame in enumerate(frames[1:], 2):
@@ -174,8 +189,10 @@ def _quantities(by_set: Mapping[str, pl.DataFrame], first: Mapping[str, int], sa
 
 
 def _place(quantity: str) -> tuple[int, str]:
-    """What was changed after each stage stands before what follows from it."""
-    return int(not quantity.startswith("after ")), quantity
+    """What was changed after each stage stands before what each changed, and this before what follows from it."""
+    kinds = ("after", "by")
+    kind = quantity.partition(" ")[0]
+    return kinds.index(kind) if kind in kinds else len(kinds), quantity
 
 
 def _row(quantity: str, eval_set: str | None, value: float, draws: np.ndarray, sampling: Sampling) -> dict:

@@ -59,8 +59,10 @@ def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figur
 def _columns(of_model: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The axes of a model's panels, each with CURVES whose column x is along it."""
     at_end = 2 * pl.col("step").max().over("arm")
-    axis = _STEPS if of_model["seen"].null_count() else _SEEN
-    found = [(axis, of_model.with_columns(x=pl.coalesce("seen", "step", at_end)))]
+    if of_model["seen"].null_count():
+        found = [(_STEPS, of_model.with_columns(x=pl.coalesce("step", at_end)))]
+    else:
+        found = [(_SEEN, of_model.with_columns(x="seen"))]
     known = of_model["kl"].is_not_null().any()
     return [*found, (_KL, of_model.with_columns(x="kl"))] if known else found
 

@@ -30,23 +30,20 @@ def crossings(crossing: pl.DataFrame) -> dict[tuple[str, str], dict]:
 
 
 def _sentence(entry: Mapping[str, Mapping | None]) -> str:
-    """What changed, and by what; empty where nothing is shown to have changed."""
+    """What changed, and by what."""
     parts = []
     for subject, found in entry.items():
-        if found and _is_shown(found["change"]):
+        if found and sentences.is_shown(found["change"]):
             parts.append(
-                f"of the change of {subject}, {sentences.signed(found['change']['estimate'])}, its chains account for"
+                f"of the change of {subject} on the {found['change']['n']} questions that it and base answered after"
+                f" each other's chains, {sentences.signed(found['change']['estimate'])}, its chains account for"
                 f" {sentences.change(found['chains'])}, and its reading of chains for"
                 f" {sentences.change(found['reading'])}"
             )
     accuracy = entry["accuracy"]
-    if accuracy and accuracy["change"]["estimate"] is not None and _is_shown(accuracy["change"]):
+    if accuracy and accuracy["change"]["estimate"] is not None and sentences.is_shown(accuracy["change"]):
         given = accuracy["given b's chains"]
-        if accuracy["change"]["estimate"] < 0 and _is_shown(given) and given["estimate"] > 0:
+        if accuracy["change"]["estimate"] < 0 and sentences.is_shown(given) and given["estimate"] > 0:
             parts.append(f"given base's chains it is right {sentences.change(given)} more often than after its own")
-    text = "; ".join(parts)
-    return f"{sentences.capital(text)}." if text else ""
-
-
-def _is_shown(found: Mapping) -> bool:
-    return found["low"] is not None and not found["low"] <= 0 <= found["high"]
+    nothing = "after each other's chains, it and base show no change of accuracy or faithfulness to divide"
+    return f"{sentences.capital('; '.join(parts) or nothing)}."

@@ -18,9 +18,10 @@ verdict.json:
                      all differences are smaller than the margin
       sentences      the same in one or two sentences
     sequences      a list, one entry for tunings that follow one another and are all measured:
+      model          of the last stage
       path, stages   A → B → A; the arms in a list
-      accuracy, faithfulness   a list: after each stage, the change from the model before the first one, the mean over
-                               all sets: {estimate, low, high, n}
+      accuracy, lift, faithfulness, chains   a list: after each stage, the change from the model before the first one,
+                               the mean over all sets: {estimate, low, high, n}
       sentence       the same in a sentence
     arms           a list, one entry for each tuned arm, its seeds pooled:
       model, arm, seeds (how many)
@@ -38,13 +39,13 @@ verdict.json:
                        (measures/long_term/curves.py); null where they share no question
         sentence       the same in a sentence
       shifts         where its questions are asked in other forms as well, else null:
-        differences    a list of {shift, eval_set, subject (accuracy, faithfulness), estimate, low, high, n}: what the
-                       form changes in the arm minus what it changes in base (measures/generalisation/shifts.py)
-        sentence       those that are shown, in a sentence; empty where none is
+        differences    a list of {shift, eval_set, subject (accuracy, faithfulness), estimate, low, high, n, word}: what
+                       the form changes in the arm minus what it changes in base (measures/generalisation/shifts.py)
+        sentence       the same in a sentence
       crossing       where base and the arm read each other's chains, else null:
         accuracy, faithfulness   each quantity of CROSSING that is a difference (measures/generalisation/crossing.py),
                                  over all sets: {estimate, low, high, n}; null where no question has one
-        sentence       the same in a sentence; empty where no change is shown
+        sentence       the same in a sentence
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null
       differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,

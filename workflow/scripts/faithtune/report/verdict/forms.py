@@ -2,28 +2,44 @@
 
 import polars as pl
 
+from faithtune.measures.stats.intervals import Estimate
+from faithtune.measures.verdicts import verdict
+from faithtune.measures.verdicts.verdict import FELL, KEPT, ROSE, UNKNOWN
 from faithtune.report.verdict import sentences
 
 _SUBJECTS = ("accuracy", "faithfulness")
 _NUMBERS = ("estimate", "low", "high", "n")
 
 
-def forms(shifts: pl.DataFrame) -> dict[tuple[str, str], dict]:
+def forms(shifts: pl.DataFrame, margin: float) -> dict[tuple[str, str], dict]:
     """(model, arm) -> the entry `shifts` of verdict.json, from SHIFTS."""
     found = {}
     differences = shifts.filter(pl.col("test").is_null(), pl.col("subject").is_in(_SUBJECTS), quantity="difference")
     for part in differences.partition_by("model", "arm", maintain_order=True):
         model, arm = part.select("model", "arm").row(0)
-        rows = part.select("shift", "eval_set", "subject", *_NUMBERS).to_dicts()
-        found[model, arm] = {"differences": rows, "sentence": _sentence(rows)}
+        rows = [
+            row | {"word": verdict.word(Estimate(row["estimate"], row["low"], row["high"]), margin)}
+            for row in part.select("shift", "eval_set", "subject", *_NUMBERS).to_dicts()
+        ]
+        found[model, arm] = {"differences": rows, "sentence": _sentence(rows, margin)}
     return found
 
 
-def _sentence(rows: list[dict]) -> str:
-    """Where a form is shown to change the tuned arm otherwise than base; empty where none is."""
-    shown = [row for row in rows if row["low"] is not None and not row["low"] <= 0 <= row["high"]]
+def _sentence(rows: list[dict], margin: float) -> str:
+    """What each form is shown to change otherwise than in base, what it is shown not to, and what is not clear."""
     parts = [
-        f"asked as {row['shift']}, its {row['subject']} changes otherwise than in base, by {sentences.change(row)}"
-        for row in shown
+        f"asked as {row['shift']}, its {row['subject']} changes by {sentences.change(row)} more than that of base"
+        for row in rows
+        if row["word"] in (FELL, ROSE)
     ]
+    alike = _named(rows, KEPT)
+    if alike:
+        parts.append(f"it changes as base does, within {margin:g}: {alike}")
+    if unclear := _named(rows, UNKNOWN):
+        parts.append(f"whether it changes as base does is not clear: {unclear}")
     return f"{sentences.capital('; '.join(parts))}." if parts else ""
+
+
+def _named(rows: list[dict], word: str) -> str:
+    """`accuracy as asked, faithfulness as asked`: the differences with that word."""
+    return ", ".join(f"{row['subject']} as {row['shift']}" for row in rows if row["word"] == word)

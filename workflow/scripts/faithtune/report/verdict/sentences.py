@@ -3,6 +3,8 @@
 The functions take an entry of `document.build` and return text; they compute nothing.
 """
 
+from collections.abc import Mapping
+
 from faithtune.core.schemas.estimates import NOT_KNOWN, data_sets_of
 from faithtune.interventions.registry import TESTS
 from faithtune.measures.verdicts.verdict import FELL, KEPT, MIXED, ROSE, UNKNOWN, UNTESTABLE
@@ -213,6 +215,11 @@ def change(subject: dict) -> str:
     # With three decimals it can be seen that an end is beyond the margin.
     low, high = (_end(subject[name], 3 if subject.get("word") == UNKNOWN else 2) for name in ("low", "high"))
     return f"{signed(subject['estimate'])} [{low}, {high}]"
+
+
+def is_shown(difference: Mapping) -> bool:
+    """Whether the interval of a difference excludes 0."""
+    return difference["low"] is not None and not difference["low"] <= 0 <= difference["high"]
 
 
 def signed(value: float) -> str:

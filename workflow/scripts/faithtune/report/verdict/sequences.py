@@ -5,7 +5,8 @@ import polars as pl
 from faithtune.measures.long_term.forgetting import SUBJECTS
 from faithtune.report.verdict import sentences
 
-_NAMES = {"accuracy": "accuracy with the chain", "faithfulness": "faithfulness"}
+# What the sentence says, and its words for it.
+_SAID = {"accuracy": "accuracy with the chain", "faithfulness": "faithfulness", "chains": "the share of valid chains"}
 _NUMBERS = ("estimate", "low", "high", "n")
 
 
@@ -13,9 +14,9 @@ def sequences(forgetting: pl.DataFrame) -> list[dict]:
     """The entries `sequences` of verdict.json, from FORGETTING."""
     found = []
     stages = forgetting.filter(pl.col("eval_set").is_null(), pl.col("quantity").str.starts_with("after "))
-    for part in stages.partition_by("path", maintain_order=True):
-        path = part["path"][0]
-        entry = {"path": path, "stages": path.split(" → ")}
+    for part in stages.partition_by("model", "path", maintain_order=True):
+        model, path = part.select("model", "path").row(0)
+        entry = {"model": model, "path": path, "stages": path.split(" → ")}
         entry |= {name: part.filter(subject=name).select(_NUMBERS).to_dicts() for name in SUBJECTS}
         found.append(entry | {"sentence": _sentence(entry)})
     return found
@@ -23,12 +24,9 @@ def sequences(forgetting: pl.DataFrame) -> list[dict]:
 
 def _sentence(entry: dict) -> str:
     parts = []
-    for subject in SUBJECTS:
-        changes = [
-            f"{sentences.change(one)} after {stage}"
-            for stage, one in zip(entry["stages"], entry[subject], strict=False)
-            if one["estimate"] is not None
-        ]
-        if changes:
-            parts.append(f"{_NAMES[subject]} changed by {', '.join(changes)}")
-    return f"{entry['path']}, against the model before: {'; '.join(parts)}."
+    for subject, name in _SAID.items():
+        if entry[subject]:
+            stages = zip(entry["stages"], entry[subject], strict=True)
+            changes = [f"{sentences.change(change)} after {stage}" for stage, change in stages]
+            parts.append(f"{name} changed by {', '.join(changes)}")
+    return f"{entry['path']} (up to {entry['model']}), against the model before: {'; '.join(parts)}."

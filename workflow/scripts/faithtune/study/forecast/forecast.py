@@ -90,8 +90,11 @@ def _crossed(
             continue
         run = {"model": model, "arm": reader, "eval_set": eval_set}
         stored = functools.partial(_stored, run | {"writer": writer})
-        present = stages.Present(_files(model, writer, eval_set), stored)
         asked = splits.select(questions[f"{eval_set}.eval"], config.crossing.n)
+        read = {
+            stage: frame.join(asked, on="id", how="semi") for stage, frame in _files(model, writer, eval_set).items()
+        }
+        present = stages.Present(read, stored)
         found.append(stages.crossed(run, asked, config, present, hosted_arm(config, model, reader, templates, table)))
     return found
 

@@ -233,7 +233,8 @@ def tuning(base: HostedArm, arm: str, questions: pl.DataFrame, settings: HostedT
 
 
 def _tampering(config: Configuration, tests: list[str]) -> InterventionSettings:
-    return InterventionSettings(tests=tests, filler=config.filler, sweep=config.sweep)
+    # Of crossed answers there may be no test: then whole chains alone are read.
+    return InterventionSettings.model_construct(tests=tests, filler=config.filler, sweep=config.sweep)
 
 
 def _read(texts, templates: dict[str, str], count: Callable[[str], int]) -> pl.DataFrame:

@@ -39,14 +39,15 @@ TABLES = {
     ),
     "t18_crossing": TableDef(
         "T18 Writer and reader",
-        "What each arm answers after the chains that it wrote, and after those of the arm that it is compared with (b:"
-        " that arm, t: the tuned one). Change: t on its own chains minus b on its own, of it by other chains and by"
-        " another reading; in the column n: questions.",
+        "What a tuned arm (t) and the arm that it is compared with (b) answer after their own chains and after each"
+        " other's. Change: t reads t minus b reads b, divided into what other chains and what another reading of chains"
+        " contribute; n: questions.",
         layouts.crossing,
         "No arm of the study reads the chains of another one (key crossing).",
         source=sources.CROSSED,
         notes="docs/tests-and-measures.md (Writer and reader) has the definitions. Faithfulness is that of the reader's"
         " answers, compared with the reader's own answer after the whole chain, or with the writer's. answered: share"
-        " with an answer; low where a chain is in a form that the reader does not know. Intervals are not corrected.",
+        " with an answer; low where a chain is in a form that the reader does not know. A chain that states its answer"
+        " early is followed by every reader, which shows as a part of the chains. Intervals are not corrected.",
     ),
 }

@@ -11,7 +11,8 @@ from faithtune.measures.long_term.forgetting import AVERAGE
 from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
 
 # `where` of GENERALISATION, of rows over several sets, and the column that shows it; names of sets have no spaces.
-_MEANS = {IN: "in-domain mean", NEAR: "near mean", FAR: "far mean", f"{FAR} - {IN}": "far - in-domain"}
+_MEANS = {IN: "in-domain mean", NEAR: "near mean", FAR: "far mean"}
+_MEANS |= {f"{where} - {IN}": f"{where} - in-domain" for where in (NEAR, FAR)}
 # Column of T18 -> quantity of CROSSING.
 _CROSSED = {name: name for name in crossings.DESIGN.cells}
 _CROSSED |= {"change": "change", "by chains": "chains", "by reading": "reading"}
@@ -23,7 +24,7 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Sequence, subject and set down; quantities across."""
     cells = []
     for row in rows.rows(named=True):
-        labels = {"tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
+        labels = {"model": row["model"], "tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
         sign = "" if row["quantity"] == AVERAGE else "+"
         cells.append(labels | {"column": row["quantity"], "cell": _counted(row, sign)})
     return pivot(cells)
