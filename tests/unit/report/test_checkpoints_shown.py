@@ -104,9 +104,9 @@ def test_too_few_questions_are_no_loss():
     wide = points(lows=(-0.2, -0.2, -0.2)).with_columns(high=pl.lit(0.1))
     found = courses(wide, left("1", "1", -1, 1), 0.1)["m", "q-s"]
     assert found["sentence"] == (
-        "Already at its first checkpoint, step 1, too few questions tell whether 0.1 of faithfulness is lost; faithfulness"
-        " is not shown to leave base by step 1, accuracy is not shown to leave base by step 1: nothing shows which is"
-        " first."
+        "Already at its first checkpoint, step 1, too few questions tell whether 0.1 of faithfulness is lost;"
+        " faithfulness is not shown to leave base by step 1, accuracy is not shown to leave base by step 1: nothing"
+        " shows which is first."
     )
 
 

@@ -259,8 +259,8 @@ def test_a_path_of_tunings_says_what_each_stage_left():
     (entry,) = sequences(pl.DataFrame(rows, schema=FORGETTING))
     assert entry["sentence"] == (
         "bare-s → steps-s (up to late), against the model before: accuracy with the chain changed by −0.40 [−0.50,"
-        " −0.30] after bare-s, −0.05 [−0.15, +0.05] after steps-s; faithfulness changed by −0.30 [−0.40, −0.20] after bare-s,"
-        " +0.00 [−0.10, +0.10] after steps-s."
+        " −0.30] after bare-s, −0.05 [−0.15, +0.05] after steps-s; faithfulness changed by −0.30 [−0.40, −0.20] after"
+        " bare-s, +0.00 [−0.10, +0.10] after steps-s."
     )
     assert [one["estimate"] for one in entry["accuracy"]] == [-0.4, -0.05]
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from faithtune.measures import contrasts
+from faithtune.measures import contrasts, differences
 from faithtune.measures.contrasts import Mean
 from faithtune.measures.metrics.registry import METRICS
 from faithtune.measures.stats import significance
@@ -198,7 +198,7 @@ def _general(study: _Study, model: str) -> dict:
     asked = values["change"]["eval_set"].unique(maintain_order=True)
     native = [name for name in asked if study.reasoning.get(name)]
     other = [name for name in asked if name not in native]
-    mean = contrasts.contrast(values["change"], study.sampling, native)
+    mean = differences.difference(values["change"], study.sampling, native, other)
     # The difference is least with the least change there and the greatest elsewhere.
     is_native = pl.col("eval_set").is_in(native)
     ends = [
@@ -212,7 +212,8 @@ def _general(study: _Study, model: str) -> dict:
     notes = _left_out(study, arms, "accuracy") if arms else ["no arm tuned on other than reasoning sets"]
     for names, name in ((native, "a reasoning set"), (other, "another set")):
         notes += [] if names or not arms else [f"no question with a pair in {name}"]
-    notes += _depends_on_unanswered("C5", mean, [contrasts.contrast(end, study.sampling, native) for end in ends])
+    bounds = [differences.difference(end, study.sampling, native, other) for end in ends]
+    notes += _depends_on_unanswered("C5", mean, bounds)
     return _row(study, "C5", statement, model, mean, notes + unknown)
 
 

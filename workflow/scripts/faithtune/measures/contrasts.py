@@ -8,12 +8,13 @@ weight.
 
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from faithtune.measures.stats import intervals
+from faithtune.measures.stats import bootstrap, intervals
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import NOTHING, Estimate
 
@@ -26,6 +27,14 @@ class Mean(NamedTuple):
     estimate: Estimate = NOTHING
     sets: Collection[str] = ()
     n: int = 0  # questions
+
+
+class Resampled(NamedTuple):
+    """Means of k columns on one evaluation set."""
+
+    drawn: np.ndarray  # (draws, k)
+    actual: np.ndarray  # (k,), of the questions as they are
+    n: int  # questions
 
 
 def pairs(changes: pl.DataFrame, arms: list[dict], what: str, of: str = "change") -> pl.DataFrame:
@@ -127,6 +136,22 @@ def level(values: pl.DataFrame, sampling: Sampling) -> Mean:
     return _over_sets(frames, estimates, sampling, (0.0, 1.0))
 
 
+def resampled(values: pl.DataFrame, names: list[str], sampling: Sampling) -> dict[str, Resampled]:
+    """By evaluation set, the means of the columns `names` with their groups of questions resampled.
+
+    values: eval_set, id, group and the columns, one row a question, without nulls. Sets are drawn independently of each
+    other.
+    """
+    found = {}
+    parts = values.sort("eval_set", "id").partition_by("eval_set", as_dict=True, maintain_order=True)
+    for i, ((name,), frame) in enumerate(parts.items()):
+        groups = frame.group_by("group", maintain_order=True).agg(pl.col(names).sum(), size=pl.len())
+        sums, sizes = groups.select(names).to_numpy(), groups.select("size").to_numpy().astype(float)
+        totals = bootstrap.totals(np.hstack([sums, sizes]), replace(sampling, seed=sampling.seed + i))
+        found[name] = Resampled(totals[:, :-1] / totals[:, -1:], sums.sum(axis=0) / sizes.sum(), frame.height)
+    return found
+
+
 def _by_set(values: pl.DataFrame) -> dict[str, pl.DataFrame]:
     return {name: frame.sort("seed", "id") for (name,), frame in values.group_by("eval_set", maintain_order=True)}
 
@@ -145,18 +170,6 @@ def _over_sets(
     found = intervals.macro(estimates, sampling.confidence, means, bounds=bounds)
     questions = pl.concat([frame.select("eval_set", "id") for frame in frames.values()]).n_unique() if frames else 0
     return Mean(found, list(frames), questions)
-
-
-def contrast(values: pl.DataFrame, sampling: Sampling, there: Collection[str]) -> Mean:
-    """Mean over the evaluation sets `there` minus the mean over the others, whose questions differ."""
-    names = values["eval_set"].unique().to_list()
-    first = [name for name in names if name in there]
-    if len(first) in (0, len(names)):
-        return Mean()
-    weights = {
-        name: len(names) / len(first) if name in there else -len(names) / (len(names) - len(first)) for name in names
-    }
-    return mean(values, sampling, weights=weights)
 
 
 def size_difference(both: pl.DataFrame, sampling: Sampling) -> Mean:

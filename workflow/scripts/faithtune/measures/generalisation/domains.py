@@ -12,9 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import polars as pl
 
 from faithtune.core.schemas.estimates import data_sets_of
-from faithtune.measures import contrasts
+from faithtune.measures import contrasts, differences
 from faithtune.measures.contrasts import Mean
-from faithtune.measures.generalisation import differences
 from faithtune.measures.stats.bootstrap import Sampling
 
 RELATIONS = IN, NEAR, FAR = ("in", "near", "far")
@@ -24,7 +23,7 @@ SUBJECTS = {"accuracy": 1.0, "lift": 2.0, "faithfulness": 1.0}
 GENERALISATION = pl.Schema(
     {
         "model": pl.String,
-        "arm": pl.String,  # as in ESTIMATES, its seeds pooled; without those tuned on nobody here knows what
+        "arm": pl.String,  # as in ESTIMATES, its seeds pooled; an arm whose training sets are not known has no rows
         "subject": pl.String,  # accuracy (with chain) | lift (accuracy with chain - without) | faithfulness
         # in (the arm learns the set) | near (it learns another set of the domain) | far (all others) | near - in |
         # far - in, the differences of the means

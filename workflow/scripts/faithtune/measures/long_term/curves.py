@@ -5,13 +5,12 @@ does. Every number is a mean over evaluation sets, paired by question (`contrast
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from faithtune.measures import contrasts
-from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdicts import recipes
 
@@ -190,18 +189,12 @@ def _mean_changes(course: Course, changes: pl.DataFrame, sampling: Sampling) -> 
     for i, one in enumerate(values[1:], 1):
         both = both.join(one.rename({"value": str(i)}), on=["eval_set", "id", "group"])
     names = [str(i) for i in range(len(values))]
-    drawn, actual = [], []
-    for i, frame in enumerate(both.sort("eval_set", "id").partition_by("eval_set", maintain_order=True)):
-        groups = frame.group_by("group", maintain_order=True).agg(pl.col(names).sum(), size=pl.len())
-        sums, sizes = groups.select(names).to_numpy(), groups.select("size").to_numpy().astype(float)
-        # Sets are drawn independently of each other.
-        totals = bootstrap.totals(np.hstack([sums, sizes]), replace(sampling, seed=sampling.seed + i))
-        drawn.append(totals[:, :-1] / totals[:, -1:])
-        actual.append(sums.sum(axis=0) / sizes.sum())
-    if not drawn:
+    sets = contrasts.resampled(both, names, sampling).values()
+    if not sets:
         return np.empty((0, 0)), np.empty(0), 0
-    fewest = min(map(len, drawn))
-    return np.mean([one[:fewest] for one in drawn], axis=0), np.mean(actual, axis=0), both.height
+    fewest = min(len(one.drawn) for one in sets)
+    drawn = np.mean([one.drawn[:fewest] for one in sets], axis=0)
+    return drawn, np.mean([one.actual for one in sets], axis=0), both.height
 
 
 def _first_left(means: np.ndarray, margin: float) -> np.ndarray:

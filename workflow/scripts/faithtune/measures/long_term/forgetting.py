@@ -18,7 +18,6 @@ stage i.
 import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ import polars as pl
 
 from faithtune.interventions.registry import having
 from faithtune.measures import contrasts
-from faithtune.measures.stats import bootstrap
 from faithtune.measures.stats.bootstrap import Sampling
 
 # What tunings that follow one another forget or transfer, on one set or over all.
@@ -70,8 +68,7 @@ def forgetting(
     for stages in sequences:
         path = " → ".join(stage.arm for stage in stages)
         for subject in SUBJECTS:
-            by_set = _cumulative(stages, changes, subject)
-            found = _quantities(by_set, _first_stages(stages), sampling)
+            found = _quantities(_cumulative(stages, changes, subject), _first_stages(stages), sampling)
             found += averages.filter(model=stages[-1].model, arm=stages[-1].arm, subject=subject).to_dicts()
             where = {"model": stages[-1].model, "path": path, "subject": subject}
             rows += [{name: (row | where)[name] for name in FORGETTING} for row in found]
@@ -138,8 +135,8 @@ def _first_stages(stages: Sequence[Stage]) -> dict[str, int]:
     return found
 
 
-def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) -> dict[str, pl.DataFrame]:
-    """By set (id, group, 1 … T): R(i, j) - R(0, j) of each question that every stage was asked."""
+def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) -> pl.DataFrame:
+    """(eval_set, id, group, 1 … T): R(i, j) - R(0, j) of each question that every stage was asked."""
     parts = []
     for stage in stages:
         own = changes if stage.seed is None else changes.filter(seed=stage.seed)
@@ -157,34 +154,27 @@ def _cumulative(stages: Sequence[Stage], changes: pl.DataFrame, subject: str) ->
     for i, frame in enumerate(frames[1:], 2):
         both = both.join(frame.rename({"value": str(i)}), on=["eval_set", "id", "group"])
     names = [str(i + 1) for i in range(len(stages))]
-    summed = both.with_columns(pl.sum_horizontal(names[: i + 1]).alias(name) for i, name in enumerate(names))
-    parts = summed.sort("eval_set", "id").partition_by("eval_set", as_dict=True, maintain_order=True)
-    return {name: part.select("id", "group", *names) for (name,), part in parts.items()}
+    return both.with_columns(pl.sum_horizontal(names[: i + 1]).alias(name) for i, name in enumerate(names))
 
 
-def _quantities(by_set: Mapping[str, pl.DataFrame], first: Mapping[str, int], sampling: Sampling) -> list[dict]:
+def _quantities(values: pl.DataFrame, first: Mapping[str, int], sampling: Sampling) -> list[dict]:
+    """The rows of one subject, from `_cumulative`."""
     drawn: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     actual: dict[str, dict[str, float]] = defaultdict(dict)
-    sizes = {name: frame.height for name, frame in by_set.items()}
-    for i, (eval_set, frame) in enumerate(by_set.items()):
-        names = frame.columns[2:]
-        groups = frame.group_by("group", maintain_order=True).agg(pl.col(names).sum(), size=pl.len())
-        sums, counts = groups.select(names).to_numpy(), groups.select("size").to_numpy().astype(float)
-        # Sets are drawn independently of each other.
-        totals = bootstrap.totals(np.hstack([sums, counts]), replace(sampling, seed=sampling.seed + i))
-        as_it_is = (sums.sum(axis=0) / counts.sum())[None]
-        for name, values in quantities(totals[:, :-1] / totals[:, -1:], first.get(eval_set)).items():
-            drawn[name][eval_set] = values
-        for name, values in quantities(as_it_is, first.get(eval_set)).items():
-            actual[name][eval_set] = float(values[0])
+    sets = contrasts.resampled(values, values.columns[3:], sampling)
+    for eval_set, one in sets.items():
+        for name, changes in quantities(one.drawn, first.get(eval_set)).items():
+            drawn[name][eval_set] = changes
+        for name, changes in quantities(one.actual[None], first.get(eval_set)).items():
+            actual[name][eval_set] = float(changes[0])
     rows = []
     for name in sorted(actual, key=_place):
         fewest = min(map(len, drawn[name].values()))
         mean = np.mean([values[:fewest] for values in drawn[name].values()], axis=0)
         whole = _row(name, None, float(np.mean(list(actual[name].values()))), mean, sampling)
-        rows.append(whole | {"n": sum(sizes[one] for one in actual[name])})
+        rows.append(whole | {"n": sum(sets[one].n for one in actual[name])})
         for eval_set, value in actual[name].items():
-            rows.append(_row(name, eval_set, value, drawn[name][eval_set], sampling) | {"n": sizes[eval_set]})
+            rows.append(_row(name, eval_set, value, drawn[name][eval_set], sampling) | {"n": sets[eval_set].n})
     return rows
 
 
