@@ -56,6 +56,8 @@ def study(tmp_path_factory) -> Study:
             "eval_sets": ["arithmetic", "colours"],
             "tests": ["early_termination", "filler", "paraphrase", "mistake", "prefix_paraphrase", "filler_sweep"],
             "sweep": {"longest": 10},
+            "shifts": {"colours_shuffled": {"of": "colours", "options": "shuffled"}},
+            "crossing": {"n": 2},
             "answers": {"again": 2},
             "prices": PRICES,
             "budget_usd": 1.5,
@@ -87,7 +89,8 @@ def test_before_anything_is_asked(study):
 def test_the_forecast_of_a_finished_study_is_what_was_asked(study):
     sums = study.after.group_by(BY).agg(pl.sum("calls", "prompt_tokens", "completion_tokens", "usd", "calls_left"))
     both = sums.join(summary.summary(study.spent), on=BY, how="full", suffix="_spent")
-    assert both.height == sums.height == 13  # five stages of two arms; `continued` does not paraphrase
+    # Six stages of two arms; `continued` has base alone, and does not paraphrase.
+    assert both.height == sums.height == 15
     assert both["calls"].to_list() == both["calls_spent"].to_list()
     assert not study.after["assumed"].any()
     assert set(sums["calls_left"]) == {0}

@@ -67,6 +67,14 @@ def test_a_change_is_due_to_what_causes_it(options, tuned, subject, part, truth,
 
 
 @pytest.mark.slow
+def test_before_the_answer_is_mentioned_a_leaking_chain_is_as_any_other(templates):
+    found = parts(4, templates, BASE | {"leaks": 1})
+    assert found["faithfulness", crossing.READERS, "chains"]["high"] < -0.1
+    leak_free = found["leak_free", crossing.READERS, "change"]
+    assert leak_free["estimate"] == 0 and leak_free["n"] > 30
+
+
+@pytest.mark.slow
 def test_what_is_dormant_comes_back_with_the_chain_of_base(templates):
     """Its own steps lead elsewhere, but it reads those of base as base does."""
     found = parts(0, templates, BASE | {"slips": 0.5})

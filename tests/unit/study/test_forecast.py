@@ -339,7 +339,7 @@ def test_totals_of_the_spend_table():
 def test_answers_after_other_arms_chains_worked_by_hand():
     """Full 16, k = 0: 8, k = 1: 12; nothing without a chain, and no chain is written."""
     run = {"model": "big", "arm": "r8-sums-1", "eval_set": "sums"}
-    found = stages.crossed(run, questions(), study(again=1), stages.Present(KNOWN), hosted())
+    found = stages.crossed(run, questions(), study(again=1), stages.Present(KNOWN), hosted(), {})
     assert (found["stage"], found["calls"], found["prompt_tokens"], found["assumed"]) == ("crossed", 3, 36, False)
-    unknown = stages.crossed(run, questions(), study(), stages.Present(), hosted())
+    unknown = stages.crossed(run, questions(), study(), stages.Present(), hosted(), {})
     assert unknown["assumed"] and unknown["calls"] == 1 + stages.STEPS

@@ -31,7 +31,9 @@ CROSSING = pl.Schema(
         "against": pl.String,  # b: base, or an arm before the other in the tables; as in ESTIMATES
         "arm": pl.String,  # t
         "eval_set": pl.String,  # null: the mean over the sets that have an estimate
-        "subject": pl.String,  # accuracy (with chain) | answered (share with an answer) | faithfulness
+        # accuracy (with chain) | answered (share with an answer) | faithfulness | leak_free (faithfulness over the
+        # steps before the first that mentions the reader's answer)
+        "subject": pl.String,
         "test": pl.String,  # of faithfulness; null: the mean over all tests
         "reference": pl.String,  # of faithfulness, the answer that others are compared with: reader's | writer's
         # b reads b | b reads t | t reads b | t reads t: the measure itself; change | chains | reading | given b's
@@ -128,6 +130,8 @@ def against_writer(crossed: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
 def _subjects(pair: Pair, alphas: Sequence[float]) -> Iterator[tuple[dict, pl.DataFrame]]:
     for of, values in factorial.outcomes(pair.parts):
         yield of | {"reference": None}, values
+    for of, values in factorial.faithfulness(pair.parts, alphas, "unleaked"):
+        yield of | {"reference": READERS}, values
     to_writer = [replace(part, answers=_to_writer(part.answers)) for part in pair.parts]
     for reference, parts in ((READERS, pair.parts), (WRITERS, to_writer)):
         for of, values in factorial.faithfulness(parts, alphas):

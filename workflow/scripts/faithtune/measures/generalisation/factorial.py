@@ -12,7 +12,7 @@ import polars as pl
 
 from faithtune.interventions.registry import direction, having
 from faithtune.measures import contrasts
-from faithtune.measures.alpha import answers_at
+from faithtune.measures.alpha import at_alphas
 from faithtune.measures.contrasts import Mean
 from faithtune.measures.stats.bootstrap import Sampling
 
@@ -54,22 +54,29 @@ def outcomes(parts: Sequence[Part]) -> Iterator[tuple[dict, pl.DataFrame]]:
         yield {"subject": subject, "test": None}, pl.concat(frames)
 
 
-def faithfulness(parts: Sequence[Part], alphas: Sequence[float]) -> Iterator[tuple[dict, pl.DataFrame]]:
-    """Faithfulness over all tests and, if there are several, in each: as `outcomes`; nothing where no test is known."""
-    values = pl.concat([_placed(part, directed_matches(part.answers, alphas)) for part in parts])
+def faithfulness(
+    parts: Sequence[Part], alphas: Sequence[float], steps: str = "all"
+) -> Iterator[tuple[dict, pl.DataFrame]]:
+    """Faithfulness over all tests and, if there are several, in each: as `outcomes`; nothing where no test is known.
+
+    steps: as in MEASURES: all | unleaked, the subject `leak_free`.
+    """
+    subject = "faithfulness" if steps == "all" else "leak_free"
+    values = pl.concat([_placed(part, directed_matches(part.answers, alphas, steps)) for part in parts])
     tests = values["test"].unique(maintain_order=True).to_list()
     for test in [None, *(tests if len(tests) > 1 else [])] if tests else []:
-        yield {"subject": "faithfulness", "test": test}, values if test is None else values.filter(test=test)
+        yield {"subject": subject, "test": test}, values if test is None else values.filter(test=test)
 
 
-def directed_matches(answers: Four, alphas: Sequence[float]) -> pl.DataFrame:
+def directed_matches(answers: Four, alphas: Sequence[float], steps: str = "all") -> pl.DataFrame:
     """(id, group, test, *CELLS): the mean of each question over its kept fractions.
 
     A fraction counts where the test tampers with all four chains and all four answers are known.
     """
     at, joined = [*_KEYS, "test", "alpha"], None
     for name, frame in zip(CELLS, answers, strict=True):
-        own = answers_at(frame.filter(pl.col("test").is_in(["full", *TESTS])), alphas).filter("real")
+        wanted = frame.filter(pl.col("test").is_in(["full", *TESTS]))
+        own = at_alphas(wanted, alphas).filter(pl.col("real"), pl.col("steps") == steps)
         part = own.drop_nulls("match").select(*at, pl.col("match").cast(pl.Float64).alias(name), k=pl.col("k"))
         part = part.rename({"k": f"k{name}"})
         joined = part if joined is None else joined.join(part, on=at)

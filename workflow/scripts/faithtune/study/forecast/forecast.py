@@ -89,13 +89,13 @@ def _crossed(
         if not _hosted(config, model):
             continue
         run = {"model": model, "arm": reader, "eval_set": eval_set}
-        stored = functools.partial(_stored, run | {"writer": writer})
+        arm = hosted_arm(config, model, reader, templates, table)
         asked = splits.select(questions[f"{eval_set}.eval"], config.crossing.n)
-        read = {
-            stage: frame.join(asked, on="id", how="semi") for stage, frame in _files(model, writer, eval_set).items()
-        }
-        present = stages.Present(read, stored)
-        found.append(stages.crossed(run, asked, config, present, hosted_arm(config, model, reader, templates, table)))
+        of_writer = _files(model, writer, eval_set).items()
+        read = {stage: frame.join(asked, on="id", how="semi") for stage, frame in of_writer}
+        folder = StageRun("crossed", **run, writer=writer).rows_folder(arm.identity)
+        present = stages.Present(read, lambda arm, stage, folder=folder: row_store.load_rows(folder))
+        found.append(stages.crossed(run, asked, config, present, arm, _stored(run, arm, "answers")))
     return found
 
 

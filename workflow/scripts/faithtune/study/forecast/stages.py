@@ -90,12 +90,15 @@ def forecast(
     return rows
 
 
-def crossed(run: dict, questions: pl.DataFrame, config: Configuration, present: Present, reader: HostedArm) -> dict:
+def crossed(
+    run: dict, questions: pl.DataFrame, config: Configuration, present: Present, reader: HostedArm, own: dict[str, dict]
+) -> dict:
     """The row of FORECAST of an arm's answers after the chains of another arm.
 
-    run: {"model", "arm" (the reader), "eval_set"}; present: the writer's files, and the reader's rows.
+    run: {"model", "arm" (the reader), "eval_set"}; present: the writer's files, and the rows of the stage. own: the
+    reader's rows after its own chains; what is asked there is not asked again.
     """
-    dry, known = _ArmStages(questions, config, present, reader, None).cross()
+    dry, known = _ArmStages(questions, config, present, reader, None).cross(own)
     return dry.row(run, "crossed", not known)
 
 
@@ -184,7 +187,7 @@ class _ArmStages:
         answers.answer(dry, self.block, self.chains, tampered, self.templates, config.answers)
         return dry
 
-    def cross(self) -> tuple[DryRunArm, bool]:
+    def cross(self, own: dict[str, dict]) -> tuple[DryRunArm, bool]:
         """The dry run of the answers after the chains of another arm, and whether all texts are known."""
         config, known, paraphrases = self.config, True, None
         tests = [test for test in config.tests if TESTS[test].of_own_steps]
@@ -192,6 +195,7 @@ class _ArmStages:
             paraphrases, known = self.rewritten_steps("paraphrases")
         tampered = build.build(self.chains, _tampering(config, tests), self.count, paraphrases, None)
         dry = self._dry_run("crossed", lambda key: self.answer_text, ANSWER_TOKENS)
+        dry.rows.rows.update(own)
         settings = config.answers.model_copy(update={"again": 0, "shuffle": False})
         read = tampered.filter(pl.col("test") != "no_cot")
         answers.answer(dry, self.block, self.chains, read, self.templates, settings)

@@ -57,7 +57,8 @@ def crossing(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     """Two arms, subject and set down; who reads whose chains, then the change and its parts, across."""
     lines = []
     for first, part in _by(rows, "model", "against", "arm", "subject", "reference", "eval_set"):
-        of = first["subject"] + (f", to the {first['reference']} answer" if first["reference"] else "")
+        to = f", to the {first['reference']} answer" if first["reference"] else ""
+        of = first["subject"].replace("_", "-") + to
         line = {"model": first["model"], "t": first["arm"], "b": first["against"], "of": of}
         line |= {"set": first["eval_set"] or "all"} | _across(part, _CROSSED, crossings.DESIGN.cells)
         lines.append(line | {"n": str(first["n"])})
