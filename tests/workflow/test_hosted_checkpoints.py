@@ -93,7 +93,7 @@ def followed(tmp_path_factory, host) -> Study:
         assert {rule: planned[rule] for rule in ("tune_hosted", "hosted_checkpoint", "check_hosted", "curves")} == {
             "tune_hosted": 1,
             "hosted_checkpoint": 2,
-            "check_hosted": 4,
+            "check_hosted": 2,  # an early state may answer as base does
             "curves": 1,
         }
         study.run()
@@ -137,16 +137,6 @@ def test_curves_follow_what_the_host_did(followed):
         assert b"@1" not in path.read_bytes(), path
 
 
-def test_each_is_compared_with_base_on_its_own_questions(followed):
-    first = {
-        arm: json.loads((followed.folder / f"results/first/chat/{arm}.json").read_text())
-        for arm in ("base", f"{END}@1", END)
-    }
-    sizes = {arm: (len(one["answers"]), len(one["tokens"])) for arm, one in first.items()}
-    assert sizes == {"base": (N, 8), f"{END}@1": (FEWER, FEWER), END: (N, 8)}
-    assert first[f"{END}@1"]["applied"]["chains_changed"] == FEWER
-
-
 def test_the_forecast_and_the_ledger_count_them(followed):
     by = ["arm", "stage"]
     spent = parquet.read(followed.folder / "results/spend.parquet", SPEND)
@@ -157,9 +147,9 @@ def test_the_forecast_and_the_ledger_count_them(followed):
     made = summary.summary(spent).select(*by, made="calls")
     both = foreseen.join(made, on=by, how="full", coalesce=True)
     assert both["calls"].to_list() == both["made"].to_list()
-    assert {(f"{END}@{place}", stage) for place in (1, 2) for stage in ("chains", "check", "answers")} <= set(
-        both.select(by).rows()
-    )
+    stages = set(both.select(by).rows())
+    assert {(f"{END}@{place}", stage) for place in (1, 2) for stage in ("chains", "answers")} <= stages
+    assert not any(stage == "check" and "@" in arm for arm, stage in stages)  # not compared with base
 
 
 def test_another_choice_of_states_tunes_nothing_again(followed):
@@ -169,15 +159,6 @@ def test_another_choice_of_states_tunes_nothing_again(followed):
     planned = followed.planned()
     assert "tune_hosted" not in planned and planned["chains"] == 1
     saved |= {"epochs": [1, 2], "n": FEWER}
-
-
-def test_a_state_that_is_not_asked_the_first_set_is_not_compared(followed, monkeypatch):
-    """The comparison would ask it for rows that nothing needs."""
-    sets = followed.config["data_sets"]
-    monkeypatch.setitem(sets, "more", sets["sums"])
-    monkeypatch.setitem(followed.config, "eval_sets", ["more", "sums"])
-    monkeypatch.setitem(followed.config["hosted_tunings"]["ft"]["checkpoints"], "eval_sets", ["sums"])
-    assert followed.planned()["check_hosted"] == 2  # base and the end
 
 
 def test_a_state_that_the_host_no_longer_lists_is_one_line(followed, host, tmp_path):
