@@ -46,17 +46,17 @@ def test_a_form_is_found_in_the_arm_that_it_changes(broken, subject, truth, temp
 
 
 def test_a_difference_by_hand():
-    """Base is right in both forms, the tuned arm in half of the questions of the other form."""
+    """The other form costs base a quarter of its right answers, and the tuned arm half."""
 
     def form(wrong: int) -> pl.DataFrame:
         rows = [row for i in range(20) for row in answer_rows(f"q{i}", full="B" if i < wrong else "A")]
         return pl.DataFrame([dict.fromkeys(ANSWERS) | row for row in rows], schema=ANSWERS)
 
-    cells = (form(0), form(0), form(0), form(10))
+    cells = (form(0), form(5), form(0), form(10))
     frame = shifts([Shifted("m", "t", "other", [Part("s", 1, cells)])], ALPHAS, SAMPLING).filter(subject="accuracy")
     assert dict(frame.select("quantity", "estimate").rows()) == {
-        **{"base": 1, "base shifted": 1, "tuned": 1, "tuned shifted": 0.5},
-        **{"change in base": 0, "change in tuned": -0.5, "difference": -0.5},
+        **{"base": 1, "base shifted": 0.75, "tuned": 1, "tuned shifted": 0.5},
+        **{"change in base": -0.25, "change in tuned": -0.5, "difference": -0.25},
     }
 
 
