@@ -56,7 +56,8 @@ def test_table_and_verdict_say_so(crossed):
     assert "its chains account for +0.00" in by_arm["reading-boxes"]["crossing"]["sentence"]
     said = by_arm["writing-boxes"]["crossing"]["sentence"]
     assert (
-        said.startswith("Of the change of accuracy on the 50 questions")
+        said.startswith("After each other's chains: of the change of accuracy, ")
+        and "(50 questions)" in said
         and "given base's chains it is right +0." in said
     )
     assert by_arm["writing-boxes"]["sentences"][-1] == said

@@ -265,6 +265,14 @@ def test_a_path_of_tunings_says_what_each_stage_left():
     assert [one["estimate"] for one in entry["accuracy"]] == [-0.4, -0.05]
 
 
+def test_the_beginning_of_a_longer_path_is_not_said_twice():
+    def path(stages: str, *values: float) -> dict:
+        return {"stages": stages.split(), "accuracy": [{"estimate": value} for value in values], "sentence": stages}
+
+    paths = [path("a b", 0.1, 0.2), path("a b c", 0.1, 0.2, 0.3), path("a b", 0.1, 0.4), path("a d", 0.1, 0.2)]
+    assert document.opening({"recipes": [], "sequences": paths}) == ["a b c", "a b", "a d"]
+
+
 def test_other_forms_keep_what_is_shown_and_what_is_not_apart():
     row = {"model": "m", "arm": "t-s", "shift": "asked", "eval_set": "s", "quantity": "difference", "n": 40}
     rows = [
@@ -275,10 +283,12 @@ def test_other_forms_keep_what_is_shown_and_what_is_not_apart():
     ]
     found = forms(pl.DataFrame(rows, schema=SHIFTS), 0.1)
     assert found["m", "t-s"]["sentence"] == (
-        "Asked as asked, its accuracy changes by −0.20 [−0.30, −0.10] more than that of base; whether it changes as"
-        " base does is not clear: faithfulness as asked."
+        "In other forms of the questions: accuracy as asked changes by −0.20 [−0.30, −0.10] more than that of base;"
+        " whether as in base is not clear of faithfulness as asked."
     )
-    assert found["m", "u-s"]["sentence"] == "It changes as base does, within 0.1: accuracy as asked."
+    assert found["m", "u-s"]["sentence"] == (
+        "In other forms of the questions: as in base, within 0.1, changes accuracy as asked."
+    )
     assert [one["word"] for one in found["m", "t-s"]["differences"]] == ["fell", "not enough evidence"]
 
 

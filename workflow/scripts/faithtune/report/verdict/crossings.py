@@ -34,9 +34,9 @@ def _sentence(entry: Mapping[str, Mapping | None]) -> str:
     parts = []
     for subject, found in entry.items():
         if found and sentences.is_shown(found["change"]):
+            change, n = sentences.signed(found["change"]["estimate"]), found["change"]["n"]
             parts.append(
-                f"of the change of {subject} on the {found['change']['n']} questions that it and base answered after"
-                f" each other's chains, {sentences.signed(found['change']['estimate'])}, its chains account for"
+                f"of the change of {subject}, {change} ({n} questions), its chains account for"
                 f" {sentences.change(found['chains'])}, and its reading of chains for"
                 f" {sentences.change(found['reading'])}"
             )
@@ -45,5 +45,5 @@ def _sentence(entry: Mapping[str, Mapping | None]) -> str:
         given = accuracy["given b's chains"]
         if accuracy["change"]["estimate"] < 0 and sentences.is_shown(given) and given["estimate"] > 0:
             parts.append(f"given base's chains it is right {sentences.change(given)} more often than after its own")
-    nothing = "after each other's chains, it and base show no change of accuracy or faithfulness to divide"
-    return f"{sentences.capital('; '.join(parts) or nothing)}."
+    nothing = "it and base show no change of accuracy or faithfulness to divide"
+    return f"After each other's chains: {'; '.join(parts) or nothing}."

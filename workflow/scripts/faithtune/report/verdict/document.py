@@ -129,10 +129,17 @@ def markdown(document: dict) -> str:
 
 
 def opening(document: dict) -> list[str]:
-    """A paragraph on the recipes of each model that has several, and one on each path of tunings."""
-    return [" ".join(model["sentences"]) for model in document["recipes"]] + [
-        path["sentence"] for path in document["sequences"]
-    ]
+    """A paragraph on the recipes of each model that has several, and one on each whole path of tunings."""
+    paths = document["sequences"]
+    recipes = [" ".join(model["sentences"]) for model in document["recipes"]]
+    return recipes + [path["sentence"] for path in paths if not any(_begins(path, other) for other in paths)]
+
+
+def _begins(path: dict, other: dict) -> bool:
+    """Whether a path of tunings is the beginning of another one, which says all that it says."""
+    n = len(path["stages"])
+    values = [[stage["estimate"] for stage in one["accuracy"][:n]] for one in (path, other)]
+    return n < len(other["stages"]) and path["stages"] == other["stages"][:n] and values[0] == values[1]
 
 
 def reading(document: dict) -> str:

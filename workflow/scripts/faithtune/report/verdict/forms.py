@@ -28,16 +28,15 @@ def forms(shifts: pl.DataFrame, margin: float) -> dict[tuple[str, str], dict]:
 def _sentence(rows: list[dict], margin: float) -> str:
     """What each form is shown to change otherwise than in base, what it is shown not to, and what is not clear."""
     parts = [
-        f"asked as {row['shift']}, its {row['subject']} changes by {sentences.change(row)} more than that of base"
+        f"{row['subject']} as {row['shift']} changes by {sentences.change(row)} more than that of base"
         for row in rows
         if row["word"] in (FELL, ROSE)
     ]
-    alike = _named(rows, KEPT)
-    if alike:
-        parts.append(f"it changes as base does, within {margin:g}: {alike}")
+    if alike := _named(rows, KEPT):
+        parts.append(f"as in base, within {margin:g}, changes {alike}")
     if unclear := _named(rows, UNKNOWN):
-        parts.append(f"whether it changes as base does is not clear: {unclear}")
-    return f"{sentences.capital('; '.join(parts))}." if parts else ""
+        parts.append(f"whether as in base is not clear of {unclear}")
+    return f"In other forms of the questions: {'; '.join(parts)}." if parts else ""
 
 
 def _named(rows: list[dict], word: str) -> str:
