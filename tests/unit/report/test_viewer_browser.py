@@ -61,7 +61,7 @@ def test_base_and_tuned_stand_side_by_side(opened):
 def test_what_was_put_in_is_told_from_what_was_kept(opened):
     opened.select_option("#test", "filler")
     opened.locator("#arm-right [data-k='1']").click()
-    opened.wait_for_function("location.hash.includes('kr=1')")
+    opened.wait_for_function("() => location.hash.includes('kr=1')")
     opened.wait_for_selector("#arm-right tr[aria-current] [data-k='1']")
     kinds = [
         row.split("\n")[0].split(" ")[0] for row in opened.locator("#arm-right ol.steps li .what").all_inner_texts()
@@ -75,7 +75,7 @@ def test_what_was_put_in_is_told_from_what_was_kept(opened):
 def test_what_the_arm_wrote_again_is_not_called_put_in(opened):
     opened.select_option("#test", "mistake")
     opened.locator("#arm-right [data-k='0']").click()
-    opened.wait_for_function("document.querySelectorAll('#arm-right li.in').length === 2")
+    opened.wait_for_function("() => document.querySelectorAll('#arm-right li.in').length === 2")
     kinds = opened.locator("#arm-right ol.steps li .what").all_inner_texts()
     assert kinds == ["put in", "for", "written again", "for"]
 
@@ -171,7 +171,7 @@ def test_keys(opened):
     opened.keyboard.press("[")
     opened.wait_for_selector("#arm-right tr[aria-current] [data-k='0']")
     opened.keyboard.press("t")
-    opened.wait_for_function("document.getElementById('test').value === 'filler'")
+    opened.wait_for_function("() => document.getElementById('test').value === 'filler'")
     opened.keyboard.press("/")
     opened.keyboard.type("number 3")  # whose letters are no keys here
     shows(opened, "1 of 11")
