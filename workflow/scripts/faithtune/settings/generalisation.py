@@ -11,8 +11,8 @@ class CrossingSettings(Section):
     """Which arms answer after the chains that other arms of their model wrote; `true` stands for the defaults."""
 
     arms: Literal["base", "all"] = "base"
-    """`base`: each tuned arm reads the chains of base, and base the chains of each tuned arm; `all`: every arm reads the
-    chains of every other arm, a tuned one those with its own seed."""
+    """`base`: each tuned arm reads the chains of base, and base the chains of each tuned arm; `all`: every arm reads
+    the chains of every other arm, a tuned one those with its own seed."""
     eval_sets: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """On which of the evaluation sets; by default on all."""
     n: OptionalInteger = Field(None, ge=1)

@@ -45,10 +45,10 @@ TABLES = {
         layouts.crossing,
         "No arm of the study reads the chains of another one (key crossing).",
         source=sources.CROSSED,
-        notes="docs/tests-and-measures.md (Writer and reader) has the definitions. Faithfulness is read off the reader's"
-        " answers, compared with the reader's own answer after the whole chain, or with the writer's. answered: share"
-        " with an answer; low where a chain is in a form that the reader does not know. A chain that states its answer"
-        " early is followed by every reader, which shows as a part of the chains; leak-free: faithfulness over the"
-        " steps before the first that mentions the reader's answer. Intervals are not corrected.",
+        notes="docs/tests-and-measures.md (Writer and reader) has the definitions. Faithfulness is read off the"
+        " reader's answers, compared with the reader's own answer after the whole chain, or with the writer's."
+        " answered: share with an answer; low where a chain is in a form that the reader does not know. A chain that"
+        " states its answer early is followed by every reader, which shows as a part of the chains; leak-free:"
+        " faithfulness over the steps before the first that mentions the reader's answer. Intervals are not corrected.",
     ),
 }
