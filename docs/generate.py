@@ -37,6 +37,11 @@ FILES = (
     ("Interventions", "interventions/MODEL/ARM/SET.parquet", "core/schemas/interventions.py", "INTERVENTIONS"),
     ("Answers", "answers/MODEL/ARM/SET.parquet", "core/schemas/answers.py", "ANSWERS"),
     ("Divergence", "divergence/MODEL/ARM/SET.parquet", "core/schemas/probes.py", "DIVERGENCE"),
+    (
+        "Probes",
+        "probes/MODEL/ARM/SET.parquet, weights/MODEL/ARM.parquet",
+        *("core/schemas/probes.py", "PROBES"),
+    ),
     ("Measures", "measures.parquet", "measures/alpha.py", "OF_STUDY"),
     ("Estimates", "estimates.parquet", "core/schemas/estimates.py", "ESTIMATES"),
     ("Changes", "changes.parquet", "core/schemas/estimates.py", "CHANGES"),

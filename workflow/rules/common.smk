@@ -40,8 +40,8 @@ try:
     from faithtune.report.figures import figures
     from faithtune.report.tables import published, sources as table_sources, tables
     from faithtune.settings import models
-    from faithtune.study import compared, config as study_config, crossing, lineage, model_settings, plan, shifts
-    from faithtune.study import sampling
+    from faithtune.study import compared, config as study_config, lineage, model_settings, plan, probing, sampling
+    from faithtune.study.generalisation import crossing, shifts
     from faithtune.tuning import handed
 except ModuleNotFoundError as error:  # conda makes environments for jobs only
     raise SystemExit(f"faithtune: {error}: install the packages of envs/analysis.yaml beside Snakemake")
@@ -113,6 +113,8 @@ SEQUENCES = lineage.sequences(STUDY)
 CROSSINGS = crossing.crossings(STUDY)
 # Each arm with the other forms of evaluation sets that it is asked.
 SHIFTED = shifts.shifted(STUDY)
+# Each arm with the evaluation sets on which it is looked into.
+PROBED = probing.probed(STUDY)
 # The models that a host serves.
 HOSTED = list(config["hosts"])
 # The hosted models with tuned arms, whose first rows are compared with those of base.

@@ -3,7 +3,8 @@
 import pytest
 
 from faithtune.core.errors import UserError
-from faithtune.study import config, crossing
+from faithtune.study import config
+from faithtune.study.generalisation import crossing
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 
 from faithtune.core.errors import UserError
-from faithtune.study import config, shifts
+from faithtune.study import config
+from faithtune.study.generalisation import shifts
 
 
 def shifted(raw) -> set[tuple[str, str]]:

@@ -78,6 +78,28 @@ def get_shifted_arms():
     ]
 
 
+def get_probed_base(wildcards):
+    """The chains and answers of base, with which a tuned arm is compared inside."""
+    if wildcards.arm == BASE:
+        return {}
+    return {
+        f"base_{stage}": f"results/{stage}/{wildcards.model}/{BASE}/{wildcards.eval_set}.parquet"
+        for stage in ("chains", "answers")
+    }
+
+
+def get_probe_files():
+    """The files of what is found inside arms, in the order of the tables."""
+    return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in PROBED]
+
+
+def get_weight_files():
+    """The files of how far tunings moved weights."""
+    if not PROBED or "weights" not in STUDY.probes.looks:
+        return []
+    return list(dict.fromkeys(f"results/weights/{arm.path}.parquet" for arm, _ in PROBED if arm.has_card))
+
+
 def get_crossings():
     """The files of all crossings."""
     return [f"results/crossed/{one.model}/{one.reader}/{one.writer}/{one.eval_set}.parquet" for one in CROSSINGS]

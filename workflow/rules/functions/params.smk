@@ -113,6 +113,11 @@ def get_sampling():
     return STUDY.measures.model_dump(include={"confidence", "replicates"}) | {"seed": STUDY.seed}
 
 
+def get_probes():
+    """What is looked at inside an arm: the settings but for how many questions, which their file has."""
+    return STUDY.probes.model_dump(exclude={"n", "eval_sets"})
+
+
 def get_block_params(wildcards):
     """How a set is cut into shards: part of what each of them is."""
     return {"block_size": STUDY.compute.block_size} if wildcards.shard else {}

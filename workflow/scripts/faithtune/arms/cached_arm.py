@@ -1,5 +1,6 @@
 """An arm with its rows: what it was asked before is looked up, and only the rest is computed."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -138,7 +139,8 @@ def _answer_task(do: str, query: Query, max_new_tokens: int) -> dict:
     kind = {"n_options": query.n_options} if query.n_options else {"max_new_tokens": max_new_tokens, "end": LINE.name}
     # Only options in another order have an owner (`answers.Trial.query`).
     owner = {"shuffled": query.owner} if query.owner else {}
-    return {"do": do, "reference": query.reference, **kind, **owner}
+    blind = {"knock_out": dataclasses.asdict(query.knock_out)} if query.knock_out else {}
+    return {"do": do, "reference": query.reference, **kind, **owner, **blind}
 
 
 def _pick(values: list, places: list[int]) -> list:

@@ -11,7 +11,7 @@ _OF_ONE_MODEL = ("paraphrases", "mistakes")
 
 @dataclass(frozen=True)
 class StageRun:
-    """A stage (chains, regenerations, answers, crossed, paraphrases or mistakes) of an arm on a set, or on a shard."""
+    """A stage of an arm on a set, or on a shard: one of the folders in results/ for which models are asked."""
 
     stage: str
     model: str
@@ -29,6 +29,8 @@ class StageRun:
         name = f"{self.eval_set}{self.shard}"
         if self.stage in _OF_ONE_MODEL:
             name = f"{self.stage}-{self.model}-{self.arm}-{name}"
+        if self.stage == "probes":
+            name = f"probes-{name}"
         if self.writer:
             name = f"crossed-{self.model}-{self.writer}-{name}"
         return STORE / "rows" / identity[:32] / name
@@ -36,11 +38,12 @@ class StageRun:
     def sibling_folders(self, identity: str) -> list[Path]:
         """The other folders with rows of the same set, whole or divided over some number of jobs.
 
-        Jobs that run at the same time look for no key in common there (`CachedArm.scoped_to`, `Query.owner`). The stage
-        crossed looks where its reader's own stages wrote, which have ended.
+        Jobs that run at the same time look for no key in common there (`CachedArm.scoped_to`, `Query.owner`). The
+        stages crossed and probes look where the arm's own stages wrote, which have ended.
         """
         folder = self.rows_folder(identity)
-        name = self.eval_set if self.writer else folder.name.partition(".")[0]
+        of_own_stages = self.writer or self.stage == "probes"
+        name = self.eval_set if of_own_stages else folder.name.partition(".")[0]
         found = (folder.with_name(name), *sorted(folder.parent.glob(f"{name}.*of*")))
         return [path for path in found if path != folder]
 

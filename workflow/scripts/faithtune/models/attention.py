@@ -10,8 +10,8 @@ of similar size are stacked and padded, which takes fewer calls.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from faithtune.models.tree import Segment
 
 SHORT_SEGMENT = 16  # nodes; longer segments have a block of their own
 BLOCK_KEYS = 1024  # the most keys that short segments may share
+# Is called with a layer's number; queries of the new nodes, (heads, new nodes, size); keys and values of all nodes,
+# (nodes, key heads, size) each; the scale of their products; and the layer's window, if it has one.
+Watch = Callable[[int, torch.Tensor, torch.Tensor, torch.Tensor, float | None, int | None], None]
 
 
 class KVCache:
@@ -59,20 +62,24 @@ class AttentionBlock:
 
     queries: torch.Tensor  # (batch, queries): indices among the new nodes; padding is the number of new nodes
     keys: torch.Tensor  # (batch, keys): nodes
-    distance: torch.Tensor  # (batch, queries, keys): steps from the key down to the query; < 0 if masked
-    masks: dict[tuple[int, int | None], torch.Tensor] = field(default_factory=dict)
+    # (batch, queries, keys): steps from the key down to the query; -1 if masked, -2 - steps if hidden (`tree.Blind`)
+    distance: torch.Tensor
+    layers: range | None = None  # where keys are hidden; None: in all layers
+    masks: dict[tuple[int, int | None, bool], torch.Tensor] = field(default_factory=dict)
 
     def to(self, device) -> "AttentionBlock":
         """The block on a device."""
-        return AttentionBlock(*(tensor.to(device) for tensor in (self.queries, self.keys, self.distance)))
+        return AttentionBlock(*(each.to(device) for each in (self.queries, self.keys, self.distance)), self.layers)
 
-    def mask(self, query: torch.Tensor, n_groups: int, window: int | None) -> torch.Tensor:
+    def mask(self, layer: int, query: torch.Tensor, n_groups: int, window: int | None) -> torch.Tensor:
         """The additive mask, (batch, 1, groups * queries, keys); window: in tokens, counting the query itself."""
-        if (n_groups, window) not in self.masks:
-            seen = self.distance >= 0 if window is None else (self.distance >= 0) & (self.distance < window)
+        blind = self.layers is None or layer in self.layers
+        if (n_groups, window, blind) not in self.masks:
+            steps = self.distance if blind else torch.maximum(self.distance, -2 - self.distance)
+            seen = steps >= 0 if window is None else (steps >= 0) & (steps < window)
             mask = query.new_zeros(seen.shape).masked_fill_(~seen, -torch.inf)
-            self.masks[n_groups, window] = mask.repeat(1, n_groups, 1)[:, None]
-        return self.masks[n_groups, window]
+            self.masks[n_groups, window, blind] = mask.repeat(1, n_groups, 1)[:, None]
+        return self.masks[n_groups, window, blind]
 
 
 @dataclass
@@ -82,6 +89,7 @@ class TreeLayout:
     cache: KVCache
     start: int  # the first new node
     blocks: list[AttentionBlock]
+    watch: Watch | None = None
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
         """Keys and values of all nodes, (nodes, heads, size) each; those of the new nodes are added to the cache."""
@@ -90,6 +98,8 @@ class TreeLayout:
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling, window):
         """Attention of the new nodes: from (1, heads, nodes, size) each to (1, nodes, heads, size)."""
         keys, values = self.rows(layer, key, value)
+        if self.watch:
+            self.watch(layer, query[0], keys, values, scaling, window)
         heads, (_, _, n_nodes, size) = key.shape[1], query.shape
         grouped = query[0].view(heads, -1, n_nodes, size)  # query heads that share a key head, side by side
         out = value.new_empty((n_nodes + 1, query.shape[1], value.shape[3]))  # the last row takes the padding
@@ -100,7 +110,7 @@ class TreeLayout:
                 queries.reshape(batch, heads, -1, size),
                 _gather(keys, block.keys).transpose(1, 2),
                 _gather(values, block.keys).transpose(1, 2),
-                attn_mask=block.mask(query, grouped.shape[1], window),
+                attn_mask=block.mask(layer, query, grouped.shape[1], window),
                 scale=scaling,
             )
             attended = attended.view(batch, heads, -1, n, value.shape[3]).permute(0, 3, 1, 2, 4)
@@ -140,11 +150,14 @@ def build_layout(cache: KVCache, segments: Sequence[Segment], start: int, stacke
 
     stacked: stack segments of similar size (accelerators) instead of joining short ones (CPUs).
     """
-    if stacked:
-        n_new = sum(len(segment.path) - segment.start for segment in segments)
-        blocks = [_stacked_block(group, start, n_new, device) for group in _same_size(segments)]
-    else:
-        blocks = [_joint_block(group, start, device) for group in _share_block(segments)]
+    n_new, blocks = sum(len(segment.path) - segment.start for segment in segments), []
+    for layers in dict.fromkeys(segment.blind.layers for segment in segments):
+        alike = [segment for segment in segments if segment.blind.layers == layers]
+        if stacked:
+            found = [_stacked_block(group, start, n_new, device) for group in _same_size(alike)]
+        else:
+            found = [_joint_block(group, start, device) for group in _share_block(alike)]
+        blocks += [replace(block, layers=layers) for block in found]
     return TreeLayout(cache, start, blocks)
 
 
@@ -169,13 +182,23 @@ def _joint_block(segments: list[Segment], start: int, device) -> AttentionBlock:
     paths = [np.array(segment.path) for segment in segments]
     keys = functools.reduce(np.union1d, paths)
     queries = np.concatenate([path[segment.start :] for path, segment in zip(paths, segments, strict=True)])
-    distance = np.full((len(queries), len(keys)), -1)
+    distance, hidden = np.full((len(queries), len(keys)), -1), np.zeros((len(queries), len(keys)), dtype=bool)
     first = 0
     for path, segment in zip(paths, segments, strict=True):
         depths = np.arange(segment.start, len(path))
-        distance[first : first + len(depths), np.searchsorted(keys, path)] = depths[:, None] - np.arange(len(path))
+        own = slice(first, first + len(depths))
+        distance[own, np.searchsorted(keys, path)] = np.maximum(-1, depths[:, None] - np.arange(len(path)))
+        if segment.blind.hidden:
+            hidden[own] = np.isin(keys, list(segment.blind.hidden))
         first += len(depths)
-    return AttentionBlock(*(torch.from_numpy(array[None]).to(device) for array in (queries - start, keys, distance)))
+    arrays = (queries - start, keys, distance, hidden)
+    queries, keys, distance, hidden = (torch.from_numpy(array[None]).to(device) for array in arrays)
+    return AttentionBlock(queries, keys, _hide(distance, hidden) if hidden.any() else distance)
+
+
+def _hide(distance: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """Distances, at least -1, with the hidden keys marked; a masked key stays masked."""
+    return torch.where(hidden, -2 - distance, distance)
 
 
 def _same_size(segments: Sequence[Segment]) -> Iterable[list[Segment]]:
@@ -199,6 +222,8 @@ def _stacked_block(segments: list[Segment], start: int, n_new: int, device) -> A
         keys[i, : len(segment.path)] = segment.path
         queries[i, :n] = keys[i, segment.start : len(segment.path)] - start
         depths[i, :n] = range(segment.start, len(segment.path))
-    queries, keys, depths = (torch.from_numpy(array).to(device) for array in (queries, keys, depths))
+    hidden = np.array([np.isin(row, list(one.blind.hidden)) for row, one in zip(keys, segments, strict=True)])
+    queries, keys, depths, hidden = (torch.from_numpy(array).to(device) for array in (queries, keys, depths, hidden))
     # Keys are in the order of their depths, so padding keys are deeper than every query: masked.
-    return AttentionBlock(queries, keys, depths[:, :, None] - torch.arange(n_keys, device=device))
+    distance = (depths[:, :, None] - torch.arange(n_keys, device=device)).clamp(min=-1)
+    return AttentionBlock(queries, keys, _hide(distance, hidden[:, None]) if hidden.any() else distance)

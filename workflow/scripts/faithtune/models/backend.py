@@ -17,6 +17,18 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class KnockOut:
+    """Tokens that the end of a prompt, and what is written after it, cannot see (Geva et al. 2023, arXiv 2304.14767).
+
+    Tokens are their places in the prompt, from 0; all others see and are seen as usual.
+    """
+
+    start: int  # the first token that cannot see them
+    hidden: tuple[int, ...]  # tokens before it
+    layers: tuple[int, int] | None = None  # from the first layer on to before the second, from 0; None: all layers
+
+
+@dataclass(frozen=True)
 class Query:
     """A prompt that ends with the answer cue."""
 
@@ -25,6 +37,7 @@ class Query:
     reference: str | None = None  # the number whose probability is wanted, in canonical form
     draft: str | None = None  # the text that the model will probably write: changes speed only
     owner: str | None = None  # a question's id, if equal prompts of other questions must not share its row
+    knock_out: KnockOut | None = None  # of a model whose weights are here (`local.LocalModel`)
 
 
 @dataclass(frozen=True)

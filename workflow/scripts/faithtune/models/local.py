@@ -15,7 +15,7 @@ from faithtune.models import padded
 from faithtune.models.backend import Answer, Completion, Query
 from faithtune.models.decoding.draws import Draw
 from faithtune.models.decoding.text import Decoding, choose_tokens
-from faithtune.models.tree import Tree
+from faithtune.models.tree import SIGHTED, Blind, Tree
 from faithtune.models.tree_cache import TreeCache, check_network
 
 # Part of every row's key: raise it if a change here, or in the rules that end a text, changes what a row holds.
@@ -187,7 +187,7 @@ class LocalModel:
                 continue
             cue = path.prompt[-1]
             numbers[cue].append(i)  # equal prompts have one text
-            decodings[cue] = Decoding(cue, path.prompt.copy(), [], self._draft(path.query, ended))
+            decodings[cue] = Decoding(cue, path.prompt.copy(), [], self._draft(path.query, ended), blind=path.blind)
         for decoding in self._decode(list(decodings.values()), logits, max_new_tokens, ended):
             for i in numbers[decoding.index]:
                 yield i, self._number_answer(paths[i], logits, self._completion(decoding, ended))
@@ -212,15 +212,20 @@ class LocalModel:
     def _insert(self, query: Query) -> "QueryPath":
         """Insert a query's prompt and reference into the tree."""
         prompt = self.token_ids(query.prompt)
-        tail = self._tokens_after(query.prompt, query.reference and f" {query.reference}")
-        path = self.cache.insert(prompt + tail, len(prompt) - 1)
-        return QueryPath(query, path[: len(prompt)], tail, path[len(prompt) - 1 :])
+        tail, blind = self.tokens_after(query.prompt, query.reference and f" {query.reference}"), SIGHTED
+        if cut := query.knock_out:
+            seen = self.cache.insert(prompt[: cut.start], cut.start)
+            blind = Blind(frozenset(seen[i] for i in cut.hidden), cut.layers and range(*cut.layers))
+            path = seen + self.cache.branch(seen, prompt[cut.start :] + tail, blind)
+        else:
+            path = self.cache.insert(prompt + tail, len(prompt) - 1)
+        return QueryPath(query, path[: len(prompt)], tail, path[len(prompt) - 1 :], blind)
 
     def _draft(self, query: Query, ended: Callable[[str], bool]) -> list[int]:
-        draft = self._tokens_after(query.prompt, query.draft)
+        draft = self.tokens_after(query.prompt, query.draft)
         return draft[:-1] if draft and ended(query.draft) else draft  # nothing is predicted after the last token
 
-    def _tokens_after(self, prompt: str, text: str | None) -> list[int]:
+    def tokens_after(self, prompt: str, text: str | None) -> list[int]:
         """The tokens that `text` adds to a prompt; none if the tokenizer merges the two at the seam."""
         if text is None:
             return []
@@ -248,7 +253,7 @@ class LocalModel:
             yield from (decoding for decoding in decodings if self._has_ended(decoding, max_new_tokens, ended))
             decodings = [decoding for decoding in decodings if not self._has_ended(decoding, max_new_tokens, ended)]
             if decodings:
-                new = [self.cache.branch(text.path, text.next_tokens(max_new_tokens)) for text in decodings]
+                new = [self.cache.branch(text.path, text.next_tokens(max_new_tokens), text.blind) for text in decodings]
                 logits = NodeLogits(self.cache, [node for nodes in new for node in nodes])
                 for decoding, nodes in zip(decodings, new, strict=True):
                     decoding.path.append(nodes[0])
@@ -275,6 +280,7 @@ class QueryPath:
     prompt: list[int]  # nodes
     tail: list[int]  # tokens of the reference; none for a choice
     reference: list[int]  # nodes: the prompt's last, then the reference's
+    blind: Blind = SIGHTED  # what the end of the prompt, and the answer, cannot see
 
 
 class NodeLogits:

@@ -15,11 +15,22 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+class Blind(NamedTuple):
+    """What the nodes of a segment cannot see of their path: attention is knocked out."""
+
+    hidden: frozenset[int] = frozenset()  # nodes before the segment
+    layers: range | None = None  # in these layers, from 0; None: in all
+
+
+SIGHTED = Blind()
+
+
 class Segment(NamedTuple):
     """Consecutive new nodes: the end of one path. They attend to nodes of this path only."""
 
     path: list[int]  # nodes from the root to the last node of the segment
     start: int  # index in `path` of the segment's first node
+    blind: Blind = SIGHTED
 
 
 @dataclass
@@ -47,12 +58,16 @@ class Tree:
             self.append(path, token)
         return path
 
-    def append(self, path: list[int], token: int) -> None:
-        """Extend `path`, in place, by a new node, even if the tree has a node for this token there."""
+    def append(self, path: list[int], token: int, known: bool = True) -> None:
+        """Extend `path`, in place, by a new node, even if the tree has a node for this token there.
+
+        known: whether `known_prefix` finds the node.
+        """
         node = len(self.tokens)
         self.tokens.append(token)
         self.positions.append(len(path))
-        self.children[path[-1] if path else -1, token] = node
+        if known:
+            self.children[path[-1] if path else -1, token] = node
         path.append(node)
 
     def prune(self, kept: Iterable[int]) -> list[int]:

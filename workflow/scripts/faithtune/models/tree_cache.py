@@ -6,8 +6,8 @@ import torch
 
 from faithtune.core.errors import UserError
 from faithtune.models import support
-from faithtune.models.attention import KVCache, build_layout
-from faithtune.models.tree import Segment, Tree
+from faithtune.models.attention import KVCache, Watch, build_layout
+from faithtune.models.tree import SIGHTED, Blind, Segment, Tree
 
 
 class TreeCache:
@@ -38,12 +38,15 @@ class TreeCache:
             self.segments.append(Segment(path.copy(), start))
         return path
 
-    def branch(self, path: list[int], tokens: list[int]) -> list[int]:
-        """Add tokens after a path as a new branch, even if the tree has them there; returns their nodes."""
+    def branch(self, path: list[int], tokens: list[int], blind: Blind = SIGHTED) -> list[int]:
+        """Add tokens after a path as a new branch, even if the tree has them there; returns their nodes.
+
+        A blind branch is found by no other sequence.
+        """
         whole = path.copy()
-        for token in tokens:
-            self.tree.append(whole, token)
-        self.segments.append(Segment(whole, len(path)))
+        for i, token in enumerate(tokens):
+            self.tree.append(whole, token, known=i > 0 or not blind.hidden)
+        self.segments.append(Segment(whole, len(path), blind))
         return whole[len(path) :]
 
     def forward(self, wanted: list[int]) -> torch.Tensor:
@@ -51,10 +54,26 @@ class TreeCache:
 
         Returns the next-token logits, float32 (len(wanted), vocabulary), at the `wanted` nodes, which must be new.
         """
+        return self._compute(wanted).logits[0].float()
+
+    def states(self, wanted: list[int], watch: Watch | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the new nodes; watch: what is called with each layer's attention (`attention.Watch`).
+
+        Returns the hidden states, float32 (layers + 1, len(wanted), width), as transformers gives them: of the
+        embeddings first, and the last one normalised; and the next-token logits, as `forward` does.
+        """
+        start = self.n_cached
+        output = self._compute(wanted, watch, output_hidden_states=True)
+        states = torch.stack([layer[0, torch.tensor(wanted) - start].float() for layer in output.hidden_states])
+        return states, output.logits[0].float()
+
+    def _compute(self, wanted: list[int], watch: Watch | None = None, **options: bool):
+        """What the network returns for the new nodes, with logits at the `wanted` ones."""
         network, tree, start = self.load(), self.tree, self.n_cached
         device = network.device
         stacked = device.type != "cpu" if self.stacked is None else self.stacked
         layout = build_layout(self.cache, self.segments, start, stacked, device)
+        layout.watch = watch
         output = network(
             input_ids=torch.tensor([tree.tokens[start:]], device=device),
             position_ids=torch.tensor([tree.positions[start:]], device=device),
@@ -63,10 +82,11 @@ class TreeCache:
             logits_to_keep=torch.tensor(wanted, device=device) - start,
             use_cache=False,
             tree=layout,
+            **options,
         )
         self.segments, self.n_cached = [], len(tree)
         self.n_computed += len(tree) - start
-        return output.logits[0].float()
+        return output
 
     def prune(self, paths: list[list[int]]) -> None:
         """Drop all nodes that are on none of `paths`, and renumber the nodes in `paths` in place."""

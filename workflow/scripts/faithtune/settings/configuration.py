@@ -8,10 +8,10 @@ from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.compute import ComputeSettings
 from faithtune.settings.data import DataSetSettings
-from faithtune.settings.generalisation import CrossingSettings, ShiftSettings
 from faithtune.settings.interventions import ParaphraserSettings, SweepSettings
 from faithtune.settings.measures import MeasureSettings
 from faithtune.settings.models import ModelSettings
+from faithtune.settings.optional import CrossingSettings, ProbeSettings, ShiftSettings
 from faithtune.settings.section import (
     Filler,
     Integer,
@@ -27,7 +27,7 @@ from faithtune.settings.section import (
 from faithtune.settings.tunings import HostedTuningSettings, TuningSettings
 
 
-def _crossing(value: Any) -> Any:
+def _optional(value: Any) -> Any:
     value = from_text(value)
     return ({} if value else None) if isinstance(value, bool) else value
 
@@ -62,9 +62,12 @@ class Configuration(Section):
     shifts: dict[Name, ShiftSettings] = {}
     """Evaluation sets [in other forms](../tests-and-measures.md#other-forms), by name: each arm is asked them as well,
     and they stand in a table of their own."""
-    crossing: Annotated[CrossingSettings | None, BeforeValidator(_crossing)] = None
+    crossing: Annotated[CrossingSettings | None, BeforeValidator(_optional)] = None
     """`true`, or a section: arms also answer after the chains of other arms, which tells [what chains and what their
     reading](../tests-and-measures.md#writer-and-reader) contribute to a change. By default they do not."""
+    probes: Annotated[ProbeSettings | None, BeforeValidator(_optional)] = None
+    """`true`, or a section: [what tuning changed inside](../mechanism.md), where weights are here. By default nothing
+    is looked at."""
     tests: TestNames = ["early_termination", "filler", "paraphrase"]
     """The interventions on chains."""
     filler: Filler = " ..."

@@ -19,15 +19,15 @@ from faithtune.settings.tunings import (
 from faithtune.study import (
     audit,
     compared,
-    crossing,
     lineage,
     model_checks,
     model_settings,
     plan,
-    shifts,
+    probing,
     source_checks,
     validation,
 )
+from faithtune.study.generalisation import crossing, shifts
 from faithtune.study.recipes import train_sets, vary
 from faithtune.study.validation import prefix_key
 
@@ -51,8 +51,9 @@ def load(raw: dict, files: bool = False) -> Configuration:
         _check_tunings(config)
         lineage.check_arms(config)
         _check_compared(config)
-        _check_crossing(config)
+        crossing.check(config)
         shifts.check(config)
+        probing.check(config)
         with prefix_key("prompts"):
             config.prompts = source_checks.find_prompts(config.prompts)
             _check_prompts(config)
@@ -230,19 +231,6 @@ def _check_compared(config: Configuration) -> None:
     if reference is not None and reference not in known:
         raise UserError(
             f"config: measures.reference is {reference!r}; expected a tuning or an arm of the study: {there}"
-        )
-
-
-def _check_crossing(config: Configuration) -> None:
-    if config.crossing is None:
-        return
-    for name in config.crossing.eval_sets or []:
-        if name not in config.eval_sets:
-            raise UserError(f"config: crossing.eval_sets names {name!r}; expected one of {', '.join(config.eval_sets)}")
-    if not crossing.crossings(config):
-        raise UserError(
-            "config: crossing: no model has two arms that can be asked; expected a tuned arm beside base, of a model"
-            " with source, api or oracle"
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from faithtune.models.decoding.draws import Draw
+from faithtune.models.tree import SIGHTED, Blind
 
 
 @dataclass
@@ -17,6 +18,7 @@ class Decoding:
     written: list[int] = field(default_factory=list)  # new token ids
     draft: list[int] = field(default_factory=list)  # the new tokens to expect, from the first
     draw: Draw | None = None  # how its tokens are drawn; None: each is the likeliest
+    blind: Blind = SIGHTED  # what its new tokens cannot see
 
     def next_tokens(self, max_new_tokens: int) -> list[int]:
         """The tokens to compute next: the last one written, and the rest of the draft while the draft holds."""

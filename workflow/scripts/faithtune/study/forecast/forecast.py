@@ -22,9 +22,10 @@ from faithtune.hosts.spend import prices
 from faithtune.models import token_counts
 from faithtune.settings.configuration import Configuration
 from faithtune.settings.tunings import HostedTraining
-from faithtune.study import crossing, plan, shifts
+from faithtune.study import plan
 from faithtune.study.forecast import stages
 from faithtune.study.forecast.dry_run import HostedArm
+from faithtune.study.generalisation import crossing, shifts
 from faithtune.tuning import mixing
 
 _SCHEMAS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from faithtune.core.errors import UserError
 from faithtune.data import prompts, questions, readers
 from faithtune.settings.configuration import Configuration
-from faithtune.settings.generalisation import ShiftSettings
+from faithtune.settings.optional import ShiftSettings
 from faithtune.study import plan, source_checks
 from faithtune.study.plan import Arm
 from faithtune.study.validation import prefix_key

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE
 from faithtune.settings.configuration import Configuration
 from faithtune.study import plan
@@ -43,6 +44,20 @@ def pairs(config: Configuration) -> list[dict]:
         against, arm = sorted((reader, writer), key=lambda name: place[model, name])
         found[model, against, arm] = {"model": model, "against": against, "arm": arm}
     return list(found.values())
+
+
+def check(config: Configuration) -> None:
+    """UserError for a crossing that cannot be."""
+    if config.crossing is None:
+        return
+    for name in config.crossing.eval_sets or []:
+        if name not in config.eval_sets:
+            raise UserError(f"config: crossing.eval_sets names {name!r}; expected one of {', '.join(config.eval_sets)}")
+    if not crossings(config):
+        raise UserError(
+            "config: crossing: no model has two arms that can be asked; expected a tuned arm beside base, of a model"
+            " with source, api or oracle"
+        )
 
 
 def _by_model(config: Configuration) -> dict[str, list[Arm]]:
