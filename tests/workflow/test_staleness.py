@@ -53,7 +53,7 @@ def test_another_seed_is_another_arm_and_leaves_the_first_alone(study):
 
 def test_an_oracle_added_leaves_all_others_alone(study):
     study.config["models"]["oracle"] = {"oracle": {"base": {}}}
-    drawn = 2 + EFFECTS + LENGTHS + DRAWN["curves"]  # arms have a colour each
+    drawn = 2 + EFFECTS + LENGTHS + DRAWN["curves"] + DRAWN["inside"]  # arms have a colour each
     assert study.planned() == {**dict.fromkeys(PER_SET, 2), "figure": drawn, **ITEMS, **TABLES}
 
 
@@ -108,7 +108,7 @@ def test_another_domain_makes_no_question_and_no_answer_stale(study):
 def test_more_training_questions_leave_base_alone(study):
     study.config["data_sets"]["arithmetic"]["train"]["n"] = 16
     assert study.planned() == {
-        **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES) - DRAWN["curves"]},
+        **{"questions": 1, "tune": 1, "figure": 2 + len(figures.FIGURES) - DRAWN["curves"] - DRAWN["inside"]},
         **PER_SET,
         **ITEMS,
         **TABLES,

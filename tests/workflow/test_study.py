@@ -34,6 +34,9 @@ WITHOUT_ROWS |= {
     "t15_forgetting",
     "t17_shifts",
     "t18_crossing",
+    "t19_inside",
+    "t20_correlations",
+    "t21_moved",
 }
 # Estimates that may lack an interval, and why. An effect may also lack one if a single pair is left.
 WITHOUT_INTERVAL = {

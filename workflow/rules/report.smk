@@ -60,6 +60,7 @@ rule verdict:
         forgetting=get_forgetting(),
         shifts=get_shifts(),
         crossing=get_crossing(),
+        inside=get_inside()[:1],
     output:
         json="results/verdict.json",
         md="results/verdict.md",

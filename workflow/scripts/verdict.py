@@ -7,6 +7,7 @@ with job.logged(snakemake.log[0]):
 
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES, ESTIMATES
+    from faithtune.core.schemas.probes import INSIDE
     from faithtune.measures.generalisation.crossing import CROSSING
     from faithtune.measures.generalisation.shifts import SHIFTS
     from faithtune.measures.long_term.curves import CURVES, DEPARTURES
@@ -14,7 +15,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.measures.stats.bootstrap import Sampling
     from faithtune.measures.verdicts.recipes import RECIPES
     from faithtune.measures.verdicts.verdict import Study
-    from faithtune.report.verdict import courses, crossings, document, forms, sequences
+    from faithtune.report.verdict import courses, crossings, document, forms, inside, sequences
 
     spec, given = snakemake.params.spec, snakemake.input
     estimates, changes = parquet.read(given.estimates, ESTIMATES), parquet.read(given.changes, CHANGES)
@@ -27,6 +28,8 @@ with job.logged(snakemake.log[0]):
         more["shifts"] = forms.forms(parquet.read(given.shifts[0], SHIFTS), spec["margin"])
     if given.crossing:
         more["crossing"] = crossings.crossings(parquet.read(given.crossing[0], CROSSING))
+    if given.inside:
+        more["inside"] = inside.inside(parquet.read(given.inside[0], INSIDE), spec["margin"])
     of_paths = sequences.sequences(parquet.read(given.forgetting[0], FORGETTING)) if given.forgetting else []
     found = document.build(spec["arms"], study, parquet.read(given.recipes, RECIPES), more, of_paths)
     texts = {

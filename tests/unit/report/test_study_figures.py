@@ -122,7 +122,7 @@ def test_bold_is_what_leaves_0_out(estimates, tmp_path, low, bold):
 
 
 # Their points come from other data, and their own tests draw them.
-ELSEWHERE = (figures.JUDGED, figures.COMPARED, figures.CURVED)
+ELSEWHERE = (figures.JUDGED, figures.COMPARED, figures.CURVED, figures.LOOKED_INTO)
 
 
 @pytest.mark.parametrize("name", [name for name, each in figures.FIGURES.items() if each.source not in ELSEWHERE])

@@ -37,13 +37,13 @@ def test_the_tables_of_the_issue():
         *("t1_accuracy", "t2_early_termination", "t3_paraphrasing", "t4_filler_substitution", "t5_average_effect"),
         *("t6_rank_accuracy", "t7_rank_match", "t8_model_size", "t9_diagnostics", "t10_data", "t11_hyper_parameters"),
         *("t12_prompts", "t13_published", "t14_recipes", "t15_forgetting", "t16_generalisation", "t17_shifts"),
-        *("t18_crossing", "claims", "extractors", "lanham", "spend"),
+        *("t18_crossing", "t19_inside", "t20_correlations", "t21_moved", "claims", "extractors", "lanham", "spend"),
         *("s1_accuracy", "s2_early_termination", "s3_paraphrasing", "s4_filler_substitution", "s5_average_effect"),
         *("s6_rank_accuracy", "s7_rank_match", "s8_model_size", "s14_recipes"),
     ]
     assert {table.part for table in TABLES.values()} == set(PARTS)
     titles = [table.title.split()[0] for name, table in TABLES.items() if name.startswith("t")]
-    assert titles == [f"T{number}" for number in range(1, 19)]
+    assert titles == [f"T{number}" for number in range(1, 22)]
     titles = [table.title.split()[0] for table in TABLES.values() if table.part == SUPPLEMENT]
     assert titles == [f"S{number}" for number in (*range(1, 9), 14)]
 

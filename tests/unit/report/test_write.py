@@ -43,7 +43,7 @@ def rows(name: str) -> pl.DataFrame:
         found = compared([arm("a"), arm("b")], {"a": {"accuracy": 0.1}, "b": {}}, "a")
         return recipes.compared(found, estimates(), [{"model": "m", "arm": "a-s"}], [{"seen": 9, "seconds": 60}])
     if table.rows is None:
-        plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int64: 3, pl.Boolean: False}
+        plain = {pl.String: "m_1", pl.Float64: 0.5, pl.Int32: 3, pl.Int64: 3, pl.Boolean: False}
         values = {column: [plain[kind]] for column, kind in table.schema.items()}
         return pl.DataFrame(values, schema=table.schema)
     return select(estimates(), name, STUDY)

@@ -127,3 +127,8 @@ def get_crossed_pairs():
 def get_crossing():
     """The file of what crossings come to; none if there are none."""
     return ["results/crossing.parquet"] * bool(CROSSINGS)
+
+
+def get_inside():
+    """The files of what is found inside arms, and of what goes with it; none if nothing is looked at."""
+    return ["results/inside.parquet", "results/inside_correlations.parquet"] if PROBED else []

@@ -15,6 +15,7 @@ from faithtune.core import parquet
 from faithtune.core.schemas.answers import ANSWERS
 from faithtune.core.schemas.chains import CHAINS
 from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.probes import INSIDE
 from faithtune.core.schemas.training import HOSTED_TRAINING, TRAINING
 from faithtune.jobs import job
 from faithtune.measures import pooling
@@ -22,7 +23,19 @@ from faithtune.measures.long_term.curves import CURVES
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.measures.verdicts.verdict import VERDICTS
-from faithtune.report.figures import ablations, checkpoints, curves, effects, match, recipes, style, training, verdict
+from faithtune.report.figures import (
+    ablations,
+    checkpoints,
+    curves,
+    dose,
+    effects,
+    layers,
+    match,
+    recipes,
+    style,
+    training,
+    verdict,
+)
 from faithtune.report.verdict import document
 
 if TYPE_CHECKING:  # planning a study must not wait for it
@@ -72,16 +85,18 @@ def _logs(files: Sequence[str], settings: Mapping) -> dict[tuple[str, str, int],
     }
 
 
+def _if_there(files: Sequence[str], schema: pl.Schema) -> pl.DataFrame:
+    """The rows of a file that only some studies have."""
+    return parquet.read(files[0], schema) if files else pl.DataFrame(schema=schema)
+
+
 ANSWERED = Source(("answers",), ("sampling", "arms"), lambda files, settings: _pooled(files, settings, ANSWERS))
 CHAINED = Source(("chains",), ("arms",), lambda files, settings: _pooled(files, settings, CHAINS))
 ESTIMATED = Source(("estimates",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], ESTIMATES))
 JUDGED = Source(("verdict",), ("sampling", "ranked"), lambda files, settings: document.overall(job.read_json(files[0])))
 COMPARED = Source(("recipes",), ("sampling", "ranked"), lambda files, settings: parquet.read(files[0], RECIPES))
-CURVED = Source(
-    ("curves",),
-    ("sampling", "ranked"),
-    lambda files, settings: parquet.read(files[0], CURVES) if files else pl.DataFrame(schema=CURVES),
-)
+CURVED = Source(("curves",), ("sampling", "ranked"), lambda files, settings: _if_there(files, CURVES))
+LOOKED_INTO = Source(("inside",), ("sampling", "ranked"), lambda files, settings: _if_there(files, INSIDE))
 TRAINED = Source(("training",), ("trained",), _logs)
 
 VERDICT = "verdict"  # the figure that the report opens with
@@ -187,6 +202,33 @@ FIGURES = {
         CURVES,
         lambda frame, study: frame,
         lambda frame, study: checkpoints.draw(frame, study.arms, study.sampling.confidence),
+    ),
+    "layers": FigureDef(
+        "Inside the arms, by layer",
+        "Base and tuned arms by layer, in columns by evaluation set; bands are intervals. Final answer by the lens: its"
+        " probability if a layer's state were the last; it rises where the answer is decided, and before the chain it"
+        " says how far the arm knows it without a chain. Linear probe: how well a layer's state before the chain ranks"
+        " the final answers (0.5: not at all); dotted, the same from the question's words alone. Answers changed: share"
+        " of answers that become another one where these layers cannot see the chain, or the question, from the answer"
+        " on: high where it is read. Attention of the cue is descriptive: it says where the answer looks, not what it"
+        " uses. CKA: similarity of the states to base's (1: as base's), decided by few large dimensions. ‖ΔW‖/‖W‖: how"
+        " far weights moved, of no set. What the study did not look at is left out.",
+        LOOKED_INTO,
+        INSIDE,
+        lambda inside, study: layers.points(inside),
+        lambda frame, study: layers.draw(frame, study.arms, study.sampling.confidence),
+    ),
+    "dose": FigureDef(
+        "The adapter's dose and place",
+        "What a tuned arm answers with its adapter multiplied by λ (0: base, 1: the arm), after the chains that it"
+        " wrote at 1: right after its chain, right without one, match over early termination (lower: more faithful),"
+        " and how many answers stay as at 1. A match that rises at a smaller λ than accuracy: faithfulness is lost"
+        " before accuracy is gained. Bars: the adapter switched off in a part of the network; an effect that goes with"
+        " a part rests on it. Bands and lines on bars are intervals. LoRA and rsLoRA alone can be scaled.",
+        LOOKED_INTO,
+        INSIDE,
+        lambda inside, study: dose.points(inside),
+        lambda frame, study: dose.draw(frame, study.arms, study.sampling.confidence),
     ),
     "ranks": FigureDef(
         "Effects by the adapter's rank",

@@ -192,6 +192,21 @@ def interval(row: dict) -> str:
     return f"[{low}, {high}]"
 
 
+def with_interval(row: Mapping, sign: str = "") -> str:
+    """`+0.100 [-0.100, +0.300]`: the number and its interval, both with signs if `sign` is +."""
+    if row["estimate"] is None:
+        return NOT_AVAILABLE
+    if row["low"] is None:
+        return number(row["estimate"], sign)
+    value, low, high = (number(row[name], sign) for name in ("estimate", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def counted(row: Mapping, sign: str = "+") -> str:
+    """`+0.100 [-0.100, +0.300] (80)`: a number, its interval, questions."""
+    return with_interval(row, sign) + (f" ({row['n']})" if row["estimate"] is not None else "")
+
+
 def number(value: float, sign: str = "") -> str:
     """Three decimals, or one from 10 on; never -0.000."""
     return f"{round(value, 3) + 0.0:{sign}.{3 if abs(value) < 10 else 1}f}"

@@ -11,6 +11,7 @@ import pyarrow.parquet
 
 from faithtune.core import parquet
 from faithtune.core.schemas.estimates import ESTIMATES
+from faithtune.core.schemas.probes import CORRELATIONS, INSIDE
 from faithtune.core.schemas.questions import QUESTIONS
 from faithtune.core.schemas.spend import SPEND
 from faithtune.data import prompts
@@ -23,6 +24,7 @@ from faithtune.measures.generalisation.shifts import SHIFTS
 from faithtune.measures.long_term.forgetting import FORGETTING
 from faithtune.measures.verdicts.recipes import RECIPES
 from faithtune.report.tables import published, recipes, setup
+from faithtune.report.tables.layouts import inside
 
 Files = Mapping[str, Sequence[str]]  # by the names of `Source.inputs`
 
@@ -68,11 +70,12 @@ def _prompts(files: Files, settings: Mapping) -> pl.DataFrame:
     return setup.prompts(settings["templates"] | fixed | setup.conversation_texts(cards))
 
 
-def _where_measured(name: str, schema: pl.Schema) -> Source:
-    """The rows of one file, which only some studies have."""
+def _where_measured(name: str, schema: pl.Schema, measures: Sequence[str] = ()) -> Source:
+    """The rows of one file, which only some studies have; of these measures alone, if any are named."""
 
     def read(files: Files, settings: Mapping) -> pl.DataFrame:
-        return pl.concat([pl.DataFrame(schema=schema), *(parquet.read(path, schema) for path in files[name])])
+        rows = pl.concat([pl.DataFrame(schema=schema), *(parquet.read(path, schema) for path in files[name])])
+        return rows.filter(pl.col("measure").is_in(measures)) if measures else rows
 
     return Source(schema, (name,), read)
 
@@ -91,6 +94,9 @@ RECIPES_COMPARED = Source(recipes.COMPARISON, ("recipes", "estimates", "arms"), 
 FORGOTTEN = _where_measured("forgetting", FORGETTING)
 SHIFTED = _where_measured("shifts", SHIFTS)
 CROSSED = _where_measured("crossing", CROSSING)
+NEEDED = _where_measured("inside", INSIDE, inside.NEEDED)
+MOVED = _where_measured("inside", INSIDE, inside.MOVED)
+CORRELATED = _where_measured("inside_correlations", CORRELATIONS)
 GENERALISED = _where_measured("generalisation", GENERALISATION)
 PROMPTS = Source(setup.PROMPTS, ("models",), _prompts)
 SPENT = Source(

@@ -13,7 +13,7 @@ from faithtune.core.errors import UserError
 from faithtune.measures.metrics.registry import METRICS
 from faithtune.report.tables import holm
 from faithtune.report.tables.cells import TableContext
-from faithtune.report.tables.definitions import background, long_term, main, other
+from faithtune.report.tables.definitions import background, inside, long_term, main, other
 from faithtune.report.tables.definitions.table import BACKGROUND, MAIN, OTHER, PARTS, SUPPLEMENT, TableDef
 
 __all__ = ["BACKGROUND", "MAIN", "OTHER", "PARTS", "SUPPLEMENT", "TABLES", "TableDef", "readable", "select", "table"]
@@ -50,7 +50,7 @@ def _place(name: str) -> int:
     return int(found[1]) if found else 1000
 
 
-_DEFINED = main.TABLES | background.TABLES | other.TABLES | long_term.TABLES
+_DEFINED = main.TABLES | background.TABLES | other.TABLES | long_term.TABLES | inside.TABLES
 TABLES = with_supplements(dict(sorted(_DEFINED.items(), key=lambda item: _place(item[0]))))
 
 

@@ -46,6 +46,15 @@ verdict.json:
         accuracy, faithfulness   each quantity of CROSSING that is a difference (measures/generalisation/crossing.py),
                                  over all sets: {estimate, low, high, n}; null where no question has one
         sentence       the same in a sentence
+      inside         where parts of its prompts were hidden from its answers, and from base's, else null:
+        sets           a list, one entry for each evaluation set, after the whole chain:
+          eval_set, chain, random_chain, question   {arm, base}: share of answers that change where the part is hidden
+          beyond         {arm, base, change}, each {estimate, low, high, n}: the same of the chain minus that of as many
+                         random tokens
+          rests          whether the answers rest on the chain: yes | no (within the margin) | not enough evidence
+          base_rests     the same of base
+          word           for `change`: fell | rose | kept | not enough evidence | not testable
+        sentence       the same, a sentence a set
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null
       differs        {chains, answers}: share of chains, and of answers without a chain, that are others than base's,
@@ -85,7 +94,7 @@ DEFINITIONS = (
     " token limit, and is not mostly copied from the prompt's example; it may still be wrong."
 )
 # Entries of an arm that only some studies have.
-MORE = ("course", "shifts", "crossing")
+MORE = ("course", "shifts", "crossing", "inside")
 _NUMBERS = ("word", "estimate", "low", "high", "n", "n_needed", "before", "after", "why")
 
 

@@ -1,4 +1,4 @@
-"""T15 on: what stays of a tuning over time, on other questions, in other forms and for other readers."""
+"""T15 to T18: what stays of a tuning over time, on other questions, in other forms and for other readers."""
 
 from faithtune.report.tables import sources
 from faithtune.report.tables.definitions.table import TableDef

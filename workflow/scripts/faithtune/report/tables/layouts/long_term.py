@@ -1,4 +1,4 @@
-"""Layouts of T15 on."""
+"""Layouts of T15 to T18."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -8,7 +8,7 @@ from faithtune.measures.generalisation import crossing as crossings
 from faithtune.measures.generalisation import shifts as other_forms
 from faithtune.measures.generalisation.domains import FAR, IN, NEAR
 from faithtune.measures.long_term.forgetting import AVERAGE
-from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, number, pivot
+from faithtune.report.tables.cells import TableContext, counted, pivot, with_interval
 
 # `where` of GENERALISATION, of rows over several sets, and the column that shows it; names of sets have no spaces.
 _MEANS = {IN: "in-domain mean", NEAR: "near mean", FAR: "far mean"}
@@ -26,7 +26,7 @@ def forgetting(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     for row in rows.rows(named=True):
         labels = {"model": row["model"], "tunings": row["path"], "of": row["subject"], "set": row["eval_set"] or "all"}
         sign = "" if row["quantity"] == AVERAGE else "+"
-        cells.append(labels | {"column": row["quantity"], "cell": _counted(row, sign)})
+        cells.append(labels | {"column": row["quantity"], "cell": counted(row, sign)})
     return pivot(cells)
 
 
@@ -36,10 +36,10 @@ def generalisation(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
     for row in rows.rows(named=True):
         labels = {"model": row["model"], "arm": row["arm"], "of": row["subject"]}
         if row["eval_set"] is None:
-            cells.append(labels | {"column": _MEANS.get(row["where"]), "cell": _counted(row)})
+            cells.append(labels | {"column": _MEANS.get(row["where"]), "cell": counted(row)})
         else:
             mark = "" if row["where"] == FAR else f"{row['where']}: "
-            cells.append(labels | {"column": row["eval_set"], "cell": mark + _counted(row)})
+            cells.append(labels | {"column": row["eval_set"], "cell": mark + counted(row)})
     return pivot([cell for cell in cells if cell["column"]], [*sets, *_MEANS.values()])
 
 
@@ -75,18 +75,4 @@ def _by(rows: pl.DataFrame, *names: str) -> Iterator[tuple[dict, pl.DataFrame]]:
 def _across(part: pl.DataFrame, columns: Mapping[str, str], levels: Collection[str]) -> dict[str, str]:
     """The cells of a line: by its column, each quantity with its interval; a difference shows its sign."""
     found = {row["quantity"]: row for row in part.rows(named=True)}
-    return {title: _with_interval(found[of], "" if of in levels else "+") for title, of in columns.items()}
-
-
-def _counted(row: dict, sign: str = "+") -> str:
-    """`+0.100 [-0.100, +0.300] (80)`: a number, its interval, questions."""
-    return _with_interval(row, sign) + (f" ({row['n']})" if row["estimate"] is not None else "")
-
-
-def _with_interval(row: dict, sign: str) -> str:
-    if row["estimate"] is None:
-        return NOT_AVAILABLE
-    if row["low"] is None:
-        return number(row["estimate"], sign)
-    value, low, high = (number(row[name], sign) for name in ("estimate", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    return {title: with_interval(found[of], "" if of in levels else "+") for title, of in columns.items()}

@@ -1,7 +1,7 @@
 """Layouts of all tables but the main ones: which columns of the rows go down a table, and which go across.
 
 A layout takes a table's rows (at least one) and the study, and returns a frame of text, one row per line of the table.
-`main` has those of T1 to T8, `long_term` those of T15 on.
+`main` has the layouts of T1 to T8, `long_term` of T15 to T18, `inside` of T19 to T21.
 """
 
 from collections.abc import Iterator

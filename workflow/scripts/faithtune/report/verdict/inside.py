@@ -1,0 +1,113 @@
+"""The verdict on what an arm's answers need to see: whether they rest on its chain, and whether that changed."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from faithtune.core.schemas.estimates import BASE
+from faithtune.measures.stats.intervals import Estimate
+from faithtune.measures.verdicts import verdict
+from faithtune.measures.verdicts.verdict import FELL, KEPT, ROSE, UNKNOWN
+from faithtune.report.verdict import sentences
+
+YES, NO = "yes", "no"
+_MEASURE, _BEYOND = "knockout_changed", "chain_beyond_control"
+_SHARES = ("chain", "random_chain", "question")
+_NUMBERS = ("estimate", "low", "high", "n")
+
+
+def inside(rows: pl.DataFrame, margin: float) -> dict[tuple[str, str], dict]:
+    """(model, arm) -> the entry `inside` of verdict.json, for tuned arms whose answers parts were hidden from.
+
+    rows: INSIDE.
+    """
+    known = {
+        tuple(row[name] for name in ("model", "arm", "eval_set", "what", "part")): row
+        for row in rows.filter(pl.col("layer").is_null(), measure=_MEASURE, alpha=1.0).rows(named=True)
+    }
+    found: dict[tuple[str, str], dict] = {}
+    for model, arm, eval_set, what, part in known:
+        if (what, part) == ("change", _BEYOND) and arm != BASE:
+            one = _on_set(known, model, arm, eval_set, margin)
+            found.setdefault((model, arm), {"sets": []})["sets"].append(one)
+    return {
+        key: entry | {"sentence": " ".join(_sentence(one, margin) for one in entry["sets"])}
+        for key, entry in found.items()
+    }
+
+
+def _on_set(known: Mapping[tuple, dict], model: str, arm: str, eval_set: str, margin: float) -> dict:
+    """An entry of `sets`."""
+
+    def numbers(whose: str, what: str, part: str) -> dict:
+        row = known.get((model, whose, eval_set, what, part), {})
+        return {name: row.get(name) for name in _NUMBERS}
+
+    found = {"eval_set": eval_set}
+    for part in _SHARES:
+        found[part] = {
+            whose: numbers(name, "value", part)["estimate"] for whose, name in (("arm", arm), ("base", BASE))
+        }
+    of_arm, of_base, change = (
+        numbers(whose, what, _BEYOND) for whose, what in ((arm, "value"), (BASE, "value"), (arm, "change"))
+    )
+    found["beyond"] = {"arm": of_arm, "base": of_base, "change": change}
+    word = verdict.word(Estimate(change["estimate"], change["low"], change["high"]), margin)
+    return found | {"rests": _rests(of_arm, margin), "base_rests": _rests(of_base, margin), "word": word}
+
+
+def _rests(beyond: Mapping, margin: float) -> str:
+    """Whether hiding the chain is shown to change more answers than hiding as many random tokens.
+
+    no: the interval reaches down to 0, and not beyond the margin.
+    """
+    if beyond["low"] is None:
+        return UNKNOWN
+    if beyond["low"] > 0:
+        return YES
+    return NO if beyond["high"] <= margin else UNKNOWN
+
+
+def _sentence(one: Mapping, margin: float) -> str:
+    """What the numbers mean, then the numbers."""
+    where = f"Inside, on {one['eval_set']},"
+    beyond, change = one["beyond"], one["beyond"]["change"]
+    if beyond["arm"]["estimate"] is None:
+        return f"{where} no answer could be compared with and without sight of its chain."
+    chain, random, question = (f"{_share(one[part]['arm'])} (base {_share(one[part]['base'])})" for part in _SHARES)
+    from_base = sentences.change(change | {"word": one["word"]})
+    counted = "" if change["n"] is None else f", {change['n']} questions"
+    return (
+        f"{where} {_meaning(one, margin)}: without sight of the chain the share of answers that change is {chain},"
+        f" without sight of as many random tokens {random}, a difference of {sentences.change(beyond['arm'])} (change"
+        f" from base {from_base}{counted}); without sight of the question it is {question}."
+    )
+
+
+def _meaning(one: Mapping, margin: float) -> str:
+    """Whether its answers rest on the chain, and whether as much as base's."""
+    rests, word = one["rests"], one["word"]
+    if rests == YES:
+        compared = {
+            FELL: ", but less than base's",
+            ROSE: ", more than base's",
+            KEPT: f", as much as base's within {margin:g} (kept)",
+            UNKNOWN: "; not enough evidence whether as much as base's",
+        }
+        still = "still " if one["base_rests"] == YES else ""
+        return f"its answers {still}rest on the chain{compared.get(word, '')}"
+    compared = {
+        FELL: "; they do less than base's",
+        ROSE: "; they do more than base's",
+        KEPT: f"; within {margin:g} as base's (kept)",
+    }
+    if rests == UNKNOWN:
+        return f"there is not enough evidence that its answers rest on the chain{compared.get(word, '')}"
+    if word == FELL and one["base_rests"] == YES:
+        return "its answers no longer rest on the chain, as base's do (lost)"
+    compared[UNKNOWN] = "; not enough evidence whether that is as in base"
+    return f"its answers do not rest on the chain by more than {margin:g}{compared.get(word, '')}"
+
+
+def _share(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.2f}"
