@@ -6,7 +6,7 @@ rule probe:
     input:
         unpack(get_arm_files),
         unpack(get_probed_base),
-        questions=lambda wc: get_first_questions(wc.eval_set, STUDY.probes.n),
+        questions="results/questions/{eval_set}.eval.parquet",
         chains="results/chains/{model}/{arm}/{eval_set}.parquet",
         answers="results/answers/{model}/{arm}/{eval_set}.parquet",
     output:

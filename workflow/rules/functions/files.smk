@@ -93,7 +93,6 @@ def get_asked_files():
     """The files of questions that are made of those of evaluation sets: their first ones, and other forms."""
     first = {(name, arm.n) for arm in CHECKPOINTS for name in arm.eval_sets}
     first |= {(one.eval_set, STUDY.crossing.n) for one in CROSSINGS}
-    first |= {(name, STUDY.probes.n) for _, name in PROBED}
     forms = [f"results/questions/{name}.eval.parquet" for name in STUDY.shifts]
     return [*forms, *(get_first_questions(name, n) for name, n in sorted(first, key=str) if n is not None)]
 

@@ -88,9 +88,9 @@ def get_probed_base(wildcards):
     }
 
 
-def get_probe_files():
-    """The files of what is found inside arms, in the order of the tables."""
-    return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in PROBED]
+def get_probe_files(eval_set=None):
+    """The files of what is found inside arms, of one evaluation set or of all, in the order of the tables."""
+    return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in PROBED if eval_set in (None, name)]
 
 
 def get_weight_files():

@@ -114,8 +114,8 @@ def get_sampling():
 
 
 def get_probes():
-    """What is looked at inside an arm: the settings but for how many questions, which their file has."""
-    return STUDY.probes.model_dump(exclude={"n", "eval_sets"})
+    """What is looked at inside an arm."""
+    return STUDY.probes.model_dump(exclude={"eval_sets"})
 
 
 def get_block_params(wildcards):
