@@ -10,7 +10,7 @@ from inside_frames import SHARES, by_layer, frame, hidden, row, weights
 def said(base: float, tuned: float, half: float, margin: float = 0.1) -> tuple[str, dict]:
     """The meaning in words, before the numbers, and the entry of the set, where hiding the chain changes so many more
     answers than hiding as many random tokens."""
-    shares = SHARES | {"chain_beyond_control": (base, tuned)}
+    shares = SHARES | {"chain_beyond_control": (base, tuned), "chain": (base + 0.2, tuned + 0.2)}
     entry = inside(frame(*hidden(shares=shares, half=half)), margin)["m", "q-s"]
     start, _, meaning = entry["sentence"].partition(": ")[0].partition("s, ")
     assert start == "Inside, on "
@@ -54,13 +54,21 @@ def test_the_sentence_says_all_its_numbers():
     entry = inside(frame(*hidden(half=0.05)), 0.1)["m", "q-s"]
     assert entry["sentence"] == (
         "Inside, on s, its answers still rest on the chain, as much as base's within 0.1 (kept): without sight of the"
-        " chain the share of answers that change is 0.83 (base 0.80), without sight of as many random tokens 0.31 (base"
-        " 0.30), a difference of +0.52 [+0.47, +0.57] (change from base +0.02 [−0.03, +0.07], 40 questions); without"
-        " sight of the question it is 0.05 (base 0.04)."
+        " chain the share of answers that change is 0.83 (base 0.80, change +0.03 [−0.02, +0.08], 40 questions),"
+        " without sight of as many random tokens 0.31 (base 0.30), a difference of +0.52 [+0.47, +0.57]; without sight of the"
+        " question it is 0.05 (base 0.04)."
     )
     (found,) = entry["sets"]
-    assert found["chain"] == {"arm": 0.83, "base": 0.8} and found["base_rests"] == "yes"
-    assert found["beyond"]["change"] == pytest.approx({"estimate": 0.02, "low": -0.03, "high": 0.07, "n": 40})
+    assert (found["chain"]["arm"], found["chain"]["base"], found["base_rests"]) == (0.83, 0.8, "yes")
+    assert found["chain"]["change"] == pytest.approx({"estimate": 0.03, "low": -0.02, "high": 0.08, "n": 40})
+    assert found["beyond"]["arm"]["estimate"] == 0.52
+
+
+def test_a_control_that_changes_with_the_chains_length_is_no_change_of_the_arm():
+    """The share without sight of the chain is as in base; the difference fell, as the control rose."""
+    shares = SHARES | {"chain": (0.8, 0.8), "random_chain": (0.3, 0.5), "chain_beyond_control": (0.5, 0.3)}
+    (found,) = inside(frame(*hidden(shares=shares, half=0.05)), 0.1)["m", "q-s"]["sets"]
+    assert (found["rests"], found["word"]) == ("yes", "kept")
 
 
 def test_a_sentence_a_set_and_no_other_rows():

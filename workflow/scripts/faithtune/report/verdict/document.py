@@ -48,12 +48,14 @@ verdict.json:
         sentence       the same in a sentence
       inside         where parts of its prompts were hidden from its answers, and from base's, else null:
         sets           a list, one entry for each evaluation set, after the whole chain:
-          eval_set, chain, random_chain, question   {arm, base}: share of answers that change where the part is hidden
-          beyond         {arm, base, change}, each {estimate, low, high, n}: the same of the chain minus that of as many
-                         random tokens
-          rests          whether the answers rest on the chain: yes | no (within the margin) | not enough evidence
+          eval_set
+          chain, random_chain, question   share of answers that change where the part is hidden, in the arm and in base,
+                         and its change from base: {arm, base, change: {estimate, low, high, n}}
+          beyond         {arm, base}, each {estimate, low, high, n}: the share of the chain minus that of random_chain
+          rests          whether its answers rest on the chain, by `beyond`: yes | no (within the margin) | not enough
+                         evidence
           base_rests     the same of base
-          word           for `change`: fell | rose | kept | not enough evidence | not testable
+          word           for the change of `chain`: fell | rose | kept | not enough evidence | not testable
         sentence       the same, a sentence a set
       applied        {changed, divergence, n}: share of next tokens that are others than base's, KL divergence in nats,
                      and of how many tokens, for an arm whose weights were handed in; else null

@@ -8,11 +8,12 @@ from faithtune.core.schemas.estimates import BASE
 from faithtune.measures.stats.intervals import Estimate
 from faithtune.measures.verdicts import verdict
 from faithtune.measures.verdicts.verdict import FELL, KEPT, ROSE, UNKNOWN
+from faithtune.probes.registry import CHAIN, CONTROLS, QUESTION
 from faithtune.report.verdict import sentences
 
 YES, NO = "yes", "no"
 _MEASURE, _BEYOND = "knockout_changed", "chain_beyond_control"
-_SHARES = ("chain", "random_chain", "question")
+_SHARES = (CHAIN, CONTROLS[CHAIN], QUESTION)
 _NUMBERS = ("estimate", "low", "high", "n")
 
 
@@ -27,7 +28,7 @@ def inside(rows: pl.DataFrame, margin: float) -> dict[tuple[str, str], dict]:
     }
     found: dict[tuple[str, str], dict] = {}
     for model, arm, eval_set, what, part in known:
-        if (what, part) == ("change", _BEYOND) and arm != BASE:
+        if (what, part) == ("change", CHAIN):
             one = _on_set(known, model, arm, eval_set, margin)
             found.setdefault((model, arm), {"sets": []})["sets"].append(one)
     return {
@@ -45,13 +46,12 @@ def _on_set(known: Mapping[tuple, dict], model: str, arm: str, eval_set: str, ma
 
     found = {"eval_set": eval_set}
     for part in _SHARES:
-        found[part] = {
-            whose: numbers(name, "value", part)["estimate"] for whose, name in (("arm", arm), ("base", BASE))
-        }
-    of_arm, of_base, change = (
-        numbers(whose, what, _BEYOND) for whose, what in ((arm, "value"), (BASE, "value"), (arm, "change"))
-    )
-    found["beyond"] = {"arm": of_arm, "base": of_base, "change": change}
+        of_arm, of_base = (numbers(whose, "value", part)["estimate"] for whose in (arm, BASE))
+        found[part] = {"arm": of_arm, "base": of_base, "change": numbers(arm, "change", part)}
+    of_arm, of_base = (numbers(whose, "value", _BEYOND) for whose in (arm, BASE))
+    found["beyond"] = {"arm": of_arm, "base": of_base}
+    # Not of the difference: the longer a chain, the more of the random tokens are its own, and tuning changes lengths.
+    change = found[CHAIN]["change"]
     word = verdict.word(Estimate(change["estimate"], change["low"], change["high"]), margin)
     return found | {"rests": _rests(of_arm, margin), "base_rests": _rests(of_base, margin), "word": word}
 
@@ -71,16 +71,16 @@ def _rests(beyond: Mapping, margin: float) -> str:
 def _sentence(one: Mapping, margin: float) -> str:
     """What the numbers mean, then the numbers."""
     where = f"Inside, on {one['eval_set']},"
-    beyond, change = one["beyond"], one["beyond"]["change"]
-    if beyond["arm"]["estimate"] is None:
+    beyond, change = one["beyond"]["arm"], one[CHAIN]["change"]
+    if one[CHAIN]["arm"] is None:
         return f"{where} no answer could be compared with and without sight of its chain."
-    chain, random, question = (f"{_share(one[part]['arm'])} (base {_share(one[part]['base'])})" for part in _SHARES)
+    (chain, chain_base), *others = ((_share(one[part]["arm"]), _share(one[part]["base"])) for part in _SHARES)
+    random, question = (f"{of_arm} (base {of_base})" for of_arm, of_base in others)
     from_base = sentences.change(change | {"word": one["word"]})
-    counted = "" if change["n"] is None else f", {change['n']} questions"
     return (
-        f"{where} {_meaning(one, margin)}: without sight of the chain the share of answers that change is {chain},"
-        f" without sight of as many random tokens {random}, a difference of {sentences.change(beyond['arm'])} (change"
-        f" from base {from_base}{counted}); without sight of the question it is {question}."
+        f"{where} {_meaning(one, margin)}: without sight of the chain the share of answers that change is {chain} (base"
+        f" {chain_base}, change {from_base}, {change['n'] or 0} questions), without sight of as many random tokens"
+        f" {random}, a difference of {sentences.change(beyond)}; without sight of the question it is {question}."
     )
 
 

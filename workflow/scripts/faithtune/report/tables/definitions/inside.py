@@ -20,9 +20,11 @@ TABLES = {
         " questions with options. as many random: as many tokens as the chain (then, again, as the question) has,"
         " drawn from question, chain and the rest of the user's turn, which shows what hiding anything does. chain"
         " minus random: by question; whether an answer rests on the chain is read here. minus base: tuned minus base"
-        " on the same questions; above 0 in answers changed, the tuned arm needs the part more. deleted: the text is"
-        " not there, so what follows moves up and is read without it. The Parquet file has the other kept fractions"
-        " and windows of layers. Intervals are not corrected.",
+        " on the same questions; above 0 in answers changed, the tuned arm needs the part more. Read changes at chain"
+        " hidden: the longer a chain, the more of the random tokens are its own, and tuning changes lengths. deleted:"
+        " the text is not there, so what follows moves up and is read without it. n: questions with both answers;"
+        " unanswered, truncated: beside n. The Parquet file has the other kept fractions and windows of layers."
+        " Intervals are not corrected.",
     ),
     "t20_correlations": TableDef(
         "T20 What goes with the change of faithfulness",
