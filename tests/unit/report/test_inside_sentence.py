@@ -55,8 +55,8 @@ def test_the_sentence_says_all_its_numbers():
     assert entry["sentence"] == (
         "Inside, on s, its answers still rest on the chain, as much as base's within 0.1 (kept): without sight of the"
         " chain the share of answers that change is 0.83 (base 0.80, change +0.03 [−0.02, +0.08], 40 questions),"
-        " without sight of as many random tokens 0.31 (base 0.30), a difference of +0.52 [+0.47, +0.57]; without sight of the"
-        " question it is 0.05 (base 0.04)."
+        " without sight of as many random tokens 0.31 (base 0.30), a difference of +0.52 [+0.47, +0.57]; without sight"
+        " of the question it is 0.05 (base 0.04)."
     )
     (found,) = entry["sets"]
     assert (found["chain"]["arm"], found["chain"]["base"], found["base_rests"]) == (0.83, 0.8, "yes")

@@ -64,7 +64,7 @@ def test_correlations_stand_beside_each_other():
         hiding | {"against": "accuracy", "rho": 0.1},
         hiding | {"against": "faithfulness", "rho": 0.5, "low": -0.2, "high": 0.9},
         about | {"measure": "weight_change", "against": "|faithfulness|", "rho": None, "n": 2},
-    ]
+    ][::-1]
     found = laid("t20_correlations", correlations(*rows))
     assert found.columns == [
         *("change of", "part", "faithfulness", "accuracy", "size: faithfulness", "n", "arms", "models")

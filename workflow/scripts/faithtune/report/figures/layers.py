@@ -24,7 +24,7 @@ class _Line:
     of_windows: bool = False
     # Decoder layers are counted from 0, hidden states from 1 (0 are the embeddings): what both are drawn at.
     shift: int = 0
-    limits: tuple[float | None, float | None] = (-0.03, 1.03)
+    limits: tuple[float | None, float | None] | None = (-0.03, 1.03)  # None: from 0 to the greatest value
 
 
 # Measure and part: of the states before the chain by layer, and of the question's words alone.
@@ -35,9 +35,9 @@ _LINES = (
     _Line("linear probe,\nAUC before\nthe chain", *_PROBE, limits=(None, 1.03)),
     _Line("answers changed,\nchain hidden\nin a window", "knockout_changed", "chain", of_windows=True, shift=1),
     _Line("answers changed,\nquestion hidden\nin a window", "knockout_changed", "question", of_windows=True, shift=1),
-    _Line("attention of\nthe cue to\nthe chain", "attention", "chain", shift=1, limits=(-0.01, None)),
+    _Line("attention of\nthe cue to\nthe chain", "attention", "chain", shift=1, limits=None),
     _Line("similarity\nto base (CKA)", "cka", limits=(None, 1.03)),
-    _Line("‖ΔW‖/‖W‖,\nmean over\nmodules", "weight_change", shift=1, limits=(0, None)),
+    _Line("‖ΔW‖/‖W‖,\nmean over\nmodules", "weight_change", shift=1, limits=None),
 )
 _NOTHING = "nothing was looked at by layer inside the study's arms"
 
@@ -77,7 +77,10 @@ def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figur
             if here.is_empty():
                 panel.text(0.5, 0.5, _no_data(rows), ha="center", transform=panel.transAxes, color="grey", fontsize=8)
             panel.grid(alpha=0.3)
-        line[0].set_ylim(*what.limits)
+        if what.limits is None:
+            line[0].axhline(0, color="black", linewidth=0.8)
+        else:
+            line[0].set_ylim(*what.limits)
         line[0].set_ylabel(what.title, fontsize=8)
     _label(panels, columns)
     figure.suptitle(f"Inside the arms, by layer, {100 * confidence:g} % intervals", fontsize=10)
@@ -140,8 +143,11 @@ def _no_data(rows: pl.DataFrame) -> str:
 
 def _label(panels: Sequence, columns: list[tuple[str, str | None]]) -> None:
     """Name the columns, and the layers below them."""
+    from matplotlib.ticker import MaxNLocator
+
     several = len({model for model, _ in columns}) > 1
     for (model, eval_set), column in zip(columns, panels.T, strict=True):
         names = [model] * several + [eval_set] * (eval_set is not None)
         column[0].set_title(" ".join(names), fontsize=9)
+        column[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         column[-1].set_xlabel("layer (0: the embeddings)", fontsize=8)

@@ -57,9 +57,10 @@ def needed(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
 
 
 def correlated(rows: pl.DataFrame, study: TableContext) -> pl.DataFrame:
-    """What was found inside down; what its change is correlated with, and how many pairs and arms that is, across."""
+    """What was found inside down, in the registry's order; what its change is correlated with, and n, across."""
     lines, against = [], [name for name in _AGAINST if name in rows["against"]]
-    for part in rows.partition_by("measure", "part", maintain_order=True):
+    parts, order = rows.partition_by("measure", "part", maintain_order=True), list(_TITLES)
+    for part in sorted(parts, key=lambda one: order.index(one["measure"][0]) if one["measure"][0] in order else -1):
         first = part.row(0, named=True)
         line = {"change of": _TITLES.get(first["measure"], first["measure"])}
         line["part"] = _PARTS.get(first["part"], (first["part"] or "").replace("_", " "))
