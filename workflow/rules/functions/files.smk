@@ -208,6 +208,7 @@ def get_all_outputs():
         *get_divergence_files(),
         *get_probe_files(),
         *get_weight_files(),
+        *get_inside(),
         *get_curves(),
         *get_forgetting(),
         *(path for stage in ("chains", "interventions", *rewritten, "answers") for path in get_shift_files(stage)),

@@ -100,6 +100,26 @@ def get_weight_files():
     return list(dict.fromkeys(f"results/weights/{arm.path}.parquet" for arm, _ in PROBED if arm.has_card))
 
 
+def get_probed_sets():
+    """The evaluation sets on which arms are looked into."""
+    asked = {name for _, name in PROBED}
+    return [name for name in STUDY.eval_sets if name in asked]
+
+
+def get_probed_arms():
+    """The arms that are looked into, with the sets on which they are, and all these sets; {} if there are none."""
+    sets = {}
+    for arm, name in PROBED:
+        sets.setdefault((arm.model, arm.name), []).append(name)
+    arms = [BY_NAME[key].facts() | {"eval_sets": names} for key, names in sets.items()]
+    return {"arms": arms, "eval_sets": get_probed_sets()} if arms else {}
+
+
+def get_inside():
+    """The files of what probes come to, and of what goes with changes of answers; none without probes."""
+    return ["results/inside.parquet", "results/inside_correlations.parquet"] * bool(PROBED)
+
+
 def get_crossings():
     """The files of all crossings."""
     return [f"results/crossed/{one.model}/{one.reader}/{one.writer}/{one.eval_set}.parquet" for one in CROSSINGS]

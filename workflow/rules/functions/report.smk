@@ -64,6 +64,8 @@ REPORT_FILES = {
     "estimates": lambda wc: ["results/estimates.parquet"],
     "forgetting": lambda wc: get_forgetting(),
     "generalisation": lambda wc: ["results/generalisation.parquet"],
+    "inside": lambda wc: get_inside()[:1],
+    "inside_correlations": lambda wc: get_inside()[1:],
     "models": lambda wc: list(get_model_cards().values()),
     "questions": lambda wc: list(get_question_files().values()),
     "recipes": lambda wc: ["results/recipes.parquet"],
