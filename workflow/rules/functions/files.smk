@@ -206,6 +206,7 @@ def get_all_outputs():
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS if arm.has_card),
         *get_divergence_files(),
         *get_probe_files(),
+        *get_dose_files(),
         *get_weight_files(),
         *get_curves(),
         *get_forgetting(),
