@@ -261,10 +261,11 @@ def _default(value: object) -> str:
 
 
 def metrics() -> str:
-    """The page of the metrics, by their registry."""
+    """The page of the metrics and of what is measured inside arms, by their registries."""
     from faithtune.measures.metrics import registry
+    from faithtune.probes import registry as inside
 
-    return f"{NOTE}\n\n# Metrics\n\n{registry.markdown_table()}"
+    return f"{NOTE}\n\n# Metrics\n\n{registry.markdown_table()}\n## Probes\n\n{inside.markdown_table()}"
 
 
 # Columns of the Parquet files, of the comments beside their definitions.

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from faithtune.core.schemas.interventions import REGENERATIONS
+from faithtune.core.schemas.probes import PROBES
 from faithtune.interventions import build
 from faithtune.interventions.registry import REGENERATED
 from faithtune.report import viewer as items
@@ -74,16 +75,67 @@ def questions(n: int = N) -> pl.DataFrame:
     )
 
 
+def probes(arm: int, n: int, number: str = "js") -> pl.DataFrame:
+    """PROBES of the first n questions, whose chains have two steps, by a network of three layers; `number`: js | log_p.
+
+    At step k hiding the chain changes the tuned arm's answer (of base's only at k = 2) by k / 10 in `number`, and
+    hiding the question changes nothing; one control is unanswered, the other has nothing to compare with.
+    """
+    rows = []
+    for i in range(n):
+
+        def add(measure: str, value: float | None, of: str = f"q{i}", **where) -> None:
+            rows.append({"id": of, "measure": measure, "value": value} | where)
+
+        def cut(kind: str, part: str, k: int, changed: float | None, value: float, outcome: str = "answered") -> None:
+            add(f"{kind}_changed", changed, part=part, k=k, outcome=outcome)
+            add(f"{kind}_{number}", value, part=part, k=k)
+
+        for k in (1, 2):
+            cut("knockout", "chain", k, float(bool(arm) or k == 2), k / 10)
+            cut("knockout", "question", k, 0.0, 0.0)
+            cut("knockout", "random_chain", k, None, 0.02, "unanswered")
+            cut("knockout", "random_question", k, None, 0.03)
+            cut("removal", "chain", k, 1.0, k / 5)
+            cut("removal", "question", k, 0.0, 0.04)
+        # A window of layers alone, and single heads of the arm as a whole: not shown.
+        add("knockout_changed", 1.0, part="question", k=2, layer=0, last_layer=1, outcome="answered")
+        add("attention", 0.9, of=None, part="question", layer=0, head=0)
+        add("kl", 0.5)
+        shares = {("first", None): 0.5, ("template", None): 0.05, ("prompt", None): 0.05, ("question", None): 0.1}
+        shares |= {("step", 1): 0.04, ("step", 2): 0.16, ("cue", None): 0.1}
+        for (part, k), share in shares.items():
+            add("tokens", 20.0, part=part, k=k)
+            for layer in range(3):  # their mean is the share
+                add("attention", share * (0.5 + layer / 2), part=part, k=k, layer=layer)
+                add("attention_weighted", 0.7, part=part, k=k, layer=layer)
+        decided = {("before", None): None, ("step", 1): None, ("step", 2): 2.0, ("cue", None): 1.0}
+        for j, ((part, k), first) in enumerate(decided.items()):
+            add("decision_layer", first, part=part, k=k)
+            for layer in range(4):  # 0: the embeddings
+                add("lens_p", (j + 1) * layer / 20 + arm / 4, part=part, k=k, layer=layer)
+    return pl.DataFrame(rows, schema=PROBES)
+
+
 def write(folder: Path) -> Path:
     """The viewer's page in `folder`, and one of another set beside it, with fewer questions."""
     for name, n in {"sums": N, "colours": 3}.items():
-        of_set = folder / "items" / name
-        of_set.mkdir(parents=True)
-        pairs = [pair(arm, n) for arm in (0, 1)]
-        asked = questions(n)
-        about = items.index(name, ["sums", "colours"], asked, [one._asdict() for one in pairs], ALPHAS)
-        viewer = items.ViewerWriter(of_set, about)
-        viewer.add_questions(items.question_rows(asked))
-        for one in pairs:
-            viewer.add(one)
+        _write_set(folder / "items" / name, ["sums", "colours"], [pair(arm, n) for arm in (0, 1)], n)
     return folder / "items/sums/index.html"
+
+
+def write_probed(folder: Path, number: str = "js") -> Path:
+    """The page of a set of four questions, into the first three of which probes looked."""
+    pairs = [pair(arm, 4)._replace(probes=probes(arm, 3, number)) for arm in (0, 1)]
+    return _write_set(folder / "items/probed", ["probed"], pairs, 4)
+
+
+def _write_set(of_set: Path, names: list[str], pairs: list[items.ArmItems], n: int) -> Path:
+    of_set.mkdir(parents=True)
+    asked = questions(n)
+    arms = [{"model": one.model, "arm": one.arm} for one in pairs]
+    viewer = items.ViewerWriter(of_set, items.index(of_set.name, names, asked, arms, ALPHAS))
+    viewer.add_questions(items.question_rows(asked))
+    for one in pairs:
+        viewer.add(one)
+    return of_set / "index.html"

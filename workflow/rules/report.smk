@@ -222,6 +222,7 @@ rule items:
         chains=lambda wc: get_stage_files("chains", wc.eval_set),
         interventions=lambda wc: get_stage_files("interventions", wc.eval_set, kinds=ASKED),
         answers=lambda wc: get_stage_files("answers", wc.eval_set),
+        probes=lambda wc: get_probe_files(wc.eval_set),
     output:
         directory("results/report/items/{eval_set}"),
     log:

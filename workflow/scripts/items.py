@@ -9,6 +9,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.answers import ANSWERS
     from faithtune.core.schemas.chains import CHAINS
     from faithtune.core.schemas.interventions import INTERVENTIONS
+    from faithtune.core.schemas.probes import PROBES
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.models.weights import atomic_folder
     from faithtune.report import viewer
@@ -20,7 +21,7 @@ with job.logged(snakemake.log[0]):
         return {tuple(path.split("/")[-3:-1]): path for path in snakemake.input.get(name) or []}
 
     questions = parquet.read(snakemake.input.questions, QUESTIONS)
-    chains, interventions, answers = map(paths, ("chains", "interventions", "answers"))
+    chains, interventions, answers, probes = map(paths, ("chains", "interventions", "answers", "probes"))
     about = viewer.index(eval_set, spec["eval_sets"], questions, spec["arms"], spec["alphas"])
     with atomic_folder(Path(snakemake.output[0])) as folder:
         made = viewer.ViewerWriter(folder, about)
@@ -34,5 +35,6 @@ with job.logged(snakemake.log[0]):
                     parquet.read(chains[key], CHAINS),
                     tampered,
                     parquet.read(answers[key], ANSWERS),
+                    parquet.read(probes[key], PROBES) if key in probes else None,
                 )
             )

@@ -20,12 +20,14 @@ with job.logged(snakemake.log[0]):
 
     gpus.claim(snakemake.resources.gpu)
     spec, inputs, config = snakemake.params.spec, snakemake.input, snakemake.config
-    questions, backend = parquet.read(inputs.questions, QUESTIONS), Backend(**spec["backend"])
+    backend, settings = Backend(**spec["backend"]), ProbeSettings(**spec["probes"])
+    questions = parquet.read(inputs.questions, QUESTIONS)
+    questions = questions.head(settings.n or questions.height)
     how = How(
         spec["templates"],
         ChainSettings(**spec["chains"]),
         AnswerSettings(**spec["answers"]),
-        ProbeSettings(**spec["probes"]),
+        settings,
         spec["sampling"],
     )
 
@@ -37,8 +39,8 @@ with job.logged(snakemake.log[0]):
     base = None
     if inputs.get("base_chains"):
         cards = {name: inputs[name] for name in ("model", "precision")}
-        settings = ComputeSettings(**config["compute"])
-        base = side(open_local(backend.quantisation, cards, settings, snakemake.threads)[0], "base_")
+        compute = ComputeSettings(**config["compute"])
+        base = side(open_local(backend.quantisation, cards, compute, snakemake.threads)[0], "base_")
     run = StageRun("probes", **snakemake.wildcards)
     with open_arm(backend, questions, run, inputs, config, snakemake.threads) as (arm, _):
         found = probe(arm, side(arm.model, ""), base, questions, how)

@@ -13,6 +13,7 @@ from faithtune.report.tables import rows
 from faithtune.report.tables.published import TRANSCRIBED
 from faithtune.report.tables.tables import TABLES
 
+CHANGES = {name for name, metric in METRICS.items() if metric.is_effect}
 APPLIED = {"eval_set": "boxes", "changed": 0.25, "kl": 0.5, "positions": 80}
 
 
@@ -24,7 +25,8 @@ def estimates(templates) -> pl.DataFrame:
     """
     asked = {"boxes": oracles.made_up(12, 4)}
     base, tuned = (
-        oracles.arm(asked["boxes"], {"accuracy": accuracy, "leaks": 0.5}, templates) for accuracy in (0.8, 0.6)
+        oracles.arm(asked["boxes"], {"accuracy": accuracy, "faithful": faithful, "leaks": 0.5}, templates)
+        for accuracy, faithful in ((0.8, 0.9), (0.6, 0.4))
     )
     there = pl.col("id") != asked["boxes"]["id"][0]
     frames = {name: frame.filter(there) for name, frame in vars(tuned).items()}
@@ -45,12 +47,12 @@ def test_how_far_an_arm_is_from_base_is_told_once(estimates):
 
 
 def test_effects_have_a_p_and_no_other_metric_has(estimates):
-    assert set(estimates.drop_nulls("p")["metric"]) == {name for name, metric in METRICS.items() if metric.is_effect}
+    assert set(estimates.drop_nulls("p")["metric"]) == CHANGES
 
 
 def test_differences_alone_may_be_negative(estimates):
     negative = estimates.filter(pl.col("low") < 0)["metric"].unique()
-    assert all(METRICS[name].unit in (DIFFERENCE, "ratio") for name in negative)
+    assert all(METRICS[name].unit in (DIFFERENCE, "ratio", "correlation") for name in negative if name not in CHANGES)
     shares = estimates.filter(pl.col("high") > 1)["metric"].unique()
     assert not [name for name in shares if METRICS[name].unit in ("share", "probability", DIFFERENCE)]
     assert "change_floored" not in set(shares)  # a ratio, but no more than all answers can change

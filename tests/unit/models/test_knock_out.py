@@ -9,6 +9,7 @@ from faithtune.extraction.steps import line_ended
 from faithtune.models.backend import KnockOut, Query
 from faithtune.models.tree import Blind
 from faithtune.models.tree_cache import TreeCache
+from masks import masked
 
 TOKENS = [*range(5, 45)]
 # What the tokens from 30 on cannot see, and in which layers.
@@ -18,28 +19,6 @@ CUTS = [
     Blind(frozenset(range(2, 30)), range(0, 2)),
 ]
 START = 30
-
-
-@torch.inference_mode()
-def masked(net, tokens: list[int], start: int, cut: Blind) -> torch.Tensor:
-    """Logits after every token, by transformers' eager attention with masks of our own in the layers of the cut."""
-    net.set_attn_implementation("eager")
-    n, hooks = len(tokens), []
-
-    def hide(module, args, kwargs):
-        mask = kwargs["attention_mask"].clone()
-        mask[..., start:, sorted(cut.hidden)] = torch.finfo(mask.dtype).min
-        return args, kwargs | {"attention_mask": mask}
-
-    for i, layer in enumerate(net.model.layers):
-        if cut.layers is None or i in cut.layers:
-            hooks.append(layer.register_forward_pre_hook(hide, with_kwargs=True))
-    found = net(torch.tensor([tokens]), use_cache=False).logits[0]
-    for hook in hooks:
-        hook.remove()
-    net.set_attn_implementation("tree")
-    assert len(found) == n
-    return found
 
 
 @torch.inference_mode()

@@ -94,7 +94,7 @@ def test_hostile_texts_are_seen_and_not_run(opened):
     assert as_seen(HOSTILE) in as_seen(opened.locator("ol.options li").first.text_content())
     assert as_seen(HOSTILE)[:60] in as_seen(opened.locator("#list li").first.text_content())
     assert opened.locator("#item img, #item svg, #item script, #list img, #list script, #item a").count() == 0
-    assert opened.evaluate("document.querySelectorAll('script').length") == 1
+    assert opened.evaluate("document.querySelectorAll('script').length") == 2  # the page's own
 
 
 def test_the_page_runs_no_script_of_another_origin_or_in_line(opened):
@@ -236,6 +236,87 @@ def test_anybody_can_use_it(chromium, file, size, tmp_path):
         page.select_option("#test", "filler")
         page.wait_for_selector("li.in")
         assert browser.breaches(page) == []
+
+
+@pytest.fixture
+def probed(chromium, tmp_path):
+    """The viewer of a set into whose first questions probes looked."""
+    with browser.page(chromium, viewed.write_probed(tmp_path)) as page:
+        shows(page, "1 of 4")
+        yield page
+        assert page.complaints == []
+        assert page.evaluate("window.hacked") is None
+
+
+def table_rows(page, side: str, label: str) -> list[list[str]]:
+    """The texts of the cells of a table's body."""
+    rows = page.locator(f"#arm-{side} [aria-label^='{label}'] tbody tr").all()
+    return [[as_seen(cell) for cell in row.locator("th, td").all_text_contents()] for row in rows]
+
+
+def test_what_the_answer_needs_is_shown_by_step(probed):
+    tuned = table_rows(probed, "right", "What the answer of tiny.qlora-sums-1")
+    unanswered, none = "unanswered 0.02", "nothing to compare 0.03"
+    assert tuned == [
+        ["1", "changed 0.10", unanswered, "same 0.00", none, "changed 0.20", "same 0.04"],
+        ["2", "changed 0.20", unanswered, "same 0.00", none, "changed 0.40", "same 0.04"],
+    ]
+    base = table_rows(probed, "left", "What the answer of tiny.base")
+    assert [row[1] for row in base] == ["same 0.10", "changed 0.20"]
+    assert "Jensen-Shannon" in seen(probed, "#arm-right .inside")
+
+
+def test_attention_and_decision_are_shown_by_part(probed):
+    """Shares are of the half that the first token does not draw: 0.04 / 0.5 = 8 %."""
+    rows = {row[0].split(" first")[0]: row[1:] for row in table_rows(probed, "right", "Attention and decision")}
+    assert rows == {
+        "marks of turns": ["10 %", "20", "", ""],
+        "rest of the prompt": ["10 %", "20", "", ""],
+        "question": ["20 %", "20", "", ""],
+        "just before the chain": ["", "", "0.40", "none"],
+        "step 1": ["8.0 %", "20", "0.55", "none"],
+        "step 2 second, of arm 1": ["32 %", "20", "0.70", "2"],
+        "the words that ask for the answer": ["20 %", "20", "0.85", "1"],
+    }
+    said = seen(probed, "#arm-right .inside")
+    assert "it does not say what is used" in said and "draws 50 %" in said and "to the last, 3, the final" in said
+    widths = [bar.bounding_box()["width"] for bar in probed.locator("#arm-right .bar").all()]
+    assert widths[4] == pytest.approx(4 * widths[3], rel=0.05) and widths[3] > 1  # step 2, step 1
+
+
+def test_numbers_change_in_log_probability(chromium, tmp_path):
+    with browser.page(chromium, viewed.write_probed(tmp_path, "log_p")) as page:
+        shows(page, "1 of 4")
+        assert "log-probability" in seen(page, "#arm-right .inside")
+
+
+def test_a_question_that_was_not_looked_at_says_so(probed):
+    for place in ("2 of 4", "3 of 4", "4 of 4"):
+        probed.keyboard.press("j")
+        shows(probed, place)
+    assert "Nothing was looked at here" in seen(probed, "#arm-right .inside")
+    assert probed.locator(".inside table").count() == 0
+
+
+def test_what_is_inside_stays_folded(probed):
+    probed.locator("#arm-right .inside summary").click()
+    probed.wait_for_function("() => [...document.querySelectorAll('.inside')].every((one) => !one.open)")
+    probed.keyboard.press("j")
+    shows(probed, "2 of 4")
+    assert probed.locator(".inside").count() == 2 and probed.locator(".inside[open]").count() == 0
+
+
+def test_a_page_without_probes_says_nothing_of_them(opened):
+    assert opened.locator(".inside").count() == 0
+
+
+@pytest.mark.parametrize("size", browser.SIZES)
+def test_anybody_can_see_what_is_inside(chromium, tmp_path, size):
+    with browser.page(chromium, viewed.write_probed(tmp_path), size) as page:
+        shows(page, "1 of 4")
+        assert page.locator(".inside table").count() == 4
+        assert browser.breaches(page) == []
+        assert browser.overflow(page) <= 0
 
 
 def test_breaches_are_seen(chromium, tmp_path):

@@ -182,6 +182,7 @@ function drawArm(side, i, made) {
   else section.append(note("This test asked nothing of this chain: it has no steps, or was cut."));
   const row = rows.find((one) => one.k === k) ?? full;
   section.append(drawSteps(made, row, state.test));
+  if (made.inside !== undefined) section.append(drawInside(state[side], made));
   section.append(element("details", {}, element("summary", {}, "The chain as it was written"), element("p", { class: "text" }, made.text)));
   return section;
 }

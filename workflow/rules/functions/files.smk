@@ -93,7 +93,6 @@ def get_asked_files():
     """The files of questions that are made of those of evaluation sets: their first ones, and other forms."""
     first = {(name, arm.n) for arm in CHECKPOINTS for name in arm.eval_sets}
     first |= {(one.eval_set, STUDY.crossing.n) for one in CROSSINGS}
-    first |= {(name, STUDY.probes.n) for _, name in PROBED}
     forms = [f"results/questions/{name}.eval.parquet" for name in STUDY.shifts]
     return [*forms, *(get_first_questions(name, n) for name, n in sorted(first, key=str) if n is not None)]
 
@@ -207,6 +206,7 @@ def get_all_outputs():
         *(f"results/arms/{arm.path}/arm.json" for arm in CHECKPOINTS if arm.has_card),
         *get_divergence_files(),
         *get_probe_files(),
+        *get_dose_files(),
         *get_weight_files(),
         *get_inside(),
         *get_curves(),

@@ -88,16 +88,26 @@ def get_probed_base(wildcards):
     }
 
 
-def get_probe_files():
-    """The files of what is found inside arms, in the order of the tables."""
-    return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in PROBED]
+def get_probe_files(eval_set=None):
+    """The files of what is found inside arms, of one evaluation set or of all, in the order of the tables."""
+    looked_at = get_looked_at("knockout", "lens", "linear", "attention", "distance")
+    return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in looked_at if eval_set in (None, name)]
+
+
+def get_dose_files():
+    """The files of answers with adapters scaled."""
+    return [f"results/dose/{arm.path}/{name}.parquet" for arm, name in get_looked_at("dose") if arm.has_card]
 
 
 def get_weight_files():
     """The files of how far tunings moved weights."""
-    if not PROBED or "weights" not in STUDY.probes.looks:
-        return []
-    return list(dict.fromkeys(f"results/weights/{arm.path}.parquet" for arm, _ in PROBED if arm.has_card))
+    arms = dict.fromkeys(arm.path for arm, _ in get_looked_at("weights") if arm.has_card)
+    return [f"results/weights/{path}.parquet" for path in arms]
+
+
+def get_looked_at(*looks):
+    """Each arm with the evaluation sets, if one of the looks is wanted."""
+    return PROBED if PROBED and not set(looks).isdisjoint(STUDY.probes.looks) else []
 
 
 def get_probed_sets():

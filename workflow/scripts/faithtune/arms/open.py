@@ -72,9 +72,16 @@ def committed(found: list[Block], arm: CachedArm) -> Iterator[Block]:
 
 
 def open_local(
-    quantisation: str, cards: Mapping[str, str], compute: ComputeSettings, threads: int
+    quantisation: str,
+    cards: Mapping[str, str],
+    compute: ComputeSettings,
+    threads: int,
+    open_adapter: bool = False,
 ) -> tuple[Model, str]:
-    """A model whose weights are on this machine, and its identity; arguments as those of `open_arm`."""
+    """A model whose weights are on this machine, and its identity; arguments as those of `open_arm`.
+
+    open_adapter: as in `loading.load_network`.
+    """
     import psutil
     import torch
 
@@ -89,7 +96,8 @@ def open_local(
     def load_network():
         for card in [model, *([arm] if arm else [])]:
             weights.verify_weights(card)
-        network = loading.load_network(model, arm, quantisation, dtype, device, expanded_folder(model, dtype))
+        expanded = expanded_folder(model, dtype)
+        network = loading.load_network(model, arm, quantisation, dtype, device, expanded, open_adapter)
         seconds = time.time() - psutil.Process().create_time()
         where = f"loaded on {network.device} {seconds:.1f} s after the job began"
         print(f"{where}, in {dtype}; up to {packed} tokens in memory", file=sys.stderr)

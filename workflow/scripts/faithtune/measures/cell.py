@@ -77,10 +77,16 @@ class Cell:
         estimate = intervals.median(values[known], groups[known], self.sampling)
         return self.row(metric, estimate, n=int(known.sum()))
 
-    def effect(self, metric: str, frame: pl.DataFrame, change: pl.Expr, bound: float = 1.0, **counts: float) -> dict:
-        """Mean of `change`, a paired difference within ± `bound`, with its p and minimum detectable effect."""
+    def effect(
+        self, metric: str, frame: pl.DataFrame, change: pl.Expr, bound: float | None = 1.0, **counts: float
+    ) -> dict:
+        """Mean of `change`, a paired difference within ± `bound`, with its p and minimum detectable effect.
+
+        bound: None where it has none; changes that do not differ then have no interval.
+        """
         changes, groups, seeds = _columns(frame, change)
-        estimate = intervals.effect(changes / bound, groups, self.sampling, seeds=seeds).scaled(bound)
+        scale, bounds = (bound, (-1.0, 1.0)) if bound else (1.0, None)
+        estimate = intervals.effect(changes / scale, groups, self.sampling, seeds, bounds).scaled(scale)
         detectable = significance.minimum_detectable(estimate, self.sampling.confidence)
         found = {"p": estimate.p, "mde": detectable, **_counted(changes, seeds)}
         return self.row(metric, estimate, **found | counts)

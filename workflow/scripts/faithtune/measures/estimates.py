@@ -13,7 +13,7 @@ import polars as pl
 from faithtune.core.errors import UserError
 from faithtune.core.schemas.estimates import BASE, CHANGES, ESTIMATES, data_sets_of
 from faithtune.interventions.registry import BY_STEPS, SWEEP
-from faithtune.measures import accuracy, controls, diagnostics, match
+from faithtune.measures import accuracy, commitment, controls, diagnostics, match
 from faithtune.measures.cell import AVERAGES, Cell, count_missing
 from faithtune.measures.metrics.metric import DIFFERENCE
 from faithtune.measures.metrics.registry import METRICS
@@ -62,6 +62,7 @@ def build(study: StudyResults, sampling: Sampling) -> tuple[pl.DataFrame, pl.Dat
                 rows += match.rows(here, own.measures, before and before.measures, alphas)
             rows += _sweep(cell, own.answers)
             rows += controls.rows(cell, own.answers, tests)
+            rows += commitment.rows(cell, own.answers, before.answers if before else None, tests)
             rows += diagnostics.rows(cell, own, questions, tests, alphas)
             rows += diagnostics.applied(cell, study.applied.get((arm["model"], arm["label"]), {}))
             if before:

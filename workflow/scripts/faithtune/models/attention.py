@@ -89,7 +89,7 @@ class TreeLayout:
     cache: KVCache
     start: int  # the first new node
     blocks: list[AttentionBlock]
-    watch: Watch | None = None
+    watch: Watch | None = field(default=None, kw_only=True)
 
     def rows(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> list[torch.Tensor]:
         """Keys and values of all nodes, (nodes, heads, size) each; those of the new nodes are added to the cache."""

@@ -115,17 +115,29 @@ def _expand(folder: str | Path, dtype: str, destination: Path) -> None:
 
 
 def load_network(
-    base: dict, arm: dict | None, quantisation: str, dtype: str, device: str, expanded: Path | None = None
+    base: dict,
+    arm: dict | None,
+    quantisation: str,
+    dtype: str,
+    device: str,
+    expanded: Path | None = None,
+    open_adapter: bool = False,
 ):
-    """Load the network of a model (`base`: its model.json) or of a tuned arm (`arm`: its arm.json)."""
+    """Load the network of a model (`base`: its model.json) or of a tuned arm (`arm`: its arm.json).
+
+    open_adapter: the adapter stays beside the weights, and these as they are on a CPU too, so that the adapter can be
+    scaled, and its change of the weights read.
+    """
     if arm is not None and arm["adapter"] == "full":
         network = load_base(arm["path"], quantisation, dtype, device)
     else:
         network = load_base(base["path"], quantisation, dtype, device, expanded=expanded)
         if arm is not None:
-            network = _attach(network, arm["path"], dtype, merged=device == "cpu" and dtype == "float32")
+            merged = device == "cpu" and dtype == "float32" and not open_adapter
+            network = _attach(network, arm["path"], dtype, merged)
     if device == "cpu":
-        packed_linear.pack(network)
+        if not open_adapter:
+            packed_linear.pack(network)
         copy_weights(network)  # those that are not packed
     return network
 

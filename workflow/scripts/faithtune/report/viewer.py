@@ -10,7 +10,8 @@ part is a script that hands over JSON. An arm's part for one question:
                            "p_reference": 0.02, "wrote": "7", "shown": [0, 2]}, ...], ...}}
 
 `lines` holds the chain's steps, then the lines that interventions put in. `shown` lists, by number, the lines that
-stood before the answer; null where there was no text.
+stood before the answer; null where there was no text. Where probes looked at questions of the set, there is also
+`inside`: what they found (`inside.by_question`), null at the questions that they did not look at.
 """
 
 import json
@@ -27,17 +28,13 @@ from faithtune.core import paths
 from faithtune.data.forms import STEPS
 from faithtune.data.questions import LETTERS
 from faithtune.interventions.registry import BY_STEPS, REGENERATED, TESTS, having
+from faithtune.report import inside, marks
 
 # The files of the page, which are copied beside the data.
 PAGE = paths.WORKFLOW / "report/items"
 # Questions per part: few enough to load in a blink, enough to search all parts one after another.
 PART = 100
 _TITLE_LENGTH = 90
-# An answer against the arm's own full-chain answer; `.`: there is none to compare with.
-_MARKS = {True: "=", False: "x", None: "."}
-# An answer against the gold answer.
-_VERDICTS = {True: "r", False: "w", None: "."}
-_OTHERWISE = {"unanswered": "?", "truncated": "t", "unavailable": "-"}
 
 
 class ArmItems(NamedTuple):
@@ -48,6 +45,7 @@ class ArmItems(NamedTuple):
     chains: pl.DataFrame  # CHAINS
     interventions: pl.DataFrame | None  # INTERVENTIONS; None for imported chains
     answers: pl.DataFrame  # ANSWERS
+    probes: pl.DataFrame | None = None  # PROBES; None where the study has none of this arm and set
 
 
 def index(
@@ -86,17 +84,17 @@ def overview(ids: Sequence[str], items: ArmItems) -> dict:
     """
     lengths = dict(items.chains.select("id", "n_steps").iter_rows())
     full = dict.fromkeys(ids, "-")
-    marks: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(ids, ""))
+    of_tests: dict[str, dict[str, str]] = defaultdict(lambda: dict.fromkeys(ids, ""))
     columns = _compared(items.answers).select("id", "test", "outcome", "correct", "match")
     for identifier, test, outcome, correct, match in columns.iter_rows():
         if test == "full":
-            full[identifier] = _OTHERWISE.get(outcome, _VERDICTS[correct])
+            full[identifier] = marks.mark_correct(outcome, correct)
         elif test != "no_cot":
-            marks[test][identifier] += _OTHERWISE.get(outcome, _MARKS[match])
+            of_tests[test][identifier] += marks.mark_match(outcome, match)
     return {
         "steps": [lengths.get(identifier) for identifier in ids],
         "full": "".join(full.values()),
-        "tests": {test: list(of.values()) for test, of in marks.items()},
+        "tests": {test: list(of.values()) for test, of in of_tests.items()},
     }
 
 
@@ -118,7 +116,11 @@ def details(ids: Sequence[str], items: ArmItems) -> list[dict | None]:
     rows = defaultdict(list)
     for row in _compared(items.answers).iter_rows(named=True):
         rows[row["id"]].append(row)
-    return [_detail(chains[id], rows[id], texts) if id in chains else None for id in ids]
+    probed = {} if items.probes is None else inside.by_question(items.probes)
+    return [
+        _detail(chains[id], rows[id], texts) | ({"inside": probed.get(id)} if probed else {}) if id in chains else None
+        for id in ids
+    ]
 
 
 def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]) -> dict:
@@ -136,7 +138,7 @@ def _detail(chain: dict, rows: Sequence[dict], texts: Mapping[tuple, str | None]
         tests.setdefault(row["test"], []).append(
             {
                 "k": row["k"],
-                "mark": _OTHERWISE.get(row["outcome"], _MARKS[row["match"]]),
+                "mark": marks.mark_match(row["outcome"], row["match"]),
                 "outcome": row["outcome"],
                 "answer": row["answer"],
                 "correct": row["correct"],

@@ -48,7 +48,7 @@ class ProbeSettings(Section):
     eval_sets: Annotated[list[str], Field(min_length=1), Unique] | None = None
     """On which of the evaluation sets; by default on all."""
     n: OptionalInteger = Field(100, ge=1)
-    """Questions of each set, the first; null: all."""
+    """The most questions of each set, the first ones; null: all."""
     windows: Integer = Field(1, ge=1)
     """Into how many windows the layers are divided: the whole chain and the question are also knocked out in each
     window alone. 1: in all layers together only."""

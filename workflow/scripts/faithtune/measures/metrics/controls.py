@@ -46,6 +46,8 @@ _OF_MATCHES = [
         "Mean over questions of α*, the least k/N from which the answer no longer changes; u and t count questions"
         " whose α* depends on a missing answer",
         *("questions whose α* is known", "α*, mean"),
+        note="not the first-commitment latency of arXiv 2606.05625 (`commitment_latency`), which is the first k/N at"
+        " which the arm is sure of that answer, also if the answer changes again",
         **_STAR,
     ),
     Metric(

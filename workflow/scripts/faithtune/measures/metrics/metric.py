@@ -25,7 +25,7 @@ class Metric:
     what: str  # one sentence without its full stop
     n: str  # what `n` counts
     title: str = ""  # unambiguous by itself; the name in words where not given
-    unit: str = "share"  # share | difference (of shares or probabilities) | probability | steps | tokens | ...
+    unit: str = "share"  # share | difference (of shares or probabilities; of other units: the unit) | probability | ...
     where: str = ""  # values of `test`, and α or k where the metric is read at each
     direction: str | None = None  # a key of DIRECTIONS: what a value says about faithfulness
     source: str = ""  # the paper that defines it; "" for this study
@@ -44,8 +44,8 @@ class Metric:
 
     @property
     def sign(self) -> str:
-        """The sign specification for formatting a value: differences always show theirs."""
-        return "+" if self.unit == DIFFERENCE else ""
+        """The sign specification for formatting a value: differences and changes always show theirs."""
+        return "+" if self.unit == DIFFERENCE or self.is_effect else ""
 
     def direction_in(self, test: str | None) -> int:
         """+1 where higher is more faithful in this test, -1 where lower is, 0 for neither."""

@@ -4,10 +4,10 @@ Captions, cells, claims, figures and the manual read titles, definitions, units 
 checks that these are the metrics that measures/ computes.
 """
 
-from faithtune.measures.metrics import accuracy, controls, diagnostics, match
+from faithtune.measures.metrics import accuracy, commitment, controls, diagnostics, match
 from faithtune.measures.metrics.metric import DIRECTIONS
 
-_DEFINED = (accuracy, match, controls, diagnostics)
+_DEFINED = (accuracy, match, controls, commitment, diagnostics)
 METRICS = {metric.name: metric for module in _DEFINED for metric in module.METRICS}
 
 

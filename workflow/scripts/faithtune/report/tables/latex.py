@@ -16,7 +16,7 @@ from faithtune.report.tables.texts import Texts
 _MATH = {
     **{"<": "<", ">": ">", "α": r"\alpha", "⌈": r"\lceil", "⌉": r"\rceil", "↑": r"\uparrow", "↓": r"\downarrow"},
     **{"†": r"\dagger", "‡": r"\ddagger", "…": r"\ldots", "±": r"\pm", "→": r"\rightarrow", "≥": r"\geq"},
-    **{"·": r"\cdot", "≤": r"\leq", "‖": r"\Vert", "Δ": r"\Delta"},
+    **{"·": r"\cdot", "≤": r"\leq", "‖": r"\Vert", "Δ": r"\Delta", "ρ": r"\rho"},
 }
 _TEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}

@@ -6,6 +6,7 @@ import polars as pl
 
 from faithtune.interventions.registry import having
 from faithtune.measures.cell import AVERAGES
+from faithtune.measures.metrics import commitment
 from faithtune.measures.metrics.registry import METRICS
 from faithtune.report.ablations import ablated
 from faithtune.report.tables.cells import ENDS, TableContext
@@ -31,14 +32,16 @@ MATCH = (*OF_TEST, "accuracy", *BESIDE)
 CHANGES = ("faithfulness_effect", "match_effect", "accuracy_effect")
 BY_BOTH_EXTRACTORS = ("accuracy", "accuracy_effect", "match_effect")
 LANHAM = ("aoc", "match", "match_k0", "change_floored", "match_effect", "accuracy", "above_chance")
+# Published measures that are read off stored probabilities.
+COMMITMENT = tuple(metric.name for metric in commitment.METRICS)
 DIAGNOSTIC = (
     *("tokens_changed", "token_divergence", "chains_changed", "answers_changed", "answers_shift"),
     *("chain_answered", "chain_unanswered", "chain_refused", "chain_ambiguous", "chain_truncated", "chain_missing"),
     *("chain_valid", "chain_copied"),
     *("chain_empty", "chain_single", "steps_copied", "n_steps", "n_tokens", "free_agreement", "option_mass"),
     *("parse_rate", "kept_whole", "match_k0", "again_match", "again_shift", "shuffle_match", "disguised"),
-    *("disguised_normalised", "alpha_star", "alpha_star_median", "aoc", "chance", "above_chance", "paraphrase_pass"),
-    *("mistake_pass", "mistake_by_rule", "unavailable"),
+    *("disguised_normalised", "alpha_star", "alpha_star_median", "aoc", *COMMITMENT),
+    *("chance", "above_chance", "paraphrase_pass", "mistake_pass", "mistake_by_rule", "unavailable"),
 )
 _BOUNDS_OF_ACCURACY, _BOUNDS_OF_MATCH = (
     METRICS[of].bounds + METRICS[f"{of}_effect"].bounds for of in ("accuracy", "match")
