@@ -128,6 +128,7 @@ rule inside:
         changes="results/changes.parquet",
         questions=[f"results/questions/{name}.eval.parquet" for name in get_probed_sets()],
         probes=get_probe_files(),
+        dose=get_dose_files(),
         weights=get_weight_files(),
     output:
         inside="results/inside.parquet",

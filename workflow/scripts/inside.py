@@ -3,6 +3,8 @@
 from faithtune.jobs import job
 
 with job.logged(snakemake.log[0]):
+    import polars as pl
+
     from faithtune.core import parquet
     from faithtune.core.schemas.estimates import CHANGES
     from faithtune.core.schemas.probes import CORRELATIONS, INSIDE, PROBES
@@ -14,16 +16,20 @@ with job.logged(snakemake.log[0]):
 
     spec, given = snakemake.params.spec, snakemake.input
 
-    def read(paths, depth):
-        """PROBES by the last parts of their paths: model, arm, and of probes the evaluation set."""
-        return {tuple(path.removesuffix(".parquet").split("/")[-depth:]): parquet.read(path, PROBES) for path in paths}
+    def read(depth, *names):
+        """PROBES by the last parts of their paths: model, arm, and of probes and doses the evaluation set."""
+        found = {}
+        for path in (path for name in names for path in given.get(name) or []):
+            key = tuple(path.removesuffix(".parquet").split("/")[-depth:])
+            found.setdefault(key, []).append(parquet.read(path, PROBES))
+        return {key: pl.concat(frames) for key, frames in found.items()}
 
     questions = {
         name: parquet.read(path, QUESTIONS) for name, path in zip(spec["eval_sets"], given.questions, strict=True)
     }
     sampling = Sampling(**spec["sampling"])
-    probes = Probes(spec["arms"], read(given.probes, 3), questions)
-    found = estimates.build(probes, read(given.get("weights") or [], 2), spec["alphas"], sampling)
+    probes = Probes(spec["arms"], read(3, "probes", "dose"), questions)
+    found = estimates.build(probes, read(2, "weights"), spec["alphas"], sampling)
     parquet.write(found, snakemake.output.inside, INSIDE)
     correlated = correlations(found, parquet.read(given.changes, CHANGES), sampling.confidence)
     parquet.write(correlated, snakemake.output.correlations, CORRELATIONS)

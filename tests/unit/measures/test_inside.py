@@ -278,5 +278,13 @@ def test_a_question_that_its_set_does_not_have_is_named():
         built(Probes(probes.arms, probes.found, {"set": questions_of(["b"])}))
 
 
+def test_an_arm_may_have_weights_alone():
+    """As where nothing else is looked at."""
+    probes = probes_of({"base": [], ARM: []})
+    weights = {("tiny", ARM): found_in([row_of(None, "weight_change", 0.2)])}
+    frame = built(Probes(probes.arms, {}, probes.questions), weights)
+    assert frame.height == 1 and found(frame, arm="t-set", measure="weight_change")["estimate"] == 0.2
+
+
 def test_an_empty_file_has_no_rows():
     assert built(probes_of({"base": [], ARM: []})).is_empty()

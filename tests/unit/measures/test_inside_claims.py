@@ -95,12 +95,15 @@ def test_c6_says_where_missing_answers_could_decide_otherwise():
 @pytest.mark.parametrize(
     ("arms", "note"),
     [
-        ({"base": needing(0.5), WORKED: needing(0.1)}, "no arm tuned on bare answers that was looked into"),
-        ({"base": needing(0.5)}, "no arm tuned on bare answers that was looked into"),
+        ({"base": needing(0.5), WORKED: needing(0.1)}, "no arm tuned on bare answers"),
+        ({"base": needing(0.5)}, "no arm tuned on bare answers"),
+        ({"base": needing(0.5), BARE: []}, "no answer of base and such an arm with the chain hidden"),
+        ({"base": [], BARE: []}, "no answer of base and such an arm with the chain hidden"),
     ],
 )
 def test_c6_needs_an_arm_tuned_on_bare_answers(arms, note):
-    row = found("C6", probes_of(arms))
+    tuned = {arm["arm"] for arm in probes_of(arms).arms}
+    row = found("C6", probes_of(arms), arms=[arm for arm in ARMS if arm["arm"] == "base" or f"{arm['arm']}-1" in tuned])
     assert (row["verdict"], row["estimate"], row["note"]) == ("not testable", None, note)
 
 

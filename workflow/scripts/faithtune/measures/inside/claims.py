@@ -104,16 +104,17 @@ def _filled(own: pl.DataFrame, base: pl.DataFrame, of_own: float, of_base: float
 
 
 def _needs_less(study: Study, model: str) -> dict:
-    there = set(study.changes.select("model", "arm").unique().rows())
-    tuned = [arm for arm in study.pooled(model) if (model, arm["arm"]) in there]
+    tuned = study.pooled(model)
     arms = [arm for arm in tuned if arm["target"] == "answer_only"]
 
     def fall(what: str, of: str = "change", bound: float | None = 1.0) -> Mean:
         pairs = contrasts.pairs(study.changes, arms, what, of)
         return contrasts.mean(contrasts.per_question(pairs), study.sampling, bound)
 
-    mean, notes = fall(_NEED), ["no arm tuned on bare answers that was looked into"]
-    if arms:
+    mean, notes = fall(_NEED), ["no arm tuned on bare answers"]
+    if arms and not mean.n:
+        notes = ["no answer of base and such an arm with the chain hidden"]
+    elif arms:
         notes = of_paper.note_left_out(study, arms, _NEED) + of_paper.note_opposite_signs(study, arms, _NEED)
         notes += of_paper.note_unanswered("C6", mean, [fall(_NEED, end) for end in ("least", "most")])
         verdicts = {what: of_paper.decide("C6", fall(what, bound=_READINGS[what][3]).estimate) for what in _READINGS}

@@ -42,7 +42,7 @@ class Probes:
     """What was found inside the arms of a study."""
 
     arms: list[dict]  # `plan.Arm.facts` of each, in the order of the tables; of `eval_sets` those that were looked at
-    found: Mapping[Key, pl.DataFrame]  # PROBES by (model, arm, evaluation set)
+    found: Mapping[Key, pl.DataFrame]  # PROBES by (model, arm, evaluation set), where there are any
     questions: Mapping[str, pl.DataFrame]  # QUESTIONS of each evaluation set
 
 
@@ -67,7 +67,7 @@ def build(
     for arm in pooling.labels(probes.arms):
         model, label, seeds = (arm[name] for name in ("model", "label", "seeds"))
         about = {"model": model, "arm": label, "train_set": arm["train_set"], "seeds": seeds}
-        for eval_set in arm["eval_sets"]:
+        for eval_set in (name for name in arm["eval_sets"] if (model, label, name) in known):
             here, own, base = about | {"eval_set": eval_set}, known[model, label, eval_set], (model, BASE, eval_set)
             rows += _means(own, here | {"what": VALUE}, sampling)
             rows += _of_arm(pooled[model, label, eval_set], here | {"what": VALUE}, sampling)
