@@ -1,0 +1,1 @@
+"""Estimates from looks inside arms."""
