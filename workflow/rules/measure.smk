@@ -127,6 +127,7 @@ rule inside:
     input:
         changes="results/changes.parquet",
         questions=[f"results/questions/{name}.eval.parquet" for name in get_probed_sets()],
+        answers=get_decoded_answers(),
         probes=get_probe_files(),
         dose=get_dose_files(),
         weights=get_weight_files(),

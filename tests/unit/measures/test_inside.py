@@ -10,6 +10,7 @@ from faithtune.core.schemas.probes import INSIDE
 from faithtune.measures.inside import estimates
 from faithtune.measures.inside.estimates import Probes
 from faithtune.measures.stats.bootstrap import Sampling
+from frames import answer_rows, answers
 from probed import ARM, found_in, hidden, probes_of, questions_of, row_of
 
 SAMPLING = Sampling(replicates=500)
@@ -231,14 +232,12 @@ def test_doses_are_of_the_tuned_arm_by_scale_and_place():
 def test_numbers_of_the_whole_arm_keep_their_interval():
     rows = [row_of(None, "cka", value, layer=layer, low=value - 0.1, high=1.0) for layer, value in ((1, 0.8), (2, 0.6))]
     rows += [row_of(None, "cka", float("nan"), layer=0)]  # the cue's embeddings are all the same
-    rows += [row_of(None, "linear", 0.5, part="states", layer=0), row_of("a", "linear", 0.5, part="states", layer=0)]
     frame = built(probes_of({"base": [], ARM: rows}))
     row = found(frame, arm="t-set", measure="cka", layer=1)
     assert (row["estimate"], row["low"], row["high"], row["n"]) == (0.8, pytest.approx(0.7), 1.0, None)
     over_all = found(frame, arm="t-set", measure="cka")
     assert (over_all["estimate"], over_all["low"]) == (pytest.approx(0.7), None)
     assert found(frame, arm="t-set", measure="cka", layer=0)["estimate"] is None
-    assert "linear" not in frame["measure"].to_list()
 
 
 def test_numbers_of_the_whole_arm_are_averaged_over_seeds():
@@ -264,6 +263,37 @@ def test_numbers_of_the_whole_arm_are_averaged_over_seeds():
     cka = found(frame, arm="t-set", measure="cka", layer=1)
     assert cka["estimate"] == pytest.approx(0.92)
     assert cka["low"] == pytest.approx(0.92 - math.hypot(0.01, T_95 * 0.02), rel=1e-6)
+
+
+def scored(scores: dict[str, float]) -> list[dict]:
+    """Rows of a linear probe with the probability of A."""
+    return [
+        row_of(id, "linear", value if option == "A" else 1 - value, part="states", layer=3, option=option)
+        for id, value in scores.items()
+        for option in "AB"
+    ]
+
+
+def test_linear_probes_are_scored_against_the_arms_own_answers():
+    letters = dict(zip("abcdef", "AAABBB", strict=True))
+    base = {"a": 0.9, "b": 0.4, "c": 0.2, "d": 0.3, "e": 0.1, "f": 0.7}  # 6 of 9 pairs in order: a 3, b 2, c 1
+    seeds = {
+        "t-set-1": {"a": 0.9, "b": 0.8, "c": 0.2, "d": 0.3, "e": 0.1, "f": 0.1},  # 8 of 9
+        "t-set-2": {"a": 0.9, "b": 0.3, "c": 0.2, "d": 0.35, "e": 0.1, "f": 0.1},  # 7 of 9
+    }
+    probes = probes_of({"base": scored(base), **{name: scored(scores) for name, scores in seeds.items()}})
+    given = answers(*(answer_rows(id, full=letter) for id, letter in letters.items()))
+    with_answers = Probes(probes.arms, probes.found, probes.questions, dict.fromkeys(probes.found, given))
+    frame = built(with_answers)
+    where = {"measure": "linear_auc", "part": "states", "layer": 3}
+    row = found(frame, **where)
+    assert (row["estimate"], row["n"]) == (pytest.approx(6 / 9), 6)
+    row = found(frame, arm="t-set", **where)
+    assert (row["estimate"], row["n"], row["seeds"]) == (pytest.approx(7.5 / 9), 12, 2)
+    row = found(frame, arm="t-set", what="change", **where)
+    assert (row["estimate"], row["n"]) == (pytest.approx(1.5 / 9), 12)
+    assert row["low"] < 0 < row["high"] and 0.05 < row["p"] <= 1
+    assert set(frame["measure"]) == {"linear_auc"}
 
 
 def test_modules_of_one_kind_in_one_layer_are_one_row():

@@ -99,6 +99,11 @@ def get_dose_files():
     return [f"results/dose/{arm.path}/{name}.parquet" for arm, name in get_looked_at("dose") if arm.has_card]
 
 
+def get_decoded_answers():
+    """The answers that linear probes are to find."""
+    return [f"results/answers/{arm.path}/{name}.parquet" for arm, name in get_looked_at("linear")]
+
+
 def get_weight_files():
     """The files of how far tunings moved weights."""
     arms = dict.fromkeys(arm.path for arm, _ in get_looked_at("weights") if arm.has_card)

@@ -1,1 +1,0 @@
-"""Estimates from looks inside arms."""
