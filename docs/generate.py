@@ -42,6 +42,8 @@ FILES = (
         "probes/MODEL/ARM/SET.parquet, weights/MODEL/ARM.parquet",
         *("core/schemas/probes.py", "PROBES"),
     ),
+    ("Inside", "inside.parquet", "core/schemas/probes.py", "INSIDE"),
+    ("Correlations", "inside_correlations.parquet", "core/schemas/probes.py", "CORRELATIONS"),
     ("Measures", "measures.parquet", "measures/alpha.py", "OF_STUDY"),
     ("Estimates", "estimates.parquet", "core/schemas/estimates.py", "ESTIMATES"),
     ("Changes", "changes.parquet", "core/schemas/estimates.py", "CHANGES"),

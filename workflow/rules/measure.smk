@@ -120,3 +120,29 @@ rule generalisation:
         },
     script:
         "../scripts/generalisation.py"
+
+
+rule inside:
+    """What the probes of arms come to, and which of it goes with changes of their answers."""
+    input:
+        changes="results/changes.parquet",
+        questions=[f"results/questions/{name}.eval.parquet" for name in get_probed_sets()],
+        answers=get_decoded_answers(),
+        probes=get_probe_files(),
+        dose=get_dose_files(),
+        weights=get_weight_files(),
+    output:
+        inside="results/inside.parquet",
+        correlations="results/inside_correlations.parquet",
+    log:
+        "logs/inside.log",
+    benchmark:
+        "benchmarks/inside/inside.tsv"
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        spec=lambda wc: get_probed_arms()
+        | {"alphas": STUDY.measures.alphas, "sampling": get_sampling(), "code": code("inside.py")},
+    script:
+        "../scripts/inside.py"

@@ -36,6 +36,39 @@ rule probe:
         "../scripts/probe.py"
 
 
+rule dose:
+    """What a tuned arm answers with its adapter scaled, and switched off in places."""
+    input:
+        unpack(get_arm_files),
+        questions="results/questions/{eval_set}.eval.parquet",
+        chains="results/chains/{model}/{arm}/{eval_set}.parquet",
+        interventions="results/interventions/{model}/{arm}/{eval_set}.parquet",
+        answers="results/answers/{model}/{arm}/{eval_set}.parquet",
+    output:
+        "results/dose/{model}/{arm}/{eval_set}.parquet",
+    log:
+        "logs/dose/{model}/{arm}/{eval_set}.log",
+    benchmark:
+        "benchmarks/dose/{model}/{arm}/{eval_set}.tsv"
+    wildcard_constraints:
+        model="|".join(LOADED) or "-",
+    conda:
+        "../../envs/model.yaml"
+    threads: STUDY.compute.threads
+    resources:
+        gpu=get_gpus,
+    params:
+        spec=lambda wc: model_settings.loading(STUDY, wc.model)
+        | STUDY.probes.model_dump(include={"n", "scales"})
+        | {
+            "answers": STUDY.answers.model_dump(),
+            "templates": get_templates("cot", "no_cot"),
+            "code": code("dose.py"),
+        },
+    script:
+        "../scripts/dose.py"
+
+
 rule weights:
     """How far a tuning moved an arm's weights, by module and layer."""
     input:

@@ -1,8 +1,11 @@
 rule claims:
-    """The paper's claims, tested on this study."""
+    """The paper's claims, tested on this study, and two of the inside of arms where it looks there."""
     input:
         changes="results/changes.parquet",
         models=list(get_model_cards().values()),
+        probes=get_probe_files(),
+        inside=get_inside(),
+        questions=[f"results/questions/{name}.eval.parquet" for name in get_probed_sets()],
     output:
         "results/claims.parquet",
     log:
@@ -20,6 +23,7 @@ rule claims:
             "parameters": {name: model.parameters for name, model in STUDY.models.items()},
             "reasoning": plan.has_worked_solutions(STUDY),
             "turns": plan.answer_modes(STUDY),
+            "probed": get_probed_arms(),
             "code": code("claims.py"),
         },
     script:

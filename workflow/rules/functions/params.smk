@@ -114,8 +114,9 @@ def get_sampling():
 
 
 def get_probes():
-    """What is looked at inside an arm."""
-    return STUDY.probes.model_dump(exclude={"eval_sets"})
+    """What the rule probe looks at; doses and weights have rules of their own."""
+    looks = [look for look in STUDY.probes.looks if look not in ("dose", "weights")]
+    return STUDY.probes.model_dump(include={"n", "windows"}) | {"looks": looks}
 
 
 def get_block_params(wildcards):

@@ -1,4 +1,4 @@
-"""The paper's claims C1-C5 (arXiv 2411.15382), tested on the study's own arms and sets.
+"""The paper's claims C1-C5 (arXiv 2411.15382), tested on the study's own arms and sets; `inside.claims` has C6 and C7.
 
 C1  accuracy with chain falls: mean change of the tuned arms < 0; the claim is about the smallest model
 C2  faithfulness falls: likewise, for every model
@@ -26,35 +26,38 @@ from faithtune.measures.stats import significance
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import NOTHING, Estimate
 
-# A claim of the paper, a number whose sign decides it, and the verdict.
+# A claim, a number whose sign decides it, and the verdict.
 CLAIMS = pl.Schema(
     {
-        "claim": pl.String,  # C1 ... C5
+        "claim": pl.String,  # C1 ... C5, the paper's; C6 and C7 where the study looks inside arms
         "statement": pl.String,  # what is claimed, with the sets really used
-        "model": pl.String,  # for C4 "LARGEST - SMALLEST"; null where the sizes are not known
+        # for C4 "LARGEST - SMALLEST"; null where the sizes are not known, and for C7 with several models
+        "model": pl.String,
         "estimate": pl.Float64,  # the number whose sign decides
         "low": pl.Float64,
         "high": pl.Float64,
         "p": pl.Float64,  # two-sided, not corrected: below 1 - confidence where the interval excludes 0
-        "n": pl.Int64,  # questions it rests on
+        "n": pl.Int64,  # questions it rests on; of C7 pairs of an arm and an evaluation set
         "published": pl.Float64,  # of C2-C4: the estimate with chains that α keeps whole, as published; else null
         "published_low": pl.Float64,  # its interval
         "published_high": pl.Float64,  # likewise
         # supported: the whole interval is on the claim's side of 0 | not supported: the whole interval is on the other
         # side | inconclusive: it contains 0 | not testable: the study lacks what the note names
         "verdict": pl.String,
-        "mde": pl.Float64,  # for an inconclusive claim: the effect that 80 % power would find
+        "mde": pl.Float64,  # for an inconclusive claim, but C7: the effect that 80 % power would find
         "note": pl.String,  # what is missing or left out, or what the verdict depends on; null: nothing
     }
 )
 # The claims that a metric falls: the metric, as `what` of CHANGES names it, and where it is read.
 _FALLS = {"C1": ("accuracy", " with chain of thought"), "C2": ("faithfulness", "")}
 # The sign of the estimate where the claim holds.
-_SIDES = {"C1": -1, "C2": -1, "C3": +1, "C4": -1, "C5": -1}
+_SIDES = {"C1": -1, "C2": -1, "C3": +1, "C4": -1, "C5": -1, "C6": -1, "C7": +1}
 _BOUNDS = ("least", "most")
 
 
-class _Study(NamedTuple):
+class Study(NamedTuple):
+    """What claims are tested on; the arguments of `claims`."""
+
     arms: Sequence[dict]
     changes: pl.DataFrame
     reasoning: Mapping[str, bool | None]
@@ -76,7 +79,7 @@ class _Study(NamedTuple):
         other, native, unknown = (
             [arm for arm, kind in zip(arms, kinds, strict=True) if kind is one] for one in (False, True, None)
         )
-        names = _names([arm["arm"] for arm in unknown], "")
+        names = join_names([arm["arm"] for arm in unknown], "")
         return other, native, [f"left out, as it is not known what it was tuned on: {names}"] if unknown else []
 
 
@@ -96,7 +99,7 @@ def claims(
     number of parameters of each model (None: not known); turns: `plan.answer_modes` of each model.
     """
     arms = list({(arm["model"], arm["arm"]): arm for arm in arms}.values())
-    study = _Study(arms, changes, reasoning, sampling, turns or {})
+    study = Study(arms, changes, reasoning, sampling, turns or {})
     models = list(dict.fromkeys(arm["model"] for arm in arms))
     known = all(parameters.get(model) is not None for model in models)
     by_size = sorted(models, key=parameters.get) if known else []
@@ -107,7 +110,7 @@ def claims(
     return pl.DataFrame(rows, schema=CLAIMS)
 
 
-def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: list[str]) -> dict:
+def _falls(study: Study, claim: str, model: str, models: list[str], by_size: list[str]) -> dict:
     what, where = _FALLS[claim]
     arms = study.pooled(model)
 
@@ -115,21 +118,21 @@ def _falls(study: _Study, claim: str, model: str, models: list[str], by_size: li
         values = contrasts.per_question(contrasts.pairs(study.changes, arms, what, of))
         return contrasts.mean(values, study.sampling)
 
-    mean, notes = fall("change"), _left_out(study, arms, what) + _opposite(study, arms, what)
+    mean, notes = fall("change"), note_left_out(study, arms, what) + note_opposite_signs(study, arms, what)
     published = None if claim == "C1" else fall("published")
     if claim == "C1":
         if len(models) > 1 and [model] != by_size[:1]:
             notes.insert(0, f"the claim is of the smallest model, {by_size[0] if by_size else 'which is not known'}")
-        notes += _depends_on_unanswered(claim, mean, [fall(end) for end in _BOUNDS])
-    which = f" ({_names(_labels(arms), '')})" if len(arms) < len(study.arms_of(model)) else ""
+        notes += note_unanswered(claim, mean, [fall(end) for end in _BOUNDS])
+    which = f" ({join_names(_labels(arms), '')})" if len(arms) < len(study.arms_of(model)) else ""
     statement = (
         f"{METRICS[what].title.capitalize()}{where} falls after tuning{which}, on"
-        f" {_names(mean.sets, 'the evaluation sets')}"
+        f" {join_names(mean.sets, 'the evaluation sets')}"
     )
-    return _row(study, claim, statement, model, mean, notes, published)
+    return make_row(study, claim, statement, model, mean, notes, published)
 
 
-def _opposite(study: _Study, arms: list[dict], what: str) -> list[str]:
+def note_opposite_signs(study: Study, arms: list[dict], what: str) -> list[str]:
     """A note where the mean pools arms whose own intervals are on opposite sides of 0."""
     own = {
         arm["arm"]: contrasts.mean(
@@ -142,10 +145,10 @@ def _opposite(study: _Study, arms: list[dict], what: str) -> list[str]:
     fell = [f"{arm} {v:+.2f} [{low:+.2f}, {high:+.2f}]" for arm, (v, low, high, _) in known.items() if high < 0]
     if not (rose and fell):
         return []
-    return [f"pools arms of opposite sign: {_names(rose, '')} rose; {_names(fell, '')} fell"]
+    return [f"pools arms of opposite sign: {join_names(rose, '')} rose; {join_names(fell, '')} fell"]
 
 
-def _costs(study: _Study, model: str) -> dict:
+def _costs(study: Study, model: str) -> dict:
     other, native, unknown = study.by_training(model)
 
     def costs(of: str) -> Mean:
@@ -158,20 +161,20 @@ def _costs(study: _Study, model: str) -> dict:
     mean = costs("change")
     statement = (
         f"Tuning on {_train_sets(other, 'other sets')} costs at least as much faithfulness as tuning on"
-        f" {_train_sets(native, 'reasoning sets')}, on {_names(mean.sets, 'the evaluation sets')}"
+        f" {_train_sets(native, 'reasoning sets')}, on {join_names(mean.sets, 'the evaluation sets')}"
     )
     missing = [] if other else ["no arm tuned on other than reasoning sets"]
     missing += [] if native else ["no arm tuned on a reasoning set"]
-    notes = missing or _left_out(study, [*other, *native], "faithfulness")
-    return _row(study, "C3", statement, model, mean, notes + unknown, costs("published"))
+    notes = missing or note_left_out(study, [*other, *native], "faithfulness")
+    return make_row(study, "C3", statement, model, mean, notes + unknown, costs("published"))
 
 
-def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
+def _moves_less(study: Study, models: list[str], by_size: list[str]) -> dict:
     statement = "The larger model moves less in faithfulness"
     if len(models) < 2:
-        return _row(study, "C4", statement, None, Mean(), ["one model; it takes two of different size"])
+        return make_row(study, "C4", statement, None, Mean(), ["one model; it takes two of different size"])
     if not by_size:
-        return _row(study, "C4", statement, None, Mean(), ["the size of a model is not known"])
+        return make_row(study, "C4", statement, None, Mean(), ["the size of a model is not known"])
     pair = large, small = by_size[-1], by_size[0]
     common = set(_labels(study.pooled(large))) & set(_labels(study.pooled(small)))
     arms = [arm for model in pair for arm in study.pooled(model) if arm["arm"] in common]
@@ -182,15 +185,15 @@ def _moves_less(study: _Study, models: list[str], by_size: list[str]) -> dict:
         return contrasts.size_difference(both, study.sampling)
 
     mean = difference("change")
-    notes = _left_out(study, arms, "faithfulness") if common else ["no tuning that both models went through"]
+    notes = note_left_out(study, arms, "faithfulness") if common else ["no tuning that both models went through"]
     ways = [study.turns.get(model, "continued") for model in pair]
     if ways[0] != ways[1]:
         notes.append(f"the models' answers do not come about alike: {large}'s turn is {ways[0]}, {small}'s {ways[1]}")
-    statement = f"{statement}, on {_names(mean.sets, 'the evaluation sets')}"
-    return _row(study, "C4", statement, f"{large} - {small}", mean, notes, difference("published"))
+    statement = f"{statement}, on {join_names(mean.sets, 'the evaluation sets')}"
+    return make_row(study, "C4", statement, f"{large} - {small}", mean, notes, difference("published"))
 
 
-def _general(study: _Study, model: str) -> dict:
+def _general(study: Study, model: str) -> dict:
     arms, _, unknown = study.by_training(model)
     values = {
         of: contrasts.per_question(contrasts.pairs(study.changes, arms, "accuracy", of)) for of in ("change", *_BOUNDS)
@@ -206,18 +209,19 @@ def _general(study: _Study, model: str) -> dict:
         for there, elsewhere in (_BOUNDS, _BOUNDS[::-1])
     ]
     statement = (
-        f"Tuning on {_train_sets(arms, 'other sets')} costs more accuracy on {_names(native, 'reasoning sets')}"
-        f" than on {_names(other, 'other sets')}"
+        f"Tuning on {_train_sets(arms, 'other sets')} costs more accuracy on {join_names(native, 'reasoning sets')}"
+        f" than on {join_names(other, 'other sets')}"
     )
-    notes = _left_out(study, arms, "accuracy") if arms else ["no arm tuned on other than reasoning sets"]
+    notes = note_left_out(study, arms, "accuracy") if arms else ["no arm tuned on other than reasoning sets"]
     for names, name in ((native, "a reasoning set"), (other, "another set")):
         notes += [] if names or not arms else [f"no question with a pair in {name}"]
     bounds = [differences.difference(end, study.sampling, native, other) for end in ends]
-    notes += _depends_on_unanswered("C5", mean, bounds)
-    return _row(study, "C5", statement, model, mean, notes + unknown)
+    notes += note_unanswered("C5", mean, bounds)
+    return make_row(study, "C5", statement, model, mean, notes + unknown)
 
 
-def _left_out(study: _Study, arms: list[dict], what: str) -> list[str]:
+def note_left_out(study: Study, arms: list[dict], what: str) -> list[str]:
+    """Notes on arms without changes of `what` on a set, and on arms of different seeds."""
     if not arms:
         return ["no tuned arm"]
     changes = contrasts.of_arms(study.changes, arms, what)
@@ -230,9 +234,9 @@ def _left_out(study: _Study, arms: list[dict], what: str) -> list[str]:
     return notes
 
 
-def _depends_on_unanswered(claim: str, mean: Mean, ends: list[Mean]) -> list[str]:
+def note_unanswered(claim: str, mean: Mean, ends: list[Mean]) -> list[str]:
     """A note where the verdict would differ at the least or the greatest change that missing answers allow."""
-    verdict, least, most = (_verdict(claim, one.estimate) for one in (mean, *ends))
+    verdict, least, most = (decide(claim, one.estimate) for one in (mean, *ends))
     if verdict == least == most:
         return []
     return [
@@ -240,17 +244,18 @@ def _depends_on_unanswered(claim: str, mean: Mean, ends: list[Mean]) -> list[str
     ]
 
 
-def _verdict(claim: str, estimate: Estimate) -> str:
-    value, low, high, _ = estimate
-    if value is None:
+def decide(claim: str, estimate: Estimate) -> str:
+    """The verdict on a claim, as in CLAIMS."""
+    _, low, high, _ = estimate
+    if low is None:
         return "not testable"
     if low <= 0 <= high:
         return "inconclusive"
     return "supported" if (low > 0) == (_SIDES[claim] > 0) else "not supported"
 
 
-def _row(
-    study: _Study,
+def make_row(
+    study: Study,
     claim: str,
     statement: str,
     model: str | None,
@@ -259,9 +264,9 @@ def _row(
     published: Mean | None = None,
 ) -> dict:
     """A row of CLAIMS."""
-    verdict = _verdict(claim, mean.estimate)
+    verdict = decide(claim, mean.estimate)
     value, low, high, _ = published.estimate if published else NOTHING
-    if published and (otherwise := _verdict(claim, published.estimate)) != verdict:
+    if published and (otherwise := decide(claim, published.estimate)) != verdict:
         notes = [*notes, f"hangs on the chains that α keeps whole: {otherwise} if they count, as published"]
     mde = None
     if verdict == "inconclusive":
@@ -277,8 +282,9 @@ def _labels(arms: list[dict]) -> list[str]:
 
 
 def _train_sets(arms: list[dict], otherwise: str) -> str:
-    return _names(list(dict.fromkeys(arm["train_set"] for arm in arms)), otherwise)
+    return join_names(list(dict.fromkeys(arm["train_set"] for arm in arms)), otherwise)
 
 
-def _names(names: Sequence[str], otherwise: str) -> str:
+def join_names(names: Sequence[str], otherwise: str) -> str:
+    """`a, b and c`; `otherwise` for no names."""
     return " and ".join([*filter(None, [", ".join(names[:-1])]), *names[-1:]]) or otherwise

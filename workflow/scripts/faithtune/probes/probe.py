@@ -1,18 +1,19 @@
 """What is found inside an arm on one evaluation set: the rows of PROBES."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
-import torch
 from tqdm import tqdm
 
 from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.probes import PROBES
+from faithtune.data.questions import MARKER, question_block
 from faithtune.models.local import LocalModel
-from faithtune.probes import attention, divergence, knockout, lens, states
+from faithtune.probes import attention, divergence, knockout, lens, linear, parts, similarity, states
 from faithtune.probes.knockout import Reasoned
-from faithtune.probes.lens import Text
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.optional import ProbeSettings
@@ -26,10 +27,14 @@ class Side:
     chains: pl.DataFrame
     answers: pl.DataFrame
 
+    def full_answers(self) -> dict[str, dict]:
+        """The rows of ANSWERS after whole chains that were answered, by question."""
+        full = self.answers.filter(pl.col("test") == "full", pl.col("outcome") == "answered")
+        return {row["id"]: row for row in full.iter_rows(named=True)}
+
     def reasoned(self, questions: pl.DataFrame) -> list[Reasoned]:
         """The questions (QUESTIONS) with a chain that has steps and is not truncated, and an answer after it."""
-        full = self.answers.filter(pl.col("test") == "full", pl.col("outcome") == "answered")
-        answers = {row["id"]: row for row in full.iter_rows(named=True)}
+        answers = self.full_answers()
         chains = {row["id"]: row for row in self.chains.iter_rows(named=True) if row["n_steps"]}
         return [
             Reasoned(row, chains[row["id"]]["steps"], answers[row["id"]]["answer"], answers[row["id"]]["text"])
@@ -50,26 +55,30 @@ class How:
 
 
 def probe(arm: CachedArm, own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> pl.DataFrame:
-    """PROBES of an arm on questions (QUESTIONS), without doses and weights; base: None where the arm is base."""
+    """PROBES of an arm on questions (QUESTIONS), but for doses and weights; base: None where the arm is base."""
     looks, reasoned, rows = how.probes.looks, own.reasoned(questions), []
     if "knockout" in looks:
-        n_layers = own.model.network.config.get_text_config().num_hidden_layers
-        windows = knockout.windows_of(n_layers, how.probes.windows)
-        with tqdm(total=len(reasoned), unit="question", desc="knock out", mininterval=5) as bar:
-            for one in reasoned:
-                rows += knockout.knock_out(arm, [one], how.templates, how.answers, windows)
-                bar.update()
-    if {"lens", "attention", "linear"} & set(looks):
-        rows += _looked_at(own.model, base, reasoned, questions, how)
+        rows += _knocked_out(arm, own.model, reasoned, how)
+    if "lens" in looks or "attention" in looks:
+        rows += _looked_at(own.model, reasoned, how)
+    if "linear" in looks:
+        rows += _linear(own, base, questions, how)
     if "distance" in looks and base is not None:
         rows += _distance(own.model, base, questions, how)
     return pl.DataFrame(rows, schema=PROBES)
 
 
-def _looked_at(
-    model: LocalModel, base: Side | None, reasoned: Sequence[Reasoned], questions: pl.DataFrame, how: How
-) -> Iterator[dict]:
-    """What the lens, the attention and the linear probe find: all from one pass over each text."""
+def _knocked_out(arm: CachedArm, model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> Iterator[dict]:
+    if not reasoned:
+        return
+    n_layers = model.network.config.get_text_config().num_hidden_layers
+    windows = knockout.windows_of(n_layers, how.probes.windows)
+    for one in tqdm(reasoned, unit="question", desc="knock out", mininterval=5):
+        yield from knockout.knock_out(arm, [one], how.templates, how.answers, windows)
+
+
+def _looked_at(model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> Iterator[dict]:
+    """What the lens and the attention of the cue find, from one pass over each text."""
     looks, texts, seen = how.probes.looks, [], []
     for one in tqdm(reasoned, unit="question", desc="look inside", mininterval=5):
         read, watch = lens.text(model, one, how.templates), states.AttentionOfLast()
@@ -79,10 +88,43 @@ def _looked_at(
             yield from lens.rows(model.network, read, found)
         if "attention" in looks:
             yield from attention.rows(read, watch)
-        texts.append(read)
-        seen.append(watch)
-    if "attention" in looks:
-        yield from attention.rows_by_head(texts, seen)
+            texts.append(read)
+            seen.append(watch)
+    yield from attention.rows_by_head(texts, seen)
+
+
+def _linear(own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> Iterator[dict]:
+    """Scores of linear probes, for choices; a line where they cannot be."""
+    rows = [row for row in questions.iter_rows(named=True) if row["kind"] == "choice"]
+    if not rows:
+        return
+    groups, marker = [row["group"] for row in rows], how.templates.get("marker", MARKER)
+    sample = linear.Sample([row["id"] for row in rows], groups, [question_block(row, marker) for row in rows])
+    answers = [_letters(side, rows) for side in (own, base) if side]
+    if reason := next(filter(None, (linear.why_not(each, groups) for each in answers)), None):
+        print(f"no linear probe: {reason}", file=sys.stderr)
+        return
+    sides = [
+        linear.Side(_states_before(side.model, rows, how), letters)
+        for side, letters in zip(filter(None, (own, base)), answers, strict=True)
+    ]
+    yield from linear.decode(sample, sides[0], how.sampling["seed"], *sides[1:]).iter_rows(named=True)
+
+
+def _letters(side: Side, rows: Sequence[dict]) -> list[str | None]:
+    """The answers after whole chains, None where there is none."""
+    full = side.full_answers()
+    return [full[row["id"]]["answer"] if row["id"] in full else None for row in rows]
+
+
+def _states_before(model: LocalModel, rows: Sequence[dict], how: How) -> np.ndarray:
+    """(questions, layers + 1, width) at the last token before the chain."""
+    found = []
+    for row in tqdm(rows, unit="question", desc="read before the chain", mininterval=5):
+        divided = parts.divide(model, how.templates, row, [])
+        ids = model.token_ids(divided.prompt)[: divided.before + 1]
+        found.append(states.read(model.network, ids, [divided.before])[0][:, 0].cpu().numpy())
+    return np.stack(found)
 
 
 def _distance(model: LocalModel, base: Side, questions: pl.DataFrame, how: How) -> Iterator[dict]:
@@ -90,12 +132,20 @@ def _distance(model: LocalModel, base: Side, questions: pl.DataFrame, how: How) 
     far = divergence.divergence(base.model, model, questions, base.chains, how.templates, how.chains)
     for row in far.iter_rows(named=True):
         yield {"id": row["id"], "measure": "kl", "value": row["kl"]}
+    reasoned = base.reasoned(questions)
+    if reasoned:
+        sides = (_states_at_cue(each, base.model, reasoned, how) for each in (base.model, model))
+        groups = [one.question["group"] for one in reasoned]
+        for row in similarity.compare_states(*sides, groups, **how.sampling):
+            yield {"measure": "cka", "layer": row["layer"], "value": row["cka"]} | {
+                end: row[end] for end in ("low", "high")
+            }
 
 
-def _states_at_cue(model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> torch.Tensor:
-    """(questions, layers + 1, width) at the last token before the answer, after these chains."""
+def _states_at_cue(model: LocalModel, asked: LocalModel, reasoned: Sequence[Reasoned], how: How) -> np.ndarray:
+    """(questions, layers + 1, width) at the last token before the answer; asked: whose text it is."""
     found = []
-    for one in reasoned:
-        read: Text = lens.text(model, one, how.templates)
-        found.append(states.read(model.network, read.ids, [len(read.ids) - 1])[0][:, 0].cpu())
-    return torch.stack(found)
+    for one in tqdm(reasoned, unit="question", desc="compare states", mininterval=5):
+        ids = lens.text(asked, one, how.templates).ids
+        found.append(states.read(model.network, ids, [len(ids) - 1])[0][:, 0].cpu().numpy())
+    return np.stack(found)

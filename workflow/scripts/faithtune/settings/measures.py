@@ -26,5 +26,5 @@ class MeasureSettings(Section):
     """A tuning, or an arm (TUNING-TRAIN_SET), that the other arms are compared with besides base, in T14. If it is a
     tuning, each arm is compared with the one tuned on the same training set. By default none."""
     headline: Annotated[list[str], Field(min_length=1), Unique] | None = None
-    """The tunings, or arms (TUNING-TRAIN_SET), that the claims C1, C2 and C4 pool; by default all. C3 and C5 compare
-    the training sets of these tunings. The verdict and the tables have all arms."""
+    """The tunings, or arms (TUNING-TRAIN_SET), that the claims C1, C2, C4 and C6 pool; by default all. C3 and C5
+    compare the training sets of these tunings. The verdict and the tables have all arms."""

@@ -42,7 +42,9 @@ INSIDE = pl.Schema(
         "train_set": pl.String,
         "eval_set": pl.String,  # null: of weights, which no set changes
         "what": pl.String,  # value (of the arm itself) | change (tuned - base on the same questions)
-        "measure": pl.String,  # a name in `probes.registry`, or linear_auc
+        # a name in `probes.registry`, or linear_auc: how well the linear probe's scores tell the final answers apart,
+        # AUC averaged over options
+        "measure": pl.String,
         # as in PROBES, of attention and tokens `chain` for the sum of its steps; chain_beyond_control and
         # question_beyond_control: the part minus as many random tokens, paired by question. Of effective_rank null: the
         # mean over modules
@@ -60,7 +62,8 @@ INSIDE = pl.Schema(
         "low": pl.Float64,
         "high": pl.Float64,
         "p": pl.Float64,  # of a change: two-sided p of its being 0, not corrected; else null
-        # questions with a value, of a change in both arms, times seeds; null for a number of the arm as a whole
+        # questions with a value, of a change in both arms, times seeds; null for numbers of the arm as a whole but
+        # linear_auc
         "n": pl.Int64,
         # questions without an answer, of a change in either arm, not in n; null where nothing was asked
         "n_unanswered": pl.Int64,
@@ -73,7 +76,7 @@ INSIDE = pl.Schema(
 CORRELATIONS = pl.Schema(
     {
         "measure": pl.String,  # as in INSIDE, over all layers, after the whole chain
-        "part": pl.String,
+        "part": pl.String,  # as in INSIDE
         # accuracy (with chain) | lift | faithfulness: their changes; |accuracy| | |lift| | |faithfulness|: the sizes
         # of these changes, with which measures of distance (kl, cka, weight_change, effective_rank) are compared too
         "against": pl.String,

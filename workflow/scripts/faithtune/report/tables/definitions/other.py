@@ -9,10 +9,13 @@ _CLAIMS = (
     "Estimate: C1, change of accuracy, tuned minus base; C2, change of faithfulness; C3, change of faithfulness by"
     " tuning on reasoning sets minus the change by tuning on others; C4, size of the change of faithfulness of the"
     " largest model minus that of the smallest; C5, change of accuracy on reasoning sets minus the change on others."
-    " Every number is a mean change, paired by question, over tests, then tuned arms (in C1, C2 and C4 those that"
-    " measures.headline names, if it does), then evaluation sets. Not supported: the whole interval is on the other"
-    " side of 0; not testable (n/a): the note says what the study lacks. As published: with the chains that α keeps"
-    " whole, which match by themselves. p: two-sided, not corrected. n: questions, each counted once."
+    " C6 and C7, where the study looks inside arms: C6, change of the share of answers that change where the chain is"
+    " hidden from them; C7, rank correlation of the change of weights with the size of the change of faithfulness, over"
+    " arms and sets, with an interval that counts arms. Every other number is a mean change, paired by question, over"
+    " tests, then tuned arms (in C1, C2, C4 and C6 those that measures.headline names, if it does), then evaluation"
+    " sets. Not supported: the whole interval is on the other side of 0; not testable (n/a): the note says what the"
+    " study lacks. As published: with the chains that α keeps whole, which match by themselves. p: two-sided, not"
+    " corrected. n: questions, each counted once; of C7 pairs of an arm and a set."
 )
 TABLES = {
     "t13_published": TableDef(
@@ -28,8 +31,8 @@ TABLES = {
     ),
     "claims": TableDef(
         "Claims of the paper",
-        "The paper's claims on this study: C3 holds above 0, the others below. Supported: the whole interval is on"
-        " the claim's side of 0; inconclusive: it contains 0, and mde is the effect that 80 % power would find.",
+        "The paper's claims on this study: C3 and C7 hold above 0, the others below. Supported: the whole interval is"
+        " on the claim's side of 0; inconclusive: it contains 0, and mde is the effect that 80 % power would find.",
         layouts.claims,
         "The study has no model.",
         source=sources.CLAIMS,
