@@ -61,7 +61,7 @@ def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figur
         line[0].set_ylim(-0.03, 1.03)
         line[0].set_ylabel(_MEASURES[measure], fontsize=8)
     _label(panels, columns, n_kinds)
-    figure.suptitle(f"The adapter scaled, and switched off in places, {100 * confidence:g} % intervals", fontsize=10)
+    figure.suptitle(f"The adapter scaled and switched off,\n{100 * confidence:g} % intervals", fontsize=10)
     names = [arm if frame["model"].n_unique() == 1 else f"{model} {arm}" for model, arm in drawn]
     style.legend(figure, [looks.handle(*arm) for arm in drawn], names)
     return figure

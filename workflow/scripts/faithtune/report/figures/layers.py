@@ -83,7 +83,7 @@ def draw(frame: pl.DataFrame, arms: Sequence[dict], confidence: float) -> "Figur
             line[0].set_ylim(*what.limits)
         line[0].set_ylabel(what.title, fontsize=8)
     _label(panels, columns)
-    figure.suptitle(f"Inside the arms, by layer, {100 * confidence:g} % intervals", fontsize=10)
+    figure.suptitle(f"Inside the arms, by layer,\n{100 * confidence:g} % intervals", fontsize=10)
     names = [arm if frame["model"].n_unique() == 1 else f"{model} {arm}" for model, arm in drawn]
     style.legend(figure, [looks.handle(*arm) for arm in drawn], names)
     return figure
