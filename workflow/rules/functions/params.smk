@@ -113,12 +113,6 @@ def get_sampling():
     return STUDY.measures.model_dump(include={"confidence", "replicates"}) | {"seed": STUDY.seed}
 
 
-def get_probes():
-    """What the rule probe looks at; doses and weights have rules of their own."""
-    looks = [look for look in STUDY.probes.looks if look not in ("dose", "weights")]
-    return STUDY.probes.model_dump(include={"n", "windows"}) | {"looks": looks}
-
-
 def get_block_params(wildcards):
     """How a set is cut into shards: part of what each of them is."""
     return {"block_size": STUDY.compute.block_size} if wildcards.shard else {}

@@ -12,7 +12,7 @@ from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.probes import PROBES
 from faithtune.data.questions import MARKER, question_block
 from faithtune.models.local import LocalModel
-from faithtune.probes import attention, divergence, knockout, lens, linear, parts, similarity, states
+from faithtune.probes import attention, divergence, knockout, lens, parts, similarity, states
 from faithtune.probes.knockout import Reasoned
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
@@ -98,6 +98,8 @@ def _linear(own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> 
     rows = [row for row in questions.iter_rows(named=True) if row["kind"] == "choice"]
     if not rows:
         return
+    from faithtune.probes import linear  # scikit-learn takes two seconds
+
     groups, marker = [row["group"] for row in rows], how.templates.get("marker", MARKER)
     sample = linear.Sample([row["id"] for row in rows], groups, [question_block(row, marker) for row in rows])
     answers = [_letters(side, rows) for side in (own, base) if side]
