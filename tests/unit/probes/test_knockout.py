@@ -88,10 +88,12 @@ def test_controls_are_as_large_and_drawn_alike():
     here = parts.divide(model, TEMPLATES, one.question, CHAIN)
     first, again = (knockout.hidden_parts(name, here) for name in ("q", "q"))
     assert first == again != knockout.hidden_parts("other", here)
-    for part in ("chain", "question"):
+    for part, elsewhere in (("chain", here.question + here.user), ("question", here.user + here.chain)):
         drawn = first[f"random_{part}"]
         assert len(drawn) == len(set(drawn)) == len(first[part]) > 0
-        assert set(drawn) <= {*here.chain, *here.question, *here.user} and drawn != first[part]
+        assert set(drawn) <= {*elsewhere, *here.chain, *here.question}
+        assert len(set(drawn) & set(elsewhere)) == min(len(drawn), len(elsewhere))
+    assert set(first["random_question"]) <= {*here.user, *here.chain}  # there are enough tokens elsewhere
 
 
 @pytest.mark.parametrize(

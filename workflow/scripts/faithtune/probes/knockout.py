@@ -4,8 +4,9 @@ The cue, and whatever is written after it, cannot attend to the part; the chain 
 nothing between the part and the answer relays it, but for what the chain says. The first token, the marks of turns and
 the system prompt stay visible, because hiding the token on which attention rests damages any answer; positions stay.
 A hidden part is off the network's distribution, as is a deleted one in another way, so both are measured; and the
-control hides as many tokens at random. Cf. Geva et al. 2023 (arXiv 2304.14767, §4) for attention knock-out, and arXiv
-2605.24286 for necessity (the chain hidden) and completeness (the question hidden).
+control hides as many tokens elsewhere, at random: of the user's turn for the chain, of its rest and the chain for the
+question, and of the part itself only what is lacking there. Cf. Geva et al. 2023 (arXiv 2304.14767, §4) for attention
+knock-out, and arXiv 2605.24286 for necessity (the chain hidden) and completeness (the question hidden).
 """
 
 import itertools
@@ -89,12 +90,13 @@ def windows_of(n_layers: int, n_windows: int) -> list[tuple[int, int]]:
 def hidden_parts(identifier: str, divided: Parts) -> dict[str, list[int]]:
     """The tokens of each part, and of its control; identifier: of the question, for the draw of the controls."""
     real = {CHAIN: divided.chain, QUESTION: divided.question}
-    pool = sorted({*divided.chain, *divided.question, *divided.user})
-    drawn = {
-        CONTROLS[part]: random.Random(f"{identifier} {part} {len(divided.steps)}").sample(pool, len(places))
-        for part, places in real.items()
-    }
-    return real | {name: sorted(places) for name, places in drawn.items()}
+    elsewhere = {CHAIN: divided.question + divided.user, QUESTION: divided.user + divided.chain}
+    drawn = {}
+    for part, places in real.items():
+        draw = random.Random(f"{identifier} {part} {len(divided.steps)}")
+        there = draw.sample(elsewhere[part], min(len(places), len(elsewhere[part])))
+        drawn[CONTROLS[part]] = sorted(there + draw.sample(places, len(places) - len(there)))
+    return real | drawn
 
 
 def _asked(one: Reasoned, here: Parts, bare: Parts, k: int) -> Iterator[_Asked]:

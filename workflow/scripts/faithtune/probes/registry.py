@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 # What an answer cannot see, or what is deleted: `part` of PROBES.
 CHAIN, QUESTION = "chain", "question"
-# As many tokens as the chain, or the question, has, at random from the question, the rest of the user's turn and the
-# chain: a part as large that is no part.
+# As many tokens as the chain, or the question, has, drawn elsewhere at random (`knockout.hidden_parts`).
 CONTROLS = {CHAIN: "random_chain", QUESTION: "random_question"}
 # Where the lens looks.
 BEFORE, STEP, CUE = "before", "step", "cue"

@@ -9,8 +9,8 @@ C6 reads the share of answers that change, not the log-probability of the own an
 answer, is bounded, so that no question outweighs others, and means the same in base and in a tuned arm. The
 log-probability lacks for expressions, falls to a floor where an arm was sure, sums over the digits of a number, and
 moves with how sure an arm is of its answers, which tuning changes too. It also reads necessity as such, not beyond the
-control: among as many random tokens are more of the chain's own the longer it is, so where tuning shortens chains the
-control alone would move the claim. Both other readings are made, and a note says where one of them decides otherwise.
+control: the control hides the more the longer a chain is, so where tuning shortens chains it alone would move the
+claim. Both other readings are made, and a note says where one of them decides otherwise.
 
 C7 counts each arm once in its interval, because a tuning changes the weights for all evaluation sets alike.
 """

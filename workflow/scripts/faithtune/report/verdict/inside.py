@@ -50,7 +50,7 @@ def _on_set(known: Mapping[tuple, dict], model: str, arm: str, eval_set: str, ma
         found[part] = {"arm": of_arm, "base": of_base, "change": numbers(arm, "change", part)}
     of_arm, of_base = (numbers(whose, "value", _BEYOND) for whose in (arm, BASE))
     found["beyond"] = {"arm": of_arm, "base": of_base}
-    # Not of the difference: the longer a chain, the more of the random tokens are its own, and tuning changes lengths.
+    # Not of the difference: the longer a chain, the more its control hides, and tuning changes lengths.
     change = found[CHAIN]["change"]
     word = verdict.word(Estimate(change["estimate"], change["low"], change["high"]), margin)
     return found | {"rests": _rests(of_arm, margin), "base_rests": _rests(of_base, margin), "word": word}
