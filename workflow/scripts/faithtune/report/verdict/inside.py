@@ -78,9 +78,9 @@ def _sentence(one: Mapping, margin: float) -> str:
     random, question = (f"{of_arm} (base {of_base})" for of_arm, of_base in others)
     from_base = sentences.change(change | {"word": one["word"]})
     return (
-        f"{where} {_meaning(one, margin)}: without sight of the chain the share of answers that change is {chain} (base"
-        f" {chain_base}, change {from_base}, {change['n'] or 0} questions), without sight of as many random tokens"
-        f" {random}, a difference of {sentences.change(beyond)}; without sight of the question it is {question}."
+        f"{where} {_meaning(one, margin)}: hiding the chain from them changes {chain} of 100 answers (base {chain_base},"
+        f" change {from_base}, {change['n'] or 0} questions), hiding as many other tokens {random}, a difference of"
+        f" {sentences.change(beyond)}; hiding the question changes {question}."
     )
 
 
@@ -110,4 +110,4 @@ def _meaning(one: Mapping, margin: float) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.2f}"
+    return "n/a" if value is None else f"{100 * value:.0f}"
