@@ -28,7 +28,6 @@ rule probe:
             "chains": STUDY.chains.model_dump(),
             "answers": STUDY.answers.model_dump(),
             "probes": get_probes(),
-            "sampling": get_sampling(),
             "templates": get_templates("cot", "no_cot"),
             "code": code("probe.py"),
         },

@@ -28,7 +28,6 @@ with job.logged(snakemake.log[0]):
         ChainSettings(**spec["chains"]),
         AnswerSettings(**spec["answers"]),
         settings,
-        spec["sampling"],
     )
 
     def side(model, name):

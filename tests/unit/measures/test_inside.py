@@ -17,8 +17,8 @@ SAMPLING = Sampling(replicates=500)
 T_95 = 12.706204736432095  # Student's t of 0.975 with one degree of freedom
 
 
-def built(probes: Probes, weights=None, alphas=(0.5,)) -> pl.DataFrame:
-    frame = estimates.build(probes, weights or {}, alphas, SAMPLING)
+def built(probes: Probes, weights=None, alphas=(0.5,), sampling=SAMPLING) -> pl.DataFrame:
+    frame = estimates.build(probes, weights or {}, alphas, sampling)
     assert frame.schema == INSIDE
     keys = [name for name in INSIDE if name in ("model", "arm", "eval_set", "what", *estimates.KEYS)]
     assert frame.select(keys).is_duplicated().sum() == 0
@@ -238,6 +238,14 @@ def test_numbers_of_the_whole_arm_keep_their_interval():
     over_all = found(frame, arm="t-set", measure="cka")
     assert (over_all["estimate"], over_all["low"]) == (pytest.approx(0.7), None)
     assert found(frame, arm="t-set", measure="cka", layer=0)["estimate"] is None
+
+
+def test_the_interval_of_a_number_of_the_whole_arm_gets_the_configured_level():
+    """In PROBES it is at 95 %, so that another level asks no model again."""
+    rows = [row_of(None, "cka", 0.5, layer=1, low=0.4, high=0.7)]
+    wide = built(probes_of({"base": [], ARM: rows}), sampling=Sampling(confidence=0.99, replicates=200))
+    row, ratio = found(wide, arm="t-set", measure="cka", layer=1), 2.5758293 / 1.9599640
+    assert (row["low"], row["high"]) == (pytest.approx(0.5 - 0.1 * ratio), pytest.approx(0.5 + 0.2 * ratio))
 
 
 def test_numbers_of_the_whole_arm_are_averaged_over_seeds():

@@ -22,7 +22,6 @@ from faithtune.settings.optional import ProbeSettings
 TEMPLATES = {f"{form}_{kind}": f"{form} {{question}}" for form in ("cot", "no_cot") for kind in ("choice", "number")}
 ANSWERS = AnswerSettings(max_new_tokens=3, min_option_mass=0, again=0, shuffle=False)
 TAMPERING = InterventionSettings(tests=["early_termination"], filler=" ...", sweep=SweepSettings())
-SAMPLING = {"confidence": 0.95, "replicates": 200, "seed": 1}
 
 
 def asked() -> pl.DataFrame:
@@ -54,7 +53,7 @@ def wrote(network, questions: pl.DataFrame) -> tuple[CachedArm, Side]:
 
 
 def how(*looks: str, **more) -> How:
-    return How(TEMPLATES, ChainSettings(), ANSWERS, ProbeSettings(looks=list(looks), **more), SAMPLING)
+    return How(TEMPLATES, ChainSettings(), ANSWERS, ProbeSettings(looks=list(looks), **more))
 
 
 @pytest.fixture(scope="module")

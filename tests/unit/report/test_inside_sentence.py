@@ -54,8 +54,8 @@ def test_the_sentence_says_all_its_numbers():
     entry = inside(frame(*hidden(half=0.05)), 0.1)["m", "q-s"]
     assert entry["sentence"] == (
         "Inside, on s, its answers still rest on the chain, as much as base's within 0.1 (kept): hiding the chain"
-        " from them changes 83 of 100 answers (base 80, change +0.03 [−0.02, +0.08], 40 questions), hiding as many other"
-        " tokens 31 (base 30), a difference of +0.52 [+0.47, +0.57]; hiding the question changes 5 (base 4)."
+        " from them changes 83 of 100 answers (base 80, change +0.03 [−0.02, +0.08], 40 questions), hiding as many"
+        " other tokens 31 (base 30), a difference of +0.52 [+0.47, +0.57]; hiding the question changes 5 (base 4)."
     )
     (found,) = entry["sets"]
     assert (found["chain"]["arm"], found["chain"]["base"], found["base_rests"]) == (0.83, 0.8, "yes")

@@ -14,9 +14,13 @@ from faithtune.data.questions import MARKER, question_block
 from faithtune.models.local import LocalModel
 from faithtune.probes import attention, divergence, knockout, lens, parts, similarity, states
 from faithtune.probes.knockout import Reasoned
+from faithtune.probes.registry import LEVEL
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
 from faithtune.settings.optional import ProbeSettings
+
+# Of folds and of resampled groups.
+SEED = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,6 @@ class How:
     chains: ChainSettings
     answers: AnswerSettings
     probes: ProbeSettings
-    sampling: dict  # the bootstrap's confidence, replicates and seed
 
 
 def probe(arm: CachedArm, own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> pl.DataFrame:
@@ -110,7 +113,7 @@ def _linear(own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> 
         linear.Side(_states_before(side.model, rows, how), letters)
         for side, letters in zip(filter(None, (own, base)), answers, strict=True)
     ]
-    yield from linear.decode(sample, sides[0], how.sampling["seed"], *sides[1:]).iter_rows(named=True)
+    yield from linear.decode(sample, sides[0], SEED, *sides[1:]).iter_rows(named=True)
 
 
 def _letters(side: Side, rows: Sequence[dict]) -> list[str | None]:
@@ -138,7 +141,7 @@ def _distance(model: LocalModel, base: Side, questions: pl.DataFrame, how: How) 
     if reasoned:
         sides = (_states_at_cue(each, base.model, reasoned, how) for each in (base.model, model))
         groups = [one.question["group"] for one in reasoned]
-        for row in similarity.compare_states(*sides, groups, **how.sampling):
+        for row in similarity.compare_states(*sides, groups, SEED, LEVEL):
             yield {"measure": "cka", "layer": row["layer"], "value": row["cka"]} | {
                 end: row[end] for end in ("low", "high")
             }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 CHAIN, QUESTION = "chain", "question"
 # As many tokens as the chain, or the question, has, drawn elsewhere at random (`knockout.hidden_parts`).
 CONTROLS = {CHAIN: "random_chain", QUESTION: "random_question"}
+# Level of the intervals in PROBES: the configured one is for estimates, so that it is free to change.
+LEVEL = 0.95
 # Where the lens looks.
 BEFORE, STEP, CUE = "before", "step", "cue"
 

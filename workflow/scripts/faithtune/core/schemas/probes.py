@@ -29,7 +29,7 @@ PROBES = pl.Schema(
         # of an answer that was asked for: answered | unanswered | truncated; null where nothing was asked
         "outcome": pl.String,
         "value": pl.Float64,  # null where it is undefined
-        "low": pl.Float64,  # interval of a number of the arm as a whole at the configured level; else null
+        "low": pl.Float64,  # interval of a number of the arm as a whole, at 95 %; else null
         "high": pl.Float64,
     }
 )

@@ -18,7 +18,7 @@ from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import NOTHING, Estimate
 from faithtune.measures.stats.seed_variance import HalfWidth, SeedVariance
 from faithtune.measures.stats.student import quantile
-from faithtune.probes.registry import MEASURES
+from faithtune.probes.registry import LEVEL, MEASURES
 
 # What is estimated: the columns KEYS of INSIDE, the estimate, and the number of questions where it is known.
 Found = Iterator[tuple[dict, Estimate, int | None]]
@@ -37,7 +37,7 @@ def numbers(frame: pl.DataFrame, sampling: Sampling) -> Found:
     by_seed = by_seed.agg(pl.col("value", "low", "high").mean())
     for keys, seeds in by_seed.group_by(KEYS, maintain_order=True):
         key = dict(zip(KEYS, keys, strict=True))
-        yield key, mean_of_seeds(seeds, MEASURES[key["measure"]].bounds, sampling), None
+        yield key, mean_of_seeds(seeds, MEASURES[key["measure"]].bounds, sampling, LEVEL), None
 
 
 def decoded(sides: Sequence[Side], base: Side | None, sampling: Sampling) -> Found:
@@ -54,15 +54,23 @@ def decoded(sides: Sequence[Side], base: Side | None, sampling: Sampling) -> Fou
         bounds = (-1.0, 1.0)
     for (part, layer), seeds in pl.concat(frames).group_by("part", "layer", maintain_order=True):
         key = dict.fromkeys(KEYS) | {"measure": "linear_auc", "part": part, "layer": layer}
-        yield key, mean_of_seeds(seeds, bounds, sampling, test=base is not None), int(seeds["n"].sum())
+        yield (
+            key,
+            mean_of_seeds(seeds, bounds, sampling, sampling.confidence, test=base is not None),
+            int(seeds["n"].sum()),
+        )
 
 
 def mean_of_seeds(
-    seeds: pl.DataFrame, bounds: tuple[float, float] | None, sampling: Sampling, test: bool = False
+    seeds: pl.DataFrame,
+    bounds: tuple[float, float] | None,
+    sampling: Sampling,
+    level: float,
+    test: bool = False,
 ) -> Estimate:
     """The mean over seeds, as the module says, within the bounds; for a `test` with its p.
 
-    seeds: value, low and high of each; null where unknown.
+    seeds: value, low and high of each; null where unknown; level: of these intervals.
     """
     seeds, tail = seeds.drop_nulls("value"), (1 - sampling.confidence) / 2
     if seeds.is_empty():
@@ -72,7 +80,7 @@ def mean_of_seeds(
         return Estimate(value, None, None)
     between = SeedVariance(float(seeds["value"].var()) / n, 0.0, n - 1) if n > 1 else SeedVariance()
     sides = [float((seeds[name] - seeds["value"]).abs().mean()) if has_interval else 0.0 for name in ("low", "high")]
-    down, up = (HalfWidth(side / -quantile(math.inf, tail), math.inf, between) for side in sides)
+    down, up = (HalfWidth(side / -quantile(math.inf, (1 - level) / 2), math.inf, between) for side in sides)
     found = Estimate(value, value - down.length(tail), value + up.length(tail))
     p = (down if value > 0 else up).p_value(value) if test else None
     return cut(found, bounds)._replace(p=p)

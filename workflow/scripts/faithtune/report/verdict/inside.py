@@ -78,9 +78,9 @@ def _sentence(one: Mapping, margin: float) -> str:
     random, question = (f"{of_arm} (base {of_base})" for of_arm, of_base in others)
     from_base = sentences.change(change | {"word": one["word"]})
     return (
-        f"{where} {_meaning(one, margin)}: hiding the chain from them changes {chain} of 100 answers (base {chain_base},"
-        f" change {from_base}, {change['n'] or 0} questions), hiding as many other tokens {random}, a difference of"
-        f" {sentences.change(beyond)}; hiding the question changes {question}."
+        f"{where} {_meaning(one, margin)}: hiding the chain from them changes {chain} of 100 answers (base"
+        f" {chain_base}, change {from_base}, {change['n'] or 0} questions), hiding as many other tokens {random}, a"
+        f" difference of {sentences.change(beyond)}; hiding the question changes {question}."
     )
 
 
