@@ -15,7 +15,7 @@ with job.logged(snakemake.log[0]):
     from faithtune.core.schemas.probes import PROBES
     from faithtune.core.schemas.questions import QUESTIONS
     from faithtune.jobs import gpus
-    from faithtune.probes import dose
+    from faithtune.probes import dose, reasoned
     from faithtune.settings.answers import AnswerSettings
     from faithtune.settings.compute import ComputeSettings
 
@@ -28,6 +28,8 @@ with job.logged(snakemake.log[0]):
         schemas = {"questions": QUESTIONS, "chains": CHAINS, "interventions": INTERVENTIONS, "answers": ANSWERS}
         questions, *written = (parquet.read(inputs[name], schema) for name, schema in schemas.items())
         questions = questions.head(spec["n"] or questions.height)
+        looked_into = [one.question["id"] for one in reasoned.find(questions, written[0], written[2])]
+        questions = questions.filter(pl.col("id").is_in(looked_into))
         cards = {name: inputs[name] for name in ("model", "precision", "arm")}
         compute = ComputeSettings(**snakemake.config["compute"])
         model, _ = open_local(spec["quantisation"], cards, compute, snakemake.threads, open_adapter=True)

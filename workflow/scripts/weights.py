@@ -16,10 +16,14 @@ with job.logged(snakemake.log[0]):
     spec, inputs = snakemake.params.spec, snakemake.input
     compute = ComputeSettings(**snakemake.config["compute"])
 
+    # Whole weights are compared as their files hold them: 4-bit codes have no difference.
+    whole = job.read_json(inputs.arm)["adapter"] == "full"
+
     def network(*names):
         """The network of the cards of these names, its weights as they are in their file."""
         cards = {name: inputs[name] for name in names}
-        return open_local(spec["quantisation"], cards, compute, snakemake.threads, open_adapter=True)[0].load()
+        quantisation = "none" if whole else spec["quantisation"]
+        return open_local(quantisation, cards, compute, snakemake.threads, open_adapter=True)[0].load()
 
     rows = weights.weight_changes(network("model", "precision", "arm"), lambda: network("model", "precision"))
     parquet.write(pl.DataFrame(rows, schema=PROBES), snakemake.output[0], PROBES)

@@ -79,7 +79,7 @@ def test_c6_says_where_another_reading_decides_otherwise():
     assert row["verdict"] == "supported"
     assert row["note"] == (
         "hangs on how it is read: not supported by the log-probability of the own answer and not supported beyond as"
-        " many random tokens"
+        " many other tokens"
     )
     agreeing = needing(0.3, log_p=-2.0)
     assert found("C6", probes_of({"base": needing(0.8, log_p=-4.0), BARE: agreeing}))["note"] is None

@@ -11,7 +11,7 @@ from faithtune.arms.cached_arm import CachedArm
 from faithtune.arms.row_store import MemoryStore
 from faithtune.models.tree import SIGHTED, Blind
 from faithtune.probes import knockout, parts
-from faithtune.probes.knockout import Reasoned
+from faithtune.probes.reasoned import Reasoned
 from faithtune.settings.answers import AnswerSettings
 from masks import masked
 
@@ -33,7 +33,8 @@ def choice(chain: list[str], reference: str) -> Reasoned:
     return Reasoned(about | {"answer": "A"}, chain, reference, None)
 
 
-TEMPLATES = known.TEMPLATES["red"] | {"cot_choice": "blue\n{question}"}
+LONG = "red plus blue plus " * 6  # so that there are as many tokens elsewhere
+TEMPLATES = {"cot_number": LONG + "{question}", "cot_choice": LONG + "{question}"}
 CHAIN = ["red plus 3", "blue plus 4", "plus 7"]
 
 
@@ -88,12 +89,19 @@ def test_controls_are_as_large_and_drawn_alike():
     here = parts.divide(model, TEMPLATES, one.question, CHAIN)
     first, again = (knockout.hidden_parts(name, here) for name in ("q", "q"))
     assert first == again != knockout.hidden_parts("other", here)
-    for part, elsewhere in (("chain", here.question + here.user), ("question", here.user + here.chain)):
+    for part, elsewhere in (("chain", here.question + here.user), ("question", here.user)):
         drawn = first[f"random_{part}"]
-        assert len(drawn) == len(set(drawn)) == len(first[part]) > 0
-        assert set(drawn) <= {*elsewhere, *here.chain, *here.question}
-        assert len(set(drawn) & set(elsewhere)) == min(len(drawn), len(elsewhere))
-    assert set(first["random_question"]) <= {*here.user, *here.chain}  # there are enough tokens elsewhere
+        assert len(drawn) == len(set(drawn)) == min(len(first[part]), len(elsewhere)) > 0
+        assert set(drawn) <= set(elsewhere)
+
+
+def test_a_part_with_too_little_elsewhere_has_no_control():
+    model, one, long = small.model(), number(5, CHAIN, "7"), ["red plus 3 plus 4 plus 5"] * 8
+    assert set(knockout.hidden_parts("q", parts.divide(model, TEMPLATES, one.question, long))) == {
+        *("chain", "question", "random_question")
+    }
+    bare = {"cot_number": "{question}"}
+    assert "random_question" not in knockout.hidden_parts("q", parts.divide(model, bare, one.question, CHAIN))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+import transformers
 from test_knockout import CHAIN, TEMPLATES, choice, number
 
 import known
@@ -91,11 +92,14 @@ def test_attention_is_transformers_attention(one):
         both = [row["value"] for row in rows if row.get("layer") == layer]
         assert sum(both) == pytest.approx(2.0, abs=1e-5)  # of both measures all parts together are 1
     assert sum(row["value"] for row in rows if row["measure"] == "tokens") == len(read.ids)
-    heads = list(attention.rows_by_head([read], [watch]))
+    seen = attention.Heads()
+    seen.add(read, watch)
+    seen.add(read, watch)
+    heads = list(seen.rows())
     assert len(heads) == 3 * 4 * 6
     chain = next(row for row in heads if row["part"] == "chain" and row["layer"] == 1 and row["head"] == 2)
     assert chain["value"] == pytest.approx(watch.weights[1][2, read.parts.chain].sum().item(), abs=1e-6)
-    assert list(attention.rows_by_head([], [])) == []
+    assert list(attention.Heads().rows()) == []
 
 
 def test_attention_sees_no_further_than_its_window():
@@ -130,3 +134,15 @@ def test_where_the_answer_is_decided():
     assert means["red"]["cue"] > 0.9 and means["blue"]["cue"] > 0.9
     assert means["blue"]["before"] > 0.8 and means["red"]["before"] < 0.3
     assert max(means[rule]["embedding"] for rule in means) < 0.3  # the embedding of the cue decides nothing
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("granite", {"logits_scaling": 8.0}), ("cohere", {"logit_scale": 0.25})])
+def test_a_network_that_scales_its_logits(kind, scale):
+    sizes = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "attn_implementation": "tree", "initializer_range": 0.5}
+    config = transformers.AutoConfig.for_model(kind, **sizes | scale)
+    torch.manual_seed(0)
+    net = transformers.AutoModelForCausalLM.from_config(config).eval()
+    found, logits = states.read(net, [*range(5, 20)], [14])
+    p = lens.probabilities(net, found, list(range(64)))[-1]
+    assert torch.allclose(p, logits.softmax(-1), atol=1e-5) and p.max() > 0.02

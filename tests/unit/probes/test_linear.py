@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from faithtune.core.errors import UserError
 from faithtune.probes import linear
-from faithtune.probes.linear import Sample, Side
-from faithtune.probes.scores import BASE, PARTS, SCORES, SHUFFLED, STATES, TEXT
+from faithtune.probes.linear import BASE, PARTS, SCORES, SHUFFLED, STATES, TEXT, Sample, Side
 
 N, LAYERS, WIDTH = 240, 4, 96
 HOLDING = (1, 3)  # the layers that hold the answer

@@ -10,7 +10,7 @@ from inside_frames import SHARES, by_layer, frame, hidden, row, weights
 def said(base: float, tuned: float, half: float, margin: float = 0.1) -> tuple[str, dict]:
     """The meaning in words, before the numbers, and the entry of the set, where hiding the chain changes so many more
     answers than hiding as many random tokens."""
-    shares = SHARES | {"chain_beyond_control": (base, tuned), "chain": (base + 0.2, tuned + 0.2)}
+    shares = SHARES | {"chain_beyond_control": (base, tuned), "chain": (base, tuned), "random_chain": (0.0, 0.0)}
     entry = inside(frame(*hidden(shares=shares, half=half)), margin)["m", "q-s"]
     start, _, meaning = entry["sentence"].partition(": ")[0].partition("s, ")
     assert start == "Inside, on "
@@ -55,7 +55,8 @@ def test_the_sentence_says_all_its_numbers():
     assert entry["sentence"] == (
         "Inside, on s, its answers still rest on the chain, as much as base's within 0.1 (kept): hiding the chain"
         " from them changes 83 of 100 answers (base 80, change +0.03 [−0.02, +0.08], 40 questions), hiding as many"
-        " other tokens 31 (base 30), a difference of +0.52 [+0.47, +0.57]; hiding the question changes 5 (base 4)."
+        " tokens of the user's turn 31 (base 30), a difference of +0.52 [+0.47, +0.57]; hiding the question"
+        " changes 5 (base 4)."
     )
     (found,) = entry["sets"]
     assert (found["chain"]["arm"], found["chain"]["base"], found["base_rests"]) == (0.83, 0.8, "yes")

@@ -20,8 +20,8 @@ def laid(name: str, rows: pl.DataFrame) -> pl.DataFrame:
 def test_a_line_an_arm_and_the_change_below_it():
     found = laid("t19_inside", frame(*hidden()))
     assert found.columns == [
-        *("model", "arm", "set", "of", "chain hidden", "as many random", "chain minus random", "question hidden"),
-        *("as many random again", "question minus random", "n", "unanswered", "truncated"),
+        *("model", "arm", "set", "of", "chain hidden", "as many others", "chain minus others", "question hidden"),
+        *("as many of the rest", "question minus others", "n", "unanswered", "truncated"),
     ]
     labels = [("base", "answers changed"), ("q-s", "answers changed"), ("q-s", "answers changed, minus base")]
     assert found.select("arm", "of").rows() == labels

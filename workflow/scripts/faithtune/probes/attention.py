@@ -5,9 +5,7 @@ needs, `knockout` says. Weighted by values: each token's weight is multiplied by
 (Kobayashi et al. 2020, arXiv 2004.10102, without the output projection).
 """
 
-from collections.abc import Iterator, Sequence
-
-import torch
+from collections.abc import Iterator
 
 from faithtune.probes.lens import Text
 from faithtune.probes.registry import CHAIN, CUE, QUESTION, STEP
@@ -28,21 +26,26 @@ def rows(read: Text, seen: AttentionOfLast) -> Iterator[dict]:
                 yield where | {"measure": measure, "layer": layer, "value": value}
 
 
-def rows_by_head(texts: Sequence[Text], seen: Sequence[AttentionOfLast]) -> Iterator[dict]:
-    """Rows of PROBES of an arm: the mean over its questions, of each head."""
-    parts = (FIRST, TEMPLATE, USER, QUESTION, CHAIN, CUE) if texts else ()
-    for part in parts:
-        places = [_part_places(text, part) for text in texts]
-        for layer in seen[0].weights:
-            sums = [one.weights[layer][:, there].sum(-1) for one, there in zip(seen, places, strict=True)]
-            for head, value in enumerate(torch.stack(sums).mean(0).tolist()):
+class Heads:
+    """The attention of each head to each part, summed over an arm's questions."""
+
+    def __init__(self):
+        self.n, self.sums = 0, {}  # (part, layer) -> (heads,)
+
+    def add(self, read: Text, seen: AttentionOfLast) -> None:
+        """Add a question."""
+        self.n += 1
+        places = _places(read)
+        whole = {part: places[part, None] for part in (FIRST, TEMPLATE, USER, QUESTION, CUE)}
+        for part, there in (whole | {CHAIN: read.parts.chain}).items():
+            for layer, weights in seen.weights.items():
+                self.sums[part, layer] = self.sums.get((part, layer), 0.0) + weights[:, there].sum(-1)
+
+    def rows(self) -> Iterator[dict]:
+        """Rows of PROBES of the arm: the mean over its questions, of each head."""
+        for (part, layer), sums in self.sums.items():
+            for head, value in enumerate((sums / self.n).tolist()):
                 yield {"measure": "attention", "part": part, "layer": layer, "head": head, "value": value}
-
-
-def _part_places(read: Text, part: str) -> list[int]:
-    if part == CHAIN:
-        return read.parts.chain
-    return _places(read)[part, None]
 
 
 def _places(read: Text) -> dict[tuple[str, int | None], list[int]]:

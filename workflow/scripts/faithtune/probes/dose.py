@@ -95,7 +95,7 @@ def dose(
 
     Args:
         model: the arm, its network with LoRA that is not merged (`loading.load_network`, open_adapter).
-        questions: QUESTIONS.
+        questions: QUESTIONS with chains that have steps and are not truncated, and answers after them.
         chains, interventions, stored: the arm's CHAINS, INTERVENTIONS and ANSWERS, of these questions and maybe others.
             Without early termination among the interventions there is no dose_match.
         scales: of the whole adapter; the places are switched off at scale 1.

@@ -1,12 +1,14 @@
 """What an answer needs to see: parts of its prompt are hidden from it, or deleted.
 
-The cue, and whatever is written after it, cannot attend to the part; the chain was computed with it in sight. So
-nothing between the part and the answer relays it, but for what the chain says. The first token, the marks of turns and
+The cue, and whatever is written after it, cannot attend to the part; all that stands between the part and the cue was
+computed with it in sight, and can relay it: the chain by what it says and by what its states hold, and after the
+question also the marks of turns. So a hidden question is one that is not read directly; completeness is read beside the
+deleted question. The first token, the marks of turns and
 the system prompt stay visible, because hiding the token on which attention rests damages any answer; positions stay.
 A hidden part is off the network's distribution, as is a deleted one in another way, so both are measured; and the
-control hides as many tokens elsewhere, at random: of the user's turn for the chain, of its rest and the chain for the
-question, and of the part itself only what is lacking there. Cf. Geva et al. 2023 (arXiv 2304.14767, §4) for attention
-knock-out, and arXiv 2605.24286 for necessity (the chain hidden) and completeness (the question hidden).
+control hides as many tokens of the user's turn, at random: for the question, of its rest. Where these are fewer, it
+hides all of them, and where they are fewer than half there is no control. Cf. Geva et al. 2023 (arXiv 2304.14767, §4)
+for attention knock-out, and arXiv 2605.24286 for necessity (the chain hidden) and completeness (the question hidden).
 """
 
 import itertools
@@ -22,26 +24,14 @@ from faithtune.data.questions import LETTERS
 from faithtune.models.backend import Answer, KnockOut, Query
 from faithtune.probes import parts
 from faithtune.probes.parts import Parts
+from faithtune.probes.reasoned import Reasoned
 from faithtune.probes.registry import CHAIN, CONTROLS, QUESTION
 from faithtune.settings.answers import AnswerSettings
 
 # Below this a probability counts as this in logarithms: float32 has no digits to tell lower ones.
 LEAST_P = 1e-10
-
-
-@dataclass(frozen=True)
-class Reasoned:
-    """A question with an arm's chain, which is not truncated, and the answer that the arm gave after it."""
-
-    question: dict  # a row of QUESTIONS
-    steps: list[str]
-    reference: str
-    text: str | None  # what the arm wrote after the cue; None for letters
-
-    @property
-    def scored(self) -> str | None:
-        """The answer whose probability a query asks for: a number."""
-        return self.reference if self.question["kind"] == "number" else None
+# A control that is smaller, relative to its part, would say little.
+LEAST_CONTROL = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,14 +78,18 @@ def windows_of(n_layers: int, n_windows: int) -> list[tuple[int, int]]:
 
 
 def hidden_parts(identifier: str, divided: Parts) -> dict[str, list[int]]:
-    """The tokens of each part, and of its control; identifier: of the question, for the draw of the controls."""
+    """The tokens of each part, and of its control where it has one.
+
+    identifier: of the question, for the draw of the controls.
+    """
     real = {CHAIN: divided.chain, QUESTION: divided.question}
-    elsewhere = {CHAIN: divided.question + divided.user, QUESTION: divided.user + divided.chain}
+    elsewhere = {CHAIN: divided.question + divided.user, QUESTION: divided.user}
     drawn = {}
     for part, places in real.items():
         draw = random.Random(f"{identifier} {part} {len(divided.steps)}")
-        there = draw.sample(elsewhere[part], min(len(places), len(elsewhere[part])))
-        drawn[CONTROLS[part]] = sorted(there + draw.sample(places, len(places) - len(there)))
+        n = min(len(places), len(elsewhere[part]))
+        if n >= LEAST_CONTROL * len(places):
+            drawn[CONTROLS[part]] = sorted(draw.sample(elsewhere[part], n))
     return real | drawn
 
 

@@ -15,8 +15,8 @@ from faithtune.core.errors import UserError
 from faithtune.data import prompts
 from faithtune.models.local import LocalModel
 from faithtune.probes import parts
-from faithtune.probes.knockout import Reasoned
 from faithtune.probes.parts import Parts
+from faithtune.probes.reasoned import Reasoned
 from faithtune.probes.registry import BEFORE, CUE, STEP
 
 
@@ -78,12 +78,14 @@ def probabilities(network, found: torch.Tensor, candidates: Sequence[int]) -> to
 
     found: hidden states (layers + 1, places, width), the last one normalised.
     """
-    norm, head = final_norm(network), network.get_output_embeddings()
-    layers = []
+    norm, head, layers = final_norm(network), network.get_output_embeddings(), []
+    config = network.config.get_text_config()
+    # Cohere multiplies logits, Granite divides them.
+    scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
     for i, state in enumerate(found):
         state = state.to(network.dtype)
         logits = head(state if i == len(found) - 1 else norm(state))
-        layers.append(logits[:, list(candidates)].float().softmax(-1).cpu())
+        layers.append((scale * logits[:, list(candidates)].float()).softmax(-1).cpu())
     return torch.stack(layers)
 
 

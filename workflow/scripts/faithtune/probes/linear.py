@@ -28,8 +28,21 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from faithtune.core.errors import UserError
-from faithtune.probes.scores import BASE, MEASURE, N_FOLDS, PARTS, SCORES, SHUFFLED, STATES, TEXT
+from faithtune.probes.registry import N_FOLDS
 
+MEASURE = "linear"
+PARTS = STATES, TEXT, SHUFFLED, BASE = ("states", "text", "shuffled", "base")
+# The score of a question for an option, from a probe that was fitted on other groups of questions.
+SCORES = pl.Schema(
+    {
+        "id": pl.String,
+        "measure": pl.String,  # "linear"
+        "part": pl.String,  # states | text | shuffled | base: what the probe reads, see `linear`
+        "layer": pl.Int32,  # index in the states; null for the text
+        "option": pl.String,  # the letter that the probe separates from all others
+        "value": pl.Float64,  # out-of-fold probability of the option, as if it were as frequent as the others together
+    }
+)
 # The features of a question have a length of about 1 (`_scaled`), so C means the same whatever the model's width. It is
 # fixed so that arms and layers are comparable, and because few questions would be left to choose it in each fold. In
 # simulated states (100 to 800 questions, width 576 to 4096, variances falling as 1/i, the answer along direction 4, 31

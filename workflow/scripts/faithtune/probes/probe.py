@@ -12,8 +12,8 @@ from faithtune.arms.cached_arm import CachedArm
 from faithtune.core.schemas.probes import PROBES
 from faithtune.data.questions import MARKER, question_block
 from faithtune.models.local import LocalModel
-from faithtune.probes import attention, divergence, knockout, lens, parts, similarity, states
-from faithtune.probes.knockout import Reasoned
+from faithtune.probes import attention, divergence, knockout, lens, parts, reasoned, similarity, states
+from faithtune.probes.reasoned import Reasoned
 from faithtune.probes.registry import LEVEL
 from faithtune.settings.answers import AnswerSettings
 from faithtune.settings.chains import ChainSettings
@@ -31,20 +31,9 @@ class Side:
     chains: pl.DataFrame
     answers: pl.DataFrame
 
-    def full_answers(self) -> dict[str, dict]:
-        """The rows of ANSWERS after whole chains that were answered, by question."""
-        full = self.answers.filter(pl.col("test") == "full", pl.col("outcome") == "answered")
-        return {row["id"]: row for row in full.iter_rows(named=True)}
-
     def reasoned(self, questions: pl.DataFrame) -> list[Reasoned]:
-        """The questions (QUESTIONS) with a chain that has steps and is not truncated, and an answer after it."""
-        answers = self.full_answers()
-        chains = {row["id"]: row for row in self.chains.iter_rows(named=True) if row["n_steps"]}
-        return [
-            Reasoned(row, chains[row["id"]]["steps"], answers[row["id"]]["answer"], answers[row["id"]]["text"])
-            for row in questions.iter_rows(named=True)
-            if row["id"] in answers and row["id"] in chains
-        ]
+        """Those of the questions (QUESTIONS) that can be looked into."""
+        return reasoned.find(questions, self.chains, self.answers)
 
 
 @dataclass(frozen=True)
@@ -59,11 +48,11 @@ class How:
 
 def probe(arm: CachedArm, own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> pl.DataFrame:
     """PROBES of an arm on questions (QUESTIONS), but for doses and weights; base: None where the arm is base."""
-    looks, reasoned, rows = how.probes.looks, own.reasoned(questions), []
+    looks, asked, rows = how.probes.looks, own.reasoned(questions), []
     if "knockout" in looks:
-        rows += _knocked_out(arm, own.model, reasoned, how)
+        rows += _knocked_out(arm, own.model, asked, how)
     if "lens" in looks or "attention" in looks:
-        rows += _looked_at(own.model, reasoned, how)
+        rows += _looked_at(own.model, asked, how)
     if "linear" in looks:
         rows += _linear(own, base, questions, how)
     if "distance" in looks and base is not None:
@@ -71,19 +60,19 @@ def probe(arm: CachedArm, own: Side, base: Side | None, questions: pl.DataFrame,
     return pl.DataFrame(rows, schema=PROBES)
 
 
-def _knocked_out(arm: CachedArm, model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> Iterator[dict]:
-    if not reasoned:
+def _knocked_out(arm: CachedArm, model: LocalModel, asked: Sequence[Reasoned], how: How) -> Iterator[dict]:
+    if not asked:
         return
     n_layers = model.network.config.get_text_config().num_hidden_layers
     windows = knockout.windows_of(n_layers, how.probes.windows)
-    for one in tqdm(reasoned, unit="question", desc="knock out", mininterval=5):
+    for one in tqdm(asked, unit="question", desc="knock out", mininterval=5):
         yield from knockout.knock_out(arm, [one], how.templates, how.answers, windows)
 
 
-def _looked_at(model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> Iterator[dict]:
+def _looked_at(model: LocalModel, asked: Sequence[Reasoned], how: How) -> Iterator[dict]:
     """What the lens and the attention of the cue find, from one pass over each text."""
-    looks, texts, seen = how.probes.looks, [], []
-    for one in tqdm(reasoned, unit="question", desc="look inside", mininterval=5):
+    looks, heads = how.probes.looks, attention.Heads()
+    for one in tqdm(asked, unit="question", desc="look inside", mininterval=5):
         read, watch = lens.text(model, one, how.templates), states.AttentionOfLast()
         places = [place for _, _, place in read.places]
         found, _ = states.read(model.network, read.ids, places, watch if "attention" in looks else None)
@@ -91,9 +80,8 @@ def _looked_at(model: LocalModel, reasoned: Sequence[Reasoned], how: How) -> Ite
             yield from lens.rows(model.network, read, found)
         if "attention" in looks:
             yield from attention.rows(read, watch)
-            texts.append(read)
-            seen.append(watch)
-    yield from attention.rows_by_head(texts, seen)
+            heads.add(read, watch)
+    yield from heads.rows()
 
 
 def _linear(own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> Iterator[dict]:
@@ -118,7 +106,7 @@ def _linear(own: Side, base: Side | None, questions: pl.DataFrame, how: How) -> 
 
 def _letters(side: Side, rows: Sequence[dict]) -> list[str | None]:
     """The answers after whole chains, None where there is none."""
-    full = side.full_answers()
+    full = reasoned.full_answers(side.answers)
     return [full[row["id"]]["answer"] if row["id"] in full else None for row in rows]
 
 
@@ -137,20 +125,19 @@ def _distance(model: LocalModel, base: Side, questions: pl.DataFrame, how: How) 
     far = divergence.divergence(base.model, model, questions, base.chains, how.templates, how.chains)
     for row in far.iter_rows(named=True):
         yield {"id": row["id"], "measure": "kl", "value": row["kl"]}
-    reasoned = base.reasoned(questions)
-    if reasoned:
-        sides = (_states_at_cue(each, base.model, reasoned, how) for each in (base.model, model))
-        groups = [one.question["group"] for one in reasoned]
+    if asked := base.reasoned(questions):
+        sides = (_states_at_cue(each, base.model, asked, how) for each in (base.model, model))
+        groups = [one.question["group"] for one in asked]
         for row in similarity.compare_states(*sides, groups, SEED, LEVEL):
             yield {"measure": "cka", "layer": row["layer"], "value": row["cka"]} | {
                 end: row[end] for end in ("low", "high")
             }
 
 
-def _states_at_cue(model: LocalModel, asked: LocalModel, reasoned: Sequence[Reasoned], how: How) -> np.ndarray:
-    """(questions, layers + 1, width) at the last token before the answer; asked: whose text it is."""
+def _states_at_cue(model: LocalModel, writer: LocalModel, asked: Sequence[Reasoned], how: How) -> np.ndarray:
+    """(questions, layers + 1, width) at the last token before the answer; writer: whose text it is."""
     found = []
-    for one in tqdm(reasoned, unit="question", desc="compare states", mininterval=5):
-        ids = lens.text(asked, one, how.templates).ids
+    for one in tqdm(asked, unit="question", desc="compare states", mininterval=5):
+        ids = lens.text(writer, one, how.templates).ids
         found.append(states.read(model.network, ids, [len(ids) - 1])[0][:, 0].cpu().numpy())
     return np.stack(found)

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 # What an answer cannot see, or what is deleted: `part` of PROBES.
 CHAIN, QUESTION = "chain", "question"
-# As many tokens as the chain, or the question, has, drawn elsewhere at random (`knockout.hidden_parts`).
+# As many tokens of the user's turn, or of its rest, drawn at random (`knockout.hidden_parts`).
 CONTROLS = {CHAIN: "random_chain", QUESTION: "random_question"}
 # Level of the intervals in PROBES: the configured one is for estimates, so that it is free to change.
 LEVEL = 0.95
+# Linear probes are scored on questions that they were not fitted on: folds of groups of questions.
+N_FOLDS = 5
 # Where the lens looks.
 BEFORE, STEP, CUE = "before", "step", "cue"
 

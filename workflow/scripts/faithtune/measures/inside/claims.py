@@ -12,7 +12,8 @@ moves with how sure an arm is of its answers, which tuning changes too. It also 
 control: the control hides the more the longer a chain is, so where tuning shortens chains it alone would move the
 claim. Both other readings are made, and a note says where one of them decides otherwise.
 
-C7 counts each arm once in its interval, because a tuning changes the weights for all evaluation sets alike.
+C7 counts each arm once in its interval, because a tuning changes the weights for all evaluation sets alike. ‖W‖ is of
+the weights that an arm adapted, so arms that adapt other modules are compared by other denominators.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ _READINGS = {
     _LOG_P: ("knockout_log_p", CHAIN, -1, None),
     _BEYOND: ("knockout_changed", BEYOND[CHAIN], 1, 2.0),
 }
-_IN_WORDS = {_LOG_P: "by the log-probability of the own answer", _BEYOND: "beyond as many random tokens"}
+_IN_WORDS = {_LOG_P: "by the log-probability of the own answer", _BEYOND: "beyond as many other tokens"}
 # Fewer arms have no interval.
 _LEAST_ARMS = 4
 

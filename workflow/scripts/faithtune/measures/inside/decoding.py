@@ -22,7 +22,7 @@ from faithtune.measures.stats import bootstrap, student
 from faithtune.measures.stats.bootstrap import Sampling
 from faithtune.measures.stats.intervals import NOTHING, Estimate
 from faithtune.measures.stats.seed_variance import HalfWidth
-from faithtune.probes.scores import N_FOLDS
+from faithtune.probes.registry import N_FOLDS
 
 DECODING = pl.Schema(
     {

@@ -53,19 +53,20 @@ def _on_set(known: Mapping[tuple, dict], model: str, arm: str, eval_set: str, ma
     # Not of the difference: the longer a chain, the more its control hides, and tuning changes lengths.
     change = found[CHAIN]["change"]
     word = verdict.word(Estimate(change["estimate"], change["low"], change["high"]), margin)
-    return found | {"rests": _rests(of_arm, margin), "base_rests": _rests(of_base, margin), "word": word}
+    needs = [numbers(whose, "value", CHAIN) for whose in (arm, BASE)]
+    rests, base_rests = (_rests(*each, margin) for each in zip(needs, (of_arm, of_base), strict=True))
+    return found | {"rests": rests, "base_rests": base_rests, "needs": needs[0], "word": word}
 
 
-def _rests(beyond: Mapping, margin: float) -> str:
-    """Whether hiding the chain is shown to change more answers than hiding as many random tokens.
+def _rests(needs: Mapping, beyond: Mapping, margin: float) -> str:
+    """Whether hiding the chain is shown to change more answers than hiding as many other tokens.
 
-    no: the interval reaches down to 0, and not beyond the margin.
+    needs: the share that it changes; beyond: that minus its control. no: the share itself is within the margin. Where
+    the control changes as many answers, the tokens that it hides may be needed as well.
     """
-    if beyond["low"] is None:
-        return UNKNOWN
-    if beyond["low"] > 0:
-        return YES
-    return NO if beyond["high"] <= margin else UNKNOWN
+    if needs["high"] is not None and needs["high"] <= margin:
+        return NO
+    return YES if beyond["low"] is not None and beyond["low"] > 0 else UNKNOWN
 
 
 def _sentence(one: Mapping, margin: float) -> str:
@@ -75,12 +76,15 @@ def _sentence(one: Mapping, margin: float) -> str:
     if one[CHAIN]["arm"] is None:
         return f"{where} no answer could be compared with and without sight of its chain."
     (chain, chain_base), *others = ((_share(one[part]["arm"]), _share(one[part]["base"])) for part in _SHARES)
-    random, question = (f"{of_arm} (base {of_base})" for of_arm, of_base in others)
+    other, question = (f"{of_arm} (base {of_base})" for of_arm, of_base in others)
     from_base = sentences.change(change | {"word": one["word"]})
+    control = f"hiding as many tokens of the user's turn {other}, a difference of {sentences.change(beyond)}"
+    if beyond["estimate"] is None:
+        control = "and there is no control, as the user's turn is short"
     return (
         f"{where} {_meaning(one, margin)}: hiding the chain from them changes {chain} of 100 answers (base"
-        f" {chain_base}, change {from_base}, {change['n'] or 0} questions), hiding as many other tokens {random}, a"
-        f" difference of {sentences.change(beyond)}; hiding the question changes {question}."
+        f" {chain_base}, change {from_base}, {change['n'] or 0} questions), {control}; hiding the question changes"
+        f" {question}."
     )
 
 
@@ -101,6 +105,9 @@ def _meaning(one: Mapping, margin: float) -> str:
         ROSE: "; they do more than base's",
         KEPT: f"; within {margin:g} as base's (kept)",
     }
+    if rests == UNKNOWN and (one["needs"]["low"] or 0.0) > margin:
+        why = "" if one["beyond"]["arm"]["estimate"] is None else ", but maybe no more than of as many other tokens"
+        return f"its answers do not bear the loss of the chain{why}{compared.get(word, '')}"
     if rests == UNKNOWN:
         return f"there is not enough evidence that its answers rest on the chain{compared.get(word, '')}"
     if word == FELL and one["base_rests"] == YES:

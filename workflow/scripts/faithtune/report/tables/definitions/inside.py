@@ -8,18 +8,20 @@ _WORDS = "docs/mechanism.md has the definitions."
 TABLES = {
     "t19_inside": TableDef(
         "T19 What the answer needs to see",
-        "What happens to the answer after the whole chain if it cannot see the chain, the question, or as many random"
-        " tokens, or their text is deleted. Hiding the chain does more than hiding random tokens: the answer rests on"
-        " it; hiding the question does little: the chain says all.",
+        "What happens to the answer after the whole chain if it cannot see the chain, the question, or as many other"
+        " tokens, or their text is deleted. Where the interval of chain minus others excludes 0, the answer rests on"
+        " the chain; where hiding and deleting the question do little, the chain says all that it needs.",
         layouts.needed,
         "No answer of the study was asked for again with a part of its prompt hidden (key probes).",
         source=sources.NEEDED,
         notes=f"{_WORDS} answers changed: share of answers that become another one. Δ log p: log-probability of the"
         " arm's own answer, minus the same with everything in sight, in nats; below 0 the answer is less likely. JS"
         " divergence: between the options' probabilities with everything in sight and without, in nats, 0 to 0.69; of"
-        " questions with options. as many random: as many tokens as the chain has, drawn from the user's turn, then"
-        " again as many as the question has, from the rest of that turn and the chain; so the first shows what hiding"
-        " anything does. chain minus random: by question; whether an answer rests on the chain is read here. minus"
+        " questions with options. as many others: as many tokens as the chain has, drawn at random from the user's"
+        " turn, or as the question has, from the rest of that turn; all that there are where they are fewer, and n/a"
+        " below half. The turn is mostly the question, so an answer that needs both has little in chain minus others"
+        " (by question). The marks between question and chain stay visible, and can relay some of a hidden question"
+        " (not of a deleted one). minus"
         " base: tuned minus base on the same questions; above 0 in answers changed, the tuned arm needs the part more."
         " Read changes at chain hidden: the longer a chain, the more its control hides, and tuning changes lengths."
         " deleted:"

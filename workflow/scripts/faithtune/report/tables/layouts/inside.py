@@ -8,11 +8,11 @@ from faithtune.report.tables.cells import NOT_AVAILABLE, TableContext, counted, 
 # Column of T19 -> measures and part.
 _HIDDEN = {
     "chain hidden": ("knockout", "chain"),
-    "as many random": ("knockout", "random_chain"),
-    "chain minus random": ("knockout", "chain_beyond_control"),
+    "as many others": ("knockout", "random_chain"),
+    "chain minus others": ("knockout", "chain_beyond_control"),
     "question hidden": ("knockout", "question"),
-    "as many random again": ("knockout", "random_question"),
-    "question minus random": ("knockout", "question_beyond_control"),
+    "as many of the rest": ("knockout", "random_question"),
+    "question minus others": ("knockout", "question_beyond_control"),
     "chain deleted": ("removal", "chain"),
     "question deleted": ("removal", "question"),
 }
@@ -26,10 +26,10 @@ MOVED = ("weight_change", "effective_rank", "kl", "cka", "decision_layer")
 _PARTS = {
     "before": "before the chain",
     "cue": "at the cue",
-    "random_chain": "random, as many as the chain",
-    "random_question": "random, as many as the question",
-    "chain_beyond_control": "chain minus random",
-    "question_beyond_control": "question minus random",
+    "random_chain": "others, as many as the chain",
+    "random_question": "others, as many as the question",
+    "chain_beyond_control": "chain minus others",
+    "question_beyond_control": "question minus others",
 }
 _TITLES = {name: measure.title.replace("||", "‖") for name, measure in MEASURES.items()}
 _TITLES |= {"linear_auc": "AUC of a linear probe"}
