@@ -139,7 +139,8 @@ def test_where_the_answer_is_decided():
 @pytest.mark.parametrize(("kind", "scale"), [("granite", {"logits_scaling": 8.0}), ("cohere", {"logit_scale": 0.25})])
 def test_a_network_that_scales_its_logits(kind, scale):
     sizes = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "attn_implementation": "tree", "initializer_range": 0.5}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 2, "attn_implementation": "tree"}
+    sizes |= {"initializer_range": 0.5}
     config = transformers.AutoConfig.for_model(kind, **sizes | scale)
     torch.manual_seed(0)
     net = transformers.AutoModelForCausalLM.from_config(config).eval()
