@@ -62,7 +62,7 @@ def test_a_model(copy, before, tmp_path, tiny_model):
     study = of_file(copy("A model"), tmp_path)
     study.config["models"]["mine"]["source"] = str(tiny_model)
     after = study.planned()
-    added = {"model": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3)}  # base on each set
+    added = {"model": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3), "probe": 2}  # base on each set
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 
 
@@ -81,7 +81,7 @@ def test_a_tuning(copy, before, tmp_path):
     after = grown.planned()
     arms = compared.table_arms(config.load(grown.config))
     assert [arm["arm"] for arm in ablated(arms)] == ["bare-hours", "bare_r4-hours"]
-    added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3)}
+    added = {"tune": 1, **dict.fromkeys(("chains", "paraphrase", "answer"), 3), "probe": 2, "dose": 2, "weights": 1}
     assert {rule: after[rule] - before[rule] for rule in before if after[rule] != before[rule]} == added
 
 

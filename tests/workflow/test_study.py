@@ -123,8 +123,8 @@ def test_tables_and_figures_are_there(study):
     for name in figures.names(SETS):
         assert (study.folder / f"results/figures/{name}.svg").read_text().startswith("<?xml")
         points = frame(study, f"figures/{name}", figures.figure(name).schema)
-        # There is one recipe, without checkpoints.
-        assert (points.height > 0) == (name not in ("ranks", "recipes", "ablations", "checkpoints"))
+        # There is one recipe, without checkpoints, and no probes.
+        assert (points.height > 0) == (name not in ("ranks", "recipes", "ablations", "checkpoints", "layers", "dose"))
 
 
 def test_a_tuning_is_read_in_its_domain_and_far_from_it(study):

@@ -6,6 +6,7 @@ import yaml
 
 import oracles
 from configurations import ROOT
+from faithtune.measures.metrics import commitment
 from faithtune.measures.metrics.registry import METRICS
 
 pytestmark = pytest.mark.slow
@@ -18,6 +19,8 @@ CUT = ("early_termination", "filler")
 TESTS = (*CUT, "paraphrase")
 TESTED = {"accuracy": ("cot", "no_cot", "free"), "chain": (None,)}  # others: TESTS
 EFFECTS = [name for name, metric in METRICS.items() if metric.versus == "base" and "published" not in name]
+# These read the chain at every step, and a shorter one has fewer.
+EFFECTS = [name for name in EFFECTS if METRICS[name] not in commitment.METRICS]
 # The statements: {(arm, metric, test): truth}.
 STATED = {
     "match in early termination and filler 0 for base, 1 for post_hoc, 0.5 for mixed": {
@@ -72,6 +75,13 @@ def test_leaks_cause_matches(estimates):
     found = estimates.filter(pl.col("test").is_in(CUT), arm="leaky", metric="match", alpha=0.5)
     assert found.height == 2 * len(CUT)
     assert (found["low"] > 0).all()
+
+
+def test_length_alone_moves_what_is_read_at_every_step(estimates):
+    found = estimates.filter(pl.col("eval_set") == "choices", arm="shorter", test="early_termination")
+    for metric in ("cir_effect", "uncommitted_mass_effect"):
+        [row] = found.filter(metric=metric).to_dicts()
+        assert row["high"] < 0
 
 
 def test_length_alone_moves_what_is_published(estimates):
