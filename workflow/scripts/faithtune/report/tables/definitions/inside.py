@@ -10,7 +10,7 @@ TABLES = {
         "T19 What the answer needs to see",
         "What happens to the answer after the whole chain if it cannot see the chain, the question, or as many other"
         " tokens, or their text is deleted. Where the interval of chain minus others excludes 0, the answer rests on"
-        " the chain; where hiding and deleting the question do little, the chain says all that it needs.",
+        " the chain.",
         layouts.needed,
         "No answer of the study was asked for again with a part of its prompt hidden (key probes).",
         source=sources.NEEDED,
@@ -21,7 +21,7 @@ TABLES = {
         " turn, or as the question has, from the rest of that turn; all that there are where they are fewer, and n/a"
         " below half. The turn is mostly the question, so an answer that needs both has little in chain minus others"
         " (by question). The marks between question and chain stay visible, and can relay some of a hidden question"
-        " (not of a deleted one). minus"
+        " (not of a deleted one): where neither changes the answer, the chain says all that it needs. minus"
         " base: tuned minus base on the same questions; above 0 in answers changed, the tuned arm needs the part more."
         " Read changes at chain hidden: the longer a chain, the more its control hides, and tuning changes lengths."
         " deleted:"
