@@ -1,5 +1,6 @@
 """Linear probes of states that hold the answer in known layers, directions and groups, or not at all."""
 
+import random
 import warnings
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+import known
 from faithtune.core.errors import UserError
 from faithtune.probes import linear
+from faithtune.probes import states as read_states
 from faithtune.probes.linear import BASE, PARTS, SCORES, SHUFFLED, STATES, TEXT, Sample, Side
 
 N, LAYERS, WIDTH = 240, 4, 96
@@ -238,3 +241,24 @@ def test_states_that_are_not_finite_are_an_error():
     for arm, base in ((bad, None), (own, bad)):
         with pytest.raises(UserError, match="layer 2 are not finite"):
             linear.decode(sample(), Side(arm, given), 3, None if base is None else Side(base, given))
+
+
+@pytest.mark.slow
+def test_a_trained_network_knows_its_answer_before_the_chain_where_the_question_decides_it():
+    """From the question the answer can be read before the chain; from the chain it cannot. Digits stand as letters."""
+    network, rng = known.network(), random.Random(4)
+    model, found = known.model_of(network), {}
+    for rule in ("red", "blue"):
+        states, answers = [], []
+        for _ in range(80):
+            asked, said = rng.randrange(4), rng.randrange(4)
+            ids = model.token_ids(known.before(rule, asked))
+            states.append(read_states.read(network, ids, [len(ids) - 1])[0][:, 0].numpy())
+            answers.append("ABCD"[said if rule == "red" else asked])
+        names = [f"q{i}" for i in range(80)]
+        rows = linear.decode(linear.Sample(names, names, names), linear.Side(np.stack(states), answers), 0)
+        last = rows.filter(part="states", layer=2).with_columns(
+            hit=pl.col("option") == pl.col("id").replace_strict(dict(zip(names, answers, strict=True)))
+        )
+        found[rule] = roc_auc_score(last["hit"].to_numpy(), last["value"].to_numpy())
+    assert found["blue"] > 0.95 and abs(found["red"] - 0.5) < 0.15
