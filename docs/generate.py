@@ -261,7 +261,7 @@ def _default(value: object) -> str:
 
 
 def metrics() -> str:
-    """The page of the metrics and of what is measured inside arms, by their registries."""
+    """The page of the metrics, estimates and probes, by their registries."""
     from faithtune.measures.metrics import registry
     from faithtune.probes import registry as inside
 

@@ -29,7 +29,7 @@ def question(asked: int) -> str:
 
 
 def steps(rng: random.Random, said: int) -> list[str]:
-    """One to three steps, of which the last holds the digit."""
+    """One to three steps; the last holds the digit."""
     return [f"plus {rng.randrange(10)}" for _ in range(rng.randrange(3))] + [f"plus {said}"]
 
 

@@ -1,4 +1,4 @@
-# The functions of what is found inside arms: files and parameters.
+# The functions of probes: files and parameters.
 
 
 def get_probed_base(wildcards):
@@ -12,7 +12,7 @@ def get_probed_base(wildcards):
 
 
 def get_probe_files(eval_set=None):
-    """The files of what is found inside arms, of one evaluation set or of all, in the order of the tables."""
+    """The files of probes, of one evaluation set or of all, in the order of the tables."""
     looked_at = get_looked_at("knockout", "lens", "linear", "attention", "distance")
     return [f"results/probes/{arm.path}/{name}.parquet" for arm, name in looked_at if eval_set in (None, name)]
 
@@ -54,7 +54,7 @@ def get_probed_arms():
 
 
 def get_inside():
-    """The files of what probes come to, and of what goes with changes of answers; none without probes."""
+    """The files of estimates of probes and of their correlations; none without probes."""
     return ["results/inside.parquet", "results/inside_correlations.parquet"] * bool(PROBED)
 
 

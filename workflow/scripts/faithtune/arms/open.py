@@ -78,7 +78,7 @@ def open_local(
     threads: int,
     open_adapter: bool = False,
 ) -> tuple[Model, str]:
-    """A model whose weights are on this machine, and its identity; arguments as those of `open_arm`.
+    """A model whose weights are on this machine, and its identity; arguments as in `open_arm`.
 
     open_adapter: as in `loading.load_network`.
     """

@@ -90,7 +90,7 @@ def probabilities(network, found: torch.Tensor, candidates: Sequence[int]) -> to
 
 
 def final_norm(network) -> torch.nn.Module:
-    """The norm between the last layer and the head. UserError if there is none that can be told."""
+    """The norm between the last layer and the head. UserError if none is found."""
     decoder = network.get_decoder()
     named = [module for name, module in decoder.named_children() if "norm" in name or name.startswith("ln_")]
     if not named:

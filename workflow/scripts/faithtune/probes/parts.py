@@ -21,7 +21,6 @@ class Parts:
     steps: list[list[int]]  # of the chain, each with its marker
     before: int  # the last token before the assistant's turn
     start: int  # the first token after the chain; all from here on lead to the answer
-    n_tokens: int
     spans: dict[str, tuple[int, int]]  # question, chain: the part's characters
 
     @property
@@ -67,7 +66,6 @@ def divide(model: LocalModel, templates: dict[str, str], question: dict, steps: 
         steps=parts,
         before=tokens.first_from(first) - 1,
         start=tokens.first_from(chain + ends[-1] if steps else first),
-        n_tokens=len(tokens.ends),
         spans={"question": (asked, asked + len(block)), "chain": (chain, chain + ends[-1])},
     )
 

@@ -32,7 +32,7 @@ class Side:
     answers: pl.DataFrame
 
     def reasoned(self, questions: pl.DataFrame) -> list[Reasoned]:
-        """Those of the questions (QUESTIONS) that can be looked into."""
+        """The questions (QUESTIONS) that can be looked into."""
         return reasoned.find(questions, self.chains, self.answers)
 
 

@@ -21,7 +21,7 @@ class Reasoned:
 
 
 def find(questions: pl.DataFrame, chains: pl.DataFrame, answers: pl.DataFrame) -> list[Reasoned]:
-    """Those of the questions (QUESTIONS) with a chain that has steps and is not truncated, and an answer after it.
+    """The questions (QUESTIONS) with a chain that has steps and is not truncated, and an answer after it.
 
     chains, answers: the arm's CHAINS and ANSWERS, of these questions and maybe others.
     """

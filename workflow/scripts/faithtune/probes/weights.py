@@ -1,4 +1,4 @@
-"""Size and shape of what a training did to an arm's weights: by how much each moved, and in how many directions."""
+"""Size and shape of an arm's change of weights: by how much each moved, and in how many directions."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def layer_of(name: str) -> tuple[int | None, str]:
 def weight_changes(network, base) -> list[dict]:
     """Rows of PROBES, `weight_change` and `effective_rank`, of each weight and of all together (part and layer null).
 
-    Arguments as those of `change.changes`; in float32 nothing is rounded away. The row of all together is also what
+    Arguments as in `change.changes`; in float32 nothing is rounded away. The row of all together is also what
     the arm's card calls its relative change. Vectors within the decoder layers (norms, biases) count there alone. Of a
     4-bit layer under another adapter than LoRA the change cannot be computed, and is null.
     """

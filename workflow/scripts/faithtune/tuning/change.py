@@ -13,7 +13,7 @@ _PREFIX = "base_model.model."
 
 @dataclass(frozen=True)
 class Product:
-    """The matrix left @ right, (out, rank) @ (rank, in), of which only the factors are in memory."""
+    """The matrix left @ right, (out, rank) @ (rank, in); only the factors are in memory."""
 
     left: torch.Tensor
     right: torch.Tensor
@@ -46,7 +46,7 @@ class Change:
 def measure(network, base) -> dict:
     """{"norm": ‖ΔW‖, "relative": ‖ΔW‖ / ‖W‖} over the weights that the training could move; in float32.
 
-    Both are None where the change of a weight cannot be computed. Arguments as those of `changes`.
+    Both are None where the change of a weight cannot be computed. Arguments as in `changes`.
     """
     return total(change.squares() for change in changes(network, base))
 

@@ -10,7 +10,7 @@ answer, is bounded, so that no question outweighs others, and means the same in 
 log-probability lacks for expressions, falls to a floor where an arm was sure, sums over the digits of a number, and
 moves with how sure an arm is of its answers, which tuning changes too. It also reads necessity as such, not beyond the
 control: the control hides the more the longer a chain is, so where tuning shortens chains it alone would move the
-claim. Both other readings are made, and a note says where one of them decides otherwise.
+claim. The claim is read in both other ways too, and a note says where one of them decides otherwise.
 
 C7 counts each arm once in its interval, because a tuning changes the weights for all evaluation sets alike. ‖W‖ is of
 the weights that an arm adapted, so arms that adapt other modules are compared by other denominators.

@@ -51,7 +51,7 @@ def pairs(own: pl.DataFrame, base: pl.DataFrame) -> pl.DataFrame:
 
 
 def _differences(first: pl.DataFrame, second: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
-    """The values of `first` minus those of `second` in rows that are equal in the columns `on`."""
+    """The values of `first` minus the values of `second` in rows that are equal in the columns `on`."""
     both = first.join(second, on=on, nulls_equal=True, suffix="_other", maintain_order="left")
     return both.select(
         *(*_QUESTION, *KEYS),

@@ -31,7 +31,7 @@ TABLES = {
     ),
     "t20_correlations": TableDef(
         "T20 What goes with the change of faithfulness",
-        "Rank correlation ρ, over arms and sets (n pairs), of what tuning changed inside with what it changed in"
+        "Rank correlation ρ, over arms and sets (n pairs), of changes inside with changes of"
         " answers; above 0, both rise together. Few arms tell little, and the sets of one arm are not independent of"
         " each other, so the intervals are too narrow.",
         layouts.correlated,
